@@ -1,0 +1,215 @@
+//! What an engineer decides about a connection, already validated: the shell builds these from its file.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::identity::Identity;
+use crate::negotiate::TrafficSelector;
+use crate::secret::Secret;
+use crate::suite::{EspProposal, IkeProposal};
+
+/// The name of a connection or of one of its children, as in the configuration.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+/// One tunnel as configured: whom we talk to, how both prove themselves, and what may pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Unique among the connections of an endpoint.
+    pub name: Name,
+    /// Who we say we are.
+    pub local_id: Identity,
+    /// Who the peer must prove to be.
+    pub remote_id: Identity,
+    /// How both prove it.
+    pub auth: Auth,
+    /// Where the peer is, if we know.
+    pub remote: Remote,
+    /// Whether we start it and keep it up; else we only answer.
+    pub initiate: bool,
+    /// Suites for the IKE SA, preferred first; at least one.
+    pub proposals: Vec<IkeProposal>,
+    /// The Child SAs; at least one, names unique. The first is set up by `IKE_AUTH`.
+    pub children: Vec<Child>,
+    /// When the IKE SA is replaced, seconds; RFC 7296 §2.8. Default 8 hours.
+    pub lifetime: Duration,
+    /// How UDP encapsulation is decided.
+    pub encapsulation: Encapsulation,
+    /// Time between NAT keepalives (RFC 3948 §4), and whether they are sent even without a NAT.
+    pub keepalive: Keepalive,
+    /// Silence of the peer after which it is probed (RFC 7296 §2.4). Default 10 s.
+    pub liveness: Duration,
+    /// The retransmission schedule.
+    pub retransmit: Retransmit,
+    /// The back-off between attempts to set the tunnel up.
+    pub retry: Retry,
+}
+
+/// How both ends prove themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Shared key message integrity code (RFC 7296 §2.15).
+    Psk(Secret),
+}
+
+/// Where the peer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// Anywhere: we can only answer.
+    Any,
+    /// Host names or addresses, tried in order. Names are resolved by the shell for each attempt.
+    Hosts(Vec<String>),
+}
+
+/// How UDP encapsulation of ESP is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encapsulation {
+    /// Always: we send a NAT detection hash that cannot match, as strongSwan's `encap = yes`.
+    Forced,
+    /// Only where a NAT is detected (needs native ESP).
+    Detected,
+}
+
+/// NAT keepalives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Time between two. Default 20 s.
+    pub interval: Duration,
+    /// Sent even where no NAT was detected on our side (stateful IPv6 firewalls).
+    pub forced: bool,
+}
+
+/// The retransmission schedule (RFC 7296 §2.1): waits of `first`, twice that, and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retransmit {
+    /// The first wait. Default 0.5 s.
+    pub first: Duration,
+    /// Retransmissions before the peer is given up. Default 5, so after 0.5, 1, 2, 4 and 8 s.
+    pub tries: u32,
+}
+
+impl Retransmit {
+    /// The wait after the transmission numbered `attempt` (0 is the first sending). The last retransmission is
+    /// given as much time as the wait before it.
+    pub fn wait(&self, attempt: u32) -> Duration {
+        let doublings = attempt.min(self.tries.saturating_sub(1)).min(16);
+        self.first.saturating_mul(1 << doublings)
+    }
+
+    /// The time from the first sending until the peer is given up, jitter included.
+    pub fn whole(&self) -> Duration {
+        let waits = (0..=self.tries).fold(Duration::ZERO, |sum, n| sum.saturating_add(self.wait(n)));
+        waits.saturating_add(waits / 10)
+    }
+}
+
+impl Default for Retransmit {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(500), tries: 5 }
+    }
+}
+
+/// The back-off between attempts: doubling from `first` to `max`, with jitter, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Before the second attempt. Default 1 s.
+    pub first: Duration,
+    /// The longest. Default 60 s.
+    pub max: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(1), max: Duration::from_secs(60) }
+    }
+}
+
+/// One Child SA as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Child {
+    /// Unique in its connection.
+    pub name: Name,
+    /// Suites, preferred first; at least one.
+    pub proposals: Vec<EspProposal>,
+    /// What our side may send from; at least one.
+    pub local: Vec<TrafficSelector>,
+    /// What the peer's side may send from; at least one.
+    pub remote: Vec<TrafficSelector>,
+    /// When it is replaced.
+    pub lifetime: ChildLifetime,
+}
+
+/// When a Child SA is replaced: whatever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChildLifetime {
+    /// By age. Default 1 hour; jitter makes it up to a tenth earlier.
+    pub time: Duration,
+    /// By packets in one direction. `None`: 2^31 without extended sequence numbers, 2^40 with them.
+    pub packets: Option<u64>,
+    /// By bytes in one direction. `None`: never.
+    pub bytes: Option<u64>,
+}
+
+impl Default for ChildLifetime {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(3600), packets: None, bytes: None }
+    }
+}
+
+/// What holds for the endpoint as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointConfig {
+    /// The port of plain IKE. Default 500.
+    pub ike_port: u16,
+    /// The port of UDP encapsulation. Default 4500.
+    pub nat_port: u16,
+    /// Half-open SAs (as responder) from which on everyone must return a cookie (RFC 7296 §2.6).
+    pub cookie_threshold: usize,
+    /// Half-open SAs at most; further requests are dropped.
+    pub half_open_max: usize,
+}
+
+impl Default for EndpointConfig {
+    fn default() -> Self {
+        Self { ike_port: 500, nat_port: 4500, cookie_threshold: 32, half_open_max: 1000 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_schedule_is_half_a_second_to_eight() {
+        let schedule = Retransmit::default();
+        let waits: Vec<u128> = (0..=schedule.tries).map(|n| schedule.wait(n).as_millis()).collect();
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 8000]);
+        assert_eq!(schedule.whole().as_millis(), 25_850);
+    }
+}

@@ -1,0 +1,116 @@
+//! Why a negotiation failed, in words that tell the operator what to change.
+
+use std::fmt;
+
+/// What happened, which side refused, what was offered, what would have been accepted, and what to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// What happened.
+    pub kind: DiagnosisKind,
+    /// Which side refused.
+    pub refused_by: Side,
+    /// One sentence: what happened.
+    pub summary: String,
+    /// What was offered, if the failure is about an offer.
+    pub offered: Option<String>,
+    /// What would have been accepted, as far as it is known.
+    pub acceptable: Option<String>,
+    /// What to change, and where.
+    pub advice: String,
+}
+
+/// Which side refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// We did.
+    Here,
+    /// The peer did.
+    Peer,
+    /// Nobody: nothing came back, or the machine itself failed.
+    Nobody,
+}
+
+impl Side {
+    /// A stable word for records.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Peer => "peer",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DiagnosisKind {
+    /// No answer to any transmission.
+    NoAnswer,
+    /// The host name could not be resolved, or there is no route.
+    Unreachable,
+    /// No common suite for the IKE SA.
+    NoIkeProposal,
+    /// No common suite for the Child SA.
+    NoChildProposal,
+    /// The key exchange group could not be agreed on.
+    KeyExchangeGroup,
+    /// The proof of identity was wrong: most often another pre-shared key.
+    AuthenticationFailed,
+    /// The peer named an identity that is not configured.
+    UnknownIdentity,
+    /// The peer proved another identity than the configured one.
+    WrongIdentity,
+    /// The traffic selectors have nothing in common.
+    TrafficSelectors,
+    /// The tunnel was taken down by an operator here.
+    AdminDown,
+    /// A Child SA was refused for another reason.
+    ChildRefused,
+    /// What the peer sent breaks the protocol.
+    Malformed,
+    /// The peer does not answer any more.
+    PeerDead,
+    /// The peer deleted the tunnel.
+    DeletedByPeer,
+    /// The peer answered with an error of another kind.
+    PeerError,
+    /// We could not do our part.
+    Local,
+}
+
+impl DiagnosisKind {
+    /// A stable word for records and scripts.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no_answer",
+            Self::Unreachable => "unreachable",
+            Self::NoIkeProposal => "no_ike_proposal",
+            Self::NoChildProposal => "no_child_proposal",
+            Self::KeyExchangeGroup => "key_exchange_group",
+            Self::AuthenticationFailed => "authentication_failed",
+            Self::UnknownIdentity => "unknown_identity",
+            Self::WrongIdentity => "wrong_identity",
+            Self::TrafficSelectors => "traffic_selectors",
+            Self::AdminDown => "admin_down",
+            Self::ChildRefused => "child_refused",
+            Self::Malformed => "malformed",
+            Self::PeerDead => "peer_dead",
+            Self::DeletedByPeer => "deleted_by_peer",
+            Self::PeerError => "peer_error",
+            Self::Local => "local",
+        }
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.summary)?;
+        if let Some(offered) = &self.offered {
+            write!(f, "; offered: {offered}")?;
+        }
+        if let Some(acceptable) = &self.acceptable {
+            write!(f, "; acceptable: {acceptable}")?;
+        }
+        write!(f, ". {}", self.advice)
+    }
+}

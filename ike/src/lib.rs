@@ -1,0 +1,21 @@
+//! IKEv2 (RFC 7296) as a pure state machine: no socket, no clock, no file, no random source.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod diagnosis;
+mod endpoint;
+pub mod event;
+pub mod identity;
+pub mod negotiate;
+mod path;
+mod random;
+mod secret;
+pub mod suite;
+mod time;
+pub mod wire;
+
+pub use endpoint::{Endpoint, SpiAllocator};
+pub use path::{Path, Transport};
+pub use random::SecureRandom;
+pub use secret::Secret;
+pub use time::{Instant, Now};

@@ -1,0 +1,5 @@
+//! Agreeing on suites, traffic selectors and NAT traversal.
+
+mod selector;
+
+pub use selector::{Protocol, SelectorError, TrafficSelector};

@@ -1,0 +1,1 @@
+//! The shell around `sekisho-ike` and `sekisho-esp`: every socket, clock, file and device is here.
