@@ -14,4 +14,16 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod initiate;
 mod lab_self_check;
+mod liveness;
+mod loss;
+mod nat;
+mod pair;
+mod peers;
+mod real_client;
+mod refusals;
+mod rekey;
+mod respond;
+mod restart;
+mod suites;

@@ -5,7 +5,7 @@
 //! run at once, and nothing is left behind, however a test ends. What cannot be set up is a failure, never a skip.
 
 // Scenarios and the throughput bench each use a part of the laboratory.
-#![allow(dead_code, reason = "shared by several test targets")]
+#![allow(dead_code, unused_imports, reason = "shared by several test targets")]
 
 mod capture;
 mod namespace;

@@ -104,6 +104,11 @@ impl Site {
         ));
     }
 
+    /// Ends the loss.
+    pub fn lose_nothing(&self) {
+        self.router.nft("delete table inet loss");
+    }
+
     /// Lets the router carry the inner networks, so that clear text would really arrive (a control experiment).
     pub fn route_inner_networks_in_clear(&self) {
         for (gateway, [v4, v6]) in [(&self.a, self.a.outside), (&self.b, self.b.outside)] {
