@@ -8,6 +8,7 @@
 #![allow(dead_code, unused_imports, reason = "shared by several test targets")]
 
 mod capture;
+mod iperf;
 mod namespace;
 mod process;
 mod sekisho;
@@ -19,6 +20,7 @@ mod tunnel;
 mod wait;
 
 pub use capture::{Capture, Crossed};
+pub use iperf::Iperf;
 pub use namespace::Namespace;
 pub use process::{Process, run};
 pub use sekisho::Sekisho;

@@ -58,19 +58,27 @@ pub struct Site {
     pub b: Gateway,
     /// The Internet: whatever is in clear text here has leaked.
     pub router: Namespace,
-    name: &'static str,
+    /// The scenario, whose duration is printed; `None` for a measurement.
+    name: Option<&'static str>,
     start: Instant,
 }
 
 impl Site {
     /// Builds the network for the scenario `name`.
     pub fn new(name: &'static str) -> Self {
+        let mut site = Self::quiet();
+        site.name = Some(name);
+        site
+    }
+
+    /// Builds the network without a name, and says nothing when it is removed.
+    pub fn quiet() -> Self {
         let start = Instant::now();
         let router = Namespace::new("router");
         let a = gateway(&router, ["host_a", "gateway_a"], &PLAN_A);
         let b = gateway(&router, ["host_b", "gateway_b"], &PLAN_B);
         forward(&router);
-        Self { a, b, router, name, start }
+        Self { a, b, router, name: None, start }
     }
 
     /// One side.
@@ -83,7 +91,7 @@ impl Site {
 
     /// Bytes that this scenario's traffic carries, to be looked for where they must not be.
     pub fn marker(&self) -> Vec<u8> {
-        format!("CLEAR-TEXT-MARKER-OF-{}", self.name).into_bytes()
+        format!("CLEAR-TEXT-MARKER-OF-{}", self.name.unwrap_or_default()).into_bytes()
     }
 
     /// Hides gateway a behind the router's address, as a home router does.
@@ -122,7 +130,9 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         let verdict = if std::thread::panicking() { "FAILED" } else { "held" };
-        println!("scenario {}: {verdict} after {:.1} s", self.name, self.start.elapsed().as_secs_f64());
+        if let Some(name) = self.name {
+            println!("scenario {name}: {verdict} after {:.1} s", self.start.elapsed().as_secs_f64());
+        }
     }
 }
 
