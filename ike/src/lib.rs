@@ -6,6 +6,7 @@ pub mod diagnosis;
 mod endpoint;
 pub mod event;
 pub mod identity;
+mod limits;
 pub mod negotiate;
 mod path;
 mod random;
