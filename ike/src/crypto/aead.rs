@@ -28,7 +28,7 @@ struct RingAesGcmKey {
 }
 
 impl RingAesGcmKey {
-    /// "The nonce ... is constructed by concatenating the salt with the IV" (RFC 5282 §4).
+    /// Four bytes of salt, which is as secret as the key, and the eight of the IV (RFC 4106 §4, RFC 5282 §4).
     fn nonce(&self, iv: [u8; 8]) -> Nonce {
         let [s0, s1, s2, s3] = *self.salt;
         let [i0, i1, i2, i3, i4, i5, i6, i7] = iv;

@@ -10,8 +10,8 @@ use crate::suite::Prf;
 /// `T1 = prf(K, S | 1)`, `Tn = prf(K, Tn-1 | S | n)`, `prf+ = T1 | T2 | ..`
 ///
 /// # Errors
-/// [`CryptoError::TooLong`]: "the counter ... is one octet. prf+ is not defined beyond 255 times the size of the
-/// prf output" (RFC 7296 §2.13).
+/// [`CryptoError::TooLong`]: "the prf+ function is not defined beyond 255 times the size of the prf function
+/// output" (RFC 7296 §2.13).
 pub fn prf_plus(key: &dyn PrfKey, seed: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
     // Reserved at once: a vector that grew would leave key material behind in the memory that it outgrew.
     let mut stream = Vec::with_capacity(length);

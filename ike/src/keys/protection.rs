@@ -17,15 +17,15 @@ impl DirectionProtection {
 
     /// Encrypts the plaintext and returns the IV and the ciphertext with its tag of 16 bytes.
     ///
-    /// The IV is a counter: "for any given key, the IV MUST NOT repeat" (RFC 5282 §3.1). A key lives in memory
-    /// only and starts counting when it is derived, so a restart cannot repeat one.
+    /// The IV is a counter, for "the same IV value" must be "used only once for a given encryption key" (RFC 5282
+    /// §3.1). A key lives in memory only and starts counting when it is derived, so a restart repeats none.
     pub(crate) fn seal(
         &mut self,
         aad: &[u8],
         mut plaintext: Vec<u8>,
     ) -> Result<([u8; 8], Vec<u8>), CryptoError> {
         let iv = self.next_iv.to_be_bytes();
-        // Counted before it is used, and never wrapped round: the last IV is left unused.
+        // Counted before it is used, and never round to zero: the last IV is left unused.
         self.next_iv = self.next_iv.checked_add(1).ok_or(CryptoError::Exhausted)?;
         self.key.seal(iv, aad, &mut plaintext)?;
         Ok((iv, plaintext))

@@ -22,8 +22,8 @@ impl KeySeed {
 
     /// `{SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)`.
     ///
-    /// With an authenticated cipher "`SK_ai` and `SK_ar` ... are not used" and have no length, and "`SK_ei` and
-    /// `SK_er`" are key and salt (RFC 5282 §7.1). `SK_d`, `SK_pi` and `SK_pr` are as long as the prf prefers.
+    /// With an authenticated cipher `SK_ai` and `SK_ar` have no length, and `SK_ei` and `SK_er` are key and salt
+    /// (RFC 5282 §7.1). `SK_d`, `SK_pi` and `SK_pr` are as long as the prf prefers its keys.
     pub(super) fn expand(
         self,
         provider: &Provider,
