@@ -67,9 +67,15 @@ mod tests {
 
     #[test]
     fn a_responder_narrows_to_what_it_allows() {
-        assert_eq!(narrow(&list("0.0.0.0/0 ::/0"), &list("10.1.0.0/16 2001:db8::/32")), list("10.1.0.0/16 2001:db8::/32"));
+        assert_eq!(
+            narrow(&list("0.0.0.0/0 ::/0"), &list("10.1.0.0/16 2001:db8::/32")),
+            list("10.1.0.0/16 2001:db8::/32")
+        );
         assert_eq!(narrow(&list("10.0.0.5 10.0.0.0/24"), &list("10.0.0.0/16")), list("10.0.0.0/24"));
-        assert_eq!(narrow(&list("10.0.0.0/24"), &list("10.0.0.0/24[tcp/443] 10.0.0.0/24[udp/53]")), list("10.0.0.0/24[tcp/443] 10.0.0.0/24[udp/53]"));
+        assert_eq!(
+            narrow(&list("10.0.0.0/24"), &list("10.0.0.0/24[tcp/443] 10.0.0.0/24[udp/53]")),
+            list("10.0.0.0/24[tcp/443] 10.0.0.0/24[udp/53]")
+        );
         assert_eq!(narrow(&list("10.0.0.0/24"), &list("192.168.0.0/24")), []);
     }
 
@@ -85,7 +91,8 @@ mod tests {
         for selector in list("10.0.0.0/24[tcp/443] ::/0 10.0.0.5-10.0.0.9[udp]") {
             assert_eq!(TrafficSelector::from_wire(&selector.to_wire()), Some(selector));
         }
-        let opaque = WireSelector { first_port: u16::MAX, last_port: 0, ..list("10.0.0.1[tcp]")[0].to_wire() };
+        let opaque =
+            WireSelector { first_port: u16::MAX, last_port: 0, ..list("10.0.0.1[tcp]")[0].to_wire() };
         assert_eq!(TrafficSelector::from_wire(&opaque), None);
     }
 }

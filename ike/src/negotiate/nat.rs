@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn forcing_encapsulation_looks_like_a_nat_before_us() {
         let (i, r) = (IkeSpi([1; 8]), IkeSpi([2; 8]));
-        let sent = notifies(i, r, path("[2001:db8::1]:500", "[2001:db8::2]:500"), Encapsulation::Forced, &mut Fixed);
+        let sent =
+            notifies(i, r, path("[2001:db8::1]:500", "[2001:db8::2]:500"), Encapsulation::Forced, &mut Fixed);
         let seen = detect(&sent, i, r, path("[2001:db8::2]:500", "[2001:db8::1]:500"));
         assert_eq!(seen, Some(NatStatus { here: false, there: true }));
     }

@@ -1,7 +1,7 @@
 //! Proposals: what we offer, what we choose of an offer, and whether an answer is one we offered
 //! (RFC 7296 §2.7, §3.3).
 
-use crate::suite::{Cipher, EspProposal, EspSuite, Esn, Group, IkeProposal, IkeSuite, Prf};
+use crate::suite::{Cipher, Esn, EspProposal, EspSuite, Group, IkeProposal, IkeSuite, Prf};
 use crate::wire::{Proposal, ProtocolId, Transform, TransformType};
 
 const ENCR_AES_GCM_16: u16 = 20;
@@ -78,22 +78,28 @@ impl<S> Choice<S> {
 
 /// The SA payload that offers these proposals. `spi` is empty for `IKE_SA_INIT`.
 pub fn offer_ike(proposals: &[IkeProposal], spi: &[u8]) -> Vec<Proposal> {
-    number(proposals.iter().map(|p| {
-        let ciphers = p.ciphers.iter().map(|c| c.transform());
-        let prfs = p.prfs.iter().map(|p| p.transform());
-        let groups = p.groups.iter().map(|g| g.transform());
-        (ProtocolId::IKE, ciphers.chain(prfs).chain(groups).collect())
-    }), spi)
+    number(
+        proposals.iter().map(|p| {
+            let ciphers = p.ciphers.iter().map(|c| c.transform());
+            let prfs = p.prfs.iter().map(|p| p.transform());
+            let groups = p.groups.iter().map(|g| g.transform());
+            (ProtocolId::IKE, ciphers.chain(prfs).chain(groups).collect())
+        }),
+        spi,
+    )
 }
 
 /// The SA payload that offers these proposals. Without `key_exchange` no groups are named: `IKE_AUTH` has none.
 pub fn offer_esp(proposals: &[EspProposal], spi: &[u8], key_exchange: bool) -> Vec<Proposal> {
-    number(proposals.iter().map(|p| {
-        let ciphers = p.ciphers.iter().map(|c| c.transform());
-        let groups = p.groups.iter().filter(|_| key_exchange).map(|g| g.transform());
-        let esn = p.esn.iter().map(|e| e.transform());
-        (ProtocolId::ESP, ciphers.chain(groups).chain(esn).collect())
-    }), spi)
+    number(
+        proposals.iter().map(|p| {
+            let ciphers = p.ciphers.iter().map(|c| c.transform());
+            let groups = p.groups.iter().filter(|_| key_exchange).map(|g| g.transform());
+            let esn = p.esn.iter().map(|e| e.transform());
+            (ProtocolId::ESP, ciphers.chain(groups).chain(esn).collect())
+        }),
+        spi,
+    )
 }
 
 fn number(proposals: impl Iterator<Item = (ProtocolId, Vec<Transform>)>, spi: &[u8]) -> Vec<Proposal> {
@@ -230,7 +236,8 @@ impl<'a> Fit<'a> {
 
 /// An offer in the words of the configuration, as far as there are words, for a diagnosis.
 pub fn describe(offer: &[Proposal]) -> String {
-    let proposals = offer.iter().map(|p| p.transforms.iter().map(describe_transform).collect::<Vec<_>>().join("-"));
+    let proposals =
+        offer.iter().map(|p| p.transforms.iter().map(describe_transform).collect::<Vec<_>>().join("-"));
     let mut text = proposals.collect::<Vec<_>>().join(", ");
     if text.len() > crate::limits::DIAGNOSIS_QUOTE {
         text.truncate(crate::limits::DIAGNOSIS_QUOTE);
@@ -304,7 +311,10 @@ mod tests {
     #[test]
     fn our_preference_decides_but_a_sent_key_exchange_saves_the_round_trip() {
         let all = "aes128gcm16-aes256gcm16-prfsha256-prfsha384-x25519-ecp384";
-        assert_eq!(agree(all, "aes256gcm16-prfsha384-ecp384-x25519").unwrap(), "aes256gcm16-prfsha384-x25519");
+        assert_eq!(
+            agree(all, "aes256gcm16-prfsha384-ecp384-x25519").unwrap(),
+            "aes256gcm16-prfsha384-x25519"
+        );
         assert_eq!(agree(all, "aes256gcm16-prfsha384-ecp384").unwrap(), "aes256gcm16-prfsha384-ecp384");
         assert_eq!(agree(all, "aes256gcm16-prfsha512-x25519"), None);
         let two = "aes256gcm16-prfsha256-modp2048, aes128gcm16-prfsha256-x25519";
@@ -319,7 +329,11 @@ mod tests {
         let later = choose_esp(&offer_esp(&ours, &[0; 4], true), &ours, None, true).unwrap();
         assert_eq!(later.suite.group, Some(Group::X25519));
         let without = esp("aes256gcm16-noesn");
-        assert_eq!(choose_esp(&offer_esp(&without, &[0; 4], true), &ours, None, true), None, "PFS is not given up");
+        assert_eq!(
+            choose_esp(&offer_esp(&without, &[0; 4], true), &ours, None, true),
+            None,
+            "PFS is not given up"
+        );
         assert_eq!(choose_esp(&offer_esp(&ours, &[0; 4], true), &without, None, true), None);
     }
 
