@@ -1,4 +1,8 @@
-//! The leaf that touches the operating system; it knows neither IKE nor ESP.
+//! The operating system leaf: sockets, devices, clocks, routing and names. It knows neither IKE nor ESP.
 
+pub mod clock;
 pub mod netlink;
+pub mod ready;
 pub mod resolver;
+pub mod tun;
+pub mod udp;
