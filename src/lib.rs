@@ -1,1 +1,7 @@
 //! The shell around `sekisho-ike` and `sekisho-esp`: every socket, clock, file and device is here.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod telemetry;
