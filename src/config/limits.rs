@@ -1,0 +1,1 @@
+//! Floors, ceilings and defaults of every setting, in one place.
