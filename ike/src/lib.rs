@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod crypto;
 pub mod diagnosis;
 mod endpoint;
 pub mod event;
 pub mod identity;
+mod keys;
 pub mod negotiate;
 mod path;
 mod random;
