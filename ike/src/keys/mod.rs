@@ -84,3 +84,6 @@ impl fmt::Debug for IkeKeys {
         f.write_str("IkeKeys")
     }
 }
+
+#[cfg(test)]
+mod tests;

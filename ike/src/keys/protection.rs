@@ -7,7 +7,7 @@ use crate::crypto::{AeadKey, CryptoError};
 /// Seals what one side sends and opens it at the other.
 pub(crate) struct DirectionProtection {
     key: Box<dyn AeadKey>,
-    next_iv: u64,
+    pub(super) next_iv: u64,
 }
 
 impl DirectionProtection {

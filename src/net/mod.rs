@@ -1,0 +1,8 @@
+//! The operating system leaf: sockets, devices, clocks, routing and names. It knows neither IKE nor ESP.
+
+pub mod clock;
+pub mod netlink;
+pub mod ready;
+pub mod resolver;
+pub mod tun;
+pub mod udp;
