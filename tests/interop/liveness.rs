@@ -23,7 +23,7 @@ fn a_killed_peer_is_noticed_and_found_again() {
     capture.finish().assert_no_clear_text();
 }
 
-/// A peer that comes back before we noticed starts anew; its old SAs are dropped (INITIAL_CONTACT, RFC 7296 §2.4).
+/// A peer that comes back before we noticed starts anew; its old SAs are dropped (`INITIAL_CONTACT`, RFC 7296 §2.4).
 #[test]
 fn a_peer_that_returns_at_once_replaces_its_old_sas() {
     let site = Site::new("liveness_returning_peer");

@@ -30,7 +30,7 @@ pub fn we_respond(site: &Site, outer: Outer, change: impl Fn(&mut Tunnel)) -> (S
 }
 
 /// TCP from each host to the other, inside IPv4 and IPv6, every byte compared.
-pub fn assert_carries_tcp(site: &Site, megabytes: usize) {
+pub fn assert_carries_tcp(site: &Site, megabytes: u32) {
     for family in [0, 1] {
         let host = |side: &'_ Gateway| side.inside[family];
         let (a, b) = ((&site.a.host, host(&site.a)), (&site.b.host, host(&site.b)));

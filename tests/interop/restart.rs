@@ -6,11 +6,19 @@ use crate::lab::{Capture, Outer, Sekisho, Site};
 use crate::peers::{assert_carries_tcp, we_initiate};
 
 #[test]
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method's path is not general over lifetimes"
+)]
 fn after_an_orderly_end() {
     restart("restart_orderly", |sekisho| sekisho.stop());
 }
 
 #[test]
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method's path is not general over lifetimes"
+)]
 fn after_a_crash() {
     restart("restart_crash", |sekisho| sekisho.kill());
 }

@@ -52,7 +52,7 @@ fn gcm128_responding() {
     assert_carries_tcp(&site, 1);
 }
 
-/// We propose groups of which strongSwan wants the second: it asks for another key (INVALID_KE_PAYLOAD, RFC 7296 §1.3).
+/// We propose groups of which strongSwan wants the second: it asks for another key (`INVALID_KE_PAYLOAD`, RFC 7296 §1.3).
 #[test]
 fn another_group_is_asked_for() {
     let site = Site::new("suite_another_group");

@@ -16,7 +16,7 @@ use super::namespace::Namespace;
 use super::process::run;
 use super::site::Site;
 
-/// `ETH_P_ALL` of linux/if_ether.h.
+/// `ETH_P_ALL` of `linux/if_ether.h`.
 const EVERY_PROTOCOL: u16 = 3;
 /// Bytes of backlog that the kernel keeps for the capture.
 const BUFFER: usize = 64 << 20;

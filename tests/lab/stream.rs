@@ -14,7 +14,7 @@ use super::wait::wait_until;
 /// Time between two datagrams: 1,000 a second.
 const PERIOD: Duration = Duration::from_millis(1);
 /// A stream ends by itself after this long, whatever the test does.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// After the last datagram was sent, and while some are missing, quiet of this length means that they are lost.
 const STRAGGLERS: Duration = Duration::from_secs(1);
 /// Bytes of a datagram: number, marker, padding.
@@ -114,13 +114,19 @@ pub fn both_ways(site: &Site, family: usize, work: impl FnOnce()) -> [Tally; 2] 
     let end = |gateway: &Gateway| gateway.inside[family];
     let (a, b) = ((&site.a.host, end(&site.a)), (&site.b.host, end(&site.b)));
     let streams = [Stream::start(a, b, &site.marker()), Stream::start(b, a, &site.marker())];
-    streams.iter().for_each(|stream| stream.await_more(500));
+    await_more(&streams);
     work();
-    streams.iter().for_each(|stream| stream.await_more(500));
+    await_more(&streams);
     streams.iter().for_each(Stream::stop);
     let tallies = streams.map(Stream::finish);
     println!("stream a to b: {:?}\nstream b to a: {:?}", tallies[0], tallies[1]);
     tallies
+}
+
+fn await_more(streams: &[Stream]) {
+    for stream in streams {
+        stream.await_more(500);
+    }
 }
 
 fn await_passage(sending: &UdpSocket, receiving: &UdpSocket, target: SocketAddr) {
