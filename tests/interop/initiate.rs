@@ -17,7 +17,7 @@ fn initiate(name: &'static str, outer: Outer) {
     let site = Site::new(name);
     let capture = Capture::start(&site);
     let (sekisho, strongswan) = we_initiate(&site, outer, |_| {});
-    assert_carries_tcp(&site, 2);
+    assert_carries_tcp(&site, 2_000);
 
     let tunnel = sekisho.await_up();
     assert_eq!(tunnel["ike"]["initiator"], true, "{tunnel}");

@@ -1,6 +1,7 @@
 //! Proves the laboratory itself with two strongSwans: what its instruments report is what happened.
 
 use crate::lab::{Capture, End, Outer, Site, Stream, StrongSwan, Tunnel, both_ways, transfer};
+use crate::peers::assert_carries_tcp;
 
 #[test]
 fn clear_text_is_seen_and_loss_is_counted() {
@@ -50,7 +51,7 @@ fn strongswan_pair(name: &'static str, outer: Outer) {
     assert_eq!(tallies.map(|tally| tally.duplicated), [0, 0]);
     both_ways(&site, 1, || b.rekey_ike());
     let hosts = ((&site.a.host, site.a.inside[0]), (&site.b.host, site.b.inside[0]));
-    println!("TCP: {:.0} Mb/s", transfer(hosts.0, hosts.1, 20));
+    println!("TCP: {:.0} Mb/s", transfer(hosts.0, hosts.1, 20_000));
     capture.finish().assert_no_clear_text();
 }
 
@@ -68,4 +69,17 @@ fn strongswan_pair_behind_nat() {
         "the peer is seen at the router's address: {}",
         b.list_sas()
     );
+}
+
+#[test]
+fn strongswan_pair_on_a_lossy_line() {
+    let site = Site::new("lab_strongswan_loss");
+    site.lose_percent(10);
+    let a = StrongSwan::start(&site.a, &Tunnel::at(&site, End::A, Outer::V4));
+    let b = StrongSwan::start(&site.b, &Tunnel::at(&site, End::B, Outer::V4));
+    a.initiate();
+    b.rekey_child();
+    a.rekey_ike();
+    b.await_up();
+    assert_carries_tcp(&site, 100);
 }

@@ -17,7 +17,7 @@ fn we_are_behind_it() {
         strongswan.list_sas()
     );
     sekisho.rekey_ike();
-    assert_carries_tcp(&site, 1);
+    assert_carries_tcp(&site, 1_000);
     capture.finish().assert_no_clear_text();
 }
 

@@ -35,7 +35,7 @@ fn pair(name: &'static str, outer: Outer, esp: &'static str) {
     });
     assert_eq!(tallies.map(|tally| (tally.lost, tally.duplicated)), [(0, 0), (0, 0)]);
     assert_agree(&a.await_up(), &b.await_up());
-    assert_carries_tcp(&site, 5);
+    assert_carries_tcp(&site, 5_000);
     capture.finish().assert_no_clear_text();
 }
 

@@ -30,11 +30,11 @@ pub fn we_respond(site: &Site, outer: Outer, change: impl Fn(&mut Tunnel)) -> (S
 }
 
 /// TCP from each host to the other, inside IPv4 and IPv6, every byte compared.
-pub fn assert_carries_tcp(site: &Site, megabytes: u32) {
+pub fn assert_carries_tcp(site: &Site, kilobytes: u32) {
     for family in [0, 1] {
         let host = |side: &'_ Gateway| side.inside[family];
         let (a, b) = ((&site.a.host, host(&site.a)), (&site.b.host, host(&site.b)));
-        let (up, down) = (transfer(a, b, megabytes), transfer(b, a, megabytes));
+        let (up, down) = (transfer(a, b, kilobytes), transfer(b, a, kilobytes));
         println!("TCP inside IPv{}: {up:.0} Mb/s a to b, {down:.0} Mb/s b to a", [4, 6][family]);
     }
 }

@@ -52,7 +52,7 @@ fn restart(name: &'static str, end: impl FnOnce(&mut Sekisho)) {
     let after = sekisho.await_up();
     assert_ne!(before["ike"]["spi_i"], after["ike"]["spi_i"]);
     strongswan.await_up();
-    assert_carries_tcp(&site, 1);
+    assert_carries_tcp(&site, 1_000);
     capture.finish().assert_no_clear_text();
 }
 

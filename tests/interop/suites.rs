@@ -38,7 +38,7 @@ fn gcm128_initiating() {
     let tunnel = sekisho.await_up();
     assert_eq!(tunnel["ike"]["suite"], "aes128gcm16-prfsha256-x25519");
     assert!(tunnel["children"][0]["suite"].as_str().is_some_and(|suite| suite.starts_with("aes128gcm16")));
-    assert_carries_tcp(&site, 1);
+    assert_carries_tcp(&site, 1_000);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn gcm128_responding() {
             ("aes128gcm16-prfsha256-x25519", "aes128gcm16-x25519-noesn");
     });
     assert_eq!(sekisho.await_up()["ike"]["suite"], "aes128gcm16-prfsha256-x25519");
-    assert_carries_tcp(&site, 1);
+    assert_carries_tcp(&site, 1_000);
 }
 
 /// We propose groups of which strongSwan wants the second: it asks for another key (`INVALID_KE_PAYLOAD`, RFC 7296 §1.3).
@@ -77,5 +77,5 @@ fn group(name: &'static str, ike: &'static str, esp: &'static str) {
     sekisho.rekey_ike();
     strongswan.rekey_ike();
     assert_eq!(sekisho.await_up()["ike"]["suite"], ike);
-    assert_carries_tcp(&site, 1);
+    assert_carries_tcp(&site, 1_000);
 }

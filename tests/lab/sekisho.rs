@@ -61,7 +61,7 @@ impl<'a> Sekisho<'a> {
 
     /// Waits until the tunnel is up with exactly one Child SA, and returns it as `status` shows it.
     pub fn await_up(&self) -> Value {
-        self.await_tunnel("the tunnel to be up with one Child SA", Duration::from_secs(20), |tunnel| {
+        self.await_tunnel("the tunnel to be up with one Child SA", Duration::from_secs(30), |tunnel| {
             tunnel["state"] == "up" && children(tunnel) == 1
         })
     }
@@ -97,7 +97,7 @@ impl<'a> Sekisho<'a> {
     pub fn rekey_ike(&self) {
         let before = self.await_up()["ike"]["spi_i"].clone();
         self.json(&["rekey", Tunnel::NAME, "--ike"]);
-        self.await_tunnel("one IKE SA, another than before", Duration::from_secs(10), |tunnel| {
+        self.await_tunnel("one IKE SA, another than before", Duration::from_secs(20), |tunnel| {
             tunnel["ike"]["spi_i"].is_string() && tunnel["ike"]["spi_i"] != before && children(tunnel) == 1
         });
     }
@@ -106,7 +106,7 @@ impl<'a> Sekisho<'a> {
     pub fn rekey_child(&self) {
         let before = self.await_up()["children"][0]["spi_in"].clone();
         self.json(&["rekey", Tunnel::NAME, "--child"]);
-        self.await_tunnel("one Child SA, another than before", Duration::from_secs(10), |tunnel| {
+        self.await_tunnel("one Child SA, another than before", Duration::from_secs(20), |tunnel| {
             children(tunnel) == 1 && tunnel["children"][0]["spi_in"] != before
         });
     }
@@ -208,8 +208,8 @@ esp_proposals = ["{esp}"]
 ike_lifetime = "{ike_lifetime}s"
 child_lifetime = "{child_lifetime}s"
 liveness = "{liveness}s"
-retransmit_first = "500ms"
-retransmit_tries = 3
+retransmit_first = "200ms"
+retransmit_tries = 5
 retry_first = "1s"
 retry_max = "2s"
 "#,

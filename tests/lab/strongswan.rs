@@ -72,7 +72,7 @@ impl<'a> StrongSwan<'a> {
         let before = spis();
         assert_eq!(before.len(), 1, "one SA to rekey, not {before:?}");
         run(&mut self.command(&["--rekey", what, Tunnel::NAME]));
-        wait_until(Duration::from_secs(10), "strongSwan to have rekeyed", || {
+        wait_until(Duration::from_secs(20), "strongSwan to have rekeyed", || {
             let now = spis();
             now.len() == 1 && now != before
         });
@@ -112,7 +112,7 @@ impl<'a> StrongSwan<'a> {
 
     /// Waits until it holds exactly one IKE SA with exactly one Child SA.
     pub fn await_up(&self) {
-        wait_until(Duration::from_secs(15), "strongSwan to hold one IKE SA and one Child SA", || {
+        wait_until(Duration::from_secs(30), "strongSwan to hold one IKE SA and one Child SA", || {
             self.ike_spis().len() == 1 && self.child_spis().len() == 1
         });
     }
@@ -191,8 +191,9 @@ fn daemon_configuration(directory: &str) -> String {
   load_modular = no
   load = random nonce openssl curve25519 pem pkcs1 pkcs8 x509 revocation constraints pubkey kdf kernel-libipsec \
 kernel-netlink socket-default vici updown
-  retransmit_timeout = 1.0
-  retransmit_tries = 4
+  retransmit_timeout = 0.4
+  retransmit_base = 1.5
+  retransmit_tries = 8
   plugins {{
     vici {{ socket = unix://{directory}/vici }}
     kernel-libipsec {{ allow_peer_ts = yes }}

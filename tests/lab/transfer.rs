@@ -10,11 +10,11 @@ use super::namespace::Namespace;
 const STALL: Duration = Duration::from_secs(20);
 const CHUNK: usize = 64 * 1024;
 
-/// Sends `megabytes` from one host to another over TCP, compares every byte, and returns the rate in Mb/s.
-pub fn transfer(from: (&Namespace, IpAddr), to: (&Namespace, IpAddr), megabytes: u32) -> f64 {
+/// Sends `kilobytes` (of 1,000 bytes) from one host to another over TCP, compares every byte, and returns the rate in Mb/s.
+pub fn transfer(from: (&Namespace, IpAddr), to: (&Namespace, IpAddr), kilobytes: u32) -> f64 {
     let listener = to.0.run(|| TcpListener::bind((to.1, 0)).expect("listen"));
     let target = listener.local_addr().expect("the listener's address");
-    let length = megabytes as usize * 1_000_000;
+    let length = kilobytes as usize * 1_000;
 
     let start = Instant::now();
     let receiver = to.0.spawn(move || {
@@ -26,7 +26,7 @@ pub fn transfer(from: (&Namespace, IpAddr), to: (&Namespace, IpAddr), megabytes:
         send(stream, length);
     });
     receiver.join().expect("the transfer to arrive as it was sent");
-    f64::from(megabytes) * 8.0 / start.elapsed().as_secs_f64()
+    f64::from(kilobytes) * 8e-3 / start.elapsed().as_secs_f64()
 }
 
 fn send(mut stream: TcpStream, length: usize) {
