@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sekisho::fuzzing::config_file(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sekisho::config::fuzz::config_file(data));

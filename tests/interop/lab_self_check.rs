@@ -83,3 +83,17 @@ fn strongswan_pair_on_a_lossy_line() {
     b.await_up();
     assert_carries_tcp(&site, 100);
 }
+
+#[test]
+fn strongswan_returns_after_a_kill() {
+    let site = Site::new("lab_strongswan_returns");
+    let a = StrongSwan::start(&site.a, &Tunnel::at(&site, End::A, Outer::V4));
+    let mut b = StrongSwan::start(&site.b, &Tunnel::at(&site, End::B, Outer::V4));
+    a.initiate();
+    b.await_up();
+    b.kill();
+    b.restart();
+    b.initiate();
+    b.await_up();
+    assert_carries_tcp(&site, 100);
+}

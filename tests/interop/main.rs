@@ -14,6 +14,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod idle;
 mod initiate;
 mod lab_self_check;
 mod liveness;

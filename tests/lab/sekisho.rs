@@ -116,6 +116,15 @@ impl<'a> Sekisho<'a> {
         write_configuration(&self.directory, tunnel);
     }
 
+    /// Memory that the daemon occupies, MiB.
+    pub fn resident_mib(&self) -> f64 {
+        let path = format!("/proc/{}/status", self.daemon.id());
+        let status = fs::read_to_string(path).expect("read the daemon's status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line VmRSS");
+        let kib = line.trim().trim_end_matches(" kB").parse::<u32>().expect("a number of KiB");
+        f64::from(kib) / 1024.0
+    }
+
     /// Ends it in an orderly way (SIGTERM).
     pub fn stop(&mut self) {
         let status = self.daemon.terminate();
