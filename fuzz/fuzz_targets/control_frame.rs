@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sekisho::fuzzing::control_frame(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sekisho::api::fuzz::control_frame(data));

@@ -14,6 +14,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod admin;
 mod idle;
 mod initiate;
 mod lab_self_check;

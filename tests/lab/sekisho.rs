@@ -66,6 +66,15 @@ impl<'a> Sekisho<'a> {
         })
     }
 
+    /// Waits until the tunnel is up with another IKE SA than `before`, a former status.
+    pub fn await_up_again(&self, before: &Value) -> Value {
+        self.await_tunnel("the tunnel to be up again", Duration::from_secs(30), |tunnel| {
+            tunnel["state"] == "up"
+                && children(tunnel) == 1
+                && tunnel["ike"]["spi_i"] != before["ike"]["spi_i"]
+        })
+    }
+
     /// Waits until the tunnel holds no SA, and returns it as `status` shows it.
     pub fn await_down(&self, limit: Duration) -> Value {
         self.await_tunnel("the tunnel to be down", limit, |tunnel| {

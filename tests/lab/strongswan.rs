@@ -58,6 +58,11 @@ impl<'a> StrongSwan<'a> {
         command.output().expect("start swanctl")
     }
 
+    /// Deletes the tunnel and tells the peer.
+    pub fn terminate(&self) {
+        run(&mut self.command(&["--terminate", "--ike", Tunnel::NAME]));
+    }
+
     /// Starts a rekey of the IKE SA and waits until the new one stands.
     pub fn rekey_ike(&self) {
         self.rekey("--ike", || self.ike_spis());
