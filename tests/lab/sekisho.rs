@@ -88,6 +88,18 @@ impl<'a> Sekisho<'a> {
         self.await_tunnel("a failure in status", Duration::from_secs(20), failed)["last_failure"].clone()
     }
 
+    /// Waits until `events` tells of a failed negotiation, and returns that record. A peer that fails before it has
+    /// said who it is belongs to no tunnel, so `status` cannot show it.
+    pub fn await_failure_record(&self) -> Value {
+        wait_for(Duration::from_secs(20), "a failed negotiation in `events`", || {
+            let output = self.try_command(&["events", "--json"]);
+            let records = String::from_utf8_lossy(&output.stdout).into_owned();
+            let parsed =
+                records.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record a line"));
+            parsed.filter(|record| record["event"] == "negotiation_failed").last()
+        })
+    }
+
     fn await_tunnel(&self, what: &str, limit: Duration, holds: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
