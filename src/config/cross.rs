@@ -22,7 +22,9 @@ fn identities_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
         let (name, local, remote) =
             (&tunnel.connection.name, &tunnel.connection.local_id, &tunnel.connection.remote_id);
         if let Some(first) = seen.insert((local, remote), name) {
-            let message = format!("tunnels `{first}` and `{name}` both have local_id `{local}` and remote_id `{remote}`");
+            let message = format!(
+                "tunnels `{first}` and `{name}` both have local_id `{local}` and remote_id `{remote}`"
+            );
             let help = "a tunnel is recognised by its two identities: change one of them, or make one tunnel with several [[tunnel.NAME.child]]";
             judge.error(&tunnel.remote_id, message, help);
         }
@@ -82,11 +84,14 @@ fn tell(judge: &mut Judge<'_>, tunnels: &[Tunnel], a: (usize, &Network), b: (usi
     let (x, y) = (&first.1.selector, &second.1.selector);
     if x == y {
         let message = format!("`{y}` is behind {} and behind {}", of(first), of(second));
-        let help = format!("the other one stands in line {line}; a network can be reached through one of them only");
+        let help =
+            format!("the other one stands in line {line}; a network can be reached through one of them only");
         judge.error(&second.1.span, message, help);
     } else {
         let message = format!("`{y}` of {} overlaps `{x}` of {}", of(second), of(first));
-        let help = format!("the other one stands in line {line}; a packet takes the tunnel with the most specific network");
+        let help = format!(
+            "the other one stands in line {line}; a packet takes the tunnel with the most specific network"
+        );
         judge.warn(&second.1.span, message, help);
     }
     true

@@ -85,8 +85,13 @@ impl<'t> Section<'t> {
         match value.into_inner() {
             DeValue::Table(table) => Some(Self::new(title, span, table)),
             other => {
-                let message = format!("`{}` is {}, not a table", title.trim_matches(['[', ']']), kind(&other));
-                judge.error(&span, message, format!("write {title} on a line of its own and the settings below it"));
+                let message =
+                    format!("`{}` is {}, not a table", title.trim_matches(['[', ']']), kind(&other));
+                judge.error(
+                    &span,
+                    message,
+                    format!("write {title} on a line of its own and the settings below it"),
+                );
                 None
             }
         }
@@ -138,7 +143,8 @@ impl<'t> Section<'t> {
                 None
             }
             DeValue::Array(items) => {
-                let read = items.into_iter().map(|item| text_of(judge, key, item, "a list of texts in quotes"));
+                let read =
+                    items.into_iter().map(|item| text_of(judge, key, item, "a list of texts in quotes"));
                 // Collected twice, so that every entry is judged and not only those before the first bad one.
                 let read: Vec<_> = read.collect();
                 read.into_iter().collect::<Option<Vec<_>>>().map(|list| Spanned::new(span, list))
@@ -160,7 +166,12 @@ impl<'t> Section<'t> {
     }
 
     /// A whole number in a range.
-    pub(super) fn number<T>(&mut self, judge: &mut Judge<'_>, key: &'static str, range: (T, T)) -> Option<Spanned<T>>
+    pub(super) fn number<T>(
+        &mut self,
+        judge: &mut Judge<'_>,
+        key: &'static str,
+        range: (T, T),
+    ) -> Option<Spanned<T>>
     where
         T: TryFrom<u64> + Into<u64> + Copy,
     {
@@ -202,7 +213,9 @@ impl<'t> Section<'t> {
         let span = value.span();
         let range = format!("{} to {}", duration::show(bounds.floor), duration::show(bounds.ceiling));
         if let DeValue::Integer(number) = value.get_ref() {
-            let help = format!("a bare number says nothing about its unit: write {key} = \"{number}s\"; {range} is allowed");
+            let help = format!(
+                "a bare number says nothing about its unit: write {key} = \"{number}s\"; {range} is allowed"
+            );
             judge.error(&span, format!("`{key}` has no unit"), help);
             return absent;
         }
@@ -309,7 +322,11 @@ pub(super) fn name(judge: &mut Judge<'_>, text: &Spanned<String>) -> Option<Name
         return Some(Name::from(text.get_ref().as_str()));
     }
     let message = format!("`{}` is no name", text.get_ref().escape_debug());
-    judge.error(&text.span(), message, format!("letters, digits, -, _ and . are allowed, 1 to {most} of them"));
+    judge.error(
+        &text.span(),
+        message,
+        format!("letters, digits, -, _ and . are allowed, 1 to {most} of them"),
+    );
     None
 }
 
