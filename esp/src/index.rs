@@ -1,0 +1,1 @@
+//! Outbound look-up: destination ranges cut into elementary intervals, each with its candidates.
