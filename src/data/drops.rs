@@ -53,12 +53,12 @@ pub(super) struct Drops {
 }
 
 impl Drops {
-    /// Count one packet.
-    pub(super) fn esp(&self, reason: DropReason) {
-        self.esp.count(reason);
+    /// Count packets lost for a reason of the ESP crate.
+    pub(super) fn esp(&self, reason: DropReason, packets: usize) {
+        self.esp.add(reason, widened(packets));
     }
 
-    /// Count some packets.
+    /// Count packets lost in the network.
     pub(super) fn loss(&self, loss: Loss, packets: usize) {
         if let Some(counter) = self.losses.get(loss as usize) {
             counter.fetch_add(widened(packets), Ordering::Relaxed);
@@ -74,7 +74,7 @@ impl Drops {
             Some(libc::ECONNREFUSED) => self.loss(Loss::Refused, packets),
             Some(libc::EPERM | libc::EACCES) => self.loss(Loss::Denied, packets),
             Some(libc::ENOBUFS | libc::EAGAIN | libc::ENOMEM) => self.loss(Loss::SendQueueFull, packets),
-            _ => self.esp.add(DropReason::SendFailed, widened(packets)),
+            _ => self.esp(DropReason::SendFailed, packets),
         }
     }
 

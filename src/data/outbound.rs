@@ -59,7 +59,7 @@ impl Outbound {
                 Ok((header, length)) => {
                     self.device.clear();
                     if let Err(reason) = self.forward(OffloadHeader::from_bytes(header), length) {
-                        shared.drops.esp(reason);
+                        shared.drops.esp(reason, 1);
                     }
                     continue;
                 }
@@ -89,16 +89,17 @@ impl Outbound {
         let sending = snapshot.outbound(&view)?;
         self.board(sending, sending.sa().outer_tos(view.tos()), header, length);
         if let Some(cut) = self.lay(header, length, &view)? {
-            self.seal(sending.sa(), cut)?;
+            self.seal(sending.sa(), cut);
         }
         Ok(())
     }
 
     /// A super-packet has a train of its own; a packet joins others of the same SA, TOS and size.
     fn board(&mut self, sending: &Arc<Sending>, tos: u8, header: OffloadHeader, length: usize) {
-        let same = self.bound_for.as_ref().is_some_and(|(other, other_tos)| {
-            Arc::ptr_eq(other, sending) && *other_tos == tos
-        });
+        let same = self
+            .bound_for
+            .as_ref()
+            .is_some_and(|(other, other_tos)| Arc::ptr_eq(other, sending) && *other_tos == tos);
         let whole = header.gso() == OffloadHeader::GSO_NONE;
         if !(same && whole && self.train.takes(sealed_length(length))) {
             self.depart();
@@ -109,14 +110,19 @@ impl Outbound {
     }
 
     /// Nothing, if the sender was told instead that it is too big.
-    fn lay(&mut self, header: OffloadHeader, length: usize, view: &InnerView) -> Result<Option<Cut>, DropReason> {
+    fn lay(
+        &mut self,
+        header: OffloadHeader,
+        length: usize,
+        view: &InnerView,
+    ) -> Result<Option<Cut>, DropReason> {
         let packet = self.packet.get(..length).unwrap_or_default();
         let room = self.train.free();
         let cut = segment(header, packet, room)?;
         let mtu = self.shared.mtu.load(Ordering::Relaxed);
         let first = cut.packets().next().and_then(|range| room.get_mut(range)).ok_or(DropReason::NoRoom)?;
         if first.len() > usize::from(mtu) && view.dont_fragment() {
-            self.shared.drops.esp(DropReason::TooBig);
+            self.shared.drops.esp(DropReason::TooBig, 1);
             let answered = too_big::answer(first, mtu, &mut self.answer)?;
             let answer = self.answer.get(..answered).unwrap_or_default();
             // An answer that the device does not take is lost like any ICMP message.
@@ -130,14 +136,23 @@ impl Outbound {
     }
 
     /// At the first packet that the SA refuses, the rest of the super-packet is lost with it.
-    fn seal(&mut self, sa: &OutboundSa, cut: Cut) -> Result<(), DropReason> {
+    fn seal(&mut self, sa: &OutboundSa, cut: Cut) {
+        let room = self.train.free();
         let mut sealer = sa.sealer();
-        let mut sealed = [0; 0].len();
-        let _ = &mut sealed;
-        for range in cut.packets() {
-            let _ = (&mut sealer, range);
+        let mut sealed = 0;
+        let refused = cut.packets().find_map(|range| match sealer.seal(room, range) {
+            Ok(_) => {
+                sealed += 1;
+                None
+            }
+            Err(reason) => Some(reason),
+        });
+        drop(sealer);
+        let last = if refused.is_none() { sealed_length(cut.last_length) } else { cut.stride };
+        self.train.push(sealed, cut.stride, last);
+        if let Some(reason) = refused {
+            self.shared.drops.esp(reason, cut.count - sealed);
         }
-        Ok(())
     }
 
     /// Send what waits.
@@ -164,12 +179,33 @@ impl Outbound {
 fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
-            v4.is_link_local() || v4.is_broadcast() || v4.octets().starts_with(&[224, 0, 0]) || v4 == Ipv4Addr::UNSPECIFIED
+            v4.is_link_local()
+                || v4.is_broadcast()
+                || v4.octets().starts_with(&[224, 0, 0])
+                || v4 == Ipv4Addr::UNSPECIFIED
         }
         IpAddr::V6(v6) => {
             v6.is_unicast_link_local()
                 || v6.is_unspecified()
-                || matches!(v6.segments().first(), Some(first) if first & 0xff00 == 0xff00 && first & 0xf <= 2)
+                || v6.is_multicast() && matches!(v6.octets()[1] & 0xf, 0..=2)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::is_link_local;
+
+    #[test]
+    fn what_no_router_forwards_is_told_from_what_may_be_meant_for_the_peer() {
+        for noise in ["fe80::1", "ff02::16", "ff02::2", "::", "169.254.1.1", "224.0.0.251", "255.255.255.255"]
+        {
+            assert!(is_link_local(noise.parse().unwrap()), "{noise}");
+        }
+        for traffic in ["10.0.0.1", "239.1.2.3", "224.0.1.1", "2001:db8::1", "ff0e::1", "ff05::2", "fd00::1"]
+        {
+            assert!(!is_link_local(traffic.parse().unwrap()), "{traffic}");
         }
     }
 }

@@ -61,6 +61,12 @@ impl Receiving {
     }
 }
 
+impl Sending {
+    pub(super) fn sa(&self) -> &OutboundSa {
+        &self.sa
+    }
+}
+
 impl AsRef<InboundSa> for Receiving {
     fn as_ref(&self) -> &InboundSa {
         &self.sa

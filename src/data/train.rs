@@ -27,6 +27,11 @@ impl Train {
         self.count == 0
     }
 
+    /// How many packets wait.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
     /// Bytes of each packet but the last.
     pub(super) fn segment(&self) -> usize {
         self.segment
@@ -46,14 +51,15 @@ impl Train {
         self.buffer.get_mut(self.filled..).unwrap_or_default()
     }
 
-    /// A packet of `length` bytes now stands where [`Self::free`] began.
-    pub(super) fn push(&mut self, length: usize) {
+    /// `packets` now stand where [`Self::free`] began, of `length` bytes each, the last of `last`.
+    pub(super) fn push(&mut self, packets: usize, length: usize, last: usize) {
+        let Some(others) = packets.checked_sub(1) else { return };
         if self.is_empty() {
-            self.segment = length;
+            self.segment = if others == 0 { last } else { length };
         }
-        self.closed = length < self.segment;
-        self.filled += length;
-        self.count += 1;
+        self.closed = last < self.segment;
+        self.filled += others * length + last;
+        self.count += packets;
     }
 
     /// What is there, in pieces that one call can send.
@@ -74,7 +80,7 @@ mod tests {
     fn train(lengths: &[usize]) -> Train {
         let mut train = Train::new();
         for &length in lengths {
-            train.push(length);
+            train.push(1, length, length);
         }
         train
     }
@@ -92,9 +98,11 @@ mod tests {
 
     #[test]
     fn a_long_train_leaves_in_pieces_of_whole_packets() {
-        let long = train(&[1_446; 48]);
+        let mut long = Train::new();
+        long.push(48, 1_446, 1_000);
         let pieces: Vec<_> = long.pieces().map(<[u8]>::len).collect();
-        assert_eq!(pieces, [1_446 * 44, 1_446 * 4]);
+        assert_eq!(pieces, [1_446 * 44, 1_446 * 3 + 1_000]);
+        assert!(!long.takes(1_000), "its last packet is short");
         let many = train(&[100; 130]);
         assert_eq!(many.pieces().map(<[u8]>::len).collect::<Vec<_>>(), [6_400, 6_400, 200]);
         assert_eq!(train(&[]).pieces().count(), 0);
