@@ -2,4 +2,6 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod namespace;
+mod site;
 mod sockets;
+mod traffic;

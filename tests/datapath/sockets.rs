@@ -5,11 +5,10 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, poll};
-use sekisho::net::udp::{BindError, Received, Settings, Socket, Sockets};
+use sekisho::net::udp::{BindError, Received, Socket, Sockets};
 
 use crate::namespace::Namespace;
-
-const SETTINGS: Settings = Settings { ike_port: 500, nat_port: 4500, mark: 0x5e51 };
+use crate::site::SETTINGS;
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
