@@ -48,10 +48,13 @@ impl Cipher {
             .map_err(|_| DropReason::Authentication)
     }
 
+    /// Salt, then IV (RFC 4106 §4).
     fn nonce(&self, iv: [u8; 8]) -> Nonce {
-        let [a, b, c, d] = self.salt;
-        let [e, f, g, h, i, j, k, l] = iv;
-        Nonce::assume_unique_for_key([a, b, c, d, e, f, g, h, i, j, k, l])
+        let mut nonce = [0; SALT + 8];
+        let (salt, rest) = nonce.split_at_mut(SALT);
+        salt.copy_from_slice(&self.salt);
+        rest.copy_from_slice(&iv);
+        Nonce::assume_unique_for_key(nonce)
     }
 }
 
@@ -64,19 +67,21 @@ impl fmt::Debug for Cipher {
 /// What is authenticated beside the text: SPI and sequence number, with its high half only under ESN (RFC 4106 §5).
 pub(crate) struct AssociatedData {
     bytes: [u8; 12],
-    esn: bool,
+    length: usize,
 }
 
 impl AssociatedData {
     pub(crate) fn new(spi: u32, sequence: u64, esn: bool) -> Self {
-        let [a, b, c, d] = spi.to_be_bytes();
-        let [e, f, g, h, i, j, k, l] = sequence.to_be_bytes();
-        let bytes =
-            if esn { [a, b, c, d, e, f, g, h, i, j, k, l] } else { [a, b, c, d, i, j, k, l, 0, 0, 0, 0] };
-        Self { bytes, esn }
+        // Without ESN the high half is not there: the low half takes its place.
+        let (sequence, length) = if esn { (sequence, 12) } else { (sequence << 32, 8) };
+        let mut bytes = [0; 12];
+        let (first, rest) = bytes.split_at_mut(4);
+        first.copy_from_slice(&spi.to_be_bytes());
+        rest.copy_from_slice(&sequence.to_be_bytes());
+        Self { bytes, length }
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
-        if self.esn { &self.bytes } else { self.bytes.first_chunk::<8>().map_or(&[], |short| short) }
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }

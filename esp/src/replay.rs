@@ -76,7 +76,7 @@ impl ReplayWindow {
     }
 
     fn position(&self, sequence: u64) -> usize {
-        let block = sequence / BLOCK & (self.blocks.len() as u64 - 1);
+        let block = (sequence / BLOCK) & (self.blocks.len() as u64 - 1);
         usize::try_from(block).unwrap_or(usize::MAX)
     }
 }

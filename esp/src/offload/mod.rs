@@ -2,4 +2,5 @@
 
 pub(crate) mod coalesce;
 pub(crate) mod header;
+mod rewrite;
 pub(crate) mod segment;
