@@ -38,10 +38,10 @@ impl Control {
             let nap = self.nap();
             tokio::select! {
                 Some(message) = inputs.data.recv() => {
-                    self.from_data(message);
+                    self.receive(message);
                     for _ in 1..BUDGET {
                         let Ok(message) = inputs.data.try_recv() else { break };
-                        self.from_data(message);
+                        self.receive(message);
                     }
                 }
                 Some((request, reply)) = inputs.requests.recv() => self.request(request, reply).await,
@@ -68,11 +68,11 @@ impl Control {
                 self.apply(event, &mut follow_up);
             }
             peers.append(&mut follow_up.peers);
-            let next_steps = self.settle();
-            if follow_up.commands.is_empty() && next_steps.is_empty() {
+            let went_on = self.settle();
+            if follow_up.commands.is_empty() && !went_on {
                 break;
             }
-            follow_up.commands.into_iter().chain(next_steps).for_each(|command| self.command(command));
+            follow_up.commands.into_iter().for_each(|command| self.command(command));
         }
         while let Some(job) = self.endpoint.poll_job() {
             self.jobs.start(job);
@@ -100,7 +100,7 @@ impl Control {
         }
     }
 
-    fn from_data(&mut self, message: FromData) {
+    fn receive(&mut self, message: FromData) {
         match message {
             FromData::Ike { path, bytes } => self.endpoint.handle_datagram(now(), ike_path(path), &bytes),
             FromData::FirstPacket(id) => self.command(Command::FirstPacket(ChildSaId(id))),
@@ -139,20 +139,26 @@ impl Control {
         }
     }
 
-    /// Answers requests whose time has come; the commands that carry others further.
-    fn settle(&mut self) -> Vec<Command> {
+    /// Answers requests whose time has come, and carries others further: whether there were any of these.
+    fn settle(&mut self) -> bool {
         if self.waiting.is_empty() {
-            return Vec::new();
+            return false;
         }
         let connections = self.endpoint.status();
-        let mut next_steps = Vec::new();
+        let mut went_on = false;
         for settled in self.waiting.settle(now().boot, &connections) {
             match settled {
-                Settled::NowIke(connection) => next_steps.push(Command::RekeyIke(connection)),
+                Settled::NowIke(connection) => {
+                    went_on = true;
+                    let command = Command::RekeyIke(connection.clone());
+                    if let Err(error) = self.endpoint.handle_command(now(), command) {
+                        self.waiting.fail(&connection, &error.to_string());
+                    }
+                }
                 Settled::Done(connection, reply) => self.answer_with_tunnel(&connection, reply),
             }
         }
-        next_steps
+        went_on
     }
 
     fn answer_with_tunnel(&self, connection: &sekisho_ike::config::Name, reply: oneshot::Sender<Reply>) {

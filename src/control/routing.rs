@@ -14,7 +14,7 @@ use sekisho_ike::negotiate::TrafficSelector;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
-use crate::net::netlink::{Change, Error, Netlink, Policy, Protection, Route, TunnelLink, Watch};
+use crate::net::netlink::{Change, Error, Netlink, Policy, Protection, TunnelLink, Watch};
 
 /// What a line is taken to carry before its peer is known.
 const ETHERNET: u32 = 1500;
@@ -60,6 +60,9 @@ fn prefixes(selector: &TrafficSelector) -> Vec<IpNet> {
 
 impl Routing {
     /// Brings the TUN up and leads protected traffic into it. The blackholes must stand already.
+    ///
+    /// # Errors
+    /// If the TUN cannot be set up or the kernel's routes cannot be watched.
     pub async fn start(netlink: Netlink, config: &Config) -> Result<Self, Error> {
         let link = TunnelLink::up(&netlink, &config.daemon.interface, u32::from(SMALLEST_IPV6)).await?;
         let mut routing = Self {
@@ -111,8 +114,10 @@ impl Routing {
         }
     }
 
-    /// Protects what a configuration says; `Err` if that failed: then the old one is still protected. The new MTU, if
-    /// it changed.
+    /// Protects what a configuration says. The new MTU, if it changed.
+    ///
+    /// # Errors
+    /// If a prefix cannot be protected; what was protected before is still.
     pub async fn configure(&mut self, config: &Config) -> Result<Option<u16>, Error> {
         let policy = policy(&config.connections);
         let protection = self.netlink.protect(&policy, Some(self.link.index())).await?;
@@ -156,9 +161,12 @@ impl Routing {
 
     /// The narrowest way to any peer decides, since all tunnels share the TUN.
     async fn update_mtu(&mut self) -> Option<u16> {
-        let wanted = match self.configured_mtu {
-            Some(mtu) => mtu,
-            None => self.derive_mtu().await,
+        let wanted = if let Some(mtu) = self.configured_mtu {
+            mtu
+        } else {
+            let known = self.peers.values().chain(&self.hosts).copied().collect();
+            let floor = if self.policy.has_ipv6() { SMALLEST_IPV6 } else { SMALLEST_IPV4 };
+            derive_mtu(&self.netlink, known).await.max(floor)
         };
         if wanted == self.mtu {
             return None;
@@ -171,25 +179,23 @@ impl Routing {
         self.mtu = wanted;
         Some(wanted)
     }
-
-    async fn derive_mtu(&self) -> u16 {
-        let known: BTreeSet<IpAddr> = self.peers.values().chain(&self.hosts).copied().collect();
-        let mut narrowest = None;
-        for peer in known {
-            if let Ok(route) = self.netlink.route(peer, 0).await {
-                let inner = inner_mtu(peer, route);
-                narrowest = Some(narrowest.map_or(inner, |least: u16| least.min(inner)));
-            }
-        }
-        let unknown = Outer { ipv6: true, udp: true }.inner_mtu(ETHERNET as usize);
-        let floor = if self.policy.has_ipv6() { SMALLEST_IPV6 } else { SMALLEST_IPV4 };
-        narrowest.unwrap_or_else(|| u16::try_from(unknown).unwrap_or(SMALLEST_IPV6)).max(floor)
-    }
 }
 
-fn inner_mtu(peer: IpAddr, route: Route) -> u16 {
-    let outer = Outer { ipv6: peer.is_ipv6(), udp: true };
-    u16::try_from(outer.inner_mtu(route.mtu.min(LARGEST) as usize)).unwrap_or(SMALLEST_IPV6)
+/// What fits through the narrowest way to any of the peers; a careful guess if none is known yet.
+async fn derive_mtu(netlink: &Netlink, peers: BTreeSet<IpAddr>) -> u16 {
+    let mut narrowest = None;
+    for peer in peers {
+        if let Ok(route) = netlink.route(peer, 0).await {
+            let inner = inner_mtu(peer.is_ipv6(), route.mtu);
+            narrowest = Some(narrowest.map_or(inner, |least: u16| least.min(inner)));
+        }
+    }
+    narrowest.unwrap_or_else(|| inner_mtu(true, ETHERNET))
+}
+
+fn inner_mtu(ipv6: bool, line: u32) -> u16 {
+    let line = usize::try_from(line.min(LARGEST)).unwrap_or_default();
+    u16::try_from(Outer { ipv6, udp: true }.inner_mtu(line)).unwrap_or(SMALLEST_IPV6)
 }
 
 fn literal_hosts(remote: &Remote) -> Vec<IpAddr> {
