@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sekisho_ike::config::{Child, ChildLifetime, Name, Retransmit};
-use sekisho_ike::negotiate::TrafficSelector;
-use sekisho_ike::suite::{EspProposal, Esn};
+use sekisho_ike::negotiate::{SelectorError, TrafficSelector};
+use sekisho_ike::suite::{Esn, EspProposal};
 use toml::Spanned;
 
 use super::document::{self, Judge, Section, Span};
@@ -56,7 +56,11 @@ pub(super) fn read_all(
     for key in LISTED {
         if let Some(value) = section.take(key) {
             let message = format!("`{key}` stands in {} beside {title}", section.title);
-            judge.error(&value.span(), message, "move the networks into the children, each of which has its own");
+            judge.error(
+                &value.span(),
+                message,
+                "move the networks into the children, each of which has its own",
+            );
         }
     }
     if tables.len() > limits::CHILDREN || tables.is_empty() {
@@ -64,10 +68,12 @@ pub(super) fn read_all(
         judge.error(&span, format!("{} has {} children", section.title, tables.len()), help);
         return None;
     }
-    let read: Vec<_> = tables.into_iter().map(|table| named(judge, table, &common, retransmit)).collect();
-    let (children, networks): (Vec<_>, Vec<_>) = read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
-    names_differ(judge, &children)?;
-    Some((children.into_iter().map(Spanned::into_inner).collect(), networks.into_iter().flatten().collect()))
+    let mut names = BTreeMap::new();
+    let read = tables.into_iter().map(|table| named(judge, table, &common, retransmit, &mut names));
+    let read: Vec<_> = read.collect();
+    let (children, networks): (Vec<_>, Vec<_>) =
+        read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    Some((children, networks.into_iter().flatten().collect()))
 }
 
 fn named(
@@ -75,34 +81,30 @@ fn named(
     mut section: Section<'_>,
     common: &Common,
     retransmit: Retransmit,
-) -> Option<(Spanned<Child>, Vec<Network>)> {
+    names: &mut BTreeMap<Name, Span>,
+) -> Option<(Child, Vec<Network>)> {
     section.require(judge, "name", "give each child a name of its own");
     let text = section.text(judge, "name");
     let span = text.as_ref().map_or_else(|| section.span.clone(), Spanned::span);
     let name = text.and_then(|text| document::name(judge, &text));
+    let first = name.clone().and_then(|name| names.insert(name, span.clone()));
+    if let (Some(name), Some(first)) = (&name, first) {
+        let help = format!("the other one stands in line {}; give each its own name", judge.line(&first));
+        judge.error(&span, format!("two children are named `{name}`"), help);
+    }
     let own = self::common(judge, &mut section, common.clone(), retransmit);
     // Judged also without a name.
     let read = child(judge, name.clone().unwrap_or(Name::from("")), &mut section, own);
     section.finish(judge);
-    name?;
-    read.map(|(child, networks)| (Spanned::new(span, child), networks))
+    name.and(read)
 }
 
-fn names_differ(judge: &mut Judge<'_>, children: &[Spanned<Child>]) -> Option<()> {
-    let mut seen = BTreeMap::new();
-    let mut good = Some(());
-    for child in children {
-        if let Some(first) = seen.insert(&child.get_ref().name, child.span()) {
-            let message = format!("two children are named `{}`", child.get_ref().name);
-            let help = format!("the other one stands in line {}; give each its own name", judge.line(&first));
-            judge.error(&child.span(), message, help);
-            good = None;
-        }
-    }
-    good
-}
-
-fn child(judge: &mut Judge<'_>, name: Name, section: &mut Section<'_>, common: Common) -> Option<(Child, Vec<Network>)> {
+fn child(
+    judge: &mut Judge<'_>,
+    name: Name,
+    section: &mut Section<'_>,
+    common: Common,
+) -> Option<(Child, Vec<Network>)> {
     let local = networks(judge, &name, section, Side::Local);
     let remote = networks(judge, &name, section, Side::Remote);
     let (local, remote) = (local?, remote?);
@@ -119,10 +121,20 @@ fn child(judge: &mut Judge<'_>, name: Name, section: &mut Section<'_>, common: C
     Some((child, local.into_iter().chain(remote).collect()))
 }
 
-fn networks(judge: &mut Judge<'_>, child: &Name, section: &mut Section<'_>, side: Side) -> Option<Vec<Network>> {
+fn networks(
+    judge: &mut Judge<'_>,
+    child: &Name,
+    section: &mut Section<'_>,
+    side: Side,
+) -> Option<Vec<Network>> {
     let (key, help) = match side {
-        Side::Local => ("local_networks", "list the networks behind us, such as local_networks = [\"10.17.0.0/24\"]"),
-        Side::Remote => ("remote_networks", "list the networks behind the peer, such as remote_networks = [\"10.0.0.0/16\"]"),
+        Side::Local => {
+            ("local_networks", "list the networks behind us, such as local_networks = [\"10.17.0.0/24\"]")
+        }
+        Side::Remote => (
+            "remote_networks",
+            "list the networks behind the peer, such as remote_networks = [\"10.0.0.0/16\"]",
+        ),
     };
     section.require(judge, key, help);
     let list = section.texts(judge, key, false, limits::NETWORKS)?;
@@ -132,11 +144,23 @@ fn networks(judge: &mut Judge<'_>, child: &Name, section: &mut Section<'_>, side
     }
     let form = "write 10.0.0.0/24, 10.0.0.5-10.0.0.9, 2001:db8::/64, or with protocol and ports 10.0.0.0/24[tcp/443]";
     let read = list.into_inner().into_iter().map(|text| {
-        let selector = judge.ok(text.get_ref().parse(), &text.span(), form)?;
+        let selector = text.get_ref().parse().map_err(|error| reason(text.get_ref(), &error));
+        let selector = judge.ok(selector, &text.span(), form)?;
         Some(Network { child: child.clone(), side, selector, span: text.span() })
     });
     let read = read.collect::<Vec<_>>();
     read.into_iter().collect()
+}
+
+fn reason(text: &str, error: &SelectorError) -> String {
+    match error {
+        SelectorError::Malformed(_) => format!("`{}` is no network", text.escape_debug()),
+        SelectorError::Range if text.contains(':') && text.contains('.') => {
+            format!("`{text}` mixes IPv4 and IPv6")
+        }
+        SelectorError::Range => format!("`{text}` ends before it begins"),
+        _ => error.to_string(),
+    }
 }
 
 /// A network of a family that the other side lacks can carry nothing.
@@ -147,8 +171,13 @@ fn families_meet(judge: &mut Judge<'_>, local: &[Network], remote: &[Network]) -
             let ipv4 = network.selector.is_ipv4();
             if !those.iter().any(|n| n.selector.is_ipv4() == ipv4) {
                 let family = if ipv4 { "IPv4" } else { "IPv6" };
-                let message = format!("`{}` is {family}, but `{other}` has no {family} network", network.selector);
-                judge.error(&network.span, message, "each address family needs networks on both sides, or on none");
+                let message =
+                    format!("`{}` is {family}, but `{other}` has no {family} network", network.selector);
+                judge.error(
+                    &network.span,
+                    message,
+                    "each address family needs networks on both sides, or on none",
+                );
                 good = None;
             }
         }
@@ -167,7 +196,7 @@ fn sides_differ(judge: &mut Judge<'_>, local: &[Network], remote: &[Network]) ->
                 good = None;
             } else if overlap(a, b) && !everything(a) && !everything(b) {
                 let message = format!("remote `{b}` and local `{a}` overlap");
-                let help = "addresses in both are looked for on the side of the smaller network; make sure that no host is on the other";
+                let help = "an address in both can be on one side only: see with `ip route get` that it is the one you mean";
                 judge.warn(&there.span, message, help);
             }
         }
@@ -199,7 +228,10 @@ fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, retransm
         && *packets.get_ref() > limits::CHILD_PACKETS_SHORT
         && proposals.iter().any(|p| p.esn == [Esn::Short])
     {
-        let help = format!("without extended sequence numbers (noesn) at most {} are allowed", limits::CHILD_PACKETS_SHORT);
+        let help = format!(
+            "without extended sequence numbers (noesn) at most {} are allowed",
+            limits::CHILD_PACKETS_SHORT
+        );
         judge.error(&packets.span(), "`child_packets` is more than 32-bit sequence numbers can count", help);
     }
     let bytes = section.number(judge, "child_bytes", limits::CHILD_BYTES);
@@ -219,7 +251,10 @@ fn esp_proposals(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec
     let example = "write words joined by -, such as \"aes256gcm16-x25519\" or \"aes128gcm16-ecp256-noesn\"";
     let list: Vec<Spanned<EspProposal>> = proposals(judge, section, "esp_proposals", example)?;
     for proposal in list.iter().filter(|p| p.get_ref().groups.is_empty()) {
-        let message = format!("`{}` has no key exchange: rekeys are without perfect forward secrecy", proposal.get_ref());
+        let message = format!(
+            "`{}` has no key exchange: rekeys are without perfect forward secrecy",
+            proposal.get_ref()
+        );
         judge.warn(&proposal.span(), message, "append one, such as -x25519, at both ends");
     }
     Some(list.into_iter().map(Spanned::into_inner).collect())
@@ -237,7 +272,11 @@ where
 {
     let list = section.texts(judge, key, false, limits::PROPOSALS)?;
     if list.get_ref().is_empty() {
-        judge.error(&list.span(), format!("`{key}` is empty"), format!("{example}; or leave it out for the defaults"));
+        judge.error(
+            &list.span(),
+            format!("`{key}` is empty"),
+            format!("{example}; or leave it out for the defaults"),
+        );
         return None;
     }
     let read = list.into_inner().into_iter().map(|text| {
@@ -249,10 +288,18 @@ where
 }
 
 /// A rekey must be able to fail and be tried again before the lifetime ends.
-pub(super) fn outlasts(judge: &mut Judge<'_>, key: &str, lifetime: &Spanned<Duration>, retransmit: Retransmit) {
+pub(super) fn outlasts(
+    judge: &mut Judge<'_>,
+    key: &str,
+    lifetime: &Spanned<Duration>,
+    retransmit: Retransmit,
+) {
     let least = retransmit.whole().saturating_mul(limits::SCHEDULES_IN_A_LIFETIME);
     if *lifetime.get_ref() < least {
-        let message = format!("`{key}` is too short for the retransmission schedule of {}", duration::show(retransmit.whole()));
+        let message = format!(
+            "`{key}` is too short for the retransmission schedule of {}",
+            duration::show(retransmit.whole())
+        );
         let help = format!(
             "at least {} is needed, {} times the schedule; or lower `retransmit_first` or `retransmit_tries`",
             duration::show(least),

@@ -14,7 +14,8 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
     let port = |b: Option<Spanned<u16>>, or: u16| b.map_or(or, Spanned::into_inner);
     let ike_port = section.number(judge, "ike_port", (1, u16::MAX));
     let nat_port = section.number(judge, "nat_port", (1, u16::MAX));
-    let nat_span = nat_port.as_ref().or(ike_port.as_ref()).map_or_else(|| section.span.clone(), Spanned::span);
+    let nat_span =
+        nat_port.as_ref().or(ike_port.as_ref()).map_or_else(|| section.span.clone(), Spanned::span);
     let daemon = Daemon {
         control_socket: socket(judge, &mut section, or.control_socket),
         control_group: section.text(judge, "control_group").map_or(or.control_group, Spanned::into_inner),
@@ -65,7 +66,8 @@ fn socket(judge: &mut Judge<'_>, section: &mut Section<'_>, or: PathBuf) -> Path
 
 fn log_level(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<LogLevel> {
     let text = section.text(judge, "log")?;
-    let level = text.get_ref().parse().map_err(|_| format!("`{}` is no log level", text.get_ref().escape_debug()));
+    let level =
+        text.get_ref().parse().map_err(|_| format!("`{}` is no log level", text.get_ref().escape_debug()));
     judge.ok(level, &text.span(), "allowed are error, warn, info, debug, trace")
 }
 
@@ -78,7 +80,9 @@ fn interface(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<String>
         && ![".", "..", "lo", "all", "default"].contains(&name.as_str());
     if !good {
         let message = format!("`{}` cannot be the name of our interface", name.escape_debug());
-        let help = format!("letters, digits, -, _ and . are allowed, at most {most} of them; not lo, all or default");
+        let help = format!(
+            "letters, digits, -, _ and . are allowed, at most {most} of them; not lo, all or default"
+        );
         judge.error(&text.span(), message, help);
     }
     good.then(|| text.into_inner())
@@ -91,7 +95,11 @@ fn route_table(judge: &mut Judge<'_>, section: &mut Section<'_>) -> u32 {
     };
     if limits::ROUTE_TABLES_OF_THE_KERNEL.contains(table.get_ref()) {
         let message = format!("route table {} is one of the kernel's own", table.get_ref());
-        judge.error(&table.span(), message, "protected networks need a table of their own: choose another number");
+        judge.error(
+            &table.span(),
+            message,
+            "protected networks need a table of their own: choose another number",
+        );
     }
     table.into_inner()
 }

@@ -85,8 +85,13 @@ impl<'t> Section<'t> {
         match value.into_inner() {
             DeValue::Table(table) => Some(Self::new(title, span, table)),
             other => {
-                let message = format!("`{}` is {}, not a table", title.trim_matches(['[', ']']), kind(&other));
-                judge.error(&span, message, format!("write {title} on a line of its own and the settings below it"));
+                let message =
+                    format!("`{}` is {}, not a table", title.trim_matches(['[', ']']), kind(&other));
+                judge.error(
+                    &span,
+                    message,
+                    format!("write {title} on a line of its own and the settings below it"),
+                );
                 None
             }
         }
@@ -95,6 +100,13 @@ impl<'t> Section<'t> {
     /// Whether the key is there, and not yet taken.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// The first key, if all that is here is tables.
+    pub(super) fn only_tables(&self) -> Option<Span> {
+        let all =
+            self.table.iter().all(|(key, value)| value.get_ref().is_table() && key.get_ref() != "child");
+        self.table.keys().next().filter(|_| all).map(Spanned::span)
     }
 
     /// Where the value of a key stands; the section's title if it is absent.
@@ -138,7 +150,8 @@ impl<'t> Section<'t> {
                 None
             }
             DeValue::Array(items) => {
-                let read = items.into_iter().map(|item| text_of(judge, key, item, "a list of texts in quotes"));
+                let read =
+                    items.into_iter().map(|item| text_of(judge, key, item, "a list of texts in quotes"));
                 // Collected twice, so that every entry is judged and not only those before the first bad one.
                 let read: Vec<_> = read.collect();
                 read.into_iter().collect::<Option<Vec<_>>>().map(|list| Spanned::new(span, list))
@@ -153,14 +166,21 @@ impl<'t> Section<'t> {
                 None
             }
             other => {
-                wrong_kind(judge, key, &span, &other, "a list of texts in quotes");
+                let form =
+                    if lone { "a text in quotes, or a list of them" } else { "a list of texts in quotes" };
+                wrong_kind(judge, key, &span, &other, form);
                 None
             }
         }
     }
 
     /// A whole number in a range.
-    pub(super) fn number<T>(&mut self, judge: &mut Judge<'_>, key: &'static str, range: (T, T)) -> Option<Spanned<T>>
+    pub(super) fn number<T>(
+        &mut self,
+        judge: &mut Judge<'_>,
+        key: &'static str,
+        range: (T, T),
+    ) -> Option<Spanned<T>>
     where
         T: TryFrom<u64> + Into<u64> + Copy,
     {
@@ -202,7 +222,9 @@ impl<'t> Section<'t> {
         let span = value.span();
         let range = format!("{} to {}", duration::show(bounds.floor), duration::show(bounds.ceiling));
         if let DeValue::Integer(number) = value.get_ref() {
-            let help = format!("a bare number says nothing about its unit: write {key} = \"{number}s\"; {range} is allowed");
+            let help = format!(
+                "a bare number says nothing about its unit: write {key} = \"{number}s\"; {range} is allowed"
+            );
             judge.error(&span, format!("`{key}` has no unit"), help);
             return absent;
         }
@@ -253,15 +275,12 @@ impl<'t> Section<'t> {
 
     /// Reports what nobody took.
     pub(super) fn finish(self, judge: &mut Judge<'_>) {
-        for (key, value) in &self.table {
+        for key in self.table.keys() {
             let name: &str = key.get_ref();
             let message = format!("{} has no setting `{}`", self.title, name.escape_debug());
             let help = match nearest(name, &self.known) {
                 _ if is_secret(name) => "a secret does not stand in this file: put it into a file of its own (mode 0600) and name that in `psk_file`".to_owned(),
                 Some(known) => format!("did you mean `{known}`?"),
-                None if value.get_ref().is_table() && self.title.starts_with("[tunnel.") => {
-                    "a tunnel's name with a dot in it stands in quotes: [tunnel.\"a.b\"]".to_owned()
-                }
                 None => format!("allowed are {}", self.known.join(", ")),
             };
             judge.error(&key.span(), message, help);
@@ -309,7 +328,11 @@ pub(super) fn name(judge: &mut Judge<'_>, text: &Spanned<String>) -> Option<Name
         return Some(Name::from(text.get_ref().as_str()));
     }
     let message = format!("`{}` is no name", text.get_ref().escape_debug());
-    judge.error(&text.span(), message, format!("letters, digits, -, _ and . are allowed, 1 to {most} of them"));
+    judge.error(
+        &text.span(),
+        message,
+        format!("letters, digits, -, _ and . are allowed, 1 to {most} of them"),
+    );
     None
 }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 /// Units, largest first, in milliseconds.
-const UNITS: [(&str, u64); 5] =
-    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// How a span of time is written, for messages.
-pub(super) const FORM: &str = "a number and a unit (d, h, m, s, ms), such as \"8h\", \"90s\", \"500ms\" or \"1m30s\"";
+pub(super) const FORM: &str =
+    "a number and a unit (d, h, m, s, ms), such as \"8h\", \"90s\", \"500ms\" or \"1m30s\"";
 
 /// Reads numbers with units, the larger unit first and each unit once.
 pub(super) fn parse(text: &str) -> Option<Duration> {
@@ -64,9 +64,22 @@ mod tests {
 
     #[test]
     fn what_is_no_span_is_refused() {
-        for text in
-            ["", "8", "h", "8 h", "8h ", "-1s", "1.5s", "30s1m", "1s1s", "8H", "1y", "８h", "99999999999999999d", "1é"]
-        {
+        for text in [
+            "",
+            "8",
+            "h",
+            "8 h",
+            "8h ",
+            "-1s",
+            "1.5s",
+            "30s1m",
+            "1s1s",
+            "8H",
+            "1y",
+            "８h",
+            "99999999999999999d",
+            "1é",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -144,14 +144,20 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 fn read_file(path: &Path) -> Result<(String, Option<Problem>), ConfigError> {
     let fail = |message: String, help: &str| ConfigError::of_file(path, message, help);
     let unreadable = |error: &std::io::Error| {
-        fail(format!("the configuration cannot be read: {}", psk::plain(error)), "name a file that you may read")
+        fail(
+            format!("the configuration cannot be read: {}", psk::plain(error)),
+            "name a file that you may read",
+        )
     };
     // Without O_NONBLOCK a FIFO would hang here.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path);
     let file = opened.map_err(|error| unreadable(&error))?;
     let about = file.metadata().map_err(|error| unreadable(&error))?;
     if !about.is_file() {
-        return Err(fail("the configuration is no regular file".to_owned(), "name a file, not a directory or device"));
+        return Err(fail(
+            "the configuration is no regular file".to_owned(),
+            "name a file, not a directory or device",
+        ));
     }
     if about.len() > limits::FILE_BYTES {
         let help = format!("at most {} are allowed", limits::FILE_BYTES);
@@ -160,11 +166,14 @@ fn read_file(path: &Path) -> Result<(String, Option<Problem>), ConfigError> {
     let mut bytes = Vec::new();
     file.take(limits::FILE_BYTES).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count() + 1;
+        let line =
+            error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count()
+                + 1;
         fail(format!("line {line} is no UTF-8 text"), "save the file as UTF-8")
     })?;
     let loose = (about.mode() & 0o022 != 0).then(|| {
-        let message = format!("the configuration may be changed by others (mode {:04o})", about.mode() & 0o7777);
+        let message =
+            format!("the configuration may be changed by others (mode {:04o})", about.mode() & 0o7777);
         Problem::of_file(message, format!("`chmod go-w {}`", path.display()))
     });
     Ok((text, loose))
@@ -208,8 +217,7 @@ fn parse(text: &str, source: &Path, reader: psk::Reader<'_>) -> Result<Config, C
     })
 }
 
-const SYNTAX: &str =
-    "write `key = value` or [section] on each line; texts stand in double quotes, lists in [brackets] with commas";
+const SYNTAX: &str = "write `key = value` or [section] on each line; texts stand in double quotes, lists in [brackets] with commas";
 
 fn tunnels(judge: &mut Judge<'_>, top: &mut Section<'_>, keys: &KeyFiles<'_>) -> Vec<tunnel::Tunnel> {
     let Some(value) = top.take("tunnel") else {
@@ -223,6 +231,11 @@ fn tunnels(judge: &mut Judge<'_>, top: &mut Section<'_>, keys: &KeyFiles<'_>) ->
         let title = format!("[tunnel.{}]", name.get_ref().escape_debug());
         let section = Section::from_value(judge, title, value);
         let name = document::name(judge, &name);
+        if let Some(nested) = section.as_ref().and_then(Section::only_tables) {
+            let help = "a tunnel's name with a dot in it stands in quotes: [tunnel.\"a.b\"]";
+            judge.error(&nested, "this is no setting of a tunnel but a table", help);
+            continue;
+        }
         if let (Some(name), Some(section)) = (name, section) {
             read.extend(tunnel::read(judge, name, section, keys));
         }

@@ -139,18 +139,32 @@ impl Place {
         let lead = format!("{cut}{}", printable(lead.chars().skip(skipped)));
         let marked = printable(marked.chars().take(SNIPPET));
         let tail = printable(rest.trim_end().chars().take(SNIPPET));
+        let line = format!("{lead}{tail}");
+        let snippet = without_secret(&line);
+        // Where the text is blotted out, its length says nothing and is nobody's business.
+        let width = if snippet == line { columns(&marked) } else { 1 };
         Self {
             line: before.matches('\n').count() + 1,
             column: column + 1,
-            marked: (columns(&lead), columns(&marked)),
-            snippet: without_secret(&format!("{lead}{tail}")),
+            marked: (columns(&lead), width),
+            snippet,
         }
     }
 }
 
 /// What a terminal shows as it is: no tabs, no control characters.
 fn printable(characters: impl Iterator<Item = char>) -> String {
-    characters.map(|c| if c == '\t' { ' ' } else if c.is_control() { '\u{fffd}' } else { c }).collect()
+    characters
+        .map(|c| {
+            if c == '\t' {
+                ' '
+            } else if c.is_control() {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// Columns that a terminal needs: two for a character of Chinese, Japanese or Korean.
@@ -168,11 +182,7 @@ fn without_secret(line: &str) -> String {
     let name = key.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
     let bare = ["psk", "secret", "password", "passphrase", "key", "shared_secret", "psk_hex", "psk_base64"];
     let in_place_of_a_file = name == "psk_file" && looks_like_key(value.trim().trim_matches(['"', '\'']));
-    if bare.contains(&name.as_str()) || in_place_of_a_file {
-        format!("{key}= …")
-    } else {
-        line.to_owned()
-    }
+    if bare.contains(&name.as_str()) || in_place_of_a_file { format!("{key}= …") } else { line.to_owned() }
 }
 
 /// Whether a text is a key rather than the name of a file.

@@ -45,13 +45,17 @@ impl KeyFiles<'_> {
             return fail("`psk_file` holds a key, not the name of a file".to_owned(), help);
         }
         if file.is_empty() || file.contains('\0') {
-            return fail("`psk_file` names no file".to_owned(), "write the name of a file that holds the key");
+            return fail(
+                "`psk_file` names no file".to_owned(),
+                "write the name of a file that holds the key",
+            );
         }
         let path = beside(self.source, file);
         let bytes = (self.reader)(&path)?;
         match parse_psk(&bytes) {
             Ok(secret) => {
-                let weakness = psk_strength(secret.expose()).err().map(|weak| format!("{weak} ({})", path.display()));
+                let weakness =
+                    psk_strength(secret.expose()).err().map(|weak| format!("{weak} ({})", path.display()));
                 Ok(Key { secret, weakness })
             }
             Err(error) => {
@@ -71,7 +75,9 @@ pub(super) fn from_disk(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError>
     let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let help = format!("make it with `(umask 077; sekisho keygen psk > {shown})` and bring the same file to the peer");
+            let help = format!(
+                "make it with `(umask 077; sekisho keygen psk > {shown})` and bring the same file to the peer"
+            );
             return fail(format!("the key file {shown} does not exist"), help);
         }
         Err(error) => {
@@ -85,7 +91,10 @@ pub(super) fn from_disk(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError>
         help: "look at it with ls -l".to_owned(),
     })?;
     if !about.is_file() {
-        return fail(format!("the key file {shown} is no regular file"), "name a file, not a directory or device".to_owned());
+        return fail(
+            format!("the key file {shown} is no regular file"),
+            "name a file, not a directory or device".to_owned(),
+        );
     }
     if about.mode() & 0o077 != 0 {
         let message = format!("the key file {shown} is open to others (mode {:04o})", about.mode() & 0o7777);
@@ -94,7 +103,10 @@ pub(super) fn from_disk(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError>
     let user = nix::unistd::geteuid().as_raw();
     if about.uid() != 0 && about.uid() != user {
         let message = format!("the key file {shown} belongs to user {}", about.uid());
-        return fail(message, format!("it must belong to root or to the user of sekishod: `chown root {shown}`"));
+        return fail(
+            message,
+            format!("it must belong to root or to the user of sekishod: `chown root {shown}`"),
+        );
     }
     if about.len() > limits::KEY_FILE_BYTES {
         let message = format!("the key file {shown} has {} bytes", about.len());

@@ -17,20 +17,25 @@ use super::{duration, limits};
 /// A tunnel that was found good by itself, with the places that errors between tunnels point at.
 pub(super) struct Tunnel {
     pub(super) connection: Connection,
-    /// Its title.
-    pub(super) title: Span,
     /// Its `remote_id`.
     pub(super) remote_id: Span,
+    /// Its `psk_file`.
+    pub(super) psk_file: Span,
     /// All networks of all children.
     pub(super) networks: Vec<Network>,
     pub(super) weak_psk: bool,
 }
 
 /// The section, judged. All of it is read before the first `?`, so that every error is found.
-pub(super) fn read(judge: &mut Judge<'_>, name: Name, mut section: Section<'_>, keys: &KeyFiles<'_>) -> Option<Tunnel> {
+pub(super) fn read(
+    judge: &mut Judge<'_>,
+    name: Name,
+    mut section: Section<'_>,
+    keys: &KeyFiles<'_>,
+) -> Option<Tunnel> {
     let errors_before = judge.errors.len() + judge.further;
-    let title = section.span.clone();
     let identities = identities(judge, &mut section);
+    let psk_file = section.value_span("psk_file");
     let psk = psk(judge, &mut section, keys);
     let remote = remote(judge, &mut section);
     let initiate = initiate(judge, &mut section, remote.as_ref());
@@ -66,12 +71,18 @@ pub(super) fn read(judge: &mut Judge<'_>, name: Name, mut section: Section<'_>, 
         retry,
     };
     let good = judge.errors.len() + judge.further == errors_before;
-    good.then_some(Tunnel { connection, title, remote_id: remote_span, networks, weak_psk })
+    good.then_some(Tunnel { connection, remote_id: remote_span, psk_file, networks, weak_psk })
 }
 
 fn identities(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<(Identity, Spanned<Identity>)> {
-    let local = identity(judge, section, "local_id", "say who we are, such as local_id = \"clinic-17.example\"");
-    let remote = identity(judge, section, "remote_id", "say who the peer must prove to be, such as remote_id = \"hub.example\"");
+    let local =
+        identity(judge, section, "local_id", "say who we are, such as local_id = \"clinic-17.example\"");
+    let remote = identity(
+        judge,
+        section,
+        "remote_id",
+        "say who the peer must prove to be, such as remote_id = \"hub.example\"",
+    );
     let (local, remote) = (local?, remote?);
     if local.get_ref() == remote.get_ref() {
         let message = format!("both ends are `{}`", remote.get_ref());
@@ -81,7 +92,12 @@ fn identities(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<(Ident
     Some((local.into_inner(), remote))
 }
 
-fn identity(judge: &mut Judge<'_>, section: &mut Section<'_>, key: &'static str, example: &str) -> Option<Spanned<Identity>> {
+fn identity(
+    judge: &mut Judge<'_>,
+    section: &mut Section<'_>,
+    key: &'static str,
+    example: &str,
+) -> Option<Spanned<Identity>> {
     section.require(judge, key, example);
     let text = section.text(judge, key)?;
     let help = "write a host name, name@host, an IP address, or keyid:TEXT or keyid:0xHEX";
@@ -99,12 +115,14 @@ fn psk(judge: &mut Judge<'_>, section: &mut Section<'_>, keys: &KeyFiles<'_>) ->
     match keys.read(file.get_ref()) {
         Ok(Key { secret, weakness: None }) => Some((secret, false)),
         Ok(Key { secret, weakness: Some(weakness) }) if allowed => {
-            let help = "`allow_weak_psk` lets it pass: replace it soon by one of `sekisho keygen psk`, at both ends";
+            let help =
+                "`allow_weak_psk` lets it pass: replace it soon by one of `sekisho keygen psk`, at both ends";
             judge.warn(&span, weakness, help);
             Some((secret, true))
         }
         Ok(Key { weakness: Some(weakness), .. }) => {
-            let help = "make one with `sekisho keygen psk`; if the peer cannot change, write allow_weak_psk = true";
+            let help =
+                "make one with `sekisho keygen psk`; if the peer cannot change, write allow_weak_psk = true";
             judge.error(&span, weakness, help);
             None
         }
@@ -143,7 +161,9 @@ fn host(judge: &mut Judge<'_>, text: Spanned<String>) -> Option<String> {
             && !l.starts_with('-')
     };
     let wrong = match host.parse::<IpAddr>() {
-        Ok(address) if address.is_unspecified() || address.is_multicast() => Some("is no address of a single host"),
+        Ok(address) if address.is_unspecified() || address.is_multicast() => {
+            Some("is no address of a single host")
+        }
         Ok(IpAddr::V4(address)) if address.is_broadcast() => Some("is no address of a single host"),
         Ok(IpAddr::V6(address)) if address.is_unicast_link_local() => Some("is an address of a link only"),
         Ok(_) => None,
@@ -166,7 +186,11 @@ fn initiate(judge: &mut Judge<'_>, section: &mut Section<'_>, remote: Option<&Re
     match section.boolean(judge, "initiate") {
         Some(true) if remote == Some(&Remote::Any) => {
             let help = "write the peer's address or host name as `remote`, or leave `initiate` out: then the peer starts the tunnel";
-            judge.error(&span, format!("{} is to be started by us, but has no `remote`", section.title), help);
+            judge.error(
+                &span,
+                format!("{} is to be started by us, but has no `remote`", section.title),
+                help,
+            );
             false
         }
         Some(asked) => asked,
@@ -180,7 +204,8 @@ fn ike_proposals(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec
         return Some(vec![IkeProposal::default()]);
     }
     let example = "write words joined by -, such as \"aes256gcm16-prfsha384-x25519\"";
-    child::proposals(judge, section, "ike_proposals", example).map(|list| list.into_iter().map(Spanned::into_inner).collect())
+    child::proposals(judge, section, "ike_proposals", example)
+        .map(|list| list.into_iter().map(Spanned::into_inner).collect())
 }
 
 fn retransmit(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Retransmit {
@@ -191,7 +216,7 @@ fn retransmit(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Retransmit {
     let schedule =
         Retransmit { first: first.into_inner(), tries: tries.map_or(bounds.default, Spanned::into_inner) };
     if schedule.whole() > limits::RETRANSMIT_WHOLE_MAX {
-        let message = format!("a dead peer would be noticed after {} only", duration::show(schedule.whole()));
+        let message = format!("a dead peer would be noticed only after {}", duration::show(schedule.whole()));
         let help = format!(
             "each wait is twice the one before it: lower `retransmit_first` or `retransmit_tries` until all waits together are at most {}",
             duration::show(limits::RETRANSMIT_WHOLE_MAX)
