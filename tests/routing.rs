@@ -350,7 +350,7 @@ where
     let thread = std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNET).expect("root is needed to make a network namespace");
         runtime().block_on(async {
-            tokio::time::timeout(Duration::from_secs(60), test()).await.expect("done within a minute");
+            tokio::time::timeout(Duration::from_mins(1), test()).await.expect("done within a minute");
         });
     });
     if let Err(panic) = thread.join() {

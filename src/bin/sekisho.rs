@@ -1,2 +1,7 @@
-//! The command line.
-fn main() {}
+//! The command line. The same executable is each gateway, host and daemon of the demonstration.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sekisho::cli::run()
+}

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sekisho_ike::config::{Child, ChildLifetime, Name, Retransmit};
-use sekisho_ike::negotiate::TrafficSelector;
+use sekisho_ike::negotiate::{SelectorError, TrafficSelector};
 use sekisho_ike::suite::{Esn, EspProposal};
 use toml::Spanned;
 
@@ -68,11 +68,12 @@ pub(super) fn read_all(
         judge.error(&span, format!("{} has {} children", section.title, tables.len()), help);
         return None;
     }
-    let read: Vec<_> = tables.into_iter().map(|table| named(judge, table, &common, retransmit)).collect();
+    let mut names = BTreeMap::new();
+    let read = tables.into_iter().map(|table| named(judge, table, &common, retransmit, &mut names));
+    let read: Vec<_> = read.collect();
     let (children, networks): (Vec<_>, Vec<_>) =
         read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
-    names_differ(judge, &children)?;
-    Some((children.into_iter().map(Spanned::into_inner).collect(), networks.into_iter().flatten().collect()))
+    Some((children, networks.into_iter().flatten().collect()))
 }
 
 fn named(
@@ -80,31 +81,22 @@ fn named(
     mut section: Section<'_>,
     common: &Common,
     retransmit: Retransmit,
-) -> Option<(Spanned<Child>, Vec<Network>)> {
+    names: &mut BTreeMap<Name, Span>,
+) -> Option<(Child, Vec<Network>)> {
     section.require(judge, "name", "give each child a name of its own");
     let text = section.text(judge, "name");
     let span = text.as_ref().map_or_else(|| section.span.clone(), Spanned::span);
     let name = text.and_then(|text| document::name(judge, &text));
+    let first = name.clone().and_then(|name| names.insert(name, span.clone()));
+    if let (Some(name), Some(first)) = (&name, first) {
+        let help = format!("the other one stands in line {}; give each its own name", judge.line(&first));
+        judge.error(&span, format!("two children are named `{name}`"), help);
+    }
     let own = self::common(judge, &mut section, common.clone(), retransmit);
     // Judged also without a name.
     let read = child(judge, name.clone().unwrap_or(Name::from("")), &mut section, own);
     section.finish(judge);
-    name?;
-    read.map(|(child, networks)| (Spanned::new(span, child), networks))
-}
-
-fn names_differ(judge: &mut Judge<'_>, children: &[Spanned<Child>]) -> Option<()> {
-    let mut seen = BTreeMap::new();
-    let mut good = Some(());
-    for child in children {
-        if let Some(first) = seen.insert(&child.get_ref().name, child.span()) {
-            let message = format!("two children are named `{}`", child.get_ref().name);
-            let help = format!("the other one stands in line {}; give each its own name", judge.line(&first));
-            judge.error(&child.span(), message, help);
-            good = None;
-        }
-    }
-    good
+    name.and(read)
 }
 
 fn child(
@@ -152,11 +144,23 @@ fn networks(
     }
     let form = "write 10.0.0.0/24, 10.0.0.5-10.0.0.9, 2001:db8::/64, or with protocol and ports 10.0.0.0/24[tcp/443]";
     let read = list.into_inner().into_iter().map(|text| {
-        let selector = judge.ok(text.get_ref().parse(), &text.span(), form)?;
+        let selector = text.get_ref().parse().map_err(|error| reason(text.get_ref(), &error));
+        let selector = judge.ok(selector, &text.span(), form)?;
         Some(Network { child: child.clone(), side, selector, span: text.span() })
     });
     let read = read.collect::<Vec<_>>();
     read.into_iter().collect()
+}
+
+fn reason(text: &str, error: &SelectorError) -> String {
+    match error {
+        SelectorError::Malformed(_) => format!("`{}` is no network", text.escape_debug()),
+        SelectorError::Range if text.contains(':') && text.contains('.') => {
+            format!("`{text}` mixes IPv4 and IPv6")
+        }
+        SelectorError::Range => format!("`{text}` ends before it begins"),
+        _ => error.to_string(),
+    }
 }
 
 /// A network of a family that the other side lacks can carry nothing.
@@ -192,7 +196,7 @@ fn sides_differ(judge: &mut Judge<'_>, local: &[Network], remote: &[Network]) ->
                 good = None;
             } else if overlap(a, b) && !everything(a) && !everything(b) {
                 let message = format!("remote `{b}` and local `{a}` overlap");
-                let help = "addresses in both are looked for on the side of the smaller network; make sure that no host is on the other";
+                let help = "an address in both can be on one side only: see with `ip route get` that it is the one you mean";
                 judge.warn(&there.span, message, help);
             }
         }

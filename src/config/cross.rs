@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sekisho_ike::config::Auth;
+
 use super::Daemon;
 use super::child::{Network, Side, overlap};
 use super::document::Judge;
@@ -11,6 +13,7 @@ use super::tunnel::Tunnel;
 /// Every check over more than one section.
 pub(super) fn check(judge: &mut Judge<'_>, daemon: &Daemon, tunnels: &[Tunnel]) {
     identities_differ(judge, tunnels);
+    keys_differ(judge, tunnels);
     remote_networks_differ(judge, tunnels);
     mtu_carries_ipv6(judge, daemon, tunnels);
 }
@@ -27,6 +30,20 @@ fn identities_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
             );
             let help = "a tunnel is recognised by its two identities: change one of them, or make one tunnel with several [[tunnel.NAME.child]]";
             judge.error(&tunnel.remote_id, message, help);
+        }
+    }
+}
+
+/// Whoever takes one box must not be able to speak for another.
+fn keys_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
+    let mut seen = BTreeMap::new();
+    for tunnel in tunnels {
+        let Auth::Psk(psk) = &tunnel.connection.auth;
+        let digest = ring::digest::digest(&ring::digest::SHA256, psk.expose());
+        if let Some(first) = seen.insert(digest.as_ref().to_vec(), &tunnel.connection.name) {
+            let message = format!("tunnels `{first}` and `{}` have the same key", tunnel.connection.name);
+            let help = "who holds the key of one can pass for the peer of the other: make a key for each";
+            judge.warn(&tunnel.psk_file, message, help);
         }
     }
 }

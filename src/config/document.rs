@@ -102,6 +102,13 @@ impl<'t> Section<'t> {
         self.table.contains_key(key)
     }
 
+    /// The first key, if all that is here is tables.
+    pub(super) fn only_tables(&self) -> Option<Span> {
+        let all =
+            self.table.iter().all(|(key, value)| value.get_ref().is_table() && key.get_ref() != "child");
+        self.table.keys().next().filter(|_| all).map(Spanned::span)
+    }
+
     /// Where the value of a key stands; the section's title if it is absent.
     pub(super) fn value_span(&self, key: &str) -> Span {
         self.table.get(key).map_or_else(|| self.span.clone(), Spanned::span)
@@ -159,7 +166,9 @@ impl<'t> Section<'t> {
                 None
             }
             other => {
-                wrong_kind(judge, key, &span, &other, "a list of texts in quotes");
+                let form =
+                    if lone { "a text in quotes, or a list of them" } else { "a list of texts in quotes" };
+                wrong_kind(judge, key, &span, &other, form);
                 None
             }
         }
@@ -266,15 +275,12 @@ impl<'t> Section<'t> {
 
     /// Reports what nobody took.
     pub(super) fn finish(self, judge: &mut Judge<'_>) {
-        for (key, value) in &self.table {
+        for key in self.table.keys() {
             let name: &str = key.get_ref();
             let message = format!("{} has no setting `{}`", self.title, name.escape_debug());
             let help = match nearest(name, &self.known) {
                 _ if is_secret(name) => "a secret does not stand in this file: put it into a file of its own (mode 0600) and name that in `psk_file`".to_owned(),
                 Some(known) => format!("did you mean `{known}`?"),
-                None if value.get_ref().is_table() && self.title.starts_with("[tunnel.") => {
-                    "a tunnel's name with a dot in it stands in quotes: [tunnel.\"a.b\"]".to_owned()
-                }
                 None => format!("allowed are {}", self.known.join(", ")),
             };
             judge.error(&key.span(), message, help);

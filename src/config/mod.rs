@@ -231,6 +231,11 @@ fn tunnels(judge: &mut Judge<'_>, top: &mut Section<'_>, keys: &KeyFiles<'_>) ->
         let title = format!("[tunnel.{}]", name.get_ref().escape_debug());
         let section = Section::from_value(judge, title, value);
         let name = document::name(judge, &name);
+        if let Some(nested) = section.as_ref().and_then(Section::only_tables) {
+            let help = "a tunnel's name with a dot in it stands in quotes: [tunnel.\"a.b\"]";
+            judge.error(&nested, "this is no setting of a tunnel but a table", help);
+            continue;
+        }
         if let (Some(name), Some(section)) = (name, section) {
             read.extend(tunnel::read(judge, name, section, keys));
         }

@@ -139,11 +139,15 @@ impl Place {
         let lead = format!("{cut}{}", printable(lead.chars().skip(skipped)));
         let marked = printable(marked.chars().take(SNIPPET));
         let tail = printable(rest.trim_end().chars().take(SNIPPET));
+        let line = format!("{lead}{tail}");
+        let snippet = without_secret(&line);
+        // Where the text is blotted out, its length says nothing and is nobody's business.
+        let width = if snippet == line { columns(&marked) } else { 1 };
         Self {
             line: before.matches('\n').count() + 1,
             column: column + 1,
-            marked: (columns(&lead), columns(&marked)),
-            snippet: without_secret(&format!("{lead}{tail}")),
+            marked: (columns(&lead), width),
+            snippet,
         }
     }
 }

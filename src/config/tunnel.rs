@@ -17,10 +17,10 @@ use super::{duration, limits};
 /// A tunnel that was found good by itself, with the places that errors between tunnels point at.
 pub(super) struct Tunnel {
     pub(super) connection: Connection,
-    /// Its title.
-    pub(super) title: Span,
     /// Its `remote_id`.
     pub(super) remote_id: Span,
+    /// Its `psk_file`.
+    pub(super) psk_file: Span,
     /// All networks of all children.
     pub(super) networks: Vec<Network>,
     pub(super) weak_psk: bool,
@@ -34,8 +34,8 @@ pub(super) fn read(
     keys: &KeyFiles<'_>,
 ) -> Option<Tunnel> {
     let errors_before = judge.errors.len() + judge.further;
-    let title = section.span.clone();
     let identities = identities(judge, &mut section);
+    let psk_file = section.value_span("psk_file");
     let psk = psk(judge, &mut section, keys);
     let remote = remote(judge, &mut section);
     let initiate = initiate(judge, &mut section, remote.as_ref());
@@ -71,7 +71,7 @@ pub(super) fn read(
         retry,
     };
     let good = judge.errors.len() + judge.further == errors_before;
-    good.then_some(Tunnel { connection, title, remote_id: remote_span, networks, weak_psk })
+    good.then_some(Tunnel { connection, remote_id: remote_span, psk_file, networks, weak_psk })
 }
 
 fn identities(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<(Identity, Spanned<Identity>)> {
@@ -216,7 +216,7 @@ fn retransmit(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Retransmit {
     let schedule =
         Retransmit { first: first.into_inner(), tries: tries.map_or(bounds.default, Spanned::into_inner) };
     if schedule.whole() > limits::RETRANSMIT_WHOLE_MAX {
-        let message = format!("a dead peer would be noticed after {} only", duration::show(schedule.whole()));
+        let message = format!("a dead peer would be noticed only after {}", duration::show(schedule.whole()));
         let help = format!(
             "each wait is twice the one before it: lower `retransmit_first` or `retransmit_tries` until all waits together are at most {}",
             duration::show(limits::RETRANSMIT_WHOLE_MAX)

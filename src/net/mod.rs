@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod netlink;
+pub mod peer;
 pub mod ready;
 pub mod resolver;
 pub mod tun;

@@ -3,6 +3,7 @@
 use std::array::from_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -14,7 +15,10 @@ const MAX_SOURCES: usize = 8;
 
 /// A flag that, once raised, wakes every thread that waits with it.
 #[derive(Debug)]
-pub struct Stop(EventFd);
+pub struct Stop {
+    event: EventFd,
+    raised: AtomicBool,
+}
 
 /// What ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,18 +32,25 @@ pub enum Woken {
 impl Stop {
     /// A flag that is down.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?))
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { event, raised: AtomicBool::new(false) })
     }
 
     /// Raise it for good. Nobody reads the counter, so it stays readable for all.
     pub fn raise(&self) {
+        self.raised.store(true, Ordering::Release);
         // Fails only when the counter is full, and then it is readable anyway.
-        let _ = self.0.write(1);
+        let _ = self.event.write(1);
+    }
+
+    /// Whether it was raised: for loops that seldom have to wait.
+    pub fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
     }
 
     /// Sleep until a source (eight at most) can be read, the flag is up or the time is over.
     pub fn wait(&self, sources: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Woken> {
-        let mut fds: [_; MAX_SOURCES + 1] = from_fn(|_| PollFd::new(self.0.as_fd(), PollFlags::POLLIN));
+        let mut fds: [_; MAX_SOURCES + 1] = from_fn(|_| PollFd::new(self.event.as_fd(), PollFlags::POLLIN));
         for (slot, source) in fds.iter_mut().skip(1).zip(sources) {
             *slot = PollFd::new(*source, PollFlags::POLLIN);
         }
@@ -90,7 +101,9 @@ mod tests {
         assert_eq!(stop.wait(&sources, Some(Duration::ZERO)).unwrap(), Woken::Ready(0));
         quiet.send_to(b"x", spoken_to.local_addr().unwrap()).unwrap();
         assert_eq!(stop.wait(&sources, None).unwrap(), Woken::Ready(0b10));
+        assert!(!stop.is_raised());
         stop.raise();
+        assert!(stop.is_raised());
         assert_eq!(stop.wait(&sources, None).unwrap(), Woken::Stop);
         assert_eq!(stop.wait(&[], None).unwrap(), Woken::Stop, "it stays raised");
     }

@@ -15,6 +15,9 @@ const MOST: usize = 16;
 ///
 /// The system's own sockets carry no mark: a name that can only be resolved through a protected prefix stays
 /// unresolved until that tunnel is up.
+///
+/// # Errors
+/// The sentence, for the operator.
 pub async fn resolve(
     netlink: &Netlink,
     host: &str,

@@ -18,6 +18,9 @@ pub struct TunnelLink {
 
 impl TunnelLink {
     /// Brings the TUN up with this MTU, without any address of its own.
+    ///
+    /// # Errors
+    /// If there is no such interface or we may not.
     pub async fn up(netlink: &Netlink, name: &str, mtu: u32) -> Result<Self, Error> {
         let refused = || Error::refused(format!("bring interface {name} up"));
         let index = if_nametoindex(name).map_err(|error| refused()(error.into()))?;
@@ -38,6 +41,9 @@ impl TunnelLink {
     }
 
     /// Sets the largest inner packet, bytes. Below 1280 the kernel takes IPv6 off the interface.
+    ///
+    /// # Errors
+    /// If the device does not allow it.
     pub async fn set_mtu(&self, mtu: u32) -> Result<(), Error> {
         let mut message = LinkMessage::default();
         message.header.index = self.index;

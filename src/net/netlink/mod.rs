@@ -68,6 +68,9 @@ pub struct Netlink {
 
 impl Netlink {
     /// Connects; the connection is served by a task of the current tokio runtime.
+    ///
+    /// # Errors
+    /// If the kernel gives no socket.
     pub fn connect(settings: Settings) -> io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection_with_strict_check()?;
         tokio::spawn(connection);
@@ -77,6 +80,9 @@ impl Netlink {
 
 /// Takes the protection away: rule, routes and blackholes of every table. For the command line, while no daemon
 /// runs.
+///
+/// # Errors
+/// If we may not; what was not removed still blocks.
 pub fn unprotect() -> Result<Removed, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Open)?;
     runtime.block_on(async {

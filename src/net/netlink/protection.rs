@@ -31,6 +31,9 @@ pub struct Removed {
 impl Netlink {
     /// Protects what `policy` says: blackholes and the rule at once, routes to the TUN once `tunnel` (its index)
     /// is given. Adopts what an earlier run left. Doing it again changes nothing, and repairs what others removed.
+    ///
+    /// # Errors
+    /// If a blackhole or the rule cannot be set: then the prefix is not protected.
     pub async fn protect(&self, policy: &Policy, tunnel: Option<u32>) -> Result<Protection, Error> {
         let present = self.all_routes().await?;
         let addresses = self.addresses().await?;
@@ -51,6 +54,9 @@ impl Netlink {
     }
 
     /// Removes rules, routes and blackholes: from now on what was protected takes the ordinary routes, in clear.
+    ///
+    /// # Errors
+    /// If the kernel refuses; what was not removed still blocks.
     pub async fn unprotect(&self) -> Result<Removed, Error> {
         let mut removed = Removed::default();
         for family in FAMILIES {

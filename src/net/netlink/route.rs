@@ -115,6 +115,9 @@ impl Netlink {
     }
 
     /// Which way a packet of ours to `destination` goes; `scope` is the interface of a link-local one, else 0.
+    ///
+    /// # Errors
+    /// If there is none.
     pub async fn route(&self, destination: IpAddr, scope: u32) -> Result<Route, Error> {
         let refused = || Error::refused(format!("find a route to {destination}"));
         let unreachable = |code| refused()(std::io::Error::from_raw_os_error(code));

@@ -38,6 +38,9 @@ pub struct Watch {
 
 impl Watch {
     /// Starts watching. Changes of the interface `ignored` (the TUN) are not the network's.
+    ///
+    /// # Errors
+    /// If the kernel gives no socket.
     pub fn start(ignored: u32) -> io::Result<Self> {
         let groups = [
             MulticastGroup::Link,
@@ -54,7 +57,10 @@ impl Watch {
         Ok(Self { messages, seen: Seen { ignored, ..Seen::default() }, network_settles: None })
     }
 
-    /// The next change. Dropping the future loses nothing. `Err` when the kernel's stream ended.
+    /// The next change. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// When the kernel's stream ended.
     pub async fn next(&mut self) -> io::Result<Change> {
         loop {
             let settled = async {

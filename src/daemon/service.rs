@@ -1,0 +1,136 @@
+//! The running daemon: everything opened, then everything served until a signal ends it.
+
+use std::sync::Arc;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::api::{Limits, Reply, Server};
+use crate::config::Config;
+use crate::control::{Control, Inputs, Order, Outputs, Routing};
+use crate::data::{self, DataPath};
+use crate::net::netlink::Netlink;
+use crate::net::tun::Tun;
+use crate::net::udp::{self, Sockets};
+use crate::telemetry::{Fact, Telemetry};
+
+use super::{Args, Failure, privileges};
+
+/// Requests of operators that may wait for the control loop.
+const REQUESTS: usize = 32;
+
+/// Serves until told to stop.
+pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Result<(), Failure> {
+    let daemon = &config.daemon;
+    let tun = Tun::open(&daemon.interface).map_err(Failure::new)?;
+    let ports = udp::Settings { ike_port: daemon.ike_port, nat_port: daemon.nat_port, mark: daemon.mark };
+    let sockets = Arc::new(Sockets::bind(ports).map_err(Failure::new)?);
+    let routing = Routing::start(netlink, &config).await.map_err(Failure::new)?;
+    let signals = Signals::new()?;
+    let socket = args.socket.as_ref().unwrap_or(&daemon.control_socket);
+    let server = Server::bind(socket, &daemon.control_group, Limits::default()).map_err(Failure::new)?;
+    privileges::drop_others();
+
+    // Threads from here on: they inherit what privileges are left.
+    let telemetry = Telemetry::with_sa_log(&daemon.sa_log);
+
+    let (to_control, from_data) = data::channel();
+    let settings = data::Settings { mtu: routing.mtu() };
+    let data = DataPath::start(tun, sockets.clone(), settings, to_control)
+        .map_err(|error| Failure(format!("cannot start the data path: {error}")))?;
+    let (asked, requests) = mpsc::channel(REQUESTS);
+    let (orders, ordered) = mpsc::channel(1);
+    let inputs = Inputs { data: from_data, requests, orders: ordered };
+    announce(&config, &telemetry);
+    let control = Control::new(config, Outputs { data, sockets, routing, telemetry: telemetry.clone() });
+    let served = tokio::spawn(server.run(asked, telemetry.clone()));
+    let ended = signals.serve(tokio::spawn(control.run(inputs)), orders, &telemetry).await;
+    served.abort();
+    telemetry.flush();
+    ended
+}
+
+fn announce(config: &Config, telemetry: &Telemetry) {
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    let source = config.source.display().to_string();
+    telemetry.record(Fact::ConfigLoaded { source, tunnels: config.connections.len(), warnings });
+    telemetry.record(Fact::DaemonStarted {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        interface: config.daemon.interface.clone(),
+    });
+}
+
+/// What systemd and operators say by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let listen =
+            |kind| signal(kind).map_err(|error| Failure(format!("cannot listen to signals: {error}")));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Until the control loop has ended. A second signal ends the daemon at once.
+    async fn serve(
+        mut self,
+        mut control: JoinHandle<()>,
+        orders: mpsc::Sender<Order>,
+        telemetry: &Telemetry,
+    ) -> Result<(), Failure> {
+        notify(&[NotifyState::Ready]);
+        let mut stopping = false;
+        loop {
+            let reason = tokio::select! {
+                ended = &mut control => {
+                    return ended.map_err(|error| Failure(format!("the control loop failed: {error}")));
+                }
+                _ = self.hang_up.recv(), if !stopping => {
+                    telemetry.reopen();
+                    reload(&orders).await;
+                    continue;
+                }
+                _ = self.terminate.recv() => "on SIGTERM",
+                _ = self.interrupt.recv() => "on SIGINT",
+            };
+            if stopping {
+                return Ok(());
+            }
+            stopping = true;
+            notify(&[NotifyState::Stopping]);
+            // A loop that has ended needs no order.
+            let _ = orders.send(Order::Stop(reason.to_owned())).await;
+        }
+    }
+}
+
+async fn reload(orders: &mpsc::Sender<Order>) {
+    match NotifyState::monotonic_usec_now() {
+        Ok(at) => notify(&[NotifyState::Reloading, at]),
+        Err(_) => notify(&[NotifyState::Reloading]),
+    }
+    let (reply, answer) = oneshot::channel();
+    if orders.send(Order::Reload(reply)).await.is_ok()
+        && let Ok(Reply::Failed(failure)) = answer.await
+    {
+        tracing::error!("the new configuration is refused and the old one stays in force: {}", failure.error);
+    }
+    notify(&[NotifyState::Ready]);
+}
+
+/// Tells systemd, where there is one.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}
