@@ -1,3 +1,9 @@
 //! The operating system leaf: sockets, devices, clocks, routing and names. It knows neither IKE nor ESP.
 
+pub mod clock;
+pub mod netlink;
 pub mod peer;
+pub mod ready;
+pub mod resolver;
+pub mod tun;
+pub mod udp;
