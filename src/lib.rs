@@ -4,5 +4,5 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod demo;
-pub mod telemetry;
 pub mod net;
+pub mod telemetry;

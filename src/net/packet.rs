@@ -101,12 +101,21 @@ impl Ring {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
         let start = unsafe {
-            libc::mmap(ptr::null_mut(), BLOCK_BYTES * BLOCKS, protection, libc::MAP_SHARED, socket.as_raw_fd(), 0)
+            libc::mmap(
+                ptr::null_mut(),
+                BLOCK_BYTES * BLOCKS,
+                protection,
+                libc::MAP_SHARED,
+                socket.as_raw_fd(),
+                0,
+            )
         };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        NonNull::new(start.cast()).map(Self).ok_or_else(|| io::Error::other("the ring is mapped at address 0"))
+        NonNull::new(start.cast())
+            .map(Self)
+            .ok_or_else(|| io::Error::other("the ring is mapped at address 0"))
     }
 
     fn is_ready(&self, index: usize) -> bool {
@@ -126,7 +135,8 @@ impl Ring {
     }
 
     fn status(&self, index: usize) -> &AtomicU32 {
-        let offset = offset_of!(libc::tpacket_block_desc, hdr) + offset_of!(libc::tpacket_hdr_v1, block_status);
+        let offset =
+            offset_of!(libc::tpacket_block_desc, hdr) + offset_of!(libc::tpacket_hdr_v1, block_status);
         // SAFETY: an aligned u32 inside the mapping, which both sides use as an atomic flag.
         unsafe { AtomicU32::from_ptr(self.start(index).add(offset).cast()) }
     }
@@ -165,7 +175,8 @@ impl<'a> Frames<'a> {
     fn of(block: &'a [u8]) -> Self {
         let descriptor = offset_of!(libc::tpacket_block_desc, hdr);
         let left = word(block, descriptor + offset_of!(libc::tpacket_hdr_v1, num_pkts)).unwrap_or(0);
-        let first = word(block, descriptor + offset_of!(libc::tpacket_hdr_v1, offset_to_first_pkt)).unwrap_or(0);
+        let first =
+            word(block, descriptor + offset_of!(libc::tpacket_hdr_v1, offset_to_first_pkt)).unwrap_or(0);
         Self { block, left, header: first as usize }
     }
 }
