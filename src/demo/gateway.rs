@@ -1,5 +1,6 @@
 //! The daemon of a gateway, from outside: its files, its control socket, and what it says of its tunnel.
 
+use std::fmt::Display;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -126,7 +127,7 @@ remote_networks = ["{far}"]
         loop {
             match self.status() {
                 Ok(_) => return Ok(pid),
-                Err(error) if Instant::now() > deadline => return Err(self.silent(error.to_string())),
+                Err(error) if Instant::now() > deadline => return Err(self.silent(error)),
                 Err(_) => {}
             }
             if let Some(end) = site.gateway.ask::<Option<String>>(&Order::DaemonEnd)? {
@@ -190,15 +191,15 @@ remote_networks = ["{far}"]
         Ok(serde_json::from_str(&reply)?)
     }
 
-    fn error(&self, reason: impl ToString) -> Error {
+    fn error(&self, reason: impl Display) -> Error {
         Error::Daemon { name: self.name, reason: reason.to_string() }
     }
 
-    fn silent(&self, why: String) -> Error {
+    fn silent(&self, why: impl Display) -> Error {
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines.get(lines.len().saturating_sub(10)..).unwrap_or_default();
-        self.error(format!("it does not answer: {why}\n{}", tail.join("\n")))
+        self.error(format_args!("it does not answer: {why}\n{}", tail.join("\n")))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the demonstration says on the way, and what it proved.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -9,46 +10,46 @@ use serde::Serialize;
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Report {
     /// Whether all claims held and none was left out.
-    pub ok: bool,
+    pub(super) ok: bool,
     /// From the start of the daemons to a tunnel that both ends call up, milliseconds.
-    pub tunnel_up_ms: Option<u64>,
+    pub(super) tunnel_up_ms: Option<u64>,
     /// The median time of a ping from host to host through the tunnel, microseconds.
-    pub ping_rtt_us: Option<u64>,
+    pub(super) ping_rtt_us: Option<u64>,
     /// One TCP stream through the tunnel, thousands of millions of bits of content a second.
-    pub tcp_gbps: Option<f64>,
+    pub(super) tcp_gbps: Option<f64>,
     /// Of the packet stream, both ways, while the Child SA was replaced.
-    pub packets_lost_child_rekey: Option<u64>,
+    pub(super) packets_lost_child_rekey: Option<u64>,
     /// Of the packet stream, both ways, while the IKE SA was replaced.
-    pub packets_lost_ike_rekey: Option<u64>,
+    pub(super) packets_lost_ike_rekey: Option<u64>,
     /// Packets between the gateways that showed the marker or a protected address, from the start of the daemons to the end.
-    pub cleartext_packets: Option<u64>,
+    pub(super) cleartext_packets: Option<u64>,
     /// ESP packets between the gateways in that time (a train that the kernel carries in one piece counts once).
-    pub esp_packets: Option<u64>,
+    pub(super) esp_packets: Option<u64>,
     /// Packets that crossed in that time unseen by the capture.
-    pub capture_drops: Option<u64>,
+    pub(super) capture_drops: Option<u64>,
     /// What was claimed, in order.
-    pub claims: Vec<Claim>,
+    pub(super) claims: Vec<Finding>,
     /// What ended the demonstration early.
-    pub error: Option<String>,
+    pub(super) error: Option<String>,
     /// How long it took, seconds.
-    pub seconds: f64,
+    pub(super) seconds: f64,
 }
 
-/// A claim and whether it held.
+/// A claim and what came of it.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Claim {
+pub(super) struct Finding {
     /// The claim.
-    pub claim: String,
+    pub(super) claim: String,
     /// Whether it held.
-    pub ok: bool,
+    pub(super) ok: bool,
     /// What was seen.
-    pub seen: String,
+    pub(super) seen: String,
 }
 
 impl Report {
     /// Notes whether a claim held and what was seen.
     pub(super) fn claim(&mut self, claim: &str, ok: bool, seen: impl Display) {
-        self.claims.push(Claim { claim: claim.to_owned(), ok, seen: seen.to_string() });
+        self.claims.push(Finding { claim: claim.to_owned(), ok, seen: seen.to_string() });
     }
 
     /// Ends the report with what came of the whole.
@@ -65,19 +66,20 @@ impl Report {
 }
 
 /// Where the words go: to standard output, or to standard error if standard output is for the JSON object alone.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Voice {
     json: bool,
+    steps: Cell<u8>,
 }
 
 impl Voice {
     /// For the output asked for.
     pub(super) fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, steps: Cell::new(0) }
     }
 
     /// One line, or several.
-    pub(super) fn say(self, words: impl Display) {
+    pub(super) fn say(&self, words: impl Display) {
         if self.json {
             eprintln!("{words}");
         } else {
@@ -86,20 +88,21 @@ impl Voice {
     }
 
     /// A step of the story.
-    pub(super) fn step(self, words: impl Display) {
-        self.say(format_args!("\n{words}"));
+    pub(super) fn step(&self, words: impl Display) {
+        self.steps.set(self.steps.get() + 1);
+        self.say(format_args!("\n{}. {words}", self.steps.get()));
     }
 
     /// A claim, as soon as it is judged.
-    pub(super) fn judge(self, report: &mut Report, claim: &str, ok: bool, seen: impl Display) {
+    pub(super) fn judge(&self, report: &mut Report, claim: &str, ok: bool, seen: impl Display) {
         self.say(format_args!("   {} {claim}: {seen}", mark(ok)));
         report.claim(claim, ok, seen);
     }
 
     /// The whole, at the end.
-    pub(super) fn conclude(self, report: &Report) {
-        self.step("What this run proved");
-        for Claim { claim, ok, seen } in &report.claims {
+    pub(super) fn conclude(&self, report: &Report) {
+        self.say("\nWhat this run proved");
+        for Finding { claim, ok, seen } in &report.claims {
             self.say(format_args!("   {} {claim}\n          {seen}", mark(*ok)));
         }
         if let Some(error) = &report.error {
@@ -110,7 +113,7 @@ impl Voice {
             ));
         }
         let verdict = if report.ok { "All of it held" } else { "It did NOT hold" };
-        self.step(format_args!("{verdict}; it took {:.1} s.", report.seconds));
+        self.say(format_args!("\n{verdict}; it took {:.1} s.", report.seconds));
         if self.json {
             match serde_json::to_string(report) {
                 Ok(object) => println!("{object}"),

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::traffic::Marker;
 use crate::net::packet::Capture;
 
-/// Longer than the kernel holds back frames in a block that is not full.
-const QUIET: Duration = Duration::from_millis(50);
-/// The longest wait for a link to fall silent before it is counted as it is.
+/// How long one look at the link waits for something to cross it.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// The longest wait until everything that crossed the link is counted; what is not then counts as missed.
 const DRAIN: Duration = Duration::from_secs(2);
 
 const ETHERNET_HEADER: usize = 14;
@@ -44,7 +44,7 @@ pub struct Sightings {
 /// A watch that is going on, on a thread of its own; dropping it ends it.
 pub struct Watch(Sender<Question>);
 
-/// Asks for the counts once the link is quiet, or at `deadline`.
+/// Asks for the counts once everything that crossed is counted, or at `deadline`.
 struct Question {
     deadline: Instant,
     answer: Sender<io::Result<Sightings>>,
@@ -78,25 +78,37 @@ impl Watch {
 
 fn look(mut capture: Capture, judge: &Judge, questions: &Receiver<Question>) {
     let mut sightings = Sightings::default();
-    let mut pending: Option<Question> = None;
     loop {
-        if pending.is_none() {
-            match questions.try_recv() {
-                Ok(question) => pending = Some(question),
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => return,
+        let question = match questions.try_recv() {
+            Ok(question) => Some(question),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => return,
+        };
+        let deadline = question.as_ref().map(|question| question.deadline);
+        let read = read_up_to(deadline, &mut capture, |frame| judge.count(frame, &mut sightings));
+        if let Some(question) = question {
+            let _ = question.answer.send(read.map(|missed| Sightings { missed, ..sightings }));
+        }
+    }
+}
+
+/// Reads once, or with a deadline until everything that crossed is seen. The answer is what is not.
+fn read_up_to(
+    deadline: Option<Instant>,
+    capture: &mut Capture,
+    mut visit: impl FnMut(&[u8]),
+) -> io::Result<u64> {
+    loop {
+        let quiet = capture.read(PATIENCE, &mut visit)? == 0;
+        match deadline {
+            None => return Ok(0),
+            Some(deadline) => {
+                let unseen = capture.unseen()?;
+                if (quiet && unseen == 0) || Instant::now() > deadline {
+                    return Ok(unseen);
+                }
             }
         }
-        let read = capture.read(QUIET, |frame| judge.count(frame, &mut sightings));
-        let Some(question) = pending.take_if(|question| {
-            read.as_ref().is_ok_and(|frames| *frames == 0)
-                || read.is_err()
-                || Instant::now() > question.deadline
-        }) else {
-            continue;
-        };
-        let answer = read.and_then(|_| capture.missed()).map(|missed| Sightings { missed, ..sightings });
-        let _ = question.answer.send(answer);
     }
 }
 
@@ -179,6 +191,69 @@ impl Kind {
             Some(_) if on(PORT_NAT) => Self::Esp,
             Some(_) if on(PORT_IKE) => Self::Ike,
             _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    const MARKER: [u8; 16] = *b"marked text here";
+
+    fn judge(frame: &[u8]) -> Sightings {
+        let protected =
+            vec!["10.0.0.0/8".parse().unwrap_or_default(), "fd00::/8".parse().unwrap_or_default()];
+        let mut sightings = Sightings::default();
+        Judge { marker: Finder::new(&MARKER).into_owned(), protected }.count(frame, &mut sightings);
+        sightings
+    }
+
+    fn ipv4(protocol: u8, source: [u8; 4], payload: &[u8]) -> Vec<u8> {
+        let ethernet = [[0; 12].as_slice(), &[0x08, 0x00]].concat();
+        let header =
+            [&[0x45, 0, 0, 0, 0, 0, 0, 0, 64, protocol, 0, 0], source.as_slice(), &[203, 0, 113, 1]].concat();
+        [ethernet, header, payload.to_vec()].concat()
+    }
+
+    fn udp(port: u16, data: &[u8]) -> Vec<u8> {
+        [port.to_be_bytes().as_slice(), &port.to_be_bytes(), &[0; 4], data].concat()
+    }
+
+    const OUTER: [u8; 4] = [203, 0, 113, 17];
+
+    #[test]
+    fn esp_and_ike_are_told_apart_by_the_marker_of_rfc_3948() {
+        let esp = judge(&ipv4(PROTOCOL_UDP, OUTER, &udp(4500, &[0, 0, 1, 2, 0, 0, 0, 1])));
+        assert_eq!((esp.esp, esp.ike, esp.clear_text), (1, 0, 0));
+        let ike = judge(&ipv4(PROTOCOL_UDP, OUTER, &udp(4500, &[0, 0, 0, 0, 9, 9])));
+        assert_eq!((ike.esp, ike.ike, ike.clear_text), (0, 1, 0));
+        let first = judge(&ipv4(PROTOCOL_UDP, OUTER, &udp(500, &[1, 2, 3, 4])));
+        assert_eq!((first.esp, first.ike), (0, 1));
+        let keepalive = judge(&ipv4(PROTOCOL_UDP, OUTER, &udp(4500, &[0xff])));
+        assert_eq!((keepalive.frames, keepalive.esp, keepalive.ike), (1, 0, 0));
+        let native = judge(&ipv4(PROTOCOL_ESP, OUTER, &[0, 0, 1, 2]));
+        assert_eq!(native.esp, 1);
+    }
+
+    #[test]
+    fn the_marker_and_a_protected_address_give_clear_text_away() {
+        let marked = judge(&ipv4(PROTOCOL_UDP, OUTER, &udp(4500, &MARKER)));
+        assert_eq!((marked.marked, marked.clear_text), (1, 1), "even where ESP is expected");
+        let exposed = judge(&ipv4(6, [10, 17, 0, 10], &[]));
+        assert_eq!((exposed.marked, exposed.clear_text), (0, 1));
+        let mut ipv6 = [[0; 12].as_slice(), &[0x86, 0xdd, 0x60], &[0; 39]].concat();
+        assert_eq!(judge(&ipv6).clear_text, 0);
+        ipv6[ETHERNET_HEADER + 24] = 0xfd;
+        assert_eq!(judge(&ipv6).clear_text, 1);
+    }
+
+    #[test]
+    fn a_frame_cut_short_is_counted_and_harms_nothing() {
+        let whole = ipv4(PROTOCOL_UDP, OUTER, &udp(4500, &[1, 2, 3, 4]));
+        for length in 0..whole.len() {
+            assert_eq!(judge(&whole[..length]).frames, 1);
         }
     }
 }

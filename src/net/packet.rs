@@ -1,7 +1,7 @@
 //! Every frame that crosses one interface, both ways: a ring of blocks shared with the kernel (packet(7), `TPACKET_V3`).
 //!
-//! The kernel fills a block and hands it over; we visit its frames and hand it back. What the kernel could not place for want of a
-//! free block it counts, so that a capture knows what it did not see.
+//! The kernel fills a block and hands it over; we visit its frames and hand it back. It also counts what it could not place for want
+//! of a free block, so that a capture knows what it did not see.
 
 use std::io;
 use std::mem::{offset_of, size_of};
@@ -25,8 +25,8 @@ const RETIRE_MS: u32 = 10;
 pub struct Capture {
     ring: Ring,
     next_block: usize,
-    truncated: u64,
-    dropped: u64,
+    shown: u64,
+    crossed: u64,
     // Behind the ring: the mapping goes before the socket that it belongs to.
     socket: Socket,
 }
@@ -41,7 +41,7 @@ impl Capture {
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         let ring = Ring::map(&socket)?;
         socket.bind(&every_protocol_on(if_nametoindex(interface)?)?)?;
-        Ok(Self { ring, next_block: 0, truncated: 0, dropped: 0, socket })
+        Ok(Self { ring, next_block: 0, shown: 0, crossed: 0, socket })
     }
 
     /// Waits up to `patience` for a block and visits the frames of all blocks that are ready, link-layer header first. The answer is
@@ -58,7 +58,7 @@ impl Capture {
         while let Some(block) = self.ring.block(self.next_block) {
             for frame in Frames::of(block) {
                 frames += 1;
-                self.truncated += u64::from(frame.truncated);
+                self.shown += u64::from(frame.whole);
                 visit(frame.bytes);
             }
             self.ring.release(self.next_block);
@@ -70,14 +70,15 @@ impl Capture {
         Ok(frames)
     }
 
-    /// Frames since `open` that crossed the interface and that `read` did not show, or not in full length.
+    /// Frames that crossed the interface since `open` and that `read` did not show in full: lost for want of room, or waiting for the
+    /// next `read`.
     ///
     /// # Errors
     /// The kernel does not answer.
-    pub fn missed(&mut self) -> io::Result<u64> {
-        // The kernel counts from the last time that it was asked.
-        self.dropped += u64::from(statistics(&self.socket)?.tp_drops);
-        Ok(self.dropped + self.truncated)
+    pub fn unseen(&mut self) -> io::Result<u64> {
+        // The kernel counts from the last time that it was asked, the frames that it dropped included.
+        self.crossed += u64::from(statistics(&self.socket)?.tp_packets);
+        Ok(self.crossed.saturating_sub(self.shown))
     }
 }
 
@@ -86,6 +87,7 @@ struct Ring(NonNull<u8>);
 
 #[expect(unsafe_code, reason = "memory shared with the kernel")]
 impl Ring {
+    #[expect(clippy::cast_possible_truncation, reason = "small constants")]
     fn map(socket: &Socket) -> io::Result<Self> {
         set_option(socket, libc::PACKET_VERSION, &libc::tpacket_versions::TPACKET_V3)?;
         let request = libc::tpacket_req3 {
@@ -161,7 +163,7 @@ unsafe impl Send for Ring {}
 
 struct Frame<'a> {
     bytes: &'a [u8],
-    truncated: bool,
+    whole: bool,
 }
 
 /// The frames of one block, in order of arrival.
@@ -194,7 +196,7 @@ impl<'a> Iterator for Frames<'a> {
         let start = self.header + usize::from(u16::from_ne_bytes([low, high]));
         let bytes = self.block.get(start..start + captured)?;
         self.header += field(offset_of!(libc::tpacket3_hdr, tp_next_offset))? as usize;
-        Some(Frame { bytes, truncated: captured < on_the_wire })
+        Some(Frame { bytes, whole: captured == on_the_wire })
     }
 }
 
@@ -203,6 +205,7 @@ fn word(block: &[u8], offset: usize) -> Option<u32> {
 }
 
 #[expect(unsafe_code, reason = "socket2 knows no sockaddr_ll")]
+#[expect(clippy::cast_possible_truncation, reason = "small constants, which libc declares as wider types")]
 fn every_protocol_on(interface: u32) -> io::Result<SockAddr> {
     let index = i32::try_from(interface).map_err(io::Error::other)?;
     // SAFETY: sockaddr_ll fits into sockaddr_storage and the length says how much of it is set.
@@ -219,6 +222,7 @@ fn every_protocol_on(interface: u32) -> io::Result<SockAddr> {
     Ok(address)
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "the size of a small structure")]
 #[expect(unsafe_code, reason = "setsockopt of packet sockets has no safe wrapper")]
 fn set_option<T>(socket: &Socket, name: libc::c_int, value: &T) -> io::Result<()> {
     // SAFETY: the pointer and the length are those of one live value of the type that the option takes.
@@ -234,6 +238,7 @@ fn set_option<T>(socket: &Socket, name: libc::c_int, value: &T) -> io::Result<()
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "the size of a small structure")]
 #[expect(unsafe_code, reason = "getsockopt of packet sockets has no safe wrapper")]
 fn statistics(socket: &Socket) -> io::Result<libc::tpacket_stats_v3> {
     let mut statistics = libc::tpacket_stats_v3 { tp_packets: 0, tp_drops: 0, tp_freeze_q_cnt: 0 };

@@ -91,8 +91,8 @@ fn echo(kind: u8, [.., high, low]: [u8; 4], sequence: u16, marker: Marker) -> Ve
 
 /// RFC 1071, over an even number of bytes.
 fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
-    let mut sum: u32 = words.sum();
+    let (words, _) = bytes.as_chunks();
+    let mut sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
     while let carry @ 1.. = sum >> 16 {
         sum = (sum & 0xffff) + carry;
     }
