@@ -8,7 +8,12 @@ fn main() -> ExitCode {
     if let Some(ended) = demo::take_part() {
         return ended;
     }
-    let json = std::env::args().any(|argument| argument == "--json");
-    let keep = std::env::args().any(|argument| argument == "--keep");
-    demo::run(&demo::Args { keep, json })
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() != Some("demo") {
+        eprintln!("sekisho: the other commands are not built yet");
+        return ExitCode::FAILURE;
+    }
+    let options: Vec<String> = arguments.collect();
+    let given = |option: &str| options.iter().any(|argument| argument == option);
+    demo::run(&demo::Args { keep: given("--keep"), json: given("--json") })
 }
