@@ -64,7 +64,7 @@ fn each_packet_is_accepted_once_in_any_order() {
         assert_eq!(open(&sa, &packet(8)), behind);
         assert!(open(&sa, &packet(41)).is_ok());
         assert_eq!(open(&sa, &packet(9)), behind);
-        assert_eq!(open(&sa, &packet(0)), Err(DropReason::SequenceZero));
+        assert_eq!(open(&direction.inbound(), &packet(0)), Err(DropReason::SequenceZero));
     }
 }
 
