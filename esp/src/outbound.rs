@@ -147,3 +147,47 @@ impl Drop for Sealer<'_> {
         self.sa.usage.add(self.packets, self.bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::format::TAILROOM;
+    use crate::suite::{Keymat, Suite};
+
+    fn sa(esn: bool, packet_limit: Option<u64>) -> OutboundSa {
+        let any = || {
+            let end = |octet| IpAddr::from([octet; 4]);
+            vec![Selector::new(end(0), end(255), 0, (0, u16::MAX)).unwrap()]
+        };
+        let keymat = Keymat::new(vec![1; Suite::Aes128Gcm16.keymat_length()]);
+        let suite = Suite::Aes128Gcm16;
+        let (local, remote, copy_dscp, replay_window) = (any(), any(), false, 32);
+        let config =
+            SaConfig { spi: 256, suite, keymat, esn, local, remote, copy_dscp, replay_window, packet_limit };
+        OutboundSa::new(config).unwrap()
+    }
+
+    #[test]
+    fn the_counter_stops_before_it_would_end() {
+        let last = u64::from(u32::MAX);
+        for (esn, packet_limit, limit) in [
+            (false, None, last),
+            (false, Some(u64::MAX), last),
+            (true, None, 1 << 48),
+            (true, Some(u64::MAX), 1 << 48),
+            (true, Some(last + 1), last + 1),
+        ] {
+            let sa = sa(esn, packet_limit);
+            *sa.last_sequence.lock().unwrap() = limit - 1;
+            let mut buffer = vec![0x45; HEADROOM + 20 + TAILROOM];
+            let inner = HEADROOM..HEADROOM + 20;
+            assert_eq!(sa.sealer().seal(&mut buffer, inner.clone()), Ok(0..sealed_length(20)));
+            assert_eq!(buffer[8..16], limit.to_be_bytes());
+            let mut buffer = vec![0x45; HEADROOM + 20 + TAILROOM];
+            assert_eq!(sa.sealer().seal(&mut buffer, inner), Err(DropReason::PacketLimit));
+            assert_eq!(buffer, [0x45; HEADROOM + 20 + TAILROOM], "a refused packet stays as it was");
+        }
+    }
+}
