@@ -59,10 +59,10 @@ impl Tcp {
             ip.ecn = etherparse::IpEcn::try_new(self.tos & 3).unwrap();
             ip.identification = self.id;
             ip.dont_fragment = self.dont_fragment;
-            PacketBuilder::ip(etherparse::IpHeaders::Ipv4(ip, Default::default()))
+            PacketBuilder::ip(etherparse::IpHeaders::Ipv4(ip, etherparse::Ipv4Extensions::default()))
         } else {
             let ip = Ipv6Header { source: HERE6, destination: THERE6, hop_limit: 64, ..Default::default() };
-            PacketBuilder::ip(etherparse::IpHeaders::Ipv6(ip, Default::default()))
+            PacketBuilder::ip(etherparse::IpHeaders::Ipv6(ip, etherparse::Ipv6Extensions::default()))
         };
         let mut packet = Vec::new();
         builder.tcp_header(tcp).write(&mut packet, &self.payload).unwrap();
@@ -449,5 +449,5 @@ fn other_packets_between_segments_keep_their_place() {
 fn a_train_starts_behind_the_headroom() {
     let (header, packet) = flow(10).super_packet(1000);
     let train = cut(header, &packet).unwrap().0;
-    assert_eq!(train.packets().collect::<Vec<_>>(), [HEADROOM..HEADROOM + packet.len()]);
+    assert_eq!((train.count, train.packets().next()), (1, Some(HEADROOM..HEADROOM + packet.len())));
 }
