@@ -111,16 +111,17 @@ impl Sealer<'_> {
     /// [`DropReason::NoRoom`] if header or trailer do not fit, [`DropReason::NotIp`], [`DropReason::PacketLimit`].
     /// The packet is then as it was.
     pub fn seal(&mut self, buffer: &mut [u8], inner: Range<usize>) -> Result<Range<usize>, DropReason> {
+        let next_header =
+            match buffer.get(inner.clone()).ok_or(DropReason::NoRoom)?.first().map(|byte| byte >> 4) {
+                Some(4) => NEXT_IPV4,
+                Some(6) => NEXT_IPV6,
+                _ => return Err(DropReason::NotIp),
+            };
         let start = inner.start.checked_sub(HEADROOM).ok_or(DropReason::NoRoom)?;
-        let sealed = start..start.saturating_add(sealed_length(inner.len()));
+        let sealed = start..start + sealed_length(inner.len());
         let packet = buffer.get_mut(sealed.clone()).ok_or(DropReason::NoRoom)?;
         let (head, rest) = packet.split_first_chunk_mut::<HEADROOM>().ok_or(DropReason::NoRoom)?;
         let (text, icv) = rest.split_last_chunk_mut::<ICV>().ok_or(DropReason::NoRoom)?;
-        let next_header = match text.first().map(|byte| byte >> 4) {
-            Some(4) => NEXT_IPV4,
-            Some(6) => NEXT_IPV6,
-            _ => return Err(DropReason::NotIp),
-        };
         let sequence = self.next_sequence()?;
         write_trailer(text.get_mut(inner.len()..).ok_or(DropReason::NoRoom)?, next_header)?;
         *head = header(self.sa.spi, sequence);

@@ -3,135 +3,13 @@
 
 mod common;
 
-use common::{HERE, HERE6, THERE, THERE6};
-use etherparse::{
-    Ipv4Header, Ipv6Header, NetHeaders, PacketBuilder, PacketHeaders, TcpHeader, TransportHeader,
-};
+use common::tcp::{ACK, CWR, ECE, FIN, PSH, Tcp, plain_sum};
+use etherparse::{Ipv4Header, NetHeaders, PacketHeaders, TransportHeader};
 use proptest::prelude::*;
 use sekisho_esp::{
     Coalescer, DropReason, HEADROOM, OffloadHeader, OutboundSa, Train, complete_checksum, sealed_length,
     segment,
 };
-
-const FIN: u8 = 1;
-const SYN: u8 = 2;
-const RST: u8 = 4;
-const PSH: u8 = 8;
-const ACK: u8 = 16;
-const URG: u8 = 32;
-const ECE: u8 = 64;
-const CWR: u8 = 128;
-
-/// One TCP packet in plain words.
-#[derive(Clone, Debug)]
-struct Tcp {
-    ipv4: bool,
-    tos: u8,
-    id: u16,
-    dont_fragment: bool,
-    port: u16,
-    sequence: u32,
-    acknowledgment: u32,
-    window: u16,
-    flags: u8,
-    timestamps: Option<(u32, u32)>,
-    payload: Vec<u8>,
-}
-
-impl Tcp {
-    fn bytes(&self) -> Vec<u8> {
-        let mut tcp = TcpHeader::new(self.port, 443, self.sequence, self.window);
-        tcp.acknowledgment_number = self.acknowledgment;
-        if let Some((value, echo)) = self.timestamps {
-            tcp.set_options(&[
-                etherparse::TcpOptionElement::Noop,
-                etherparse::TcpOptionElement::Noop,
-                etherparse::TcpOptionElement::Timestamp(value, echo),
-            ])
-            .unwrap();
-        }
-        let flags = |bit| self.flags & bit != 0;
-        (tcp.fin, tcp.syn, tcp.rst, tcp.psh) = (flags(FIN), flags(SYN), flags(RST), flags(PSH));
-        (tcp.ack, tcp.urg, tcp.ece, tcp.cwr) = (flags(ACK), flags(URG), flags(ECE), flags(CWR));
-        let builder = if self.ipv4 {
-            let mut ip = Ipv4Header::new(0, 64, etherparse::IpNumber::TCP, HERE, THERE).unwrap();
-            ip.dscp = etherparse::IpDscp::try_new(self.tos >> 2).unwrap();
-            ip.ecn = etherparse::IpEcn::try_new(self.tos & 3).unwrap();
-            ip.identification = self.id;
-            ip.dont_fragment = self.dont_fragment;
-            PacketBuilder::ip(etherparse::IpHeaders::Ipv4(ip, etherparse::Ipv4Extensions::default()))
-        } else {
-            let ip = Ipv6Header { source: HERE6, destination: THERE6, hop_limit: 64, ..Default::default() };
-            PacketBuilder::ip(etherparse::IpHeaders::Ipv6(ip, etherparse::Ipv6Extensions::default()))
-        };
-        let mut packet = Vec::new();
-        builder.tcp_header(tcp).write(&mut packet, &self.payload).unwrap();
-        if !self.ipv4 {
-            packet[0] |= self.tos >> 4;
-            packet[1] |= self.tos << 4;
-        }
-        packet
-    }
-
-    fn headers(&self) -> usize {
-        self.bytes().len() - self.payload.len()
-    }
-
-    /// As a TUN gives it: with only the pseudo-header's sum where the checksum will be.
-    fn super_packet(&self, size: u16) -> (OffloadHeader, Vec<u8>) {
-        let mut packet = self.bytes();
-        let transport = if self.ipv4 { 20 } else { 40 };
-        let tcp = u16::try_from(packet.len() - transport).unwrap();
-        let addresses = if self.ipv4 { 12..20 } else { 8..40 };
-        let sum = plain_sum(&[&packet[addresses], &tcp.to_be_bytes(), &[0, 6]].concat());
-        packet[transport + 16..transport + 18].copy_from_slice(&sum.to_be_bytes());
-        let header = OffloadHeader {
-            flags: OffloadHeader::NEEDS_CSUM,
-            gso_type: if self.ipv4 { OffloadHeader::GSO_TCPV4 } else { OffloadHeader::GSO_TCPV6 },
-            hdr_len: u16::try_from(self.headers()).unwrap(),
-            gso_size: size,
-            csum_start: u16::try_from(transport).unwrap(),
-            csum_offset: 16,
-        };
-        (header, packet)
-    }
-
-    /// What the sender's own stack would have sent without offload.
-    fn segments(&self, size: usize) -> Vec<Self> {
-        let count = self.payload.len().div_ceil(size).max(1);
-        (0..count)
-            .map(|number| {
-                let start = number * size;
-                let end = self.payload.len().min(start + size);
-                let mut flags = self.flags;
-                if number + 1 < count {
-                    flags &= !(FIN | PSH);
-                }
-                if number > 0 {
-                    flags &= !CWR;
-                }
-                Self {
-                    id: self.id.wrapping_add(u16::try_from(number).unwrap()),
-                    sequence: self.sequence.wrapping_add(u32::try_from(start).unwrap()),
-                    flags,
-                    payload: self.payload[start..end].to_vec(),
-                    ..self.clone()
-                }
-            })
-            .collect()
-    }
-}
-
-fn plain_sum(bytes: &[u8]) -> u16 {
-    let mut sum: u32 = bytes
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0)))
-        .sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    u16::try_from(sum).unwrap()
-}
 
 fn tcp(flags: impl Strategy<Value = u8>, payload: std::ops::Range<usize>) -> impl Strategy<Value = Tcp> {
     let ip = (any::<bool>(), any::<u8>(), any::<u16>(), any::<bool>());
@@ -152,7 +30,8 @@ fn tcp(flags: impl Strategy<Value = u8>, payload: std::ops::Range<usize>) -> imp
 }
 
 fn cut(header: OffloadHeader, packet: &[u8]) -> Result<(Train, Vec<Vec<u8>>), DropReason> {
-    let mut out = vec![0xcc; 1 << 18];
+    // Room for 9,000 segments of one byte.
+    let mut out = vec![0xcc; 1 << 20];
     let train = segment(header, packet, &mut out)?;
     Ok((train, train.packets().map(|range| out[range].to_vec()).collect()))
 }
