@@ -187,6 +187,8 @@ impl Drop for Sekisho<'_> {
         if std::thread::panicking() {
             let log = self.directory.path().join("sekishod.log");
             print_tail(&format!("sekishod in {}", self.namespace.name), &log);
+            let status = self.try_command(&["status", "--json"]).stdout;
+            eprintln!("---- its status ----\n{}", String::from_utf8_lossy(&status));
         }
     }
 }

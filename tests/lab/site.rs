@@ -118,6 +118,12 @@ impl Site {
         self.router.nft("delete table inet loss");
     }
 
+    /// Where kernels dropped packets on the way: full socket buffers and device queues, by namespace.
+    pub fn kernel_drops(&self) -> Vec<String> {
+        let namespaces = [&self.a.host, &self.a.namespace, &self.router, &self.b.namespace, &self.b.host];
+        namespaces.into_iter().flat_map(Namespace::kernel_drops).collect()
+    }
+
     fn drop_forwarded(&self, condition: &str) {
         self.router.nft(&format!(
             "add table inet loss; \
