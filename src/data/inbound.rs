@@ -103,6 +103,10 @@ impl Inbound {
             shared.drops.loss(Loss::DatagramCut, 1);
             return;
         }
+        if received.length == 0 {
+            shared.drops.esp(DropReason::Truncated, 1);
+            return;
+        }
         let snapshot = shared.snapshot.load();
         let encap = received.local.port() == shared.sockets.settings().nat_port;
         let path = UdpPath { local: received.local, remote: received.remote, encap };
@@ -132,7 +136,6 @@ impl Inbound {
 fn classify(datagram: &[u8], encap: bool) -> Datagram<'_> {
     match encap::classify(datagram) {
         Datagram::Keepalive => Datagram::Keepalive,
-        _ if !encap && datagram.is_empty() => Datagram::Garbage(DropReason::Truncated),
         _ if !encap => Datagram::Ike(datagram),
         datagram => datagram,
     }
@@ -213,7 +216,6 @@ fn is_about_the_peer(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sekisho_esp::DropReason;
     use sekisho_esp::encap::Datagram;
 
     use super::classify;
@@ -228,7 +230,6 @@ mod tests {
         assert_eq!(classify(&marked, false), Datagram::Ike(&marked));
         for encap in [true, false] {
             assert_eq!(classify(&[0xff], encap), Datagram::Keepalive);
-            assert_eq!(classify(&[], encap), Datagram::Garbage(DropReason::Truncated));
         }
     }
 }

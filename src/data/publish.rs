@@ -87,8 +87,9 @@ pub(super) struct Installed {
     entries: Vec<Entry>,
 }
 
+/// One Child SA.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     id: u64,
     tunnel: u64,
     child: String,
@@ -127,9 +128,9 @@ impl Installed {
         }
     }
 
-    /// Forget it, and what it has carried.
-    pub(super) fn remove(&mut self, id: u64) -> Option<SaUsage> {
-        self.position(id).map(|position| self.entries.remove(position).usage())
+    /// Forget it.
+    pub(super) fn remove(&mut self, id: u64) -> Option<Entry> {
+        self.position(id).map(|position| self.entries.remove(position))
     }
 
     /// Packets of a tunnel travel another way from now on.
@@ -161,6 +162,14 @@ impl Installed {
 }
 
 impl Entry {
+    /// What it has carried, the trains included that a thread has under way.
+    pub(super) fn final_usage(&self) -> SaUsage {
+        // A thread holds these locks for the time of one train, and counts when it lets go.
+        drop(self.receiving.sa.opener(0));
+        drop(self.sending.sa.sealer());
+        self.usage()
+    }
+
     fn usage(&self) -> SaUsage {
         let (inbound, outbound) = (self.receiving.sa.usage(), self.sending.sa.usage());
         SaUsage {
