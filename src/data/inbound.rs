@@ -119,7 +119,10 @@ impl Inbound {
                     let packet = open(shared, &snapshot, &mut run, spi, datagram, received.tos);
                     packet.map(|packet| self.delivery.push(packet))
                 }
-                Datagram::Keepalive => Ok(()),
+                Datagram::Keepalive => {
+                    shared.drops.loss(Loss::Keepalive, 1);
+                    Ok(())
+                }
                 Datagram::Garbage(reason) => Err(reason),
             };
             if let Err(reason) = outcome {
