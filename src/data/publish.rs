@@ -1,0 +1,299 @@
+//! The writer's side: the list of installed SAs, and the snapshot that the threads look packets up in.
+//!
+//! The snapshot is immutable and made anew with each change, so that a look-up takes no lock. Making it costs time in
+//! proportion to the SAs held; changes come at the pace of negotiations.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sekisho_esp::{InboundSa, OutboundSa, Table, TableBuilder};
+
+use super::{FromData, FromDataSender, SaUsage, UdpPath};
+
+/// What packets are looked up in.
+pub(super) type Snapshot = Table<Receiving, Sending>;
+
+/// A Child SA to be installed.
+#[derive(Debug)]
+pub struct NewSa {
+    /// Names it from now on.
+    pub id: u64,
+    /// The tunnel it belongs to.
+    pub tunnel: u64,
+    /// The configured child: of the SAs of one tunnel and child, one is sent on.
+    pub child: String,
+    /// What the peer sends with.
+    pub inbound: InboundSa,
+    /// What we send with, once switched to.
+    pub outbound: OutboundSa,
+    /// How its packets travel.
+    pub path: UdpPath,
+}
+
+/// The receiving half of a Child SA, as a thread sees it.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    id: u64,
+    sa: InboundSa,
+    /// The first packet came, and control does not know yet.
+    untold: AtomicBool,
+}
+
+/// The sending half.
+#[derive(Debug)]
+pub(super) struct Sending {
+    sa: Arc<OutboundSa>,
+    pub(super) path: UdpPath,
+}
+
+impl Receiving {
+    pub(super) fn sa(&self) -> &InboundSa {
+        &self.sa
+    }
+
+    /// Tell control of the first packet. If its queue is full, again with the next train.
+    pub(super) fn announce(&self, is_first: bool, to_control: &FromDataSender) {
+        if is_first || self.untold.load(Ordering::Relaxed) {
+            let told = to_control.try_send(FromData::FirstPacket(self.id)).is_ok();
+            self.untold.store(!told, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Sending {
+    pub(super) fn sa(&self) -> &OutboundSa {
+        &self.sa
+    }
+}
+
+impl AsRef<InboundSa> for Receiving {
+    fn as_ref(&self) -> &InboundSa {
+        &self.sa
+    }
+}
+
+impl AsRef<OutboundSa> for Sending {
+    fn as_ref(&self) -> &OutboundSa {
+        &self.sa
+    }
+}
+
+/// All that is installed.
+#[derive(Debug, Default)]
+pub(super) struct Installed {
+    /// In the order in which they were switched to, those that only receive first: of two that suit a packet
+    /// equally, the later is used.
+    entries: Vec<Entry>,
+}
+
+/// One Child SA.
+#[derive(Debug)]
+pub(super) struct Entry {
+    id: u64,
+    tunnel: u64,
+    child: String,
+    receiving: Arc<Receiving>,
+    sending: Arc<Sending>,
+    switched: bool,
+}
+
+impl Installed {
+    /// Receive on it. An SA of the same number is replaced.
+    pub(super) fn install(&mut self, new: NewSa) {
+        self.remove(new.id);
+        let receiving = Receiving { id: new.id, sa: new.inbound, untold: AtomicBool::new(false) };
+        let sending = Sending { sa: Arc::new(new.outbound), path: new.path };
+        let (receiving, sending) = (Arc::new(receiving), Arc::new(sending));
+        let entry =
+            Entry { id: new.id, tunnel: new.tunnel, child: new.child, receiving, sending, switched: false };
+        self.entries.insert(0, entry);
+    }
+
+    /// Send on it from now on, and no more on others of its tunnel and child.
+    pub(super) fn switch_outbound(&mut self, id: u64) {
+        let Some(position) = self.position(id) else { return };
+        let mut entry = self.entries.remove(position);
+        for other in &mut self.entries {
+            other.switched &= (other.tunnel, &other.child) != (entry.tunnel, &entry.child);
+        }
+        entry.switched = true;
+        self.entries.push(entry);
+    }
+
+    /// Receive on it only.
+    pub(super) fn stop_outbound(&mut self, id: u64) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.id == id) {
+            entry.switched = false;
+        }
+    }
+
+    /// Forget it.
+    pub(super) fn remove(&mut self, id: u64) -> Option<Entry> {
+        self.position(id).map(|position| self.entries.remove(position))
+    }
+
+    /// Packets of a tunnel travel another way from now on.
+    pub(super) fn repath(&mut self, tunnel: u64, path: UdpPath) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.tunnel == tunnel) {
+            entry.sending = Arc::new(Sending { sa: Arc::clone(&entry.sending.sa), path });
+        }
+    }
+
+    pub(super) fn usage(&self, id: u64) -> Option<SaUsage> {
+        self.entries.iter().find(|entry| entry.id == id).map(Entry::usage)
+    }
+
+    /// What the threads are to see.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let mut builder = TableBuilder::new();
+        for entry in &self.entries {
+            builder.inbound(Arc::clone(&entry.receiving));
+            if entry.switched {
+                builder.outbound(Arc::clone(&entry.sending));
+            }
+        }
+        builder.build()
+    }
+
+    fn position(&self, id: u64) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.id == id)
+    }
+}
+
+impl Entry {
+    /// What it has carried, the trains included that a thread has under way.
+    pub(super) fn final_usage(&self) -> SaUsage {
+        // A thread holds these locks for the time of one train, and counts when it lets go.
+        drop(self.receiving.sa.opener(0));
+        drop(self.sending.sa.sealer());
+        self.usage()
+    }
+
+    fn usage(&self) -> SaUsage {
+        let (inbound, outbound) = (self.receiving.sa.usage(), self.sending.sa.usage());
+        SaUsage {
+            packets_in: inbound.packets,
+            packets_out: outbound.packets,
+            bytes_in: inbound.bytes,
+            bytes_out: outbound.bytes,
+            last_in: inbound.last_ns.map(Duration::from_nanos),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use sekisho_esp::{InboundSa, InnerView, Keymat, OutboundSa, SaConfig, Selector, Suite};
+
+    use super::super::UdpPath;
+    use super::{Installed, NewSa};
+
+    fn path(port: u16) -> UdpPath {
+        UdpPath {
+            local: "192.0.2.1:4500".parse().unwrap(),
+            remote: format!("192.0.2.2:{port}").parse().unwrap(),
+            encap: true,
+        }
+    }
+
+    /// A Child SA between 10.0.0.0/8 and 10.`net`.0.0/16; its SPIs are 1000 and 2000 more than `id`.
+    fn new_sa(id: u64, tunnel: u64, child: &str, net: u8) -> NewSa {
+        let all = |first: [u8; 4], last: [u8; 4]| {
+            vec![Selector::new(first.into(), last.into(), 0, (0, u16::MAX)).unwrap()]
+        };
+        let config = |spi| SaConfig {
+            spi,
+            suite: Suite::Aes128Gcm16,
+            keymat: Keymat::new(vec![7; 20]),
+            esn: true,
+            local: all([10, 0, 0, 0], [10, 255, 255, 255]),
+            remote: all([10, net, 0, 0], [10, net, 255, 255]),
+            copy_dscp: true,
+            replay_window: 64,
+            packet_limit: None,
+        };
+        let spi = u32::try_from(id).unwrap() + 1_000;
+        NewSa {
+            id,
+            tunnel,
+            child: child.to_owned(),
+            inbound: InboundSa::new(config(spi)).unwrap(),
+            outbound: OutboundSa::new(config(spi + 1_000)).unwrap(),
+            path: path(4500),
+        }
+    }
+
+    fn packet_to(net: u8) -> Vec<u8> {
+        let mut packet = Vec::new();
+        let builder = etherparse::PacketBuilder::ipv4([10, 1, 0, 1], [10, net, 0, 1], 64).udp(1, 2);
+        builder.write(&mut packet, b"").unwrap();
+        packet
+    }
+
+    /// The SA (by its number) and the port that a packet to 10.`net`.0.1 leaves by.
+    fn leaves_by(installed: &Installed, net: u8) -> Option<(u64, u16)> {
+        let snapshot = installed.snapshot();
+        let sending = snapshot.outbound(&InnerView::parse(&packet_to(net)).unwrap()).ok()?;
+        Some((u64::from(sending.sa().spi()) - 2_000, sending.path.remote.port()))
+    }
+
+    #[test]
+    fn what_is_installed_receives_but_is_sent_on_only_after_the_switch() {
+        let mut installed = Installed::default();
+        installed.install(new_sa(1, 1, "records", 2));
+        assert!(installed.snapshot().inbound(1_001).is_some());
+        assert_eq!(leaves_by(&installed, 2), None);
+        installed.switch_outbound(1);
+        assert_eq!(leaves_by(&installed, 2), Some((1, 4500)));
+        installed.stop_outbound(1);
+        assert_eq!(leaves_by(&installed, 2), None);
+        assert!(installed.snapshot().inbound(1_001).is_some());
+        assert!(installed.remove(1).is_some());
+        assert!(installed.snapshot().inbound(1_001).is_none());
+    }
+
+    #[test]
+    fn a_switch_replaces_the_same_child_of_the_same_tunnel_and_nothing_else() {
+        let mut installed = Installed::default();
+        for sa in [new_sa(1, 1, "records", 2), new_sa(2, 1, "images", 3), new_sa(3, 1, "records", 2)] {
+            let id = sa.id;
+            installed.install(sa);
+            installed.switch_outbound(id);
+        }
+        assert_eq!(leaves_by(&installed, 2), Some((3, 4500)));
+        assert_eq!(leaves_by(&installed, 3), Some((2, 4500)), "the other child goes on");
+        installed.remove(3);
+        assert_eq!(leaves_by(&installed, 2), None, "the one that was replaced is not taken up again");
+    }
+
+    #[test]
+    fn of_two_tunnels_the_one_switched_to_last_carries_until_it_goes() {
+        let mut installed = Installed::default();
+        for (id, tunnel) in [(1, 1), (2, 2)] {
+            installed.install(new_sa(id, tunnel, "records", 2));
+        }
+        installed.switch_outbound(2);
+        installed.switch_outbound(1);
+        assert_eq!(leaves_by(&installed, 2), Some((1, 4500)));
+        installed.remove(1);
+        assert_eq!(leaves_by(&installed, 2), Some((2, 4500)));
+    }
+
+    #[test]
+    fn a_new_path_is_for_its_tunnel_only_and_the_sequence_goes_on() {
+        let mut installed = Installed::default();
+        for (id, tunnel, net) in [(1, 1, 2), (2, 2, 3)] {
+            installed.install(new_sa(id, tunnel, "records", net));
+            installed.switch_outbound(id);
+        }
+        let snapshot = installed.snapshot();
+        let sending = snapshot.outbound(&InnerView::parse(&packet_to(2)).unwrap()).unwrap();
+        sending.sa().sealer().seal(&mut [0x45; 100], 16..36).unwrap();
+        installed.repath(1, path(61_000));
+        assert_eq!(leaves_by(&installed, 2), Some((1, 61_000)));
+        assert_eq!(leaves_by(&installed, 3), Some((2, 4500)));
+        assert_eq!(installed.usage(1).unwrap().packets_out, 1, "it is the same SA");
+    }
+}
