@@ -1,6 +1,10 @@
-//! The operating system leaf: sockets, devices and clocks. It knows neither IKE nor ESP.
+//! The operating system leaf: sockets, devices, clocks, routing and names. It knows neither IKE nor ESP.
 
 pub mod clock;
+pub mod netlink;
+pub mod packet;
+pub mod peer;
 pub mod ready;
+pub mod resolver;
 pub mod tun;
 pub mod udp;

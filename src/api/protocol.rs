@@ -1,0 +1,186 @@
+//! What is asked and answered: one JSON object a line each way.
+
+use serde::de::DeserializeOwned;
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use super::Diagnosis;
+
+/// What a client asks, as `{"command":"up","tunnel":"centre"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Every configured tunnel; answered with a [`super::Status`].
+    Status,
+    /// The SAs that stand; answered with [`super::Sas`].
+    Sas,
+    /// Set a tunnel up and wait until it stands or failed; answered with its [`super::Tunnel`].
+    Up {
+        /// Its name.
+        tunnel: String,
+        /// The longest wait, seconds; at most [`Request::MAX_WAIT`].
+        #[serde(default = "default_wait")]
+        timeout_s: u64,
+    },
+    /// Delete a tunnel's SAs, stop retrying and refuse the peer until `up`; answered with its [`super::Tunnel`].
+    Down {
+        /// Its name.
+        tunnel: String,
+    },
+    /// Replace SAs now and wait until it is done or failed; answered with its [`super::Tunnel`].
+    Rekey {
+        /// Its name.
+        tunnel: String,
+        /// Which SAs.
+        #[serde(default)]
+        what: What,
+        /// The longest wait, seconds; at most [`Request::MAX_WAIT`].
+        #[serde(default = "default_wait")]
+        timeout_s: u64,
+    },
+    /// Read the configuration again; answered with [`Reloaded`].
+    Reload,
+    /// The recent records, one a line, without a [`Reply`] around them. The server answers this by itself.
+    Events {
+        /// Whether new ones follow until the client hangs up.
+        #[serde(default)]
+        follow: bool,
+    },
+}
+
+impl Request {
+    /// The longest wait that a client may ask for, seconds.
+    pub const MAX_WAIT: u64 = 600;
+    /// The wait of a client that does not say, seconds: longer than a whole retransmission schedule.
+    pub const DEFAULT_WAIT: u64 = 30;
+}
+
+fn default_wait() -> u64 {
+    Request::DEFAULT_WAIT
+}
+
+/// Which SAs of a tunnel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// The IKE SA.
+    Ike,
+    /// The Child SAs.
+    Child,
+    /// First the Child SAs, then the IKE SA.
+    #[default]
+    Both,
+}
+
+/// The answer: `{"ok":true,"data":…}` or `{"ok":false,"error":"…","diagnosis":…}`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Wire")]
+pub enum Reply {
+    /// Done; what was asked for.
+    Done(Value),
+    /// Refused or failed.
+    Failed(Failure),
+}
+
+/// Why a request was refused or failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct Failure {
+    /// One sentence for the operator.
+    pub error: String,
+    /// The negotiation that failed, if one did.
+    pub diagnosis: Option<Diagnosis>,
+}
+
+impl Reply {
+    /// Success with the data given.
+    pub fn done(data: &impl Serialize) -> Self {
+        match serde_json::to_value(data) {
+            Ok(value) => Self::Done(value),
+            Err(error) => Self::failed(format!("the answer cannot be written as JSON: {error}")),
+        }
+    }
+
+    /// Failure without a negotiation behind it.
+    pub fn failed(error: impl Into<String>) -> Self {
+        Self::Failed(Failure { error: error.into(), diagnosis: None })
+    }
+
+    /// The data as the type expected.
+    ///
+    /// # Errors
+    /// It was refused, or is of another type.
+    pub fn into_data<T: DeserializeOwned>(self) -> Result<T, Box<Failure>> {
+        match self {
+            Self::Done(value) => serde_json::from_value(value).map_err(|error| {
+                let error = format!("the daemon's answer is not understood (another version?): {error}");
+                Box::new(Failure { error, diagnosis: None })
+            }),
+            Self::Failed(failure) => Err(Box::new(failure)),
+        }
+    }
+}
+
+impl Serialize for Reply {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Done(data) => {
+                let mut reply = serializer.serialize_struct("Reply", 2)?;
+                reply.serialize_field("ok", &true)?;
+                reply.serialize_field("data", data)?;
+                reply.end()
+            }
+            Self::Failed(Failure { error, diagnosis }) => {
+                let mut reply = serializer.serialize_struct("Reply", 3)?;
+                reply.serialize_field("ok", &false)?;
+                reply.serialize_field("error", error)?;
+                reply.serialize_field("diagnosis", diagnosis)?;
+                reply.end()
+            }
+        }
+    }
+}
+
+/// A [`Reply`] as it is read, before it is known to make sense.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    ok: bool,
+    #[serde(default)]
+    data: Value,
+    error: Option<String>,
+    diagnosis: Option<Diagnosis>,
+}
+
+impl TryFrom<Wire> for Reply {
+    type Error = &'static str;
+
+    fn try_from(wire: Wire) -> Result<Self, Self::Error> {
+        match wire {
+            Wire { ok: true, data, error: None, diagnosis: None } => Ok(Self::Done(data)),
+            Wire { ok: false, data: Value::Null, error: Some(error), diagnosis } => {
+                Ok(Self::Failed(Failure { error, diagnosis }))
+            }
+            _ => Err("neither an answer nor a refusal"),
+        }
+    }
+}
+
+/// What a reload changed, by tunnel name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// New.
+    pub added: Vec<String>,
+    /// Changed, so set up anew.
+    pub changed: Vec<String>,
+    /// Gone, so deleted.
+    pub removed: Vec<String>,
+    /// As before: their SAs go on.
+    pub unchanged: Vec<String>,
+    /// Settings of `[daemon]` that take effect at the next start only.
+    #[serde(default)]
+    pub restart_needed: Vec<String>,
+    /// What is allowed but deserves a second look.
+    pub warnings: Vec<String>,
+}

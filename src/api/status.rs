@@ -1,0 +1,173 @@
+//! What `status` and `sas` tell. The field names are stable; times are whole seconds.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Diagnosis;
+
+/// The daemon and every configured tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the daemon.
+    pub version: String,
+    /// The daemon's process.
+    pub pid: u32,
+    /// Since the daemon's start.
+    pub uptime_s: u64,
+    /// The TUN device.
+    pub interface: String,
+    /// Its MTU, bytes.
+    pub mtu: u32,
+    /// By name, also those that are down.
+    pub tunnels: Vec<Tunnel>,
+    /// Packets and messages dropped, by reason (stable words).
+    pub drops: BTreeMap<String, u64>,
+}
+
+/// A configured tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tunnel {
+    /// As configured.
+    pub name: String,
+    /// What it is doing.
+    pub state: State,
+    /// Who we are.
+    pub local_id: String,
+    /// Who the peer is.
+    pub remote_id: String,
+    /// Our address, while it is up.
+    pub local: Option<SocketAddr>,
+    /// The peer's address, while it is up.
+    pub remote: Option<SocketAddr>,
+    /// Whether its pre-shared key is weak, which only `allow_weak_psk` makes possible.
+    pub weak_psk: bool,
+    /// Attempts since the last success.
+    pub attempts: u32,
+    /// Until the next attempt, if one is scheduled.
+    pub next_try_in_s: Option<u64>,
+    /// The last failure since the last success.
+    pub last_failure: Option<Failed>,
+    /// The IKE SA, while it is up.
+    pub ike: Option<IkeSa>,
+    /// The Child SAs, the ones being replaced included.
+    pub children: Vec<Child>,
+    /// Packets received and accepted since the tunnel came up.
+    pub packets_in: u64,
+    /// Packets sent since the tunnel came up.
+    pub packets_out: u64,
+    /// Bytes of inner packets received since the tunnel came up.
+    pub bytes_in: u64,
+    /// Bytes of inner packets sent since the tunnel came up.
+    pub bytes_out: u64,
+}
+
+/// What a tunnel is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It stands.
+    Up,
+    /// It is being set up.
+    Connecting,
+    /// The last attempt failed; the next is scheduled.
+    Backoff,
+    /// We only answer, and nobody asked yet.
+    Waiting,
+    /// An operator took it down.
+    AdminDown,
+}
+
+impl From<sekisho_ike::event::ConnectionState> for State {
+    fn from(state: sekisho_ike::event::ConnectionState) -> Self {
+        use sekisho_ike::event::ConnectionState as From;
+        match state {
+            From::Waiting => Self::Waiting,
+            From::Connecting => Self::Connecting,
+            From::Up => Self::Up,
+            From::BackOff => Self::Backoff,
+            From::AdminDown => Self::AdminDown,
+        }
+    }
+}
+
+/// A failure and when it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// Unix time.
+    pub at: u64,
+    /// What happened and what to change.
+    #[serde(flatten)]
+    pub diagnosis: Diagnosis,
+}
+
+/// An IKE SA.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IkeSa {
+    /// Cipher, pseudo-random function, key exchange.
+    pub suite: String,
+    /// The initiator's SPI, 16 hex digits.
+    pub spi_i: String,
+    /// The responder's SPI, 16 hex digits.
+    pub spi_r: String,
+    /// Whether we are the initiator of this IKE SA.
+    pub initiator: bool,
+    /// Since it was set up.
+    pub age_s: u64,
+    /// Until it is replaced.
+    pub rekey_in_s: u64,
+    /// Our address is changed on the way to the peer.
+    pub nat_here: bool,
+    /// The peer's address is changed on the way to us, or the peer says so to force encapsulation.
+    pub nat_there: bool,
+}
+
+/// A Child SA.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Child {
+    /// Names it among all that the daemon ever had.
+    pub id: u64,
+    /// As configured.
+    pub name: String,
+    /// The SPI that we receive on, 8 hex digits.
+    pub spi_in: String,
+    /// The SPI that we send with, 8 hex digits.
+    pub spi_out: String,
+    /// Cipher, key exchange if it had one of its own, width of the sequence numbers.
+    pub suite: String,
+    /// What our side may send from.
+    pub local: Vec<String>,
+    /// What the peer's side may send from.
+    pub remote: Vec<String>,
+    /// Since it was set up.
+    pub age_s: u64,
+    /// Until it is replaced; absent once it is being replaced.
+    pub rekey_in_s: Option<u64>,
+    /// Until it ends whatever happens.
+    pub expires_in_s: u64,
+    /// Whether packets are sent on it.
+    pub sending: bool,
+    /// Packets received and accepted.
+    pub packets_in: u64,
+    /// Packets sent.
+    pub packets_out: u64,
+    /// Bytes of inner packets received.
+    pub bytes_in: u64,
+    /// Bytes of inner packets sent.
+    pub bytes_out: u64,
+}
+
+/// The SAs that stand: the tunnels of [`Status`] that have any.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sas {
+    /// By name.
+    pub tunnels: Vec<Tunnel>,
+}
+
+impl From<Status> for Sas {
+    fn from(status: Status) -> Self {
+        let stands = |tunnel: &Tunnel| tunnel.ike.is_some() || !tunnel.children.is_empty();
+        Self { tunnels: status.tunnels.into_iter().filter(stands).collect() }
+    }
+}

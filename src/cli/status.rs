@@ -1,0 +1,148 @@
+//! `sekisho status`: every configured tunnel in a line, and below it why it is down.
+
+use super::Daemon;
+use super::output::{Colour, Done, Output, bytes, details, table, time};
+use crate::api::{Failed, Request, State, Status, Timestamp, Tunnel};
+
+pub(super) const EXAMPLES: &str = "Examples:\n  sekisho status\n  sekisho status --json | jq '.tunnels[] | select(.state != \"up\") | .name'\n\nStates: up; connecting; backoff (the last try failed, another follows by itself); waiting (the peer starts it); admin_down (by `sekisho down`).";
+
+pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
+    let data = daemon.ask(&Request::Status)?;
+    output.answer(data, |status| show(output, status, Timestamp::now()))
+}
+
+fn show(output: &Output, status: &Status, now: Timestamp) -> String {
+    let Status { version, pid, uptime_s, interface, mtu, tunnels, drops } = status;
+    let uptime = time(*uptime_s);
+    let mut lines =
+        vec![format!("sekishod {version} on {interface} (MTU {mtu}), running for {uptime}, process {pid}\n")];
+    if tunnels.is_empty() {
+        lines.push("No tunnel is configured.".to_owned());
+    } else {
+        lines.extend(tunnel_lines(output, tunnels, now));
+    }
+    let dropped: Vec<_> =
+        drops.iter().filter(|(_, n)| **n > 0).map(|(why, n)| format!("{why} {n}")).collect();
+    if !dropped.is_empty() {
+        lines.push(format!("\nDropped: {}", dropped.join(", ")));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The table, and below each tunnel what a line of it cannot say.
+fn tunnel_lines(output: &Output, tunnels: &[Tunnel], now: Timestamp) -> Vec<String> {
+    let title = ["TUNNEL", "STATE", "PEER", "SUITE", "AGE", "REKEY", "IN", "OUT"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(title).chain(tunnels.iter().map(row)).collect();
+    let painted = |y: usize, x: usize, cell: String| match (y.checked_sub(1).and_then(|y| tunnels.get(y)), x)
+    {
+        (None, _) => output.paint(Colour::Dim, &cell),
+        (Some(tunnel), 1) => output.paint(colour(tunnel.state), &cell),
+        _ => cell,
+    };
+    let mut table = table(&rows, painted).into_iter();
+    let mut lines: Vec<String> = table.next().into_iter().collect();
+    for (line, tunnel) in table.zip(tunnels) {
+        lines.push(line);
+        let remarks = remarks(tunnel, now).into_iter();
+        lines.extend(remarks.map(|(colour, line)| format!("    {}", output.paint(colour, &line))));
+    }
+    lines
+}
+
+fn row(tunnel: &Tunnel) -> [String; 8] {
+    let none = || "-".to_owned();
+    let peer = match tunnel.remote {
+        Some(remote) => format!("{} {remote}", tunnel.remote_id),
+        None => tunnel.remote_id.clone(),
+    };
+    let rekeys = tunnel.children.iter().filter_map(|child| child.rekey_in_s);
+    let rekey = rekeys.chain(tunnel.ike.iter().map(|ike| ike.rekey_in_s)).min();
+    [
+        tunnel.name.clone(),
+        word(tunnel.state).to_owned(),
+        peer,
+        tunnel.ike.as_ref().map_or_else(none, |ike| ike.suite.clone()),
+        tunnel.ike.as_ref().map_or_else(none, |ike| time(ike.age_s)),
+        rekey.map_or_else(none, time),
+        bytes(tunnel.bytes_in),
+        bytes(tunnel.bytes_out),
+    ]
+}
+
+/// Why it is down and what comes next, and what else deserves a look.
+fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
+    let mut remarks = Vec::new();
+    if let Some(Failed { at, diagnosis }) = &tunnel.last_failure {
+        let ago = time((now.as_millis() / 1000).saturating_sub(*at));
+        remarks.push((Colour::Red, format!("{ago} ago: {}", diagnosis.summary)));
+        remarks.extend(details(diagnosis).into_iter().map(|line| (Colour::Red, format!("  {line}"))));
+    }
+    remarks.extend(outlook(tunnel));
+    if tunnel.state == State::Up && !tunnel.children.iter().any(|child| child.sending) {
+        remarks.push((Colour::Red, "no Child SA: no traffic passes".to_owned()));
+    }
+    if tunnel.weak_psk {
+        let line = "its pre-shared key is weak (allow_weak_psk): replace it";
+        remarks.push((Colour::Yellow, line.to_owned()));
+    }
+    remarks
+}
+
+/// What comes next for a tunnel that is not up.
+fn outlook(tunnel: &Tunnel) -> Option<(Colour, String)> {
+    let Tunnel { name, state, attempts, next_try_in_s, .. } = tunnel;
+    Some(match (state, next_try_in_s) {
+        (State::Up, _) => return None,
+        (State::AdminDown, _) => {
+            (Colour::Yellow, format!("taken down by an operator; `sekisho up {name}` allows it again"))
+        }
+        (State::Waiting, None) => (Colour::Dim, "waits for the peer, which starts this tunnel".to_owned()),
+        (_, Some(wait)) => {
+            (Colour::Yellow, format!("attempts so far: {attempts}, next try in {}", time(*wait)))
+        }
+        (_, None) if *attempts == 0 => return None,
+        (_, None) => (Colour::Yellow, format!("attempts so far: {attempts}")),
+    })
+}
+
+/// As in the JSON.
+pub(super) fn word(state: State) -> &'static str {
+    match state {
+        State::Up => "up",
+        State::Connecting => "connecting",
+        State::Backoff => "backoff",
+        State::Waiting => "waiting",
+        State::AdminDown => "admin_down",
+    }
+}
+
+fn colour(state: State) -> Colour {
+    match state {
+        State::Up => Colour::Green,
+        State::Connecting | State::AdminDown => Colour::Yellow,
+        State::Backoff => Colour::Red,
+        State::Waiting => Colour::Dim,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const STATUS: &str = include_str!("../../tests/status.json");
+
+    #[test]
+    fn every_tunnel_is_shown_and_why_it_is_down() {
+        let status: Status = serde_json::from_str(STATUS).unwrap();
+        let shown = show(&Output::new(true), &status, Timestamp::from_unix(1_763_761_750));
+        assert_eq!(shown, include_str!("../../tests/status.txt"));
+    }
+
+    #[test]
+    fn the_documented_json_is_what_we_write() {
+        let status: Status = serde_json::from_str(STATUS).unwrap();
+        let written = serde_json::to_value(&status).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(STATUS).unwrap());
+    }
+}

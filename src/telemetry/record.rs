@@ -1,0 +1,278 @@
+//! The facts worth a record, with stable field names: scripts and auditors read them.
+
+use std::net::SocketAddr;
+
+use sekisho_ike::diagnosis;
+use sekisho_ike::event::{ChildSaParameters, EndReason, IkeSaRecord, Usage};
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+
+/// A fact and when it happened: one JSON object a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// When, UTC.
+    pub time: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// What happened. The variant's name in snake case is the `event` of the JSON object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Fact {
+    /// The daemon is ready.
+    DaemonStarted {
+        /// Of the program.
+        version: String,
+        /// The daemon's process.
+        pid: u32,
+        /// The TUN device.
+        interface: String,
+    },
+    /// The daemon was asked to stop.
+    DaemonStopping {
+        /// Which signal or command, as a sentence's end: "on SIGTERM".
+        reason: String,
+    },
+    /// A configuration came into force.
+    ConfigLoaded {
+        /// The file.
+        source: String,
+        /// Tunnels in it.
+        tunnels: usize,
+        /// What is allowed but deserves a second look.
+        warnings: Vec<String>,
+    },
+    /// A configuration was refused; the old one stays in force.
+    ConfigRefused {
+        /// The file.
+        source: String,
+        /// The first error of it, in a line.
+        reason: String,
+    },
+    /// A peer proved its identity and an IKE SA stands.
+    TunnelUp(IkeSa),
+    /// The IKE SA was replaced; the Child SAs go on.
+    IkeSaRekeyed(IkeSa),
+    /// The tunnel is gone.
+    TunnelDown(IkeSaEnd),
+    /// A Child SA can receive.
+    ChildSaUp(ChildSa),
+    /// Packets are sent on it from now on.
+    ChildSaSending(ChildSa),
+    /// A Child SA is gone.
+    ChildSaDown(ChildSaEnd),
+    /// The peer's or our address changed.
+    PathChanged {
+        /// The tunnel's name.
+        tunnel: String,
+        /// Who the peer is.
+        remote_id: String,
+        /// Our new address.
+        local: SocketAddr,
+        /// The peer's new address.
+        remote: SocketAddr,
+    },
+    /// An attempt to set up a tunnel or a Child SA failed, ours or a peer's.
+    NegotiationFailed {
+        /// The tunnel's name, if it was known by then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tunnel: Option<String>,
+        /// The peer's address, if it was known by then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remote: Option<String>,
+        /// What happened and what to change.
+        diagnosis: Diagnosis,
+        /// Seconds until the next attempt, for a tunnel that we start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_try_in_s: Option<u64>,
+    },
+    /// Records that a slow reader of `events --follow` missed. Only in such a stream, never in the SA log.
+    EventsLost {
+        /// How many.
+        lost: u64,
+    },
+}
+
+/// An IKE SA: who, from where, with which algorithms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IkeSa {
+    /// The tunnel's name.
+    pub tunnel: String,
+    /// Who we are.
+    pub local_id: String,
+    /// Who the peer proved to be.
+    pub remote_id: String,
+    /// Our address.
+    pub local: SocketAddr,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// Cipher, pseudo-random function, key exchange.
+    pub suite: String,
+    /// The initiator's SPI, 16 hex digits.
+    pub spi_i: String,
+    /// The responder's SPI, 16 hex digits.
+    pub spi_r: String,
+    /// Whether we are the initiator of this IKE SA.
+    pub initiator: bool,
+}
+
+/// The end of an IKE SA.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IkeSaEnd {
+    /// Which.
+    #[serde(flatten)]
+    pub sa: IkeSa,
+    /// Why.
+    #[serde(flatten)]
+    pub end: End,
+    /// What all Child SAs of the tunnel carried.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// A Child SA: whose, what may pass, with which algorithms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildSa {
+    /// The tunnel's name.
+    pub tunnel: String,
+    /// The child's name.
+    pub child: String,
+    /// Who the peer proved to be.
+    pub remote_id: String,
+    /// Our address.
+    pub local: SocketAddr,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// Cipher, key exchange if it had one of its own, width of the sequence numbers.
+    pub suite: String,
+    /// The SPI that we receive on, 8 hex digits.
+    pub spi_in: String,
+    /// The SPI that we send with, 8 hex digits.
+    pub spi_out: String,
+    /// What our side may send from.
+    pub local_networks: Vec<String>,
+    /// What the peer's side may send from.
+    pub remote_networks: Vec<String>,
+}
+
+/// The end of a Child SA.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildSaEnd {
+    /// Which.
+    #[serde(flatten)]
+    pub sa: ChildSa,
+    /// Why.
+    #[serde(flatten)]
+    pub end: End,
+    /// What it carried.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// Why something ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// A stable word: `rekeyed`, `deleted_by_peer`, `peer_dead` …
+    pub reason: String,
+    /// The same as a sentence.
+    pub explanation: String,
+    /// The failure behind it, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
+}
+
+/// What passed, inner packets and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Packets received and accepted.
+    pub packets_in: u64,
+    /// Packets sent.
+    pub packets_out: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+}
+
+/// Why a negotiation failed and what to change, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// A stable word: `no_answer`, `no_ike_proposal` …
+    pub kind: String,
+    /// `here`, `peer` or `nobody`.
+    pub refused_by: String,
+    /// One sentence: what happened.
+    pub summary: String,
+    /// What was offered, if the failure is about an offer.
+    pub offered: Option<String>,
+    /// What would have been accepted, as far as it is known.
+    pub acceptable: Option<String>,
+    /// What to change, and where.
+    pub advice: String,
+}
+
+impl From<&diagnosis::Diagnosis> for Diagnosis {
+    fn from(from: &diagnosis::Diagnosis) -> Self {
+        Self {
+            kind: from.kind.code().to_owned(),
+            refused_by: from.refused_by.code().to_owned(),
+            summary: from.summary.clone(),
+            offered: from.offered.clone(),
+            acceptable: from.acceptable.clone(),
+            advice: from.advice.clone(),
+        }
+    }
+}
+
+impl From<&EndReason> for End {
+    fn from(reason: &EndReason) -> Self {
+        let diagnosis = match reason {
+            EndReason::Failed(diagnosis) => Some(diagnosis.as_ref().into()),
+            _ => None,
+        };
+        Self { reason: reason.code().to_owned(), explanation: reason.to_string(), diagnosis }
+    }
+}
+
+impl From<Usage> for Traffic {
+    fn from(usage: Usage) -> Self {
+        let Usage { packets_in, packets_out, bytes_in, bytes_out, last_in: _ } = usage;
+        Self { packets_in, packets_out, bytes_in, bytes_out }
+    }
+}
+
+impl From<&IkeSaRecord> for IkeSa {
+    fn from(sa: &IkeSaRecord) -> Self {
+        Self {
+            tunnel: sa.connection.to_string(),
+            local_id: sa.local_id.to_string(),
+            remote_id: sa.remote_id.to_string(),
+            local: sa.path.local,
+            remote: sa.path.remote,
+            suite: sa.suite.to_string(),
+            spi_i: sa.spi_i.to_string(),
+            spi_r: sa.spi_r.to_string(),
+            initiator: sa.initiator,
+        }
+    }
+}
+
+impl From<&ChildSaParameters> for ChildSa {
+    fn from(sa: &ChildSaParameters) -> Self {
+        Self {
+            tunnel: sa.connection.to_string(),
+            child: sa.child.to_string(),
+            remote_id: sa.remote_id.to_string(),
+            local: sa.path.local,
+            remote: sa.path.remote,
+            suite: sa.suite.to_string(),
+            spi_in: sa.inbound.spi.to_string(),
+            spi_out: sa.outbound.spi.to_string(),
+            local_networks: sa.local.iter().map(ToString::to_string).collect(),
+            remote_networks: sa.remote.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
