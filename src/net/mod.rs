@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod netlink;
+pub mod packet;
 pub mod peer;
 pub mod ready;
 pub mod resolver;
