@@ -3,6 +3,9 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod data;
 pub mod demo;
 pub mod net;
 pub mod telemetry;

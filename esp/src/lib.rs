@@ -1,2 +1,44 @@
 //! ESP (RFC 4303) as pure packet transforms and look-ups: no socket, no clock, no random source.
+//!
+//! Out: [`segment`] cuts a super-packet of the TUN into packets, each with [`HEADROOM`] before it; [`mss::clamp`];
+//! [`Table::outbound`] finds the SA; [`Sealer::seal`] makes ESP of each in place, so that a train lies ready for
+//! one UDP GSO send.
+//!
+//! In: [`encap::classify`] tells ESP from IKE; [`Table::inbound`] finds the SA; [`Opener::open`] checks, decrypts
+//! and judges each packet in place; [`Coalescer`] joins consecutive TCP segments for one write to the TUN.
+//!
+//! Every refusal is a [`DropReason`], which [`Counters`] count.
 #![forbid(unsafe_code)]
+
+mod checksum;
+mod cipher;
+mod drop_reason;
+pub mod ecn;
+pub mod encap;
+mod format;
+mod inbound;
+mod index;
+mod inner;
+pub mod mss;
+mod offload;
+mod outbound;
+pub mod pmtu;
+mod replay;
+mod sa;
+mod selector;
+mod suite;
+mod table;
+pub mod too_big;
+
+pub use drop_reason::{Counters, DropReason};
+pub use format::{HEADROOM, TAILROOM, sealed_length};
+pub use inbound::{InboundSa, Opener};
+pub use inner::{Fragment, InnerView, Ports};
+pub use offload::coalesce::Coalescer;
+pub use offload::header::OffloadHeader;
+pub use offload::segment::{Train, complete_checksum, segment};
+pub use outbound::{OutboundSa, Sealer};
+pub use sa::{ConfigError, SaConfig, Usage};
+pub use selector::Selector;
+pub use suite::{Keymat, Suite};
+pub use table::{Table, TableBuilder};

@@ -2,10 +2,14 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod crypto;
 pub mod diagnosis;
 mod endpoint;
 pub mod event;
+pub mod exchange;
 pub mod identity;
+mod keys;
+mod limits;
 pub mod negotiate;
 mod path;
 mod random;

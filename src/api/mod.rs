@@ -1,8 +1,19 @@
 //! The control socket: newline-delimited JSON over a Unix socket, for `sekisho` and for scripts.
 
+mod access;
+mod client;
+mod frame;
+pub mod fuzz;
 mod protocol;
+mod server;
+mod session;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use crate::telemetry::{Diagnosis, Fact, Record, Timestamp};
+pub use client::{Client, ClientError};
+pub use frame::{Frames, MAX_REPLY, MAX_REQUEST, TooLong};
 pub use protocol::{Failure, Reloaded, Reply, Request, What};
+pub use server::{Asked, BindError, Limits, Server};
 pub use status::{Child, Failed, IkeSa, Sas, State, Status, Tunnel};

@@ -1,2 +1,10 @@
 //! The daemon.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sekisho::daemon::{self, Args};
+
+fn main() -> ExitCode {
+    daemon::run(&Args::parse())
+}

@@ -1,1 +1,85 @@
-//! Floors, ceilings and defaults of every setting, in one place.
+//! Floor, ceiling and default of every setting with a range, in one place.
+
+use std::time::Duration;
+
+/// The range of a setting, both ends allowed, and what holds when it is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds<T> {
+    /// The smallest value.
+    pub floor: T,
+    /// The value of a setting that is absent.
+    pub default: T,
+    /// The largest value.
+    pub ceiling: T,
+}
+
+const fn bounds<T>(floor: T, default: T, ceiling: T) -> Bounds<T> {
+    Bounds { floor, default, ceiling }
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// `ike_lifetime`: an IKE SA is replaced before this.
+pub const IKE_LIFETIME: Bounds<Duration> = bounds(s(10), s(8 * 3600), s(7 * 86_400));
+/// `child_lifetime`: a Child SA is replaced before this.
+pub const CHILD_LIFETIME: Bounds<Duration> = bounds(s(10), s(3600), s(86_400));
+/// A lifetime is at least this many whole retransmission schedules, so that a rekey may fail and be tried again.
+pub const SCHEDULES_IN_A_LIFETIME: u32 = 4;
+/// `child_packets`; the ceiling is what RFC 4303 leaves with extended sequence numbers and a wide margin.
+pub const CHILD_PACKETS: (u64, u64) = (1000, 1 << 40);
+/// The ceiling of `child_packets` for a proposal with 32-bit sequence numbers only.
+pub const CHILD_PACKETS_SHORT: u64 = 1 << 31;
+/// `child_bytes`.
+pub const CHILD_BYTES: (u64, u64) = (1_000_000, i64::MAX.unsigned_abs());
+/// `keepalive`: RFC 3948 §4 recommends 20 s.
+pub const KEEPALIVE: Bounds<Duration> = bounds(s(1), s(20), s(300));
+/// `liveness`: silence after which the peer is probed.
+pub const LIVENESS: Bounds<Duration> = bounds(s(1), s(10), s(3600));
+/// `retransmit_first`.
+pub const RETRANSMIT_FIRST: Bounds<Duration> = bounds(ms(50), ms(500), s(10));
+/// `retransmit_tries`.
+pub const RETRANSMIT_TRIES: Bounds<u32> = bounds(1, 5, 10);
+/// The longest that a whole retransmission schedule may take.
+pub const RETRANSMIT_WHOLE_MAX: Duration = s(600);
+/// `retry_first`: before the second attempt to set a tunnel up.
+pub const RETRY_FIRST: Bounds<Duration> = bounds(ms(100), s(1), s(60));
+/// `retry_max`: the longest wait between two attempts.
+pub const RETRY_MAX: Bounds<Duration> = bounds(s(1), s(60), s(3600));
+
+/// `mtu`, bytes. Below [`MTU_MIN_IPV6`] no IPv6 passes.
+pub const MTU: (u16, u16) = (576, 9216);
+/// The smallest MTU with which a line may carry IPv6 (RFC 8200 §5).
+pub const MTU_MIN_IPV6: u16 = 1280;
+/// `replay_window`, packets.
+pub const REPLAY_WINDOW: Bounds<u32> = bounds(32, 1024, 65_536);
+/// `rule_priority`: before the kernel's rule for the main table (32766) and after its local one (0).
+pub const RULE_PRIORITY: Bounds<u32> = bounds(1, 7296, 32_765);
+/// `route_table`; [`ROUTE_TABLES_OF_THE_KERNEL`] are excepted.
+pub const ROUTE_TABLE: Bounds<u32> = bounds(1, 7296, u32::MAX);
+/// The tables `default`, `main` and `local`.
+pub const ROUTE_TABLES_OF_THE_KERNEL: std::ops::RangeInclusive<u32> = 253..=255;
+
+/// Bytes of a configuration file.
+pub const FILE_BYTES: u64 = 16 << 20;
+/// Bytes of a key file.
+pub const KEY_FILE_BYTES: u64 = 4096;
+/// Bytes of the name of a tunnel or child.
+pub const NAME_BYTES: usize = 64;
+/// Networks on one side of a child: a TS payload counts them in one byte (RFC 7296 §3.13).
+pub const NETWORKS: usize = 255;
+/// Proposals in a list.
+pub const PROPOSALS: usize = 32;
+/// Hosts in `remote`.
+pub const HOSTS: usize = 16;
+/// Child SAs of a tunnel.
+pub const CHILDREN: usize = 64;
+/// Bytes of an interface's name (the kernel's `IFNAMSIZ`, less its end).
+pub const INTERFACE_NAME_BYTES: usize = 15;
+/// Bytes of a socket's path (the kernel's `sun_path`, less its end and room for a temporary name).
+pub const SOCKET_PATH_BYTES: usize = 90;

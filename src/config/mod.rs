@@ -1,15 +1,34 @@
 //! The configuration: one TOML file, judged as a whole, every error with its line and what is allowed.
 
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use sekisho_ike::config::{Connection, Name};
+use toml::de::DeTable;
 
+mod child;
+mod cross;
+mod daemon;
+mod document;
+mod duration;
+pub mod fuzz;
 pub mod limits;
 mod problem;
+mod psk;
+#[cfg(test)]
+mod tests;
+mod tunnel;
 
-pub use problem::{ConfigError, Problem};
+pub use duration::show as show_duration;
+pub use problem::{ConfigError, Place, Problem};
+
+use document::{Judge, Section};
+use psk::KeyFiles;
 
 /// A configuration that was found good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +93,21 @@ pub enum LogLevel {
     Trace,
 }
 
+impl FromStr for LogLevel {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            "trace" => Self::Trace,
+            _ => return Err(()),
+        })
+    }
+}
+
 impl Default for Daemon {
     fn default() -> Self {
         Self {
@@ -96,7 +130,127 @@ impl Default for Daemon {
 }
 
 /// Reads and judges a file and the key files that it names.
+///
+/// # Errors
+/// Everything that is wrong with it.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    let _ = path;
-    Err(ConfigError { source: path.to_owned(), errors: Vec::new(), warnings: Vec::new() })
+    let (text, loose) = read_file(path)?;
+    let mut config = parse(&text, path, &psk::from_disk)?;
+    config.warnings.extend(loose);
+    Ok(config)
+}
+
+/// The text, and a warning if others may change the file.
+fn read_file(path: &Path) -> Result<(String, Option<Problem>), ConfigError> {
+    let fail = |message: String, help: &str| ConfigError::of_file(path, message, help);
+    let unreadable = |error: &std::io::Error| {
+        fail(
+            format!("the configuration cannot be read: {}", psk::plain(error)),
+            "name a file that you may read",
+        )
+    };
+    // Without O_NONBLOCK a FIFO would hang here.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path);
+    let file = opened.map_err(|error| unreadable(&error))?;
+    let about = file.metadata().map_err(|error| unreadable(&error))?;
+    if !about.is_file() {
+        return Err(fail(
+            "the configuration is no regular file".to_owned(),
+            "name a file, not a directory or device",
+        ));
+    }
+    if about.len() > limits::FILE_BYTES {
+        let help = format!("at most {} are allowed", limits::FILE_BYTES);
+        return Err(fail(format!("the configuration has {} bytes", about.len()), &help));
+    }
+    let mut bytes = Vec::new();
+    file.take(limits::FILE_BYTES).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line =
+            error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count()
+                + 1;
+        fail(format!("line {line} is no UTF-8 text"), "save the file as UTF-8")
+    })?;
+    let loose = (about.mode() & 0o022 != 0).then(|| {
+        let message =
+            format!("the configuration may be changed by others (mode {:04o})", about.mode() & 0o7777);
+        Problem::of_file(message, format!("`chmod go-w {}`", path.display()))
+    });
+    Ok((text, loose))
+}
+
+/// Judges a text.
+fn parse(text: &str, source: &Path, reader: psk::Reader<'_>) -> Result<Config, ConfigError> {
+    let mut judge = Judge::new(text);
+    let (document, mistakes) = DeTable::parse_recoverable(text);
+    for mistake in &mistakes {
+        let span = mistake.span().unwrap_or(0..0);
+        judge.error(&span, format!("this is no TOML: {}", mistake.message()), SYNTAX);
+    }
+    // What a parser makes up to go on after a mistake is not worth judging.
+    if !judge.errors.is_empty() {
+        return Err(refused(judge, source));
+    }
+    let mut top = Section::new("the file".to_owned(), document.span(), document.into_inner());
+    let daemon = match top.take("daemon") {
+        Some(value) => {
+            let section = Section::from_value(&mut judge, "[daemon]".to_owned(), value);
+            section.map_or_else(Daemon::default, |section| daemon::read(&mut judge, section))
+        }
+        None => Daemon::default(),
+    };
+    let keys = KeyFiles { source, reader };
+    let tunnels = tunnels(&mut judge, &mut top, &keys);
+    top.finish(&mut judge);
+    cross::check(&mut judge, &daemon, &tunnels);
+    if !judge.errors.is_empty() {
+        return Err(refused(judge, source));
+    }
+    judge.warnings.sort_by_key(|problem| (problem.place.line, problem.place.column));
+    let weak = tunnels.iter().filter(|tunnel| tunnel.weak_psk);
+    Ok(Config {
+        source: source.to_owned(),
+        daemon,
+        weak_psk: weak.map(|tunnel| tunnel.connection.name.clone()).collect(),
+        connections: tunnels.into_iter().map(|tunnel| Arc::new(tunnel.connection)).collect(),
+        warnings: judge.warnings,
+    })
+}
+
+const SYNTAX: &str = "write `key = value` or [section] on each line; texts stand in double quotes, lists in [brackets] with commas";
+
+fn tunnels(judge: &mut Judge<'_>, top: &mut Section<'_>, keys: &KeyFiles<'_>) -> Vec<tunnel::Tunnel> {
+    let Some(value) = top.take("tunnel") else {
+        let help = "add a section [tunnel.NAME]; configs/ has examples";
+        judge.warn(&(0..0), "no tunnel is configured", help);
+        return Vec::new();
+    };
+    let Some(all) = Section::from_value(judge, "[tunnel.NAME]".to_owned(), value) else { return Vec::new() };
+    let mut read = Vec::new();
+    for (name, value) in all.into_named() {
+        let title = format!("[tunnel.{}]", name.get_ref().escape_debug());
+        let section = Section::from_value(judge, title, value);
+        let name = document::name(judge, &name);
+        if let Some(nested) = section.as_ref().and_then(Section::only_tables) {
+            let help = "a tunnel's name with a dot in it stands in quotes: [tunnel.\"a.b\"]";
+            judge.error(&nested, "this is no setting of a tunnel but a table", help);
+            continue;
+        }
+        if let (Some(name), Some(section)) = (name, section) {
+            read.extend(tunnel::read(judge, name, section, keys));
+        }
+    }
+    read
+}
+
+fn refused(mut judge: Judge<'_>, source: &Path) -> ConfigError {
+    let in_order = |problem: &Problem| (problem.place.line, problem.place.column);
+    judge.errors.sort_by_key(in_order);
+    judge.warnings.sort_by_key(in_order);
+    ConfigError {
+        source: source.to_owned(),
+        errors: judge.errors,
+        further: judge.further,
+        warnings: judge.warnings,
+    }
 }

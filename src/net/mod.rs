@@ -1,3 +1,10 @@
-//! The leaf that talks to the operating system. It knows no IKE and no ESP; `unsafe` lives here alone.
+//! The operating system leaf: sockets, devices, clocks, routing and names. It knows neither IKE nor ESP.
 
+pub mod clock;
+pub mod netlink;
 pub mod packet;
+pub mod peer;
+pub mod ready;
+pub mod resolver;
+pub mod tun;
+pub mod udp;

@@ -1,5 +1,7 @@
 //! Who a peer says it is (RFC 7296 §3.5) and how it proves it (§2.15).
 
 mod id;
+mod psk;
 
 pub use id::{Identity, IdentityError};
+pub use psk::{PskError, WeakPsk, auth_value, parse_psk, psk_strength};

@@ -1,5 +1,8 @@
 //! Agreeing on suites, traffic selectors and NAT traversal.
 
+pub(crate) mod narrow;
+pub(crate) mod nat;
+pub(crate) mod proposal;
 mod selector;
 
 pub use selector::{Protocol, SelectorError, TrafficSelector};

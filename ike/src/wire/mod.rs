@@ -1,5 +1,25 @@
 //! Bytes to values and back, without any policy (RFC 7296 §3).
 
+mod cursor;
+mod header;
+mod message;
+mod notify;
+mod payload;
+mod proposal;
+mod registry;
+mod selectors;
 mod spi;
+#[cfg(test)]
+mod tests;
 
+pub use cursor::{Malformed, Reader};
+pub use header::Header;
+pub use message::{Body, Datagram, Encrypted, emit_clear, parse_opened, prepare_encrypted};
+pub use notify::{Delete, Notify};
+pub use payload::{IdData, Payload, emit_chain, parse_chain};
+pub use proposal::{Proposal, Transform};
+pub use registry::{
+    AuthMethod, ExchangeType, IdType, NotifyType, PayloadType, ProtocolId, TransformType, TsType,
+};
+pub use selectors::WireSelector;
 pub use spi::{EspSpi, IkeSpi};

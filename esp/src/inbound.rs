@@ -1,0 +1,188 @@
+//! The SA that we receive on (RFC 4303 §3.4).
+//!
+//! A packet passes, in this order: length and SPI; the 64-bit sequence number inferred; replay pre-check;
+//! authentication and decryption in place; replay commit; padding and next header; inner header and length; inner
+//! selectors; ECN.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::cipher::{AssociatedData, Cipher};
+use crate::drop_reason::DropReason;
+use crate::ecn;
+use crate::format::{HEADROOM, ICV, NEXT_IPV4, NEXT_IPV6, NEXT_NONE, TRAILER, read_trailer};
+use crate::inner::{InnerView, set_tos};
+use crate::replay::ReplayWindow;
+use crate::sa::{ConfigError, SaConfig, Usage, UsageCounters};
+use crate::selector::{Match, Selector, judge};
+
+/// An SA that we receive on. Shared by `Arc`; its replay window sits behind one lock, taken once a train.
+#[derive(Debug)]
+pub struct InboundSa {
+    spi: u32,
+    esn: bool,
+    cipher: Cipher,
+    local: Box<[Selector]>,
+    remote: Box<[Selector]>,
+    state: Mutex<State>,
+    usage: UsageCounters,
+}
+
+#[derive(Debug)]
+struct State {
+    window: ReplayWindow,
+    announced: bool,
+}
+
+impl InboundSa {
+    /// An SA that has received nothing yet.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn new(config: SaConfig) -> Result<Self, ConfigError> {
+        config.check()?;
+        let cipher = Cipher::new(config.suite, &config.keymat)?;
+        Ok(Self {
+            spi: config.spi,
+            esn: config.esn,
+            cipher,
+            local: config.local.into(),
+            remote: config.remote.into(),
+            state: Mutex::new(State { window: ReplayWindow::new(config.replay_window), announced: false }),
+            usage: UsageCounters::new(),
+        })
+    }
+
+    /// Locks the SA for one train, whose time is `now_ns` on the caller's clock. Waits if another thread holds
+    /// it, which the owner's never finds.
+    pub fn opener(&self, now_ns: u64) -> Opener<'_> {
+        // A panic elsewhere cannot leave the window half changed: it is changed by one call that does not panic.
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Opener { sa: self, state, now_ns, authenticated: false, packets: 0, bytes: 0 }
+    }
+
+    /// Our SPI.
+    pub fn spi(&self) -> u32 {
+        self.spi
+    }
+
+    /// What may be the destination.
+    pub fn local(&self) -> &[Selector] {
+        &self.local
+    }
+
+    /// What may be the source.
+    pub fn remote(&self) -> &[Selector] {
+        &self.remote
+    }
+
+    /// What it has accepted, without waiting; a train that is being opened is not yet in it.
+    pub fn usage(&self) -> Usage {
+        self.usage.read()
+    }
+}
+
+impl AsRef<Self> for InboundSa {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+/// An [`InboundSa`] locked for one train.
+#[derive(Debug)]
+pub struct Opener<'sa> {
+    sa: &'sa InboundSa,
+    state: MutexGuard<'sa, State>,
+    now_ns: u64,
+    authenticated: bool,
+    packets: u64,
+    bytes: u64,
+}
+
+impl Opener<'_> {
+    /// Opens one ESP packet in place and gives where in it the inner packet lies, without padding of any kind.
+    /// `outer_tos` is the TOS or traffic class that it arrived with; only its ECN bits count.
+    ///
+    /// # Errors
+    /// Any reason of the inbound way. The packet is then destroyed, and if it was not authentic the SA is as it
+    /// was. [`DropReason::Dummy`] is no fault.
+    pub fn open(&mut self, packet: &mut [u8], outer_tos: u8) -> Result<Range<usize>, DropReason> {
+        let payload = self.authenticate(packet)?;
+        let payload = packet.get_mut(payload).ok_or(DropReason::Padding)?;
+        let length = self.accept(payload, outer_tos)?;
+        self.packets += 1;
+        self.bytes += length as u64;
+        Ok(HEADROOM..HEADROOM + length)
+    }
+
+    /// Whether the SA's first authentic packet has arrived: true once in the life of the SA, so ask after each
+    /// train.
+    pub fn first_packet(&mut self) -> bool {
+        let state = &mut *self.state;
+        state.window.highest() > 0 && !std::mem::replace(&mut state.announced, true)
+    }
+
+    /// Everything that concerns the ESP packet as such; gives where the decrypted payload, trailer included, lies.
+    fn authenticate(&mut self, packet: &mut [u8]) -> Result<Range<usize>, DropReason> {
+        if packet.len() < HEADROOM + TRAILER + ICV {
+            return Err(DropReason::Truncated);
+        }
+        let (header, text) = packet.split_first_chunk_mut::<HEADROOM>().ok_or(DropReason::Truncated)?;
+        let [s0, s1, s2, s3, n0, n1, n2, n3, iv @ ..] = *header;
+        if u32::from_be_bytes([s0, s1, s2, s3]) != self.sa.spi {
+            return Err(DropReason::UnknownSpi);
+        }
+        let window = &mut self.state.window;
+        let sequence = window.infer(u32::from_be_bytes([n0, n1, n2, n3]), self.sa.esn)?;
+        window.check(sequence)?;
+        let aad = AssociatedData::new(self.sa.spi, sequence, self.sa.esn);
+        let length = self.sa.cipher.open(iv, aad.as_slice(), text)?.len();
+        window.commit(sequence);
+        self.authenticated = true;
+        Ok(HEADROOM..HEADROOM + length)
+    }
+
+    /// Everything that concerns what was inside; gives the length of the inner packet at the start of `payload`.
+    fn accept(&self, payload: &mut [u8], outer_tos: u8) -> Result<usize, DropReason> {
+        let (length, next_header) = read_trailer(payload)?;
+        let payload = payload.get_mut(..length).ok_or(DropReason::Padding)?;
+        let version = match next_header {
+            NEXT_IPV4 => 4,
+            NEXT_IPV6 => 6,
+            NEXT_NONE => return Err(DropReason::Dummy),
+            _ => return Err(DropReason::NextHeader),
+        };
+        if payload.first().is_some_and(|byte| byte >> 4 != version) {
+            return Err(DropReason::NextHeader);
+        }
+        // What lies behind the inner packet is padding for traffic flow confidentiality (RFC 4303 §2.7).
+        let inner = InnerView::parse(payload)?;
+        self.check_selectors(&inner)?;
+        let tos = ecn::decapsulate(outer_tos, inner.tos())?;
+        if tos != inner.tos() {
+            set_tos(payload, tos);
+        }
+        Ok(inner.total_length())
+    }
+
+    /// "the packet MUST be checked ... against the inbound selectors identified by the SAD entry" (RFC 4301 §5.2):
+    /// against those of this SA and of no other.
+    fn check_selectors(&self, inner: &InnerView) -> Result<(), DropReason> {
+        let from = judge(&self.sa.remote, inner.source(), inner.protocol(), inner.ports().source());
+        let to = judge(&self.sa.local, inner.destination(), inner.protocol(), inner.ports().destination());
+        match from.min(to) {
+            Match::Yes => Ok(()),
+            Match::PortsHidden => Err(DropReason::FragmentWithoutPorts),
+            Match::No => Err(DropReason::InboundSelector),
+        }
+    }
+}
+
+impl Drop for Opener<'_> {
+    fn drop(&mut self) {
+        if self.authenticated {
+            self.sa.usage.seen(self.now_ns);
+            self.sa.usage.add(self.packets, self.bytes);
+        }
+    }
+}

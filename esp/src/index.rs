@@ -1,0 +1,158 @@
+//! Outbound look-up (RFC 4301 §5.1): the destination ranges of all rules cut the addresses into elementary
+//! intervals; each knows which ranges cover it. A binary search finds the interval, and the ranges' rules are tried
+//! from the most specific on.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use crate::drop_reason::DropReason;
+use crate::inner::Ports;
+use crate::selector::{Match, port_fits, protocol_fits};
+
+/// An IP address as a number.
+pub(crate) trait Address: Copy + Ord + Into<u128> {
+    fn checked_next(self) -> Option<Self>;
+}
+
+impl Address for u32 {
+    fn checked_next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+impl Address for u128 {
+    fn checked_next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+/// A local and a remote selector of one SA.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule<A> {
+    pub(crate) destination: (A, A),
+    pub(crate) source: (A, A),
+    /// 0 is any.
+    pub(crate) protocol: u8,
+    pub(crate) destination_ports: (u16, u16),
+    pub(crate) source_ports: (u16, u16),
+    /// The SA; of two rules alike the one with the greater number is preferred.
+    pub(crate) target: usize,
+}
+
+impl<A: Address> Rule<A> {
+    /// Orders rules from the most specific to the least.
+    fn rank(&self) -> impl Ord + use<A> {
+        let addresses = |(first, last): (A, A)| last.into() - first.into();
+        let ports = |(first, last): (u16, u16)| last - first;
+        (
+            (addresses(self.destination), self.destination.0),
+            (addresses(self.source), self.source.0),
+            self.protocol == 0,
+            (ports(self.destination_ports), ports(self.source_ports)),
+            Reverse(self.target),
+        )
+    }
+
+    /// Judges all but the destination address.
+    fn judge(&self, source: A, protocol: u8, ports: Ports) -> Match {
+        let (first, last) = self.source;
+        if source < first || last < source || !protocol_fits(self.protocol, protocol) {
+            return Match::No;
+        }
+        let destination = port_fits(self.destination_ports, ports.destination());
+        destination.min(port_fits(self.source_ports, ports.source()))
+    }
+}
+
+/// The rules of one address family, made for look-up.
+#[derive(Debug)]
+pub(crate) struct Index<A> {
+    /// The first address of each elementary interval, ascending.
+    starts: Box<[A]>,
+    /// For each interval where its part of `covers` ends; it starts where the one before ends.
+    cover_ends: Box<[usize]>,
+    /// Numbers of groups.
+    covers: Box<[usize]>,
+    /// Rules with the same destination range, most specific range first.
+    groups: Box<[Range<usize>]>,
+    /// Most specific first.
+    rules: Box<[Rule<A>]>,
+}
+
+impl<A> Default for Index<A> {
+    fn default() -> Self {
+        Self {
+            starts: Box::default(),
+            cover_ends: Box::default(),
+            covers: Box::default(),
+            groups: Box::default(),
+            rules: Box::default(),
+        }
+    }
+}
+
+impl<A: Address> Index<A> {
+    pub(crate) fn new(mut rules: Vec<Rule<A>>) -> Self {
+        rules.sort_by_cached_key(Rule::rank);
+        let mut groups = Vec::new();
+        // At each address: which groups end before it, and which start there.
+        let mut edges = BTreeMap::<A, (Vec<usize>, Vec<usize>)>::new();
+        let mut position = 0;
+        for group in rules.chunk_by(|a, b| a.destination == b.destination) {
+            let Some((first, last)) = group.first().map(|rule| rule.destination) else { continue };
+            edges.entry(first).or_default().1.push(groups.len());
+            if let Some(next) = last.checked_next() {
+                edges.entry(next).or_default().0.push(groups.len());
+            }
+            groups.push(position..position + group.len());
+            position += group.len();
+        }
+        let (mut starts, mut cover_ends, mut covers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut open = BTreeSet::new();
+        for (address, (ending, starting)) in edges {
+            open.retain(|group| !ending.contains(group));
+            open.extend(starting);
+            starts.push(address);
+            covers.extend(&open);
+            cover_ends.push(covers.len());
+        }
+        Self {
+            starts: starts.into(),
+            cover_ends: cover_ends.into(),
+            covers: covers.into(),
+            groups: groups.into(),
+            rules: rules.into(),
+        }
+    }
+
+    /// The SA for a packet.
+    pub(crate) fn find(
+        &self,
+        source: A,
+        destination: A,
+        protocol: u8,
+        ports: Ports,
+    ) -> Result<usize, DropReason> {
+        for group in self.covering(destination) {
+            let rules = self.groups.get(*group).and_then(|range| self.rules.get(range.clone()));
+            for rule in rules.unwrap_or_default() {
+                match rule.judge(source, protocol, ports) {
+                    Match::Yes => return Ok(rule.target),
+                    // Its first fragment may have gone this way; another way is not for this one to take.
+                    Match::PortsHidden => return Err(DropReason::FragmentWithoutPorts),
+                    Match::No => {}
+                }
+            }
+        }
+        Err(DropReason::NoSa)
+    }
+
+    /// The groups whose range holds this address, most specific first.
+    fn covering(&self, address: A) -> &[usize] {
+        let after = self.starts.partition_point(|start| *start <= address);
+        let end = after.checked_sub(1).and_then(|at| self.cover_ends.get(at)).copied();
+        let start = after.checked_sub(2).and_then(|at| self.cover_ends.get(at)).copied();
+        self.covers.get(start.unwrap_or(0)..end.unwrap_or(0)).unwrap_or_default()
+    }
+}

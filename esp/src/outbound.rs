@@ -1,0 +1,149 @@
+//! The SA that we send on: sequence number, padding, AES-GCM in place (RFC 4303 §3.3).
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::cipher::{AssociatedData, Cipher};
+use crate::drop_reason::DropReason;
+use crate::ecn;
+use crate::format::{HEADROOM, ICV, NEXT_IPV4, NEXT_IPV6, header, sealed_length, write_trailer};
+use crate::sa::{ConfigError, SaConfig, Usage, UsageCounters};
+use crate::selector::Selector;
+
+/// What a sequence number without ESN can count to.
+const SHORT_LIMIT: u64 = u32::MAX as u64;
+/// With ESN nothing is sent beyond this: far before the 64 bits end, and where GCM's bound on the data under one
+/// key still leaves a distinguisher less than one chance in a million.
+const EXTENDED_LIMIT: u64 = 1 << 48;
+
+/// An SA that we send on. Shared by `Arc`; its sequence number sits behind one lock, taken once a train.
+#[derive(Debug)]
+pub struct OutboundSa {
+    spi: u32,
+    esn: bool,
+    cipher: Cipher,
+    local: Box<[Selector]>,
+    remote: Box<[Selector]>,
+    copy_dscp: bool,
+    limit: u64,
+    last_sequence: Mutex<u64>,
+    usage: UsageCounters,
+}
+
+impl OutboundSa {
+    /// An SA that has not sent yet. Its key must never have sealed a packet before.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn new(config: SaConfig) -> Result<Self, ConfigError> {
+        config.check()?;
+        let cipher = Cipher::new(config.suite, &config.keymat)?;
+        let limit = if config.esn { EXTENDED_LIMIT } else { SHORT_LIMIT };
+        Ok(Self {
+            spi: config.spi,
+            esn: config.esn,
+            cipher,
+            local: config.local.into(),
+            remote: config.remote.into(),
+            copy_dscp: config.copy_dscp,
+            limit: config.packet_limit.map_or(limit, |lower| lower.min(limit)),
+            last_sequence: Mutex::new(0),
+            usage: UsageCounters::new(),
+        })
+    }
+
+    /// Locks the SA for one train. Waits if another thread holds it, which the owner's never finds.
+    pub fn sealer(&self) -> Sealer<'_> {
+        // A panic elsewhere leaves a number that was counted and perhaps not sent: a gap, never a reuse.
+        let last_sequence = self.last_sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        Sealer { sa: self, last_sequence, packets: 0, bytes: 0 }
+    }
+
+    /// The TOS or traffic class of the outer header for an inner packet that has this one (RFC 6040 §4.1,
+    /// normal mode).
+    pub fn outer_tos(&self, inner_tos: u8) -> u8 {
+        ecn::encapsulate(inner_tos, self.copy_dscp)
+    }
+
+    /// The peer's SPI.
+    pub fn spi(&self) -> u32 {
+        self.spi
+    }
+
+    /// What may be the source.
+    pub fn local(&self) -> &[Selector] {
+        &self.local
+    }
+
+    /// What may be the destination.
+    pub fn remote(&self) -> &[Selector] {
+        &self.remote
+    }
+
+    /// What it has sent, without waiting; a train that is being sealed is not yet in it.
+    pub fn usage(&self) -> Usage {
+        self.usage.read()
+    }
+}
+
+impl AsRef<Self> for OutboundSa {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+/// An [`OutboundSa`] locked for one train.
+#[derive(Debug)]
+pub struct Sealer<'sa> {
+    sa: &'sa OutboundSa,
+    last_sequence: MutexGuard<'sa, u64>,
+    packets: u64,
+    bytes: u64,
+}
+
+impl Sealer<'_> {
+    /// Makes ESP of the inner packet at `inner` in `buffer`, in place, and gives where it lies: from [`HEADROOM`]
+    /// bytes before `inner`, [`sealed_length`] bytes long.
+    ///
+    /// Whether the SA's selectors allow the packet is for [`crate::Table::outbound`] to say.
+    ///
+    /// # Errors
+    /// [`DropReason::NoRoom`] if header or trailer do not fit, [`DropReason::NotIp`], [`DropReason::PacketLimit`].
+    /// The packet is then as it was.
+    pub fn seal(&mut self, buffer: &mut [u8], inner: Range<usize>) -> Result<Range<usize>, DropReason> {
+        let start = inner.start.checked_sub(HEADROOM).ok_or(DropReason::NoRoom)?;
+        let sealed = start..start.saturating_add(sealed_length(inner.len()));
+        let packet = buffer.get_mut(sealed.clone()).ok_or(DropReason::NoRoom)?;
+        let (head, rest) = packet.split_first_chunk_mut::<HEADROOM>().ok_or(DropReason::NoRoom)?;
+        let (text, icv) = rest.split_last_chunk_mut::<ICV>().ok_or(DropReason::NoRoom)?;
+        let next_header = match text.first().map(|byte| byte >> 4) {
+            Some(4) => NEXT_IPV4,
+            Some(6) => NEXT_IPV6,
+            _ => return Err(DropReason::NotIp),
+        };
+        let sequence = self.next_sequence()?;
+        write_trailer(text.get_mut(inner.len()..).ok_or(DropReason::NoRoom)?, next_header)?;
+        *head = header(self.sa.spi, sequence);
+        let aad = AssociatedData::new(self.sa.spi, sequence, self.sa.esn);
+        *icv = self.sa.cipher.seal(sequence.to_be_bytes(), aad.as_slice(), text)?;
+        self.packets += 1;
+        self.bytes += inner.len() as u64;
+        Ok(sealed)
+    }
+
+    /// "If ... the sender ... MUST NOT send a packet on an SA if doing so would cause the sequence number to
+    /// cycle" (RFC 4303 §3.3.3).
+    fn next_sequence(&mut self) -> Result<u64, DropReason> {
+        if *self.last_sequence >= self.sa.limit {
+            return Err(DropReason::PacketLimit);
+        }
+        *self.last_sequence += 1;
+        Ok(*self.last_sequence)
+    }
+}
+
+impl Drop for Sealer<'_> {
+    fn drop(&mut self) {
+        self.sa.usage.add(self.packets, self.bytes);
+    }
+}

@@ -1,0 +1,123 @@
+//! What makes an SA, why it may be refused, and what it has carried.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::selector::Selector;
+use crate::suite::{Keymat, Suite};
+
+/// Smallest and largest replay window, in packets.
+pub(crate) const REPLAY_WINDOWS: std::ops::RangeInclusive<u32> = 32..=65_536;
+
+/// Everything that one direction of a Child SA needs.
+#[derive(Debug)]
+pub struct SaConfig {
+    /// The receiver's SPI; 0 to 255 are reserved.
+    pub spi: u32,
+    /// The cipher.
+    pub suite: Suite,
+    /// Key and salt of this direction.
+    pub keymat: Keymat,
+    /// Whether sequence numbers have 64 bits (RFC 4303 §2.2.1) or end at 2^32 - 1.
+    pub esn: bool,
+    /// What our side may send from. Outbound: the source; inbound: the destination.
+    pub local: Vec<Selector>,
+    /// What the peer's side may send from. Outbound: the destination; inbound: the source.
+    pub remote: Vec<Selector>,
+    /// Whether the outer header carries the inner DSCP; otherwise it carries 0. Outbound only.
+    pub copy_dscp: bool,
+    /// Packets that may arrive out of order: 32 to 65,536, usually 1,024. Inbound only.
+    pub replay_window: u32,
+    /// Packets after which nothing more is sent, if that is less than what the cipher and the sequence number
+    /// allow. Outbound only.
+    pub packet_limit: Option<u64>,
+}
+
+/// Why an SA or a selector cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// SPI below 256.
+    #[error("SPI {0} is reserved")]
+    ReservedSpi(u32),
+    /// Not as many bytes of key material as the cipher needs.
+    #[error("the cipher needs {expected} bytes of key material and was given {given}")]
+    KeymatLength {
+        /// Key and salt.
+        expected: usize,
+        /// What there was.
+        given: usize,
+    },
+    /// A replay window out of range; 0, "no protection", is never allowed.
+    #[error("a replay window of {0} packets is not allowed; it must be 32 to 65536")]
+    ReplayWindow(u32),
+    /// No local or no remote selector.
+    #[error("an SA needs a local and a remote selector")]
+    NoSelectors,
+    /// The first address lies behind the last, or they are of two families.
+    #[error("the range of addresses is empty")]
+    Addresses,
+    /// The first port lies behind the last.
+    #[error("the range of ports is empty")]
+    Ports,
+}
+
+impl SaConfig {
+    /// What both directions require.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.spi < 256 {
+            return Err(ConfigError::ReservedSpi(self.spi));
+        }
+        if !REPLAY_WINDOWS.contains(&self.replay_window) {
+            return Err(ConfigError::ReplayWindow(self.replay_window));
+        }
+        if self.local.is_empty() || self.remote.is_empty() {
+            return Err(ConfigError::NoSelectors);
+        }
+        Ok(())
+    }
+}
+
+/// What an SA has carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Packets sealed, or opened and accepted.
+    pub packets: u64,
+    /// Bytes of those inner packets.
+    pub bytes: u64,
+    /// When the last authentic packet arrived, on the clock of [`crate::InboundSa::opener`]'s caller; outbound
+    /// SAs have none.
+    pub last_ns: Option<u64>,
+}
+
+/// [`Usage`] that its owner updates once a train and anybody reads without waiting.
+#[derive(Debug)]
+pub(crate) struct UsageCounters {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    last_ns: AtomicU64,
+}
+
+impl UsageCounters {
+    const NEVER: u64 = u64::MAX;
+
+    pub(crate) const fn new() -> Self {
+        Self { packets: AtomicU64::new(0), bytes: AtomicU64::new(0), last_ns: AtomicU64::new(Self::NEVER) }
+    }
+
+    pub(crate) fn add(&self, packets: u64, bytes: u64) {
+        self.packets.fetch_add(packets, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn seen(&self, now_ns: u64) {
+        self.last_ns.store(now_ns, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Usage {
+        let last_ns = self.last_ns.load(Ordering::Relaxed);
+        Usage {
+            packets: self.packets.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            last_ns: (last_ns != Self::NEVER).then_some(last_ns),
+        }
+    }
+}

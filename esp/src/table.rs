@@ -1,0 +1,165 @@
+//! The immutable snapshot that packets are looked up in: SAs by SPI inbound, by selectors outbound.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::drop_reason::DropReason;
+use crate::inbound::InboundSa;
+use crate::index::{Index, Rule};
+use crate::inner::InnerView;
+use crate::outbound::OutboundSa;
+use crate::selector::{AddressRange, Selector};
+
+/// A snapshot of all SAs. `In` and `Out` may be types of the caller's that hold an SA beside what it needs itself.
+#[derive(Debug)]
+pub struct Table<In = InboundSa, Out = OutboundSa> {
+    inbound: BySpi<In>,
+    outbound: Box<[Arc<Out>]>,
+    ipv4: Index<u32>,
+    ipv6: Index<u128>,
+}
+
+impl<In, Out> Table<In, Out> {
+    /// The SA that receives on this SPI.
+    pub fn inbound(&self, spi: u32) -> Option<&Arc<In>> {
+        self.inbound.get(&spi)
+    }
+
+    /// The SA to send a packet on: the most specific that selects it, judged by destination range, then source
+    /// range, then protocol, then ports; among equals the one that was added last.
+    ///
+    /// # Errors
+    /// [`DropReason::NoSa`]; [`DropReason::FragmentWithoutPorts`] if the most specific one names ports that a later
+    /// fragment does not show.
+    pub fn outbound(&self, packet: &InnerView) -> Result<&Arc<Out>, DropReason> {
+        let (protocol, ports) = (packet.protocol(), packet.ports());
+        let found = match (packet.source(), packet.destination()) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                self.ipv4.find(source.to_bits(), destination.to_bits(), protocol, ports)
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                self.ipv6.find(source.to_bits(), destination.to_bits(), protocol, ports)
+            }
+            _ => Err(DropReason::NoSa),
+        };
+        self.outbound.get(found?).ok_or(DropReason::NoSa)
+    }
+}
+
+impl<In, Out> Default for Table<In, Out> {
+    /// Without any SA.
+    fn default() -> Self {
+        Self {
+            inbound: BySpi::default(),
+            outbound: Box::default(),
+            ipv4: Index::default(),
+            ipv6: Index::default(),
+        }
+    }
+}
+
+/// Collects the SAs of a [`Table`].
+#[derive(Debug)]
+pub struct TableBuilder<In = InboundSa, Out = OutboundSa> {
+    inbound: BySpi<In>,
+    outbound: Vec<Arc<Out>>,
+}
+
+impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> TableBuilder<In, Out> {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self { inbound: BySpi::default(), outbound: Vec::new() }
+    }
+
+    /// Adds an SA that we receive on.
+    pub fn inbound(&mut self, sa: Arc<In>) {
+        let spi = (*sa).as_ref().spi();
+        self.inbound.insert(spi, sa);
+    }
+
+    /// Adds an SA that we send on: of those that replace one another, only the one to use now.
+    pub fn outbound(&mut self, sa: Arc<Out>) {
+        self.outbound.push(sa);
+    }
+
+    /// The snapshot.
+    pub fn build(self) -> Table<In, Out> {
+        let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
+        for (target, sa) in self.outbound.iter().enumerate() {
+            let sa = (**sa).as_ref();
+            for local in sa.local() {
+                for remote in sa.remote() {
+                    match (local.addresses(), remote.addresses()) {
+                        (AddressRange::V4(a, b), AddressRange::V4(c, d)) => {
+                            ipv4.extend(rule(local, remote, (a, b), (c, d), target));
+                        }
+                        (AddressRange::V6(a, b), AddressRange::V6(c, d)) => {
+                            ipv6.extend(rule(local, remote, (a, b), (c, d), target));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Table {
+            inbound: self.inbound,
+            outbound: self.outbound.into(),
+            ipv4: Index::new(ipv4),
+            ipv6: Index::new(ipv6),
+        }
+    }
+}
+
+impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> Default for TableBuilder<In, Out> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The rule of a pair of selectors, unless they name two protocols.
+fn rule<A>(
+    local: &Selector,
+    remote: &Selector,
+    source: (A, A),
+    destination: (A, A),
+    target: usize,
+) -> Option<Rule<A>> {
+    let protocol = match (local.protocol(), remote.protocol()) {
+        (0, protocol) | (protocol, 0) => protocol,
+        (local, remote) if local == remote => local,
+        _ => return None,
+    };
+    Some(Rule {
+        destination,
+        source,
+        protocol,
+        destination_ports: remote.ports(),
+        source_ports: local.ports(),
+        target,
+    })
+}
+
+type BySpi<In> = HashMap<u32, Arc<In>, BuildHasherDefault<SpiHasher>>;
+
+/// Spreads SPIs. Those in the map are our own random ones, so nobody outside can make them collide.
+#[derive(Clone, Copy, Debug, Default)]
+struct SpiHasher(u64);
+
+impl Hasher for SpiHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32((*byte).into());
+        }
+    }
+
+    fn write_u32(&mut self, spi: u32) {
+        // Fibonacci hashing; the map takes its bucket from the low bits and its tag from the high ones.
+        self.0 = (self.0 ^ u64::from(spi)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

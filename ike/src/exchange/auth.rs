@@ -1,0 +1,107 @@
+//! `IKE_AUTH` (RFC 7296 §1.2): identities, their proofs, and the first Child SA.
+
+use super::parts::{Parts, need};
+use crate::wire::{AuthMethod, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector};
+
+/// `SAi2, TSi, TSr`: a Child SA as its initiator would have it.
+#[derive(Clone, Debug)]
+pub(crate) struct ChildOffer {
+    pub(crate) proposals: Vec<Proposal>,
+    pub(crate) ts_i: Vec<WireSelector>,
+    pub(crate) ts_r: Vec<WireSelector>,
+    /// The peer asks for transport mode, which we do not have.
+    pub(crate) transport_mode: bool,
+}
+
+impl ChildOffer {
+    pub(super) fn from_parts(parts: &mut Parts) -> Option<Self> {
+        Some(Self {
+            transport_mode: parts.notify(NotifyType::USE_TRANSPORT_MODE).is_some(),
+            proposals: parts.sa.take()?,
+            ts_i: parts.ts_i.take()?,
+            ts_r: parts.ts_r.take()?,
+        })
+    }
+
+    pub(super) fn into_payloads(self) -> [Payload; 3] {
+        [Payload::Sa(self.proposals), Payload::TsInitiator(self.ts_i), Payload::TsResponder(self.ts_r)]
+    }
+}
+
+/// `SAr2, TSi, TSr`: what the responder made of it, or why it refused.
+#[derive(Clone, Debug)]
+pub(crate) enum ChildAnswer {
+    Accept(ChildOffer),
+    Refused(NotifyType),
+}
+
+/// `HDR, SK { IDi, [IDr,] AUTH, SAi2, TSi, TSr, N… }`
+#[derive(Clone, Debug)]
+pub(crate) struct AuthRequest {
+    pub(crate) id_i: IdData,
+    pub(crate) id_r: Option<IdData>,
+    /// Absent where the initiator wants EAP, which we do not have.
+    pub(crate) auth: Option<(AuthMethod, Vec<u8>)>,
+    pub(crate) child: Option<ChildOffer>,
+    pub(crate) initial_contact: bool,
+}
+
+impl AuthRequest {
+    pub(crate) fn read(payloads: Vec<Payload>) -> Result<Self, Malformed> {
+        let mut parts = Parts::sort(payloads)?;
+        Ok(Self {
+            child: ChildOffer::from_parts(&mut parts),
+            initial_contact: parts.notify(NotifyType::INITIAL_CONTACT).is_some(),
+            id_i: need(parts.id_i, "IKE_AUTH without IDi")?,
+            id_r: parts.id_r,
+            auth: parts.auth,
+        })
+    }
+
+    pub(crate) fn write(self) -> Vec<Payload> {
+        let contact = self.initial_contact.then(|| Notify::new(NotifyType::INITIAL_CONTACT, []));
+        let mut payloads = vec![Payload::IdInitiator(self.id_i)];
+        payloads.extend(contact.map(Payload::Notify));
+        payloads.extend(self.id_r.map(Payload::IdResponder));
+        payloads.extend(self.auth.map(|(method, data)| Payload::Auth { method, data }));
+        payloads.extend(self.child.into_iter().flat_map(ChildOffer::into_payloads));
+        payloads
+    }
+}
+
+/// `HDR, SK { IDr, AUTH, SAr2, TSi, TSr }`, or with a notification in place of the Child SA, or a lone error.
+#[derive(Clone, Debug)]
+pub(crate) enum AuthResponse {
+    Accept { id_r: IdData, auth: (AuthMethod, Vec<u8>), child: ChildAnswer },
+    Error(NotifyType),
+}
+
+impl AuthResponse {
+    pub(crate) fn read(payloads: Vec<Payload>) -> Result<Self, Malformed> {
+        let mut parts = Parts::sort(payloads)?;
+        let error = parts.error().map(|n| n.kind);
+        let Some(auth) = parts.auth.take() else {
+            return error.map(Self::Error).ok_or(Malformed::Syntax("IKE_AUTH without AUTH"));
+        };
+        let child = match (ChildOffer::from_parts(&mut parts), error) {
+            (Some(child), None) => ChildAnswer::Accept(child),
+            (_, Some(kind)) => ChildAnswer::Refused(kind),
+            (None, None) => return Err(Malformed::Syntax("IKE_AUTH without Child SA or reason")),
+        };
+        Ok(Self::Accept { id_r: need(parts.id_r, "IKE_AUTH without IDr")?, auth, child })
+    }
+
+    pub(crate) fn write(self) -> Vec<Payload> {
+        match self {
+            Self::Accept { id_r, auth: (method, data), child } => {
+                let mut payloads = vec![Payload::IdResponder(id_r), Payload::Auth { method, data }];
+                match child {
+                    ChildAnswer::Accept(child) => payloads.extend(child.into_payloads()),
+                    ChildAnswer::Refused(kind) => payloads.push(Payload::Notify(Notify::new(kind, []))),
+                }
+                payloads
+            }
+            Self::Error(kind) => vec![Payload::Notify(Notify::new(kind, []))],
+        }
+    }
+}

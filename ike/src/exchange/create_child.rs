@@ -1,0 +1,125 @@
+//! `CREATE_CHILD_SA` (RFC 7296 §1.3): a new Child SA, the rekey of one, or the rekey of the IKE SA.
+
+use super::auth::ChildOffer;
+use super::init::KeyExchangeData;
+use super::parts::{Parts, need};
+use crate::wire::{EspSpi, Malformed, Notify, NotifyType, Payload, Proposal, ProtocolId};
+
+/// A request for a Child SA (§1.3.1) or its rekey (§1.3.3).
+#[derive(Clone, Debug)]
+pub(crate) struct ChildRequest {
+    /// The sender's inbound SPI of the one to replace.
+    pub(crate) rekeys: Option<EspSpi>,
+    pub(crate) offer: ChildOffer,
+    pub(crate) nonce: Vec<u8>,
+    pub(crate) key_exchange: Option<KeyExchangeData>,
+}
+
+/// A request to replace the IKE SA (§1.3.2), and the answer to it.
+#[derive(Clone, Debug)]
+pub(crate) struct IkeRequest {
+    pub(crate) proposals: Vec<Proposal>,
+    pub(crate) nonce: Vec<u8>,
+    pub(crate) key_exchange: KeyExchangeData,
+}
+
+/// What a `CREATE_CHILD_SA` request asks.
+#[derive(Clone, Debug)]
+pub(crate) enum CreateChildRequest {
+    Child(ChildRequest),
+    Ike(IkeRequest),
+}
+
+impl CreateChildRequest {
+    pub(crate) fn read(payloads: Vec<Payload>) -> Result<Self, Malformed> {
+        let mut parts = Parts::sort(payloads)?;
+        let nonce = need(parts.nonce.take(), "CREATE_CHILD_SA without nonce")?;
+        let key_exchange = parts.key_exchange.take();
+        let rekeys = match parts.notify(NotifyType::REKEY_SA) {
+            Some(notify) => Some(notify.esp_spi().ok_or(Malformed::Syntax("REKEY_SA"))?),
+            None => None,
+        };
+        if let Some(offer) = ChildOffer::from_parts(&mut parts) {
+            return Ok(Self::Child(ChildRequest { rekeys, offer, nonce, key_exchange }));
+        }
+        let proposals = need(parts.sa, "CREATE_CHILD_SA without SA")?;
+        if proposals.iter().any(|p| p.protocol != ProtocolId::IKE) {
+            return Err(Malformed::Syntax("CREATE_CHILD_SA without traffic selectors"));
+        }
+        let key_exchange = need(key_exchange, "rekey of the IKE SA without KE")?;
+        Ok(Self::Ike(IkeRequest { proposals, nonce, key_exchange }))
+    }
+
+    pub(crate) fn write(self) -> Vec<Payload> {
+        match self {
+            Self::Child(request) => request.write(),
+            Self::Ike(request) => request.write(),
+        }
+    }
+}
+
+impl ChildRequest {
+    fn write(self) -> Vec<Payload> {
+        let rekeys = self.rekeys.map(|spi| Payload::Notify(Notify::about(NotifyType::REKEY_SA, spi)));
+        let [sa, ts_i, ts_r] = self.offer.into_payloads();
+        let key_exchange = self.key_exchange.map(KeyExchangeData::into_payload);
+        let body = [sa, Payload::Nonce(self.nonce)];
+        rekeys.into_iter().chain(body).chain(key_exchange).chain([ts_i, ts_r]).collect()
+    }
+}
+
+impl IkeRequest {
+    fn write(self) -> Vec<Payload> {
+        vec![Payload::Sa(self.proposals), Payload::Nonce(self.nonce), self.key_exchange.into_payload()]
+    }
+}
+
+/// The answer to a `CREATE_CHILD_SA` request.
+#[derive(Clone, Debug)]
+pub(crate) enum CreateChildResponse {
+    Child {
+        answer: ChildOffer,
+        nonce: Vec<u8>,
+        key_exchange: Option<KeyExchangeData>,
+    },
+    Ike(IkeRequest),
+    /// Send it again with a public value of this group.
+    InvalidKe(u16),
+    Error(NotifyType),
+}
+
+impl CreateChildResponse {
+    pub(crate) fn read(payloads: Vec<Payload>) -> Result<Self, Malformed> {
+        let parts = Parts::sort(payloads)?;
+        if let Some(error) = parts.error() {
+            return match (error.kind, <[u8; 2]>::try_from(error.data.as_slice())) {
+                (NotifyType::INVALID_KE_PAYLOAD, Ok(group)) => Ok(Self::InvalidKe(u16::from_be_bytes(group))),
+                (kind, _) => Ok(Self::Error(kind)),
+            };
+        }
+        let mut parts = parts;
+        let nonce = need(parts.nonce.take(), "CREATE_CHILD_SA without nonce")?;
+        let key_exchange = parts.key_exchange.take();
+        if let Some(answer) = ChildOffer::from_parts(&mut parts) {
+            return Ok(Self::Child { answer, nonce, key_exchange });
+        }
+        Ok(Self::Ike(IkeRequest {
+            proposals: need(parts.sa, "CREATE_CHILD_SA without SA")?,
+            nonce,
+            key_exchange: need(key_exchange, "rekey of the IKE SA without KE")?,
+        }))
+    }
+
+    pub(crate) fn write(self) -> Vec<Payload> {
+        match self {
+            Self::Child { answer, nonce, key_exchange } => {
+                ChildRequest { rekeys: None, offer: answer, nonce, key_exchange }.write()
+            }
+            Self::Ike(answer) => answer.write(),
+            Self::InvalidKe(group) => {
+                vec![Payload::Notify(Notify::new(NotifyType::INVALID_KE_PAYLOAD, group.to_be_bytes()))]
+            }
+            Self::Error(kind) => vec![Payload::Notify(Notify::new(kind, []))],
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The four exchanges as typed messages: what each must and may hold (RFC 7296 §1.2 to §1.4).
+
+mod auth;
+mod create_child;
+mod informational;
+mod init;
+mod parts;
+mod protected;
+
+pub(crate) use auth::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer};
+pub(crate) use create_child::{ChildRequest, CreateChildRequest, CreateChildResponse, IkeRequest};
+pub(crate) use informational::Informational;
+pub(crate) use init::{InitRequest, InitResponse, KeyExchangeData};
+pub use protected::Protected;
+pub(crate) use protected::seal;

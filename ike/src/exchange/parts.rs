@@ -1,0 +1,66 @@
+//! A chain of payloads sorted by type; each type at most once, but Notify and Delete.
+
+use super::init::KeyExchangeData;
+use crate::wire::{
+    AuthMethod, Delete, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector,
+};
+
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) sa: Option<Vec<Proposal>>,
+    pub(super) key_exchange: Option<KeyExchangeData>,
+    pub(super) nonce: Option<Vec<u8>>,
+    pub(super) id_i: Option<IdData>,
+    pub(super) id_r: Option<IdData>,
+    pub(super) auth: Option<(AuthMethod, Vec<u8>)>,
+    pub(super) ts_i: Option<Vec<WireSelector>>,
+    pub(super) ts_r: Option<Vec<WireSelector>>,
+    pub(super) notifies: Vec<Notify>,
+    pub(super) deletes: Vec<Delete>,
+}
+
+impl Parts {
+    pub(super) fn sort(payloads: Vec<Payload>) -> Result<Self, Malformed> {
+        let mut parts = Self::default();
+        for payload in payloads {
+            match payload {
+                Payload::Sa(proposals) => once(&mut parts.sa, proposals)?,
+                Payload::KeyExchange { group, data } => {
+                    once(&mut parts.key_exchange, KeyExchangeData { group, data })?;
+                }
+                Payload::Nonce(nonce) => once(&mut parts.nonce, nonce)?,
+                Payload::IdInitiator(id) => once(&mut parts.id_i, id)?,
+                Payload::IdResponder(id) => once(&mut parts.id_r, id)?,
+                Payload::Auth { method, data } => once(&mut parts.auth, (method, data))?,
+                Payload::TsInitiator(selectors) => once(&mut parts.ts_i, selectors)?,
+                Payload::TsResponder(selectors) => once(&mut parts.ts_r, selectors)?,
+                Payload::Notify(notify) => parts.notifies.push(notify),
+                Payload::Delete(delete) => parts.deletes.push(delete),
+                Payload::Other(_) => {}
+            }
+        }
+        Ok(parts)
+    }
+
+    /// The first notification of this kind.
+    pub(super) fn notify(&self, kind: NotifyType) -> Option<&Notify> {
+        self.notifies.iter().find(|n| n.kind == kind)
+    }
+
+    /// The first notification that reports an error.
+    pub(super) fn error(&self) -> Option<&Notify> {
+        self.notifies.iter().find(|n| n.kind.is_error())
+    }
+}
+
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Malformed> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Malformed::Syntax("the same payload twice")),
+    }
+}
+
+/// A payload that must be there.
+pub(super) fn need<T>(part: Option<T>, what: &'static str) -> Result<T, Malformed> {
+    part.ok_or(Malformed::Syntax(what))
+}

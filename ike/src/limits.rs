@@ -1,0 +1,55 @@
+//! Every bound of the endpoint, in one place.
+
+use std::time::Duration;
+
+/// The longest IKE message taken in, bytes. A UDP datagram cannot be longer.
+pub const MESSAGE: usize = 65_535;
+/// Payloads in one chain.
+pub const PAYLOADS: usize = 64;
+/// Proposals in one SA payload.
+pub const PROPOSALS: usize = 64;
+/// Transforms in one proposal.
+pub const TRANSFORMS: usize = 128;
+/// SPIs in one Delete payload.
+pub const DELETED_SPIS: usize = 256;
+/// Nonce length in bytes (RFC 7296 §2.10).
+pub const NONCE: std::ops::RangeInclusive<usize> = 16..=256;
+/// The longest cookie that we return, bytes (RFC 7296 §2.6).
+pub const COOKIE: usize = 64;
+/// How often one attempt returns a cookie or changes its group before it is given up.
+pub const INIT_RESTARTS: u32 = 5;
+/// Traffic selectors accepted from a peer in one payload (the wire allows 255).
+pub const SELECTORS: usize = 64;
+/// Child SAs of one tunnel, the ones being replaced included.
+pub const CHILD_SAS: usize = 64;
+/// IKE SAs of one tunnel, the ones being replaced included.
+pub const IKE_SAS: usize = 8;
+/// Exchanges that wait for the window of one tunnel.
+pub const TASKS: usize = 64;
+/// Half-open SAs (as responder) from one address, and from one IPv6 /64 or IPv4 /24.
+pub const HALF_OPEN_PER_ADDRESS: usize = 8;
+/// See [`HALF_OPEN_PER_ADDRESS`].
+pub const HALF_OPEN_PER_PREFIX: usize = 64;
+/// Tunnels that are up at once.
+pub const TUNNELS: usize = 65_536;
+/// Datagrams and events waiting for the driver.
+pub const OUTPUT_QUEUE: usize = 4_096;
+/// Bytes of a peer's text or list quoted in a diagnosis.
+pub const DIAGNOSIS_QUOTE: usize = 400;
+
+/// How long a half-open SA waits for its `IKE_AUTH` request.
+pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
+/// How often the cookie secret is replaced; the one before it is still accepted.
+pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_secs(120);
+/// How long a replaced Child SA still receives after its end was agreed, for packets on the way.
+pub const RETIRE_GRACE: Duration = Duration::from_secs(5);
+/// How long the end of a replaced SA is left to the peer whose duty it is; then we delete it ourselves.
+pub const REDUNDANT_SA_WAIT: Duration = Duration::from_secs(40);
+/// How long a deferred exchange (`TEMPORARY_FAILURE`) waits at least; jitter doubles it at most.
+pub const TEMPORARY_FAILURE_WAIT: Duration = Duration::from_secs(2);
+/// `TEMPORARY_FAILURE` answers to one task before the tunnel is taken for out of step (RFC 7296 §2.25).
+pub const TEMPORARY_FAILURES: u32 = 30;
+/// A peer may set up or rekey at most this many Child SAs or IKE SAs of one tunnel within [`REKEY_PERIOD`].
+pub const REKEYS_PER_PERIOD: u32 = 120;
+/// See [`REKEYS_PER_PERIOD`].
+pub const REKEY_PERIOD: Duration = Duration::from_secs(60);

@@ -1,0 +1,89 @@
+//! NAT detection (RFC 7296 §2.23): each end sends hashes of the addresses that it sees.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::Encapsulation;
+use crate::crypto::sha1;
+use crate::event::NatStatus;
+use crate::path::Path;
+use crate::random::SecureRandom;
+use crate::wire::{IkeSpi, Notify, NotifyType};
+
+/// SHA-1(SPIs | address | port): not a secret and not a proof of anything.
+fn hash(spi_i: IkeSpi, spi_r: IkeSpi, address: SocketAddr) -> [u8; 20] {
+    let port = address.port().to_be_bytes();
+    match address.ip() {
+        IpAddr::V4(v4) => sha1(&[&spi_i.0, &spi_r.0, &v4.octets(), &port]),
+        IpAddr::V6(v6) => sha1(&[&spi_i.0, &spi_r.0, &v6.octets(), &port]),
+    }
+}
+
+/// The two notifications for a message that goes along `path`. To force UDP encapsulation our own hash is made
+/// one that cannot match, so that the peer believes in a NAT before us.
+pub fn notifies(
+    spi_i: IkeSpi,
+    spi_r: IkeSpi,
+    path: Path,
+    encapsulation: Encapsulation,
+    random: &mut dyn SecureRandom,
+) -> [Notify; 2] {
+    let source = match encapsulation {
+        Encapsulation::Detected => hash(spi_i, spi_r, path.local),
+        Encapsulation::Forced => random.bytes(),
+    };
+    [
+        Notify::new(NotifyType::NAT_DETECTION_SOURCE_IP, source),
+        Notify::new(NotifyType::NAT_DETECTION_DESTINATION_IP, hash(spi_i, spi_r, path.remote)),
+    ]
+}
+
+/// What the peer's hashes in a message that came along `path` say; `None` if it sent none (no NAT traversal).
+pub fn detect(notifies: &[Notify], spi_i: IkeSpi, spi_r: IkeSpi, path: Path) -> Option<NatStatus> {
+    let of = |kind| notifies.iter().filter(move |n| n.kind == kind).map(|n| n.data.as_slice());
+    let mut sources = of(NotifyType::NAT_DETECTION_SOURCE_IP).peekable();
+    let mut destinations = of(NotifyType::NAT_DETECTION_DESTINATION_IP).peekable();
+    if sources.peek().is_none() || destinations.peek().is_none() {
+        return None;
+    }
+    let remote = hash(spi_i, spi_r, path.remote);
+    let local = hash(spi_i, spi_r, path.local);
+    Some(NatStatus { there: sources.all(|h| h != remote), here: destinations.all(|h| h != local) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed;
+    impl SecureRandom for Fixed {
+        fn fill(&mut self, out: &mut [u8]) {
+            out.fill(7);
+        }
+    }
+
+    fn path(local: &str, remote: &str) -> Path {
+        Path::udp(local.parse().expect("address"), remote.parse().expect("address"))
+    }
+
+    #[test]
+    fn a_nat_shows_on_the_side_where_it_is() {
+        let (i, r) = (IkeSpi([1; 8]), IkeSpi::ZERO);
+        let sent = notifies(i, r, path("10.0.0.1:500", "192.0.2.1:500"), Encapsulation::Detected, &mut Fixed);
+        let direct = path("192.0.2.1:500", "10.0.0.1:500");
+        assert_eq!(detect(&sent, i, r, direct), Some(NatStatus { here: false, there: false }));
+        let natted = path("192.0.2.1:500", "203.0.113.9:1024");
+        assert_eq!(detect(&sent, i, r, natted), Some(NatStatus { here: false, there: true }));
+        let forwarded = path("172.16.0.1:500", "10.0.0.1:500");
+        assert_eq!(detect(&sent, i, r, forwarded), Some(NatStatus { here: true, there: false }));
+        assert_eq!(detect(&[], i, r, direct), None);
+    }
+
+    #[test]
+    fn forcing_encapsulation_looks_like_a_nat_before_us() {
+        let (i, r) = (IkeSpi([1; 8]), IkeSpi([2; 8]));
+        let sent =
+            notifies(i, r, path("[2001:db8::1]:500", "[2001:db8::2]:500"), Encapsulation::Forced, &mut Fixed);
+        let seen = detect(&sent, i, r, path("[2001:db8::2]:500", "[2001:db8::1]:500"));
+        assert_eq!(seen, Some(NatStatus { here: false, there: true }));
+    }
+}

@@ -1,0 +1,118 @@
+//! `sekisho check`: judge a configuration, and then the machine.
+
+mod machine;
+mod ports;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::Daemon;
+use super::output::{Colour, Done, Failed, Output};
+use crate::api::{Request, Status};
+use crate::config::{self, Config, ConfigError, Problem};
+use machine::{Finding, Machine, Severity};
+
+pub(super) const EXAMPLES: &str = "Examples:\n  sekisho check /etc/sekisho/sekisho.toml\n  sekisho check --file-only new.toml && cp new.toml /etc/sekisho/sekisho.toml && sekisho reload\n\nExit code 1 if the file has errors, or if the daemon could not start on this machine. Warnings leave it at 0.";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration file
+    file: PathBuf,
+    /// Judge the file, not this machine
+    #[arg(long)]
+    file_only: bool,
+}
+
+/// The whole verdict.
+#[derive(Serialize)]
+struct Verdict {
+    file: PathBuf,
+    ok: bool,
+    errors: Vec<Place>,
+    warnings: Vec<Place>,
+    machine: Vec<Finding>,
+}
+
+/// A problem of the file.
+#[derive(Serialize)]
+struct Place {
+    line: usize,
+    column: usize,
+    message: String,
+    help: String,
+}
+
+impl From<&Problem> for Place {
+    fn from(problem: &Problem) -> Self {
+        let Problem { message, place, help } = problem.clone();
+        Self { line: place.line, column: place.column, message, help }
+    }
+}
+
+pub(super) fn run(daemon: &Daemon, output: &Output, args: &Args) -> Done {
+    let judged = config::load(&args.file);
+    let findings = match &judged {
+        Ok(config) if !args.file_only => {
+            let running = daemon.ask(&Request::Status).ok();
+            let status = running.and_then(|data| serde_json::from_value::<Status>(data).ok());
+            Machine::this().look(config, status.map(|status| status.pid))
+        }
+        _ => Vec::new(),
+    };
+    let ok = judged.is_ok() && findings.iter().all(|finding| finding.severity != Severity::Error);
+    if output.json {
+        output.value(&verdict(&args.file, &judged, ok, findings))?;
+    } else {
+        tell(output, &args.file, &judged, &findings, args.file_only)?;
+    }
+    if ok { Ok(()) } else { Err(Failed::Told) }
+}
+
+fn verdict(file: &Path, judged: &Result<Config, ConfigError>, ok: bool, machine: Vec<Finding>) -> Verdict {
+    let (errors, warnings) = match judged {
+        Ok(config) => (&[][..], &config.warnings),
+        Err(error) => (error.errors.as_slice(), &error.warnings),
+    };
+    let places = |problems: &[Problem]| problems.iter().map(Place::from).collect();
+    Verdict { file: file.to_owned(), ok, errors: places(errors), warnings: places(warnings), machine }
+}
+
+fn tell(
+    output: &Output,
+    file: &Path,
+    judged: &Result<Config, ConfigError>,
+    findings: &[Finding],
+    file_only: bool,
+) -> Done {
+    let warnings = match judged {
+        Ok(config) => &config.warnings,
+        Err(error) => &error.warnings,
+    };
+    for warning in warnings {
+        output.line(&warning.show("warning", file))?;
+    }
+    let config = match judged {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return Ok(());
+        }
+    };
+    output.line(&format!("{} is good; tunnels: {}", file.display(), config.connections.len()))?;
+    for Finding { severity, what, remedy, .. } in findings {
+        let (colour, word) = match severity {
+            Severity::Error => (Colour::Red, "error"),
+            Severity::Warning => (Colour::Yellow, "warning"),
+        };
+        let line = format!("{}: {what}\n  = help: {remedy}", output.paint(colour, word));
+        match severity {
+            Severity::Error => eprintln!("{line}"),
+            Severity::Warning => output.line(&line)?,
+        }
+    }
+    if findings.is_empty() && !file_only {
+        output.line("this machine is fit for it")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! How commands print: to a person or as JSON, in colour only on a terminal.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::{ClientError, Diagnosis, Failure, Reply};
+
+/// Where a command prints.
+pub(super) struct Output {
+    pub(super) json: bool,
+    colour: bool,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Told by [`Output::finish`].
+    Because(Failure),
+    /// The command has told it already.
+    Told,
+    /// Nobody reads any more (a pipe into `head`): no failure.
+    NobodyReads,
+}
+
+pub(super) type Done = Result<(), Failed>;
+
+impl Failed {
+    pub(super) fn because(error: impl Into<String>) -> Self {
+        Self::Because(Failure { error: error.into(), diagnosis: None })
+    }
+}
+
+impl From<ClientError> for Failed {
+    fn from(error: ClientError) -> Self {
+        Self::because(error.to_string())
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self::Because(failure)
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::NobodyReads,
+            _ => Self::because(format!("cannot print: {error}")),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Colour {
+    Green,
+    Yellow,
+    Red,
+    Dim,
+}
+
+impl Output {
+    pub(super) fn new(json: bool) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { json, colour: !json && !plain && io::stdout().is_terminal() }
+    }
+
+    /// A line or several.
+    pub(super) fn line(&self, text: &str) -> Done {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{text}")?;
+        Ok(out.flush()?)
+    }
+
+    /// JSON for a program to read; indented, since people read it too.
+    pub(super) fn value(&self, value: &impl Serialize) -> Done {
+        let text = serde_json::to_string_pretty(value).map_err(|error| Failed::because(error.to_string()))?;
+        self.line(&text)
+    }
+
+    /// A daemon's answer: as it came, or shown by `human`.
+    pub(super) fn answer<T: DeserializeOwned>(&self, data: Value, human: impl Fn(&T) -> String) -> Done {
+        if self.json {
+            return self.value(&data);
+        }
+        let data: T = Reply::Done(data).into_data()?;
+        self.line(human(&data).trim_end())
+    }
+
+    /// In colour, where there is colour.
+    pub(super) fn paint(&self, colour: Colour, text: &str) -> String {
+        if !self.colour {
+            return text.to_owned();
+        }
+        let code = match colour {
+            Colour::Green => 32,
+            Colour::Yellow => 33,
+            Colour::Red => 31,
+            Colour::Dim => 2,
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// Tells a failure and makes the exit code.
+    pub(super) fn finish(&self, done: Done) -> ExitCode {
+        match done {
+            Ok(()) | Err(Failed::NobodyReads) => return ExitCode::SUCCESS,
+            Err(Failed::Told) => {}
+            Err(Failed::Because(failure)) => {
+                eprintln!("sekisho: {}", in_words(&failure));
+                if self.json {
+                    // Whoever waits for JSON shall get some; there is nobody to tell if that fails as well.
+                    let _ = self.value(&Reply::Failed(failure));
+                }
+            }
+        }
+        ExitCode::FAILURE
+    }
+}
+
+fn in_words(failure: &Failure) -> String {
+    let Failure { error, diagnosis } = failure;
+    match diagnosis {
+        None => error.clone(),
+        Some(diagnosis) if error.contains(&diagnosis.summary) => {
+            format!("{error}{}", details(diagnosis, "\n  "))
+        }
+        Some(diagnosis) => format!("{error}\n  {}{}", diagnosis.summary, details(diagnosis, "\n  ")),
+    }
+}
+
+/// What is behind a diagnosis's summary, each part after `start`.
+pub(super) fn details(diagnosis: &Diagnosis, start: &str) -> String {
+    let mut text = String::new();
+    let parts = [("offered", &diagnosis.offered), ("acceptable", &diagnosis.acceptable)];
+    for (name, part) in parts {
+        if let Some(part) = part {
+            text.push_str(&format!("{start}{name}: {part}"));
+        }
+    }
+    if !diagnosis.advice.is_empty() {
+        text.push_str(&format!("{start}=> {}", diagnosis.advice));
+    }
+    text
+}
+
+/// Rows in columns of equal width, two spaces apart; `paint` colours a cell after it was padded.
+pub(super) fn table<const N: usize>(
+    rows: &[[String; N]],
+    paint: impl Fn(usize, usize, String) -> String,
+) -> Vec<String> {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |(y, row): (usize, &[String; N])| {
+        let cells = row.iter().zip(widths).enumerate();
+        let padded = cells.map(|(x, (cell, width))| paint(y, x, format!("{cell:width$}")));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().enumerate().map(line).collect()
+}
+
+/// Seconds in the two largest units: `6h50m`, `41m`, `12s`.
+pub(super) fn time(seconds: u64) -> String {
+    let (d, h, m, s) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    match (d, h, m, s) {
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, s) => format!("{m}m{s:02}s"),
+        (0, h, m, _) => format!("{h}h{m:02}m"),
+        (d, h, ..) => format!("{d}d{h:02}h"),
+    }
+}
+
+/// Bytes with three digits or so: `84 B`, `1.2 MB`.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if count < 1000 {
+        return format!("{count} B");
+    }
+    let mut tenths = u128::from(count) / 100;
+    for unit in UNITS {
+        if tenths < 10_000 {
+            return if tenths < 1000 {
+                format!("{}.{} {unit}", tenths / 10, tenths % 10)
+            } else {
+                format!("{} {unit}", tenths / 10)
+            };
+        }
+        tenths /= 1000;
+    }
+    format!("{count} B")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_short() {
+        let times = [0, 59, 61, 3600, 24_600, 90_000].map(time);
+        assert_eq!(times, ["0s", "59s", "1m01s", "1h00m", "6h50m", "1d01h"]);
+        let sizes = [0, 999, 1000, 1234, 123_456, 1_234_567, 99_999_999, 1 << 40, u64::MAX].map(bytes);
+        assert_eq!(
+            sizes,
+            ["0 B", "999 B", "1.0 kB", "1.2 kB", "123 kB", "1.2 MB", "99.9 MB", "1.0 TB", "18.4 EB"]
+        );
+    }
+
+    #[test]
+    fn columns_line_up_whatever_the_colour() {
+        let rows = [["a".to_owned(), "bcd".to_owned()], ["äöü".to_owned(), String::new()]];
+        let lines = table(&rows, |_, x, cell| if x == 0 { format!("<{cell}>") } else { cell });
+        assert_eq!(lines, ["<a  >  bcd", "<äöü>"]);
+    }
+}

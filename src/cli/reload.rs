@@ -1,0 +1,29 @@
+//! `sekisho reload`: read the configuration again.
+
+use super::Daemon;
+use super::output::{Done, Output};
+use crate::api::{Reloaded, Request};
+
+pub(super) const EXAMPLES: &str = "Examples:\n  sekisho check /etc/sekisho/sekisho.toml && sekisho reload\n\nA configuration with errors is refused as a whole; the one in force stays.";
+
+pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
+    let data = daemon.ask(&Request::Reload)?;
+    output.answer(data, show)
+}
+
+fn show(reloaded: &Reloaded) -> String {
+    let Reloaded { added, changed, removed, unchanged, restart_needed, warnings } = reloaded;
+    let mut lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+    for (what, names) in [
+        ("added", added),
+        ("changed, so set up anew", changed),
+        ("removed", removed),
+        ("needs a restart of the daemon to take effect", restart_needed),
+    ] {
+        if !names.is_empty() {
+            lines.push(format!("{what}: {}", names.join(", ")));
+        }
+    }
+    lines.push(format!("unchanged tunnels: {}", unchanged.len()));
+    lines.join("\n")
+}

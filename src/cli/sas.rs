@@ -1,0 +1,78 @@
+//! `sekisho sas`: the SAs that stand.
+
+use super::Daemon;
+use super::output::{Done, Output, bytes, time};
+use crate::api::{Child, IkeSa, Request, Sas, Tunnel};
+
+pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
+    let data = daemon.ask(&Request::Sas)?;
+    output.answer(data, show)
+}
+
+fn show(sas: &Sas) -> String {
+    if sas.tunnels.is_empty() {
+        return "No SA stands.".to_owned();
+    }
+    sas.tunnels.iter().map(tunnel).collect::<Vec<_>>().join("\n")
+}
+
+fn tunnel(tunnel: &Tunnel) -> String {
+    let mut text = format!("{}: {} and {}", tunnel.name, tunnel.local_id, tunnel.remote_id);
+    if let (Some(local), Some(remote)) = (tunnel.local, tunnel.remote) {
+        text.push_str(&format!(", {local} to {remote}"));
+    }
+    text.push('\n');
+    text.extend(tunnel.ike.iter().map(ike));
+    text.extend(tunnel.children.iter().map(child));
+    text
+}
+
+fn ike(sa: &IkeSa) -> String {
+    let IkeSa { suite, spi_i, spi_r, initiator, age_s, rekey_in_s, nat_here, nat_there } = sa;
+    let role = if *initiator { "initiator" } else { "responder" };
+    let nat = match (nat_here, nat_there) {
+        (false, false) => "",
+        (true, false) => ", NAT here",
+        (false, true) => ", NAT there",
+        (true, true) => ", NAT on both sides",
+    };
+    format!(
+        "  IKE SA    {suite}, {role}, SPIs {spi_i} {spi_r}, age {}, rekey in {}{nat}\n",
+        time(*age_s),
+        time(*rekey_in_s)
+    )
+}
+
+fn child(sa: &Child) -> String {
+    let sending = if sa.sending { "" } else { ", receiving only" };
+    let rekey =
+        sa.rekey_in_s.map_or_else(|| "being replaced".to_owned(), |s| format!("rekey in {}", time(s)));
+    format!(
+        "  Child SA  {} ({}), SPIs in {} out {}, age {}, {rekey}, ends in {}{sending}\n            {} <-> {}\n            {} packets ({}) in, {} packets ({}) out\n",
+        sa.name,
+        sa.suite,
+        sa.spi_in,
+        sa.spi_out,
+        time(sa.age_s),
+        time(sa.expires_in_s),
+        sa.local.join(" "),
+        sa.remote.join(" "),
+        sa.packets_in,
+        bytes(sa.bytes_in),
+        sa.packets_out,
+        bytes(sa.bytes_out),
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::api::Status;
+
+    #[test]
+    fn only_what_stands_is_shown() {
+        let status: Status = serde_json::from_str(include_str!("../../tests/status.json")).unwrap();
+        assert_eq!(show(&Sas::from(status)), include_str!("../../tests/sas.txt"));
+    }
+}

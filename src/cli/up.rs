@@ -1,0 +1,27 @@
+//! `sekisho up`: set a tunnel up and wait.
+
+use super::Daemon;
+use super::output::{Done, Output};
+use crate::api::{Request, Tunnel};
+
+pub(super) const EXAMPLES: &str =
+    "Examples:\n  sekisho up centre\n  sekisho up centre --timeout 5 || sekisho status";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The tunnel, as in the configuration
+    name: String,
+    /// The longest wait, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = Request::DEFAULT_WAIT,
+        value_parser = clap::value_parser!(u64).range(1..=Request::MAX_WAIT))]
+    timeout: u64,
+}
+
+pub(super) fn run(daemon: &Daemon, output: &Output, args: Args) -> Done {
+    let data = daemon.ask(&Request::Up { tunnel: args.name, timeout_s: args.timeout })?;
+    output.answer(data, |tunnel: &Tunnel| {
+        let peer = tunnel.remote.map_or_else(String::new, |remote| format!(" at {remote}"));
+        let suite = tunnel.ike.as_ref().map_or_else(String::new, |ike| format!(", {}", ike.suite));
+        format!("{} is up with {}{peer}{suite}", tunnel.name, tunnel.remote_id)
+    })
+}

@@ -1,0 +1,310 @@
+//! The Child SAs of a tunnel: networks, suites, lifetimes.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sekisho_ike::config::{Child, ChildLifetime, Name, Retransmit};
+use sekisho_ike::negotiate::{SelectorError, TrafficSelector};
+use sekisho_ike::suite::{Esn, EspProposal};
+use toml::Spanned;
+
+use super::document::{self, Judge, Section, Span};
+use super::{duration, limits};
+
+/// A network of a child and where it stands.
+pub(super) struct Network {
+    pub(super) child: Name,
+    pub(super) side: Side,
+    pub(super) selector: TrafficSelector,
+    pub(super) span: Span,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Local,
+    Remote,
+}
+
+/// What the children of a tunnel have in common unless they say otherwise.
+#[derive(Clone)]
+struct Common {
+    proposals: Vec<EspProposal>,
+    lifetime: ChildLifetime,
+}
+
+const LISTED: [&str; 2] = ["local_networks", "remote_networks"];
+
+/// All children: those of `[[tunnel.NAME.child]]`, or the one that the tunnel itself describes.
+pub(super) fn read_all(
+    judge: &mut Judge<'_>,
+    tunnel: &Name,
+    section: &mut Section<'_>,
+    retransmit: Retransmit,
+) -> Option<(Vec<Child>, Vec<Network>)> {
+    let defaults = Common { proposals: vec![EspProposal::default()], lifetime: ChildLifetime::default() };
+    let common = common(judge, section, defaults, retransmit);
+    let title = format!("[[tunnel.{tunnel}.child]]");
+    let span = section.value_span("child");
+    let several = section.has("child");
+    let tables = section.tables(judge, "child", &title);
+    if !several {
+        let (child, networks) = child(judge, tunnel.clone(), section, common)?;
+        return Some((vec![child], networks));
+    }
+    for key in LISTED {
+        if let Some(value) = section.take(key) {
+            let message = format!("`{key}` stands in {} beside {title}", section.title);
+            judge.error(
+                &value.span(),
+                message,
+                "move the networks into the children, each of which has its own",
+            );
+        }
+    }
+    if tables.len() > limits::CHILDREN || tables.is_empty() {
+        let help = format!("1 to {} are possible", limits::CHILDREN);
+        judge.error(&span, format!("{} has {} children", section.title, tables.len()), help);
+        return None;
+    }
+    let mut names = BTreeMap::new();
+    let read = tables.into_iter().map(|table| named(judge, table, &common, retransmit, &mut names));
+    let read: Vec<_> = read.collect();
+    let (children, networks): (Vec<_>, Vec<_>) =
+        read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    Some((children, networks.into_iter().flatten().collect()))
+}
+
+fn named(
+    judge: &mut Judge<'_>,
+    mut section: Section<'_>,
+    common: &Common,
+    retransmit: Retransmit,
+    names: &mut BTreeMap<Name, Span>,
+) -> Option<(Child, Vec<Network>)> {
+    section.require(judge, "name", "give each child a name of its own");
+    let text = section.text(judge, "name");
+    let span = text.as_ref().map_or_else(|| section.span.clone(), Spanned::span);
+    let name = text.and_then(|text| document::name(judge, &text));
+    let first = name.clone().and_then(|name| names.insert(name, span.clone()));
+    if let (Some(name), Some(first)) = (&name, first) {
+        let help = format!("the other one stands in line {}; give each its own name", judge.line(&first));
+        judge.error(&span, format!("two children are named `{name}`"), help);
+    }
+    let own = self::common(judge, &mut section, common.clone(), retransmit);
+    // Judged also without a name.
+    let read = child(judge, name.clone().unwrap_or(Name::from("")), &mut section, own);
+    section.finish(judge);
+    name.and(read)
+}
+
+fn child(
+    judge: &mut Judge<'_>,
+    name: Name,
+    section: &mut Section<'_>,
+    common: Common,
+) -> Option<(Child, Vec<Network>)> {
+    let local = networks(judge, &name, section, Side::Local);
+    let remote = networks(judge, &name, section, Side::Remote);
+    let (local, remote) = (local?, remote?);
+    families_meet(judge, &local, &remote)?;
+    sides_differ(judge, &local, &remote)?;
+    let selectors = |list: &[Network]| list.iter().map(|n| n.selector.clone()).collect();
+    let child = Child {
+        name,
+        proposals: common.proposals,
+        local: selectors(&local),
+        remote: selectors(&remote),
+        lifetime: common.lifetime,
+    };
+    Some((child, local.into_iter().chain(remote).collect()))
+}
+
+fn networks(
+    judge: &mut Judge<'_>,
+    child: &Name,
+    section: &mut Section<'_>,
+    side: Side,
+) -> Option<Vec<Network>> {
+    let (key, help) = match side {
+        Side::Local => {
+            ("local_networks", "list the networks behind us, such as local_networks = [\"10.17.0.0/24\"]")
+        }
+        Side::Remote => (
+            "remote_networks",
+            "list the networks behind the peer, such as remote_networks = [\"10.0.0.0/16\"]",
+        ),
+    };
+    section.require(judge, key, help);
+    let list = section.texts(judge, key, false, limits::NETWORKS)?;
+    if list.get_ref().is_empty() {
+        judge.error(&list.span(), format!("`{key}` is empty"), help);
+        return None;
+    }
+    let form = "write 10.0.0.0/24, 10.0.0.5-10.0.0.9, 2001:db8::/64, or with protocol and ports 10.0.0.0/24[tcp/443]";
+    let read = list.into_inner().into_iter().map(|text| {
+        let selector = text.get_ref().parse().map_err(|error| reason(text.get_ref(), &error));
+        let selector = judge.ok(selector, &text.span(), form)?;
+        Some(Network { child: child.clone(), side, selector, span: text.span() })
+    });
+    let read = read.collect::<Vec<_>>();
+    read.into_iter().collect()
+}
+
+fn reason(text: &str, error: &SelectorError) -> String {
+    match error {
+        SelectorError::Malformed(_) => format!("`{}` is no network", text.escape_debug()),
+        SelectorError::Range if text.contains(':') && text.contains('.') => {
+            format!("`{text}` mixes IPv4 and IPv6")
+        }
+        SelectorError::Range => format!("`{text}` ends before it begins"),
+        _ => error.to_string(),
+    }
+}
+
+/// A network of a family that the other side lacks can carry nothing.
+fn families_meet(judge: &mut Judge<'_>, local: &[Network], remote: &[Network]) -> Option<()> {
+    let mut good = Some(());
+    for (these, those, other) in [(local, remote, "remote_networks"), (remote, local, "local_networks")] {
+        for network in these {
+            let ipv4 = network.selector.is_ipv4();
+            if !those.iter().any(|n| n.selector.is_ipv4() == ipv4) {
+                let family = if ipv4 { "IPv4" } else { "IPv6" };
+                let message =
+                    format!("`{}` is {family}, but `{other}` has no {family} network", network.selector);
+                judge.error(
+                    &network.span,
+                    message,
+                    "each address family needs networks on both sides, or on none",
+                );
+                good = None;
+            }
+        }
+    }
+    good
+}
+
+fn sides_differ(judge: &mut Judge<'_>, local: &[Network], remote: &[Network]) -> Option<()> {
+    let mut good = Some(());
+    for there in remote {
+        for here in local {
+            let (a, b) = (&here.selector, &there.selector);
+            if a.first() == b.first() && a.last() == b.last() {
+                let message = format!("`{b}` is both local and remote");
+                judge.error(&there.span, message, "a network is on one side of the tunnel");
+                good = None;
+            } else if overlap(a, b) && !everything(a) && !everything(b) {
+                let message = format!("remote `{b}` and local `{a}` overlap");
+                let help = "an address in both can be on one side only: see with `ip route get` that it is the one you mean";
+                judge.warn(&there.span, message, help);
+            }
+        }
+    }
+    good
+}
+
+fn everything(selector: &TrafficSelector) -> bool {
+    selector.first().is_unspecified() && selector.prefixes().len() == 1
+}
+
+/// Whether the two have addresses in common.
+pub(super) fn overlap(a: &TrafficSelector, b: &TrafficSelector) -> bool {
+    a.contains_address(b.first()) || b.contains_address(a.first())
+}
+
+fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, retransmit: Retransmit) -> Common {
+    let proposals = esp_proposals(judge, section).unwrap_or(or.proposals);
+    let time = if section.has("child_lifetime") {
+        let time = section.span_of_time(judge, "child_lifetime", &limits::CHILD_LIFETIME);
+        outlasts(judge, "child_lifetime", &time, retransmit);
+        time.into_inner()
+    } else {
+        section.take("child_lifetime");
+        or.lifetime.time
+    };
+    let packets = section.number(judge, "child_packets", limits::CHILD_PACKETS);
+    if let Some(packets) = &packets
+        && *packets.get_ref() > limits::CHILD_PACKETS_SHORT
+        && proposals.iter().any(|p| p.esn == [Esn::Short])
+    {
+        let help = format!(
+            "without extended sequence numbers (noesn) at most {} are allowed",
+            limits::CHILD_PACKETS_SHORT
+        );
+        judge.error(&packets.span(), "`child_packets` is more than 32-bit sequence numbers can count", help);
+    }
+    let bytes = section.number(judge, "child_bytes", limits::CHILD_BYTES);
+    let lifetime = ChildLifetime {
+        time,
+        packets: packets.map(Spanned::into_inner).or(or.lifetime.packets),
+        bytes: bytes.map(Spanned::into_inner).or(or.lifetime.bytes),
+    };
+    Common { proposals, lifetime }
+}
+
+fn esp_proposals(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec<EspProposal>> {
+    if !section.has("esp_proposals") {
+        section.take("esp_proposals");
+        return None;
+    }
+    let example = "write words joined by -, such as \"aes256gcm16-x25519\" or \"aes128gcm16-ecp256-noesn\"";
+    let list: Vec<Spanned<EspProposal>> = proposals(judge, section, "esp_proposals", example)?;
+    for proposal in list.iter().filter(|p| p.get_ref().groups.is_empty()) {
+        let message = format!(
+            "`{}` has no key exchange: rekeys are without perfect forward secrecy",
+            proposal.get_ref()
+        );
+        judge.warn(&proposal.span(), message, "append one, such as -x25519, at both ends");
+    }
+    Some(list.into_iter().map(Spanned::into_inner).collect())
+}
+
+/// A list of proposals, at least one.
+pub(super) fn proposals<P>(
+    judge: &mut Judge<'_>,
+    section: &mut Section<'_>,
+    key: &'static str,
+    example: &str,
+) -> Option<Vec<Spanned<P>>>
+where
+    P: FromStr<Err: Display>,
+{
+    let list = section.texts(judge, key, false, limits::PROPOSALS)?;
+    if list.get_ref().is_empty() {
+        judge.error(
+            &list.span(),
+            format!("`{key}` is empty"),
+            format!("{example}; or leave it out for the defaults"),
+        );
+        return None;
+    }
+    let read = list.into_inner().into_iter().map(|text| {
+        let proposal = judge.ok(text.get_ref().parse(), &text.span(), example)?;
+        Some(Spanned::new(text.span(), proposal))
+    });
+    let read = read.collect::<Vec<_>>();
+    read.into_iter().collect()
+}
+
+/// A rekey must be able to fail and be tried again before the lifetime ends.
+pub(super) fn outlasts(
+    judge: &mut Judge<'_>,
+    key: &str,
+    lifetime: &Spanned<Duration>,
+    retransmit: Retransmit,
+) {
+    let least = retransmit.whole().saturating_mul(limits::SCHEDULES_IN_A_LIFETIME);
+    if *lifetime.get_ref() < least {
+        let message = format!(
+            "`{key}` is too short for the retransmission schedule of {}",
+            duration::show(retransmit.whole())
+        );
+        let help = format!(
+            "at least {} is needed, {} times the schedule; or lower `retransmit_first` or `retransmit_tries`",
+            duration::show(least),
+            limits::SCHEDULES_IN_A_LIFETIME
+        );
+        judge.error(&lifetime.span(), message, help);
+    }
+}

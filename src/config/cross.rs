@@ -1,0 +1,125 @@
+//! What must hold between tunnels, and between the tunnels and the daemon.
+
+use std::collections::BTreeMap;
+
+use sekisho_ike::config::Auth;
+
+use super::Daemon;
+use super::child::{Network, Side, overlap};
+use super::document::Judge;
+use super::limits;
+use super::tunnel::Tunnel;
+
+/// Every check over more than one section.
+pub(super) fn check(judge: &mut Judge<'_>, daemon: &Daemon, tunnels: &[Tunnel]) {
+    identities_differ(judge, tunnels);
+    keys_differ(judge, tunnels);
+    remote_networks_differ(judge, tunnels);
+    mtu_carries_ipv6(judge, daemon, tunnels);
+}
+
+/// A responder chooses the tunnel by the identities alone: the peer's address may be any.
+fn identities_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
+    let mut seen = BTreeMap::new();
+    for tunnel in tunnels {
+        let (name, local, remote) =
+            (&tunnel.connection.name, &tunnel.connection.local_id, &tunnel.connection.remote_id);
+        if let Some(first) = seen.insert((local, remote), name) {
+            let message = format!(
+                "tunnels `{first}` and `{name}` both have local_id `{local}` and remote_id `{remote}`"
+            );
+            let help = "a tunnel is recognised by its two identities: change one of them, or make one tunnel with several [[tunnel.NAME.child]]";
+            judge.error(&tunnel.remote_id, message, help);
+        }
+    }
+}
+
+/// Whoever takes one box must not be able to speak for another.
+fn keys_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
+    let mut seen = BTreeMap::new();
+    for tunnel in tunnels {
+        let Auth::Psk(psk) = &tunnel.connection.auth;
+        let digest = ring::digest::digest(&ring::digest::SHA256, psk.expose());
+        if let Some(first) = seen.insert(digest.as_ref().to_vec(), &tunnel.connection.name) {
+            let message = format!("tunnels `{first}` and `{}` have the same key", tunnel.connection.name);
+            let help = "who holds the key of one can pass for the peer of the other: make a key for each";
+            judge.warn(&tunnel.psk_file, message, help);
+        }
+    }
+}
+
+/// Pairs of overlapping networks that are told of; each has its line, so more would not help.
+const PAIRS: usize = 20;
+
+/// A packet must have one tunnel that it belongs to.
+fn remote_networks_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
+    let mut remote: Vec<(usize, &Network)> = Vec::new();
+    for (index, tunnel) in tunnels.iter().enumerate() {
+        remote.extend(tunnel.networks.iter().filter(|n| n.side == Side::Remote).map(|n| (index, n)));
+    }
+    remote.sort_by_key(|(index, n)| (n.selector.first(), n.selector.last(), *index));
+    let mut told = 0;
+    for (at, (index_a, a)) in remote.iter().enumerate() {
+        let later = remote.iter().skip(at + 1).take_while(|(_, b)| b.selector.first() <= a.selector.last());
+        for (index_b, b) in later.filter(|(_, b)| overlap(&a.selector, &b.selector)) {
+            let same_child = index_a == index_b && a.child == b.child;
+            if same_child || !meet(tunnels, (*index_a, a), (*index_b, b)) {
+                continue;
+            }
+            told += usize::from(tell(judge, tunnels, (*index_a, a), (*index_b, b)));
+            if told >= PAIRS {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether the protocols and ports meet, and the local networks too: else no packet belongs to both.
+fn meet(tunnels: &[Tunnel], a: (usize, &Network), b: (usize, &Network)) -> bool {
+    let local = |(index, network): (usize, &Network)| {
+        let networks = tunnels.get(index).map_or(&[][..], |t| t.networks.as_slice());
+        let child = network.child.clone();
+        networks.iter().filter(move |n| n.side == Side::Local && n.child == child)
+    };
+    a.1.selector.intersection(&b.1.selector).is_some()
+        && local(a).any(|x| local(b).any(|y| x.selector.intersection(&y.selector).is_some()))
+}
+
+/// An error where the two are the same, a warning where one is more specific and so decides.
+fn tell(judge: &mut Judge<'_>, tunnels: &[Tunnel], a: (usize, &Network), b: (usize, &Network)) -> bool {
+    // The later one in the file is to blame.
+    let (first, second) = if a.1.span.start <= b.1.span.start { (a, b) } else { (b, a) };
+    let of = |(index, network): (usize, &Network)| {
+        let tunnel = tunnels.get(index).map(|t| t.connection.name.to_string()).unwrap_or_default();
+        if tunnel == network.child.as_str() {
+            format!("tunnel `{tunnel}`")
+        } else {
+            format!("child `{}` of tunnel `{tunnel}`", network.child)
+        }
+    };
+    let line = judge.line(&first.1.span);
+    let (x, y) = (&first.1.selector, &second.1.selector);
+    if x == y {
+        let message = format!("`{y}` is behind {} and behind {}", of(first), of(second));
+        let help =
+            format!("the other one stands in line {line}; a network can be reached through one of them only");
+        judge.error(&second.1.span, message, help);
+    } else {
+        let message = format!("`{y}` of {} overlaps `{x}` of {}", of(second), of(first));
+        let help = format!(
+            "the other one stands in line {line}; a packet takes the tunnel with the most specific network"
+        );
+        judge.warn(&second.1.span, message, help);
+    }
+    true
+}
+
+fn mtu_carries_ipv6(judge: &mut Judge<'_>, daemon: &Daemon, tunnels: &[Tunnel]) {
+    let Some(mtu) = daemon.mtu.filter(|mtu| *mtu < limits::MTU_MIN_IPV6) else { return };
+    let ipv6 = tunnels.iter().flat_map(|t| &t.networks).find(|n| !n.selector.is_ipv4());
+    if let Some(network) = ipv6 {
+        let message = format!("`{}` is IPv6, but `mtu` in [daemon] is {mtu}", network.selector);
+        let help = format!("IPv6 needs an MTU of at least {}", limits::MTU_MIN_IPV6);
+        judge.error(&network.span, message, help);
+    }
+}

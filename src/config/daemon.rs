@@ -1,0 +1,105 @@
+//! `[daemon]`: what holds for the daemon as a whole.
+
+use std::path::PathBuf;
+
+use toml::Spanned;
+
+use super::document::{Judge, Section};
+use super::limits::{self, Bounds};
+use super::{Daemon, LogLevel};
+
+/// The section, judged; the defaults stand in for what is wrong, so that the rest of the file is judged too.
+pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
+    let or = Daemon::default();
+    let port = |b: Option<Spanned<u16>>, or: u16| b.map_or(or, Spanned::into_inner);
+    let ike_port = section.number(judge, "ike_port", (1, u16::MAX));
+    let nat_port = section.number(judge, "nat_port", (1, u16::MAX));
+    let nat_span =
+        nat_port.as_ref().or(ike_port.as_ref()).map_or_else(|| section.span.clone(), Spanned::span);
+    let daemon = Daemon {
+        control_socket: socket(judge, &mut section, or.control_socket),
+        control_group: section.text(judge, "control_group").map_or(or.control_group, Spanned::into_inner),
+        state_dir: absolute(judge, &mut section, "state_dir", or.state_dir),
+        sa_log: absolute(judge, &mut section, "sa_log", or.sa_log),
+        log: log_level(judge, &mut section).unwrap_or(or.log),
+        interface: interface(judge, &mut section).unwrap_or(or.interface),
+        mtu: section.number(judge, "mtu", limits::MTU).map(Spanned::into_inner),
+        route_table: route_table(judge, &mut section),
+        rule_priority: bounded(judge, &mut section, "rule_priority", &limits::RULE_PRIORITY),
+        mark: section.number(judge, "mark", (1, u32::MAX)).map_or(or.mark, Spanned::into_inner),
+        ike_port: port(ike_port, or.ike_port),
+        nat_port: port(nat_port, or.nat_port),
+        replay_window: bounded(judge, &mut section, "replay_window", &limits::REPLAY_WINDOW),
+        copy_dscp: section.boolean(judge, "copy_dscp").unwrap_or(or.copy_dscp),
+    };
+    if daemon.ike_port == daemon.nat_port {
+        let message = format!("`ike_port` and `nat_port` are both {}", daemon.ike_port);
+        judge.error(&nat_span, message, "give them different numbers; the registered ones are 500 and 4500");
+    }
+    section.finish(judge);
+    daemon
+}
+
+fn bounded(judge: &mut Judge<'_>, section: &mut Section<'_>, key: &'static str, bounds: &Bounds<u32>) -> u32 {
+    section.number(judge, key, (bounds.floor, bounds.ceiling)).map_or(bounds.default, Spanned::into_inner)
+}
+
+fn absolute(judge: &mut Judge<'_>, section: &mut Section<'_>, key: &'static str, or: PathBuf) -> PathBuf {
+    let Some(text) = section.text(judge, key) else { return or };
+    if !text.get_ref().starts_with('/') || text.get_ref().contains('\0') {
+        let help = format!("write the whole path from the root, such as \"{}\"", or.display());
+        judge.error(&text.span(), format!("`{key}` is no absolute path"), help);
+    }
+    text.into_inner().into()
+}
+
+fn socket(judge: &mut Judge<'_>, section: &mut Section<'_>, or: PathBuf) -> PathBuf {
+    let key = "control_socket";
+    let span = section.value_span(key);
+    let path = absolute(judge, section, key, or);
+    if path.as_os_str().len() > limits::SOCKET_PATH_BYTES {
+        let help = format!("a socket's path may have {} bytes", limits::SOCKET_PATH_BYTES);
+        judge.error(&span, format!("`{key}` is too long"), help);
+    }
+    path
+}
+
+fn log_level(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<LogLevel> {
+    let text = section.text(judge, "log")?;
+    let level =
+        text.get_ref().parse().map_err(|_| format!("`{}` is no log level", text.get_ref().escape_debug()));
+    judge.ok(level, &text.span(), "allowed are error, warn, info, debug, trace")
+}
+
+fn interface(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<String> {
+    let text = section.text(judge, "interface")?;
+    let name = text.get_ref();
+    let most = limits::INTERFACE_NAME_BYTES;
+    let good = (1..=most).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        && ![".", "..", "lo", "all", "default"].contains(&name.as_str());
+    if !good {
+        let message = format!("`{}` cannot be the name of our interface", name.escape_debug());
+        let help = format!(
+            "letters, digits, -, _ and . are allowed, at most {most} of them; not lo, all or default"
+        );
+        judge.error(&text.span(), message, help);
+    }
+    good.then(|| text.into_inner())
+}
+
+fn route_table(judge: &mut Judge<'_>, section: &mut Section<'_>) -> u32 {
+    let bounds = &limits::ROUTE_TABLE;
+    let Some(table) = section.number(judge, "route_table", (bounds.floor, bounds.ceiling)) else {
+        return bounds.default;
+    };
+    if limits::ROUTE_TABLES_OF_THE_KERNEL.contains(table.get_ref()) {
+        let message = format!("route table {} is one of the kernel's own", table.get_ref());
+        judge.error(
+            &table.span(),
+            message,
+            "protected networks need a table of their own: choose another number",
+        );
+    }
+    table.into_inner()
+}

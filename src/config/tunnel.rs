@@ -1,0 +1,245 @@
+//! `[tunnel.NAME]`: whom we talk to, how both prove themselves, and what may pass.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use sekisho_ike::Secret;
+use sekisho_ike::config::{Auth, Connection, Encapsulation, Keepalive, Name, Remote, Retransmit, Retry};
+use sekisho_ike::identity::Identity;
+use sekisho_ike::suite::IkeProposal;
+use toml::Spanned;
+
+use super::child::{self, Network};
+use super::document::{Judge, Section, Span};
+use super::psk::{Key, KeyFiles};
+use super::{duration, limits};
+
+/// A tunnel that was found good by itself, with the places that errors between tunnels point at.
+pub(super) struct Tunnel {
+    pub(super) connection: Connection,
+    /// Its `remote_id`.
+    pub(super) remote_id: Span,
+    /// Its `psk_file`.
+    pub(super) psk_file: Span,
+    /// All networks of all children.
+    pub(super) networks: Vec<Network>,
+    pub(super) weak_psk: bool,
+}
+
+/// The section, judged. All of it is read before the first `?`, so that every error is found.
+pub(super) fn read(
+    judge: &mut Judge<'_>,
+    name: Name,
+    mut section: Section<'_>,
+    keys: &KeyFiles<'_>,
+) -> Option<Tunnel> {
+    let errors_before = judge.errors.len() + judge.further;
+    let identities = identities(judge, &mut section);
+    let psk_file = section.value_span("psk_file");
+    let psk = psk(judge, &mut section, keys);
+    let remote = remote(judge, &mut section);
+    let initiate = initiate(judge, &mut section, remote.as_ref());
+    let proposals = ike_proposals(judge, &mut section);
+    let retransmit = retransmit(judge, &mut section);
+    let lifetime = section.span_of_time(judge, "ike_lifetime", &limits::IKE_LIFETIME);
+    child::outlasts(judge, "ike_lifetime", &lifetime, retransmit);
+    let children = child::read_all(judge, &name, &mut section, retransmit);
+    let interval = section.span_of_time(judge, "keepalive", &limits::KEEPALIVE).into_inner();
+    let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);
+    let liveness = section.span_of_time(judge, "liveness", &limits::LIVENESS).into_inner();
+    let retry = retry(judge, &mut section);
+    section.finish(judge);
+
+    let (local_id, remote_id) = identities?;
+    let (psk, weak_psk) = psk?;
+    let (children, networks) = children?;
+    let remote_span = remote_id.span();
+    let connection = Connection {
+        name,
+        local_id,
+        remote_id: remote_id.into_inner(),
+        auth: Auth::Psk(psk),
+        remote: remote?,
+        initiate,
+        proposals: proposals?,
+        children,
+        lifetime: lifetime.into_inner(),
+        encapsulation: Encapsulation::Forced,
+        keepalive: Keepalive { interval, forced },
+        liveness,
+        retransmit,
+        retry,
+    };
+    let good = judge.errors.len() + judge.further == errors_before;
+    good.then_some(Tunnel { connection, remote_id: remote_span, psk_file, networks, weak_psk })
+}
+
+fn identities(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<(Identity, Spanned<Identity>)> {
+    let local =
+        identity(judge, section, "local_id", "say who we are, such as local_id = \"clinic-17.example\"");
+    let remote = identity(
+        judge,
+        section,
+        "remote_id",
+        "say who the peer must prove to be, such as remote_id = \"hub.example\"",
+    );
+    let (local, remote) = (local?, remote?);
+    if local.get_ref() == remote.get_ref() {
+        let message = format!("both ends are `{}`", remote.get_ref());
+        judge.error(&remote.span(), message, "the two ends of a tunnel need different identities");
+        return None;
+    }
+    Some((local.into_inner(), remote))
+}
+
+fn identity(
+    judge: &mut Judge<'_>,
+    section: &mut Section<'_>,
+    key: &'static str,
+    example: &str,
+) -> Option<Spanned<Identity>> {
+    section.require(judge, key, example);
+    let text = section.text(judge, key)?;
+    let help = "write a host name, name@host, an IP address, or keyid:TEXT or keyid:0xHEX";
+    let id = judge.ok(text.get_ref().parse(), &text.span(), help)?;
+    Some(Spanned::new(text.span(), id))
+}
+
+/// The key, and whether it is weak and allowed to be.
+fn psk(judge: &mut Judge<'_>, section: &mut Section<'_>, keys: &KeyFiles<'_>) -> Option<(Secret, bool)> {
+    let help = "make a key with `sekisho keygen psk > FILE`, mode 0600, the same at both ends, and write psk_file = \"FILE\"";
+    section.require(judge, "psk_file", help);
+    let allowed = section.boolean(judge, "allow_weak_psk").unwrap_or(false);
+    let file = section.text(judge, "psk_file")?;
+    let span = file.span();
+    match keys.read(file.get_ref()) {
+        Ok(Key { secret, weakness: None }) => Some((secret, false)),
+        Ok(Key { secret, weakness: Some(weakness) }) if allowed => {
+            let help =
+                "`allow_weak_psk` lets it pass: replace it soon by one of `sekisho keygen psk`, at both ends";
+            judge.warn(&span, weakness, help);
+            Some((secret, true))
+        }
+        Ok(Key { weakness: Some(weakness), .. }) => {
+            let help =
+                "make one with `sekisho keygen psk`; if the peer cannot change, write allow_weak_psk = true";
+            judge.error(&span, weakness, help);
+            None
+        }
+        Err(error) => {
+            judge.error(&span, error.message, error.help);
+            None
+        }
+    }
+}
+
+fn remote(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Remote> {
+    if !section.has("remote") {
+        section.take("remote");
+        return Some(Remote::Any);
+    }
+    let list = section.texts(judge, "remote", true, limits::HOSTS)?;
+    if list.get_ref().is_empty() {
+        let help = "write the peer's address or host name, or leave `remote` out: then only the peer can start the tunnel";
+        judge.error(&list.span(), "`remote` is empty", help);
+        return None;
+    }
+    if let [only] = list.get_ref().as_slice()
+        && only.get_ref() == "any"
+    {
+        return Some(Remote::Any);
+    }
+    let hosts: Vec<_> = list.into_inner().into_iter().map(|text| host(judge, text)).collect();
+    hosts.into_iter().collect::<Option<_>>().map(Remote::Hosts)
+}
+
+fn host(judge: &mut Judge<'_>, text: Spanned<String>) -> Option<String> {
+    let host = text.get_ref();
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+            && !l.starts_with('-')
+    };
+    let wrong = match host.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() || address.is_multicast() => {
+            Some("is no address of a single host")
+        }
+        Ok(IpAddr::V4(address)) if address.is_broadcast() => Some("is no address of a single host"),
+        Ok(IpAddr::V6(address)) if address.is_unicast_link_local() => Some("is an address of a link only"),
+        Ok(_) => None,
+        Err(_) if host == "any" => Some("stands beside other hosts"),
+        // Digits and dots only: meant as an address, never looked up as a name.
+        Err(_) if host.bytes().all(|b| b.is_ascii_digit() || b == b'.') => Some("is no IP address"),
+        Err(_) if host.len() <= 253 && host.trim_end_matches('.').split('.').all(label) => None,
+        Err(_) => Some("is neither an IP address nor a host name"),
+    };
+    if let Some(wrong) = wrong {
+        let help = "write \"203.0.113.1\", \"2001:db8::1\", \"hub.example\" or a list of them, without a port; or \"any\" alone";
+        judge.error(&text.span(), format!("`{}` {wrong}", host.escape_debug()), help);
+        return None;
+    }
+    Some(text.into_inner())
+}
+
+fn initiate(judge: &mut Judge<'_>, section: &mut Section<'_>, remote: Option<&Remote>) -> bool {
+    let span = section.value_span("initiate");
+    match section.boolean(judge, "initiate") {
+        Some(true) if remote == Some(&Remote::Any) => {
+            let help = "write the peer's address or host name as `remote`, or leave `initiate` out: then the peer starts the tunnel";
+            judge.error(
+                &span,
+                format!("{} is to be started by us, but has no `remote`", section.title),
+                help,
+            );
+            false
+        }
+        Some(asked) => asked,
+        None => matches!(remote, Some(Remote::Hosts(_))),
+    }
+}
+
+fn ike_proposals(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec<IkeProposal>> {
+    if !section.has("ike_proposals") {
+        section.take("ike_proposals");
+        return Some(vec![IkeProposal::default()]);
+    }
+    let example = "write words joined by -, such as \"aes256gcm16-prfsha384-x25519\"";
+    child::proposals(judge, section, "ike_proposals", example)
+        .map(|list| list.into_iter().map(Spanned::into_inner).collect())
+}
+
+fn retransmit(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Retransmit {
+    let first = section.span_of_time(judge, "retransmit_first", &limits::RETRANSMIT_FIRST);
+    let bounds = &limits::RETRANSMIT_TRIES;
+    let tries = section.number(judge, "retransmit_tries", (bounds.floor, bounds.ceiling));
+    let span = tries.as_ref().map_or_else(|| first.span(), Spanned::span);
+    let schedule =
+        Retransmit { first: first.into_inner(), tries: tries.map_or(bounds.default, Spanned::into_inner) };
+    if schedule.whole() > limits::RETRANSMIT_WHOLE_MAX {
+        let message = format!("a dead peer would be noticed only after {}", duration::show(schedule.whole()));
+        let help = format!(
+            "each wait is twice the one before it: lower `retransmit_first` or `retransmit_tries` until all waits together are at most {}",
+            duration::show(limits::RETRANSMIT_WHOLE_MAX)
+        );
+        judge.error(&span, message, help);
+        return Retransmit::default();
+    }
+    schedule
+}
+
+fn retry(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Retry {
+    let first = section.span_of_time(judge, "retry_first", &limits::RETRY_FIRST);
+    let max = section.span_of_time(judge, "retry_max", &limits::RETRY_MAX);
+    if first.get_ref() > max.get_ref() {
+        let (a, b) = (duration::show(*first.get_ref()), duration::show(*max.get_ref()));
+        let message = format!("`retry_first` ({a}) is longer than `retry_max` ({b})");
+        let span = if first.span() == section.span { max.span() } else { first.span() };
+        judge.error(&span, message, "waits grow from `retry_first` to `retry_max`");
+    }
+    Retry { first: first.into_inner(), max: max.into_inner() }
+}
+
+/// A path of the file, taken from the directory of the configuration.
+pub(super) fn beside(source: &Path, file: &str) -> PathBuf {
+    source.parent().unwrap_or(Path::new("")).join(file)
+}

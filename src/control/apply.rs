@@ -1,0 +1,105 @@
+//! From an event of the endpoint to its effects: the data path, the records, the requests that wait.
+
+use sekisho_ike::event::{ChildSaId, ChildSaParameters, Command, Event, TunnelId, Usage};
+use sekisho_ike::{Instant, Path};
+
+use crate::data::{NewSa, SaUsage};
+use crate::telemetry::Fact;
+
+use super::install::{self, udp_path};
+use super::{Control, now};
+
+/// What is left to do after the events of a drain.
+#[derive(Debug, Default)]
+pub(super) struct FollowUp {
+    /// Commands for the endpoint.
+    pub(super) commands: Vec<Command>,
+    /// Tunnels whose peers' addresses came, changed or went: the MTU may follow.
+    pub(super) peers: Vec<(TunnelId, Option<Path>)>,
+}
+
+impl Control {
+    pub(super) fn apply(&mut self, event: Event, follow_up: &mut FollowUp) {
+        let replaced = match &event {
+            Event::OutboundSwitch { child_sa } => self.books.replaced_by(*child_sa),
+            _ => None,
+        };
+        self.waiting.observe(&event, replaced);
+        let fact = match event {
+            Event::TunnelUp(sa) => {
+                follow_up.peers.push((sa.tunnel, Some(sa.path)));
+                Some(self.books.tunnel_up(&sa))
+            }
+            Event::IkeSaRekeyed(sa) => Some(self.books.ike_sa_rekeyed(&sa)),
+            Event::TunnelDown { tunnel, reason, .. } => {
+                follow_up.peers.push((tunnel, None));
+                self.books.tunnel_down(tunnel, &reason)
+            }
+            Event::InboundReady(child) => self.install(&child, follow_up),
+            Event::OutboundSwitch { child_sa } => {
+                self.out.data.switch_outbound(child_sa.0);
+                self.books.child_sending(child_sa)
+            }
+            Event::OutboundStop { child_sa } => {
+                self.out.data.stop_outbound(child_sa.0);
+                None
+            }
+            Event::Retired { child_sa, reason } => {
+                let carried = self.out.data.remove(child_sa.0).map(usage).unwrap_or_default();
+                self.books.child_down(child_sa, carried, &reason)
+            }
+            Event::PathChanged { tunnel, path } => {
+                self.out.data.repath(tunnel.0, udp_path(path));
+                follow_up.peers.push((tunnel, Some(path)));
+                self.books.path_changed(tunnel, path)
+            }
+            Event::NegotiationFailed { connection, remote, diagnosis, next_try } => {
+                Some(Fact::NegotiationFailed {
+                    tunnel: connection.map(|name| name.to_string()),
+                    remote: remote.map(|address| address.to_string()),
+                    diagnosis: diagnosis.as_ref().into(),
+                    next_try_in_s: next_try.map(|at| at.since(now().boot).as_secs()),
+                })
+            }
+        };
+        if let Some(fact) = fact {
+            self.record(fact);
+        }
+    }
+
+    /// Makes the data path receive on a Child SA, or has it deleted if that is not possible.
+    fn install(&mut self, child: &ChildSaParameters, follow_up: &mut FollowUp) -> Option<Fact> {
+        match install::pair(child, &self.config.daemon) {
+            Ok(pair) => {
+                self.out.data.install(NewSa {
+                    id: child.id.0,
+                    tunnel: child.tunnel.0,
+                    child: child.child.to_string(),
+                    inbound: pair.inbound,
+                    outbound: pair.outbound,
+                    path: pair.path,
+                });
+                Some(self.books.child_up(child))
+            }
+            Err(error) => {
+                tracing::error!(tunnel = %child.connection, child = %child.child, %error, "a Child SA cannot be used");
+                follow_up.commands.push(Command::DeleteChild(child.id));
+                None
+            }
+        }
+    }
+
+    pub(super) fn record(&mut self, fact: Fact) {
+        (self.out.record)(fact);
+    }
+
+    /// What a Child SA has carried until now.
+    pub(super) fn usage(&self, child_sa: ChildSaId) -> Usage {
+        self.out.data.usage(child_sa.0).map(usage).unwrap_or_default()
+    }
+}
+
+fn usage(carried: SaUsage) -> Usage {
+    let SaUsage { packets_in, packets_out, bytes_in, bytes_out, last_in } = carried;
+    Usage { packets_in, packets_out, bytes_in, bytes_out, last_in: last_in.map(Instant::from_boot) }
+}

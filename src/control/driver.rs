@@ -1,0 +1,189 @@
+//! The loop: one input, then the endpoint is drained; again.
+
+use std::time::Duration;
+
+use sekisho_ike::event::{ChildSaId, Command, Payload, Transmit};
+use sekisho_ike::{Instant, Transport};
+use tokio::sync::oneshot;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::api::Reply;
+use crate::data::FromData;
+use crate::net::netlink::Change;
+use crate::telemetry::Fact;
+
+use super::apply::FollowUp;
+use super::install::ike_path;
+use super::waiting::Settled;
+use super::{Control, Inputs, Order, now};
+
+/// Messages of the data path that are taken in one turn, so that timers and operators have theirs.
+const BUDGET: usize = 64;
+/// How often the endpoint learns what the SAs carried.
+const USAGE: Duration = Duration::from_secs(1);
+/// The longest sleep, so that a suspend (which this clock does not count) delays no deadline for longer.
+const NAP: Duration = Duration::from_secs(5);
+/// How long DELETEs may take when the daemon ends.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// A NAT keepalive (RFC 3948 §2.3).
+const KEEPALIVE: [u8; 1] = [0xff];
+
+impl Control {
+    /// Runs until an order to stop is carried out.
+    pub async fn run(mut self, mut inputs: Inputs) {
+        let mut usage = interval(USAGE);
+        usage.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        self.drain().await;
+        while !self.is_finished() {
+            let nap = self.nap();
+            tokio::select! {
+                Some(message) = inputs.data.recv() => {
+                    self.receive(message);
+                    for _ in 1..BUDGET {
+                        let Ok(message) = inputs.data.try_recv() else { break };
+                        self.receive(message);
+                    }
+                }
+                Some((request, reply)) = inputs.requests.recv() => self.request(request, reply).await,
+                Some(order) = inputs.orders.recv() => self.order(order).await,
+                (job, completion) = self.jobs.next() => {
+                    self.endpoint.handle_completion(now(), job, completion);
+                }
+                change = self.out.routing.next() => self.network(change).await,
+                _ = usage.tick() => self.tell_usage(),
+                () = sleep(nap) => {}
+            }
+            self.meet_deadline();
+            self.drain().await;
+        }
+        self.out.data.shutdown();
+    }
+
+    /// Events first: a Child SA must be able to receive before the message leaves that lets the peer send.
+    async fn drain(&mut self) {
+        let mut peers = Vec::new();
+        loop {
+            let mut follow_up = FollowUp::default();
+            while let Some(event) = self.endpoint.poll_event() {
+                self.apply(event, &mut follow_up);
+            }
+            peers.append(&mut follow_up.peers);
+            let went_on = self.settle();
+            if follow_up.commands.is_empty() && !went_on {
+                break;
+            }
+            follow_up.commands.into_iter().for_each(|command| self.command(command));
+        }
+        while let Some(job) = self.endpoint.poll_job() {
+            self.jobs.start(job);
+        }
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.transmit(&transmit);
+        }
+        for (tunnel, path) in peers {
+            if let Some(mtu) = self.out.routing.set_peer(tunnel, path).await {
+                self.out.data.set_mtu(mtu);
+            }
+        }
+    }
+
+    fn transmit(&mut self, transmit: &Transmit) {
+        let (local, remote) = (transmit.path.local, transmit.path.remote);
+        let sent = match (&transmit.payload, transmit.path.transport) {
+            (Payload::Ike(bytes), Transport::UdpEncap) => self.out.sockets.send_marked(local, remote, bytes),
+            (Payload::Ike(bytes), Transport::Udp) => self.out.sockets.send(local, remote, bytes),
+            (Payload::Keepalive, _) => self.out.sockets.send(local, remote, &KEEPALIVE),
+        };
+        if let Err(error) = sent {
+            self.unsent = self.unsent.saturating_add(1);
+            tracing::debug!(path = %transmit.path, %error, "not sent");
+        }
+    }
+
+    fn receive(&mut self, message: FromData) {
+        match message {
+            FromData::Ike { path, bytes } => self.endpoint.handle_datagram(now(), ike_path(path), &bytes),
+            FromData::FirstPacket(id) => self.command(Command::FirstPacket(ChildSaId(id))),
+            FromData::Failed(what) => tracing::error!("{what}"),
+        }
+    }
+
+    fn tell_usage(&mut self) {
+        let installed: Vec<ChildSaId> = self.books.installed().collect();
+        for child_sa in installed {
+            self.command(Command::Usage(child_sa, self.usage(child_sa)));
+        }
+    }
+
+    async fn network(&mut self, change: Change) {
+        if let Some(mtu) = self.out.routing.repair().await {
+            self.out.data.set_mtu(mtu);
+        }
+        if change == Change::Network {
+            tracing::info!("a line, an address or a default route changed");
+            self.command(Command::NetworkChanged);
+        }
+    }
+
+    async fn order(&mut self, order: Order) {
+        match order {
+            Order::Reload(reply) => {
+                // A daemon that ends meanwhile needs no answer.
+                let _ = reply.send(self.reload().await);
+            }
+            Order::Stop(reason) => {
+                self.record(Fact::DaemonStopping { reason });
+                self.command(Command::Shutdown);
+                self.end = Some(now().boot + FAREWELL);
+            }
+        }
+    }
+
+    /// Answers requests whose time has come, and carries others further: whether there were any of these.
+    fn settle(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            return false;
+        }
+        let connections = self.endpoint.status();
+        let mut went_on = false;
+        for settled in self.waiting.settle(now().boot, &connections) {
+            match settled {
+                Settled::NowIke(connection) => {
+                    went_on = true;
+                    let command = Command::RekeyIke(connection.clone());
+                    if let Err(error) = self.endpoint.handle_command(now(), command) {
+                        self.waiting.fail(&connection, &error.to_string());
+                    }
+                }
+                Settled::Done(connection, reply) => self.answer_with_tunnel(&connection, reply),
+            }
+        }
+        went_on
+    }
+
+    fn answer_with_tunnel(&self, connection: &sekisho_ike::config::Name, reply: oneshot::Sender<Reply>) {
+        let answer = match self.tunnel(connection) {
+            Some(tunnel) => Reply::done(&tunnel),
+            None => Reply::failed(format!("no tunnel is named `{connection}`")),
+        };
+        // A client that hung up meanwhile needs no answer.
+        let _ = reply.send(answer);
+    }
+
+    fn meet_deadline(&mut self) {
+        let now = now();
+        if self.endpoint.poll_timeout().is_some_and(|deadline| deadline.at <= now.boot) {
+            self.endpoint.handle_timeout(now);
+        }
+    }
+
+    fn nap(&self) -> Duration {
+        let deadlines = [self.endpoint.poll_timeout().map(|d| d.at), self.waiting.deadline(), self.end];
+        let now: Instant = now().boot;
+        deadlines.into_iter().flatten().min().map_or(NAP, |next| next.since(now).min(NAP))
+    }
+
+    fn is_finished(&self) -> bool {
+        self.end.is_some_and(|end| self.endpoint.is_idle() || end <= now().boot)
+    }
+}

@@ -1,0 +1,114 @@
+//! From a negotiated Child SA to the SAs of the data path: the only place that knows both protocol crates.
+
+use sekisho_esp::{ConfigError, InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
+use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
+use sekisho_ike::negotiate::TrafficSelector;
+use sekisho_ike::suite::{Cipher, Esn};
+use sekisho_ike::{Path, Transport};
+
+use crate::config::Daemon;
+use crate::data::UdpPath;
+
+/// Both directions of a Child SA, and the way of its packets.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) inbound: InboundSa,
+    pub(super) outbound: OutboundSa,
+    pub(super) path: UdpPath,
+}
+
+/// Makes the SAs of a Child SA.
+pub(super) fn pair(child: &ChildSaParameters, daemon: &Daemon) -> Result<Pair, ConfigError> {
+    Ok(Pair {
+        inbound: InboundSa::new(direction(child, &child.inbound, daemon)?)?,
+        outbound: OutboundSa::new(direction(child, &child.outbound, daemon)?)?,
+        path: udp_path(child.path),
+    })
+}
+
+/// The data path's word for a path.
+pub(super) fn udp_path(path: Path) -> UdpPath {
+    UdpPath { local: path.local, remote: path.remote, encap: path.transport == Transport::UdpEncap }
+}
+
+/// The endpoint's word for a path.
+pub(super) fn ike_path(path: UdpPath) -> Path {
+    let transport = if path.encap { Transport::UdpEncap } else { Transport::Udp };
+    Path { local: path.local, remote: path.remote, transport }
+}
+
+fn direction(
+    child: &ChildSaParameters,
+    keys: &DirectionKeys,
+    daemon: &Daemon,
+) -> Result<SaConfig, ConfigError> {
+    Ok(SaConfig {
+        spi: keys.spi.0,
+        suite: match child.suite.cipher {
+            Cipher::Aes128Gcm16 => Suite::Aes128Gcm16,
+            Cipher::Aes256Gcm16 => Suite::Aes256Gcm16,
+        },
+        keymat: Keymat::new(keys.keymat.expose().to_vec()),
+        esn: child.suite.esn == Esn::Extended,
+        local: selectors(&child.local)?,
+        remote: selectors(&child.remote)?,
+        copy_dscp: daemon.copy_dscp,
+        replay_window: daemon.replay_window,
+        packet_limit: None,
+    })
+}
+
+fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError> {
+    let one = |ts: &TrafficSelector| {
+        let ports = (*ts.ports().start(), *ts.ports().end());
+        Selector::new(ts.first(), ts.last(), ts.protocol().0, ports)
+    };
+    selectors.iter().map(one).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use sekisho_ike::config::Name;
+    use sekisho_ike::event::{ChildSaId, TunnelId};
+    use sekisho_ike::suite::EspSuite;
+    use sekisho_ike::wire::EspSpi;
+    use sekisho_ike::{Instant, Now, Secret};
+
+    use super::*;
+
+    fn child(cipher: Cipher, keymat: usize) -> ChildSaParameters {
+        let keys = |spi| DirectionKeys { spi: EspSpi(spi), keymat: Secret::new(vec![7; keymat]) };
+        let path = Path::udp("192.0.2.1:500".parse().unwrap(), "203.0.113.1:500".parse().unwrap());
+        ChildSaParameters {
+            id: ChildSaId(1),
+            tunnel: TunnelId(1),
+            connection: Name::from("centre"),
+            child: Name::from("centre"),
+            replaces: None,
+            remote_id: "hub.example".parse().unwrap(),
+            suite: EspSuite { cipher, group: None, esn: Esn::Extended },
+            inbound: keys(0x1000),
+            outbound: keys(0x2000),
+            local: vec!["10.17.0.0/24[tcp/443]".parse().unwrap()],
+            remote: vec!["10.0.0.0/16".parse().unwrap()],
+            path: path.floated(4500, 4500),
+            established: Now { boot: Instant::default(), wall: 0 },
+        }
+    }
+
+    #[test]
+    fn each_direction_gets_its_spi_and_the_path_its_encapsulation() {
+        for cipher in Cipher::ALL {
+            let pair = pair(&child(cipher, cipher.keymat_length()), &Daemon::default()).unwrap();
+            assert_eq!((pair.inbound.spi(), pair.outbound.spi()), (0x1000, 0x2000));
+            assert!(pair.path.encap);
+            assert_eq!(udp_path(ike_path(pair.path)), pair.path);
+        }
+    }
+
+    #[test]
+    fn keys_of_the_wrong_length_are_refused() {
+        assert!(pair(&child(Cipher::Aes256Gcm16, 20), &Daemon::default()).is_err());
+    }
+}

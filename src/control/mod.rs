@@ -1,0 +1,140 @@
+//! The control loop: sole owner of the IKE endpoint and of all that follows from its events.
+//!
+//! ```text
+//! data path  ── IKE datagrams, first packets ─┐                    ┌─ events ────> apply: data path, records, waiting requests
+//! operators  ── requests ─────────────────────┤                    │
+//! kernel     ── lines, addresses, routes ─────┼─> driver ─> Endpoint ─ jobs ──────> jobs: names
+//! clock      ── deadlines, usage each second ─┤                    │
+//! jobs       ── completions ──────────────────┘                    └─ transmits ──> sockets
+//! ```
+//!
+//! One input is taken at a time (datagrams in bounded batches); after each the endpoint is drained in the order that
+//! it documents: events, jobs, transmits.
+
+mod apply;
+mod books;
+mod driver;
+mod install;
+mod jobs;
+mod random;
+mod reload;
+mod request;
+mod routing;
+mod spi;
+mod status;
+mod waiting;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sekisho_ike::config::EndpointConfig;
+use sekisho_ike::event::Command;
+use sekisho_ike::{Endpoint, Instant, Now};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::api::{Reply, Request};
+use crate::config::Config;
+use crate::data::{DataPath, FromDataReceiver};
+use crate::net::clock;
+use crate::net::udp::Sockets;
+use crate::telemetry::Fact;
+
+use books::Books;
+use jobs::Jobs;
+use random::OsRandom;
+use spi::Spis;
+use waiting::Waiting;
+
+pub use routing::{Routing, policy};
+
+/// An operator's request, and where its answer goes.
+pub type Asked = (Request, oneshot::Sender<Reply>);
+
+/// Where facts are recorded.
+pub type Recorder = Box<dyn FnMut(Fact) + Send>;
+
+/// What the daemon orders, besides the operators' requests.
+#[derive(Debug)]
+pub enum Order {
+    /// Read the configuration again (SIGHUP); the answer is what an operator would get.
+    Reload(oneshot::Sender<Reply>),
+    /// Delete everything and end, for the reason given (the end of a sentence: "on SIGTERM").
+    Stop(String),
+}
+
+/// Everything that comes in.
+#[derive(Debug)]
+pub struct Inputs {
+    /// From the data path.
+    pub data: FromDataReceiver,
+    /// From operators.
+    pub requests: mpsc::Receiver<Asked>,
+    /// From the daemon.
+    pub orders: mpsc::Receiver<Order>,
+}
+
+/// What the control loop works with.
+pub struct Outputs {
+    /// The running data path.
+    pub data: DataPath,
+    /// The sockets, for IKE.
+    pub sockets: Arc<Sockets>,
+    /// Routes, which stand already.
+    pub routing: Routing,
+    /// Records of facts.
+    pub record: Recorder,
+}
+
+/// The control loop's state.
+pub struct Control {
+    endpoint: Endpoint,
+    config: Config,
+    out: Outputs,
+    books: Books,
+    waiting: Waiting,
+    jobs: Jobs,
+    /// IKE datagrams that the network refused.
+    unsent: u64,
+    started: Instant,
+    /// When the daemon ends at the latest, once it was told to.
+    end: Option<Instant>,
+}
+
+impl Control {
+    /// A control loop with its configuration in force; [`Control::run`] makes it go.
+    pub fn new(config: Config, out: Outputs) -> Self {
+        let ports = EndpointConfig {
+            ike_port: config.daemon.ike_port,
+            nat_port: config.daemon.nat_port,
+            ..EndpointConfig::default()
+        };
+        let endpoint = Endpoint::new(ports, Box::new(OsRandom::new()), Box::new(Spis::of_worker(0)));
+        let jobs = Jobs::new(out.routing.netlink().clone(), config.daemon.ike_port);
+        let mut control = Self {
+            endpoint,
+            config,
+            out,
+            books: Books::default(),
+            waiting: Waiting::default(),
+            jobs,
+            unsent: 0,
+            started: now().boot,
+            end: None,
+        };
+        control.command(Command::Configure(control.config.connections.clone()));
+        control
+    }
+
+    /// Gives the endpoint a command that it cannot refuse, or whose refusal changes nothing.
+    fn command(&mut self, command: Command) {
+        if let Err(error) = self.endpoint.handle_command(now(), command) {
+            tracing::debug!(%error, "refused");
+        }
+    }
+}
+
+/// Both clocks.
+fn now() -> Now {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Now { boot: Instant::from_boot(clock::since_boot()), wall: wall.as_secs() }
+}

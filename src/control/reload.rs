@@ -1,0 +1,95 @@
+//! Reading the configuration again: a bad one is refused and changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sekisho_ike::config::{Connection, Name};
+use sekisho_ike::event::Command;
+
+use crate::api::{Reloaded, Reply};
+use crate::config::{self, Config, Daemon};
+use crate::telemetry::Fact;
+
+use super::Control;
+
+impl Control {
+    /// New prefixes are protected before the endpoint hears of them; tunnels that did not change keep their SAs.
+    pub(super) async fn reload(&mut self) -> Reply {
+        let source = self.config.source.clone();
+        let refused = |control: &mut Self, reason: String| {
+            control
+                .record(Fact::ConfigRefused { source: source.display().to_string(), reason: reason.clone() });
+            Reply::failed(reason)
+        };
+        let new = match config::load(&source) {
+            Ok(new) => new,
+            Err(error) => return refused(self, error.to_string()),
+        };
+        let mtu = match self.out.routing.configure(&new).await {
+            Ok(mtu) => mtu,
+            Err(error) => return refused(self, error.to_string()),
+        };
+        if let Some(mtu) = mtu {
+            self.out.data.set_mtu(mtu);
+        }
+        let reloaded = difference(&self.config, &new);
+        self.command(Command::Configure(new.connections.clone()));
+        self.record(Fact::ConfigLoaded {
+            source: source.display().to_string(),
+            tunnels: new.connections.len(),
+            warnings: reloaded.warnings.clone(),
+        });
+        // What needs a restart stays as it was, also for the next comparison.
+        let daemon = in_force(&self.config.daemon, &new.daemon);
+        self.config = Config { daemon, ..new };
+        Reply::done(&reloaded)
+    }
+}
+
+/// What of `[daemon]` can change while the daemon runs: it holds for SAs set up from now on.
+fn in_force(old: &Daemon, new: &Daemon) -> Daemon {
+    Daemon { mtu: new.mtu, replay_window: new.replay_window, copy_dscp: new.copy_dscp, ..old.clone() }
+}
+
+fn difference(old: &Config, new: &Config) -> Reloaded {
+    let by_name = |config: &Config| -> BTreeMap<Name, Arc<Connection>> {
+        config.connections.iter().map(|connection| (connection.name.clone(), connection.clone())).collect()
+    };
+    let (before, after) = (by_name(old), by_name(new));
+    let mut reloaded = Reloaded {
+        restart_needed: restart_needed(&old.daemon, &new.daemon),
+        warnings: new.warnings.iter().map(ToString::to_string).collect(),
+        ..Reloaded::default()
+    };
+    for (name, connection) in &after {
+        let list = match before.get(name) {
+            None => &mut reloaded.added,
+            Some(known) if known == connection => &mut reloaded.unchanged,
+            Some(_) => &mut reloaded.changed,
+        };
+        list.push(name.to_string());
+    }
+    reloaded.removed =
+        before.keys().filter(|name| !after.contains_key(name)).map(ToString::to_string).collect();
+    for setting in &reloaded.restart_needed {
+        tracing::warn!("[daemon] {setting} changed; it takes effect at the next start");
+    }
+    reloaded
+}
+
+fn restart_needed(old: &Daemon, new: &Daemon) -> Vec<String> {
+    let changed = [
+        ("control_socket", old.control_socket != new.control_socket),
+        ("control_group", old.control_group != new.control_group),
+        ("state_dir", old.state_dir != new.state_dir),
+        ("sa_log", old.sa_log != new.sa_log),
+        ("log", old.log != new.log),
+        ("interface", old.interface != new.interface),
+        ("route_table", old.route_table != new.route_table),
+        ("rule_priority", old.rule_priority != new.rule_priority),
+        ("mark", old.mark != new.mark),
+        ("ike_port", old.ike_port != new.ike_port),
+        ("nat_port", old.nat_port != new.nat_port),
+    ];
+    changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name.to_owned()).collect()
+}

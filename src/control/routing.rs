@@ -1,0 +1,206 @@
+//! Routes and the TUN's MTU, kept in step with the configuration, the peers and the machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use sekisho_esp::pmtu::Outer;
+use sekisho_ike::Path;
+use sekisho_ike::config::{Connection, Remote};
+use sekisho_ike::event::TunnelId;
+use sekisho_ike::negotiate::TrafficSelector;
+use tokio::time::{Instant, sleep_until};
+
+use crate::config::Config;
+use crate::net::netlink::{Change, Error, Netlink, Policy, Protection, TunnelLink, Watch};
+
+/// What a line is taken to carry before its peer is known.
+const ETHERNET: u32 = 1500;
+/// No more than this is made of a line, however large its packets.
+const LARGEST: u32 = 9000;
+/// Below this the kernel takes IPv6 off an interface (RFC 8200 §5).
+const SMALLEST_IPV6: u16 = 1280;
+/// Every IPv4 host takes this (RFC 791).
+const SMALLEST_IPV4: u16 = 576;
+/// Between two tries to watch the kernel's routes.
+const WATCH_AGAIN: Duration = Duration::from_secs(1);
+
+/// Our part of the kernel's routing.
+pub struct Routing {
+    netlink: Netlink,
+    link: TunnelLink,
+    watch: Option<Watch>,
+    watch_again: Instant,
+    policy: Policy,
+    stale: BTreeSet<IpNet>,
+    configured_mtu: Option<u16>,
+    hosts: Vec<IpAddr>,
+    peers: BTreeMap<TunnelId, IpAddr>,
+    mtu: u16,
+}
+
+/// What the connections protect.
+pub fn policy(connections: &[Arc<Connection>]) -> Policy {
+    let mut policy = Policy::default();
+    for child in connections.iter().flat_map(|connection| &connection.children) {
+        let local: Vec<IpNet> = child.local.iter().flat_map(prefixes).collect();
+        for remote in child.remote.iter().flat_map(prefixes) {
+            policy.protect(remote, local.iter().copied());
+        }
+    }
+    policy
+}
+
+fn prefixes(selector: &TrafficSelector) -> Vec<IpNet> {
+    let net = |(address, length)| IpNet::new(address, length).ok();
+    selector.prefixes().into_iter().filter_map(net).collect()
+}
+
+impl Routing {
+    /// Brings the TUN up and leads protected traffic into it. The blackholes must stand already.
+    ///
+    /// # Errors
+    /// If the TUN cannot be set up or the kernel's routes cannot be watched.
+    pub async fn start(netlink: Netlink, config: &Config) -> Result<Self, Error> {
+        let link = TunnelLink::up(&netlink, &config.daemon.interface, u32::from(SMALLEST_IPV6)).await?;
+        let mut routing = Self {
+            watch: None,
+            watch_again: Instant::now(),
+            policy: Policy::default(),
+            stale: BTreeSet::new(),
+            configured_mtu: None,
+            hosts: Vec::new(),
+            peers: BTreeMap::new(),
+            mtu: 0,
+            netlink,
+            link,
+        };
+        routing.watch = Some(Watch::start(routing.link.index()).map_err(Error::Open)?);
+        routing.configure(config).await?;
+        Ok(routing)
+    }
+
+    /// The connection to the kernel.
+    pub fn netlink(&self) -> &Netlink {
+        &self.netlink
+    }
+
+    /// The present MTU of the TUN, bytes.
+    pub fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
+    /// The next change in the kernel. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Change {
+        loop {
+            if let Some(watch) = &mut self.watch {
+                match watch.next().await {
+                    Ok(change) => return change,
+                    Err(error) => {
+                        tracing::error!(%error, "the kernel's routes are not watched for the moment");
+                        self.watch = None;
+                        self.watch_again = Instant::now() + WATCH_AGAIN;
+                    }
+                }
+            }
+            sleep_until(self.watch_again).await;
+            self.watch_again = Instant::now() + WATCH_AGAIN;
+            if let Ok(watch) = Watch::start(self.link.index()) {
+                self.watch = Some(watch);
+                return Change::Network;
+            }
+        }
+    }
+
+    /// Protects what a configuration says. The new MTU, if it changed.
+    ///
+    /// # Errors
+    /// If a prefix cannot be protected; what was protected before is still.
+    pub async fn configure(&mut self, config: &Config) -> Result<Option<u16>, Error> {
+        let policy = policy(&config.connections);
+        let protection = self.netlink.protect(&policy, Some(self.link.index())).await?;
+        self.policy = policy;
+        self.report(protection);
+        self.configured_mtu = config.daemon.mtu;
+        self.hosts =
+            config.connections.iter().flat_map(|connection| literal_hosts(&connection.remote)).collect();
+        Ok(self.update_mtu().await)
+    }
+
+    /// Puts right what the kernel or others changed. The new MTU, if it changed.
+    pub async fn repair(&mut self) -> Option<u16> {
+        match self.netlink.protect(&self.policy, Some(self.link.index())).await {
+            Ok(protection) => self.report(protection),
+            Err(error) => tracing::error!(%error, "protected traffic may leave in clear"),
+        }
+        self.update_mtu().await
+    }
+
+    /// A tunnel's peer is at this address now, or the tunnel is gone. The new MTU, if it changed.
+    pub async fn set_peer(&mut self, tunnel: TunnelId, path: Option<Path>) -> Option<u16> {
+        let before = match path {
+            Some(path) => self.peers.insert(tunnel, path.remote_ip()),
+            None => self.peers.remove(&tunnel),
+        };
+        if before == path.map(Path::remote_ip) { None } else { self.update_mtu().await }
+    }
+
+    fn report(&mut self, protection: Protection) {
+        for problem in protection.problems {
+            tracing::warn!("{problem}: traffic there is dropped");
+        }
+        for prefix in protection.stale.difference(&self.stale) {
+            tracing::warn!(
+                "{prefix} is no longer configured and stays blocked; to free it stop the daemon and run `sekisho unprotect`"
+            );
+        }
+        self.stale = protection.stale;
+    }
+
+    /// The narrowest way to any peer decides, since all tunnels share the TUN.
+    async fn update_mtu(&mut self) -> Option<u16> {
+        let wanted = if let Some(mtu) = self.configured_mtu {
+            mtu
+        } else {
+            let known = self.peers.values().chain(&self.hosts).copied().collect();
+            let floor = if self.policy.has_ipv6() { SMALLEST_IPV6 } else { SMALLEST_IPV4 };
+            derive_mtu(&self.netlink, known).await.max(floor)
+        };
+        if wanted == self.mtu {
+            return None;
+        }
+        if let Err(error) = self.link.set_mtu(wanted.into()).await {
+            tracing::warn!("{error}");
+            return None;
+        }
+        tracing::debug!(mtu = wanted, "the TUN's MTU is set");
+        self.mtu = wanted;
+        Some(wanted)
+    }
+}
+
+/// What fits through the narrowest way to any of the peers; a careful guess if none is known yet.
+async fn derive_mtu(netlink: &Netlink, peers: BTreeSet<IpAddr>) -> u16 {
+    let mut narrowest = None;
+    for peer in peers {
+        if let Ok(route) = netlink.route(peer, 0).await {
+            let inner = inner_mtu(peer.is_ipv6(), route.mtu);
+            narrowest = Some(narrowest.map_or(inner, |least: u16| least.min(inner)));
+        }
+    }
+    narrowest.unwrap_or_else(|| inner_mtu(true, ETHERNET))
+}
+
+fn inner_mtu(ipv6: bool, line: u32) -> u16 {
+    let line = usize::try_from(line.min(LARGEST)).unwrap_or_default();
+    u16::try_from(Outer { ipv6, udp: true }.inner_mtu(line)).unwrap_or(SMALLEST_IPV6)
+}
+
+fn literal_hosts(remote: &Remote) -> Vec<IpAddr> {
+    match remote {
+        Remote::Any => Vec::new(),
+        Remote::Hosts(hosts) => hosts.iter().filter_map(|host| host.parse().ok()).collect(),
+    }
+}

@@ -1,0 +1,203 @@
+//! Operators' requests that wait for something to happen: `up`, `down`, `rekey`.
+//!
+//! Pure: the driver shows every event to [`Waiting::observe`], and after each drain asks [`Waiting::settle`], so that
+//! an answer describes what stands after all events of the drain.
+
+use std::collections::BTreeSet;
+
+use sekisho_ike::Instant;
+use sekisho_ike::config::Name;
+use sekisho_ike::diagnosis::Diagnosis;
+use sekisho_ike::event::{ChildSaId, ConnectionState, ConnectionStatus, Event};
+use tokio::sync::oneshot;
+
+use crate::api::{Failure, Reply};
+
+/// Requests that may wait at a time.
+const MOST: usize = 64;
+
+/// What a request waits for.
+#[derive(Debug)]
+pub(super) enum Goal {
+    /// The tunnel stands and sends.
+    Up,
+    /// Nothing of the tunnel is left.
+    Down,
+    /// These Child SAs have been replaced; then the IKE SA too, if that was asked.
+    Children { old: BTreeSet<ChildSaId>, then_ike: bool },
+    /// The IKE SA has been replaced.
+    Ike,
+}
+
+/// Requests that wait, with where their answers go.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(Vec<Waiter>);
+
+#[derive(Debug)]
+struct Waiter {
+    connection: Name,
+    goal: Goal,
+    deadline: Instant,
+    failure: Option<Failure>,
+    ike_rekeyed: bool,
+    reply: oneshot::Sender<Reply>,
+}
+
+/// What a settled request gets.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// Its tunnel's status.
+    Done(Name, oneshot::Sender<Reply>),
+    /// The next step is to be commanded: replace the IKE SA.
+    NowIke(Name),
+}
+
+impl Waiting {
+    /// Lets a request wait until `deadline`.
+    pub(super) fn add(
+        &mut self,
+        connection: Name,
+        goal: Goal,
+        deadline: Instant,
+        reply: oneshot::Sender<Reply>,
+    ) {
+        if self.0.len() >= MOST {
+            let _ =
+                reply.send(Reply::failed(format!("{MOST} requests are waiting already; try again later")));
+            return;
+        }
+        self.0.push(Waiter { connection, goal, deadline, failure: None, ike_rekeyed: false, reply });
+    }
+
+    /// Whether anybody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// When the first of them is told that it took too long.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.0.iter().map(|waiter| waiter.deadline).min()
+    }
+
+    /// Takes note of what happened. `replaced` names the Child SA that an [`Event::OutboundSwitch`] replaced.
+    pub(super) fn observe(&mut self, event: &Event, replaced: Option<ChildSaId>) {
+        for waiter in &mut self.0 {
+            waiter.observe(event, replaced);
+        }
+    }
+
+    /// The next step of a request could not be commanded.
+    pub(super) fn fail(&mut self, connection: &Name, error: &str) {
+        for waiter in self.0.iter_mut().filter(|waiter| waiter.connection == *connection) {
+            waiter.failure = Some(Failure { error: error.to_owned(), diagnosis: None });
+        }
+    }
+
+    /// Answers the failed and the overdue, and takes out those whose goal is reached.
+    pub(super) fn settle(&mut self, now: Instant, connections: &[ConnectionStatus]) -> Vec<Settled> {
+        let mut settled = Vec::new();
+        for mut waiter in std::mem::take(&mut self.0) {
+            let status = connections.iter().find(|status| status.connection.name == waiter.connection);
+            match waiter.judge(now, status) {
+                Verdict::Wait => self.0.push(waiter),
+                Verdict::NowIke => {
+                    settled.push(Settled::NowIke(waiter.connection.clone()));
+                    self.0.push(waiter);
+                }
+                Verdict::Done => settled.push(Settled::Done(waiter.connection, waiter.reply)),
+                Verdict::Failed(failure) => {
+                    // A client that hung up meanwhile needs no answer.
+                    let _ = waiter.reply.send(Reply::Failed(failure));
+                }
+            }
+        }
+        settled
+    }
+}
+
+enum Verdict {
+    Wait,
+    NowIke,
+    Done,
+    Failed(Failure),
+}
+
+impl Waiter {
+    fn observe(&mut self, event: &Event, replaced: Option<ChildSaId>) {
+        match event {
+            Event::NegotiationFailed { connection: Some(connection), diagnosis, .. }
+                if *connection == self.connection =>
+            {
+                self.failed(diagnosis);
+            }
+            Event::TunnelDown { connection, reason, .. }
+                if *connection == self.connection && !matches!(self.goal, Goal::Up | Goal::Down) =>
+            {
+                let error = format!("tunnel `{connection}` went down: {reason}");
+                self.failure.get_or_insert(Failure { error, diagnosis: None });
+            }
+            Event::IkeSaRekeyed(sa) if sa.connection == self.connection => self.ike_rekeyed = true,
+            Event::OutboundSwitch { .. } => {
+                if let (Goal::Children { old, .. }, Some(replaced)) = (&mut self.goal, replaced) {
+                    old.remove(&replaced);
+                }
+            }
+            // A Child SA that ended in another way need not be replaced any more.
+            Event::Retired { child_sa, .. } => {
+                if let Goal::Children { old, .. } = &mut self.goal {
+                    old.remove(child_sa);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, diagnosis: &Diagnosis) {
+        if !matches!(self.goal, Goal::Down) {
+            let failure = Failure { error: diagnosis.to_string(), diagnosis: Some(diagnosis.into()) };
+            self.failure.get_or_insert(failure);
+        }
+    }
+
+    fn judge(&mut self, now: Instant, status: Option<&ConnectionStatus>) -> Verdict {
+        if let Some(failure) = self.failure.take() {
+            return Verdict::Failed(failure);
+        }
+        let Some(status) = status else {
+            let error = format!("tunnel `{}` is no longer configured", self.connection);
+            return Verdict::Failed(Failure { error, diagnosis: None });
+        };
+        match &self.goal {
+            Goal::Up if is_sending(status) => return Verdict::Done,
+            Goal::Down if status.tunnel.is_none() => return Verdict::Done,
+            Goal::Ike if self.ike_rekeyed => return Verdict::Done,
+            Goal::Children { old, then_ike } if old.is_empty() => {
+                if !then_ike {
+                    return Verdict::Done;
+                }
+                self.goal = Goal::Ike;
+                self.ike_rekeyed = false;
+                return Verdict::NowIke;
+            }
+            _ => {}
+        }
+        if now < self.deadline { Verdict::Wait } else { Verdict::Failed(self.overdue(status)) }
+    }
+
+    fn overdue(&self, status: &ConnectionStatus) -> Failure {
+        let what = match self.goal {
+            Goal::Up => "is not up",
+            Goal::Down => "has not been deleted",
+            Goal::Children { .. } | Goal::Ike => "has not been rekeyed",
+        };
+        let last = status.last_failure.as_ref().map(|(_, diagnosis)| diagnosis);
+        let because = last.map(|diagnosis| format!("; the last failure: {diagnosis}")).unwrap_or_default();
+        let error = format!("tunnel `{}` {what} yet ({}){because}", self.connection, status.state.code());
+        Failure { error, diagnosis: last.map(Into::into) }
+    }
+}
+
+fn is_sending(status: &ConnectionStatus) -> bool {
+    let children = status.tunnel.as_ref().map(|tunnel| &tunnel.children);
+    status.state == ConnectionState::Up && children.is_some_and(|all| all.iter().any(|child| child.sending))
+}

@@ -1,0 +1,94 @@
+//! The daemon: wiring, in the order in which nothing can leak.
+//!
+//! Configuration, lock, **blackholes**, device and sockets, routes, control socket; then privileges are dropped, the
+//! threads start and systemd hears that we are ready. A start that fails after the blackholes leaves them.
+
+mod lock;
+mod logging;
+mod privileges;
+mod service;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{self, Config, LogLevel};
+use crate::control::policy;
+use crate::net::netlink::{Netlink, Settings};
+
+use lock::Lock;
+
+/// The largest number of threads for work that blocks (the system's resolver).
+const BLOCKING_THREADS: usize = 8;
+
+/// What `sekishod` is told.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "sekishod", version, about = "IKEv2/IPsec VPN daemon")]
+pub struct Args {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/sekisho/sekisho.toml")]
+    pub config: PathBuf,
+    /// What is logged: error, warn, info, debug or trace; instead of the configuration's `log`
+    #[arg(long, value_name = "LEVEL", value_parser = logging::level)]
+    pub log: Option<LogLevel>,
+    /// Where the control socket is made; instead of the configuration's `control_socket`
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Judge the configuration and end
+    #[arg(long)]
+    pub check: bool,
+    /// Block what the configuration protects, and end: for early at boot, before any line is up
+    #[arg(long, conflicts_with = "check")]
+    pub protect_only: bool,
+}
+
+/// Why the daemon does not start: what failed and what to do, in one line.
+#[derive(Debug)]
+struct Failure(String);
+
+impl Failure {
+    fn new(what: impl fmt::Display) -> Self {
+        Self(what.to_string())
+    }
+}
+
+/// Runs the daemon until it is told to stop; the exit code is 0, or 1 if it could not start.
+pub fn run(args: &Args) -> ExitCode {
+    let Err(Failure(why)) = start(args) else { return ExitCode::SUCCESS };
+    eprintln!("sekishod: {why}");
+    ExitCode::FAILURE
+}
+
+fn start(args: &Args) -> Result<(), Failure> {
+    let config = config::load(&args.config).map_err(Failure::new)?;
+    if args.check {
+        return Ok(());
+    }
+    logging::start(args.log.unwrap_or(config.daemon.log));
+    privileges::harden();
+    privileges::require()?;
+    let lock = Lock::take(&config.daemon.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .map_err(|error| Failure(format!("cannot start: {error}")))?;
+    let ended = runtime.block_on(async {
+        let netlink = protect(&config).await?;
+        if args.protect_only { Ok(()) } else { service::serve(args, config, netlink).await }
+    });
+    // A resolver that hangs must not keep the daemon from ending.
+    runtime.shutdown_background();
+    drop(lock);
+    ended
+}
+
+/// The blackholes stand before anything else exists.
+async fn protect(config: &Config) -> Result<Netlink, Failure> {
+    let daemon = &config.daemon;
+    let settings = Settings { table: daemon.route_table, priority: daemon.rule_priority, mark: daemon.mark };
+    let netlink =
+        Netlink::connect(settings).map_err(|error| Failure(format!("cannot open netlink: {error}")))?;
+    netlink.protect(&policy(&config.connections), None).await.map_err(Failure::new)?;
+    Ok(netlink)
+}

@@ -1,0 +1,131 @@
+//! Why packets were lost: the reasons of the ESP crate, and finer ones for the network around it.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sekisho_esp::{Counters, DropReason};
+
+/// A reason that only sockets and devices know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Link-local or of link-local scope: the kernel's own noise on the TUN, never for the peer.
+    LinkLocal,
+    /// The kernel cut a datagram off.
+    DatagramCut,
+    /// No route to the peer, or the line is down.
+    Unreachable,
+    /// The peer's machine refused an earlier datagram.
+    Refused,
+    /// A packet filter forbade it.
+    Denied,
+    /// The socket buffer or the line's queue was full.
+    SendQueueFull,
+}
+
+impl Loss {
+    const ALL: [Self; 6] = [
+        Self::LinkLocal,
+        Self::DatagramCut,
+        Self::Unreachable,
+        Self::Refused,
+        Self::Denied,
+        Self::SendQueueFull,
+    ];
+
+    /// A stable word for `status --json` and metrics.
+    fn code(self) -> &'static str {
+        match self {
+            Self::LinkLocal => "link_local",
+            Self::DatagramCut => "datagram_cut",
+            Self::Unreachable => "peer_unreachable",
+            Self::Refused => "peer_refused",
+            Self::Denied => "send_denied",
+            Self::SendQueueFull => "send_queue_full",
+        }
+    }
+}
+
+/// A counter for each reason. Both threads count here: a drop is rare, so the counters are too.
+#[derive(Debug, Default)]
+pub(super) struct Drops {
+    esp: Counters,
+    losses: [AtomicU64; Loss::ALL.len()],
+}
+
+impl Drops {
+    /// Count packets lost for a reason of the ESP crate.
+    pub(super) fn esp(&self, reason: DropReason, packets: usize) {
+        self.esp.add(reason, widened(packets));
+    }
+
+    /// Count packets lost in the network.
+    pub(super) fn loss(&self, loss: Loss, packets: usize) {
+        if let Some(counter) = self.losses.get(loss as usize) {
+            counter.fetch_add(widened(packets), Ordering::Relaxed);
+        }
+    }
+
+    /// Count datagrams that did not leave.
+    pub(super) fn unsent(&self, error: Option<&io::Error>, packets: usize) {
+        match error.and_then(io::Error::raw_os_error) {
+            Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EADDRNOTAVAIL) => {
+                self.loss(Loss::Unreachable, packets);
+            }
+            Some(libc::ECONNREFUSED) => self.loss(Loss::Refused, packets),
+            Some(libc::EPERM | libc::EACCES) => self.loss(Loss::Denied, packets),
+            Some(libc::ENOBUFS | libc::EAGAIN | libc::ENOMEM) => self.loss(Loss::SendQueueFull, packets),
+            _ => self.esp(DropReason::SendFailed, packets),
+        }
+    }
+
+    /// Every reason, also those that never happened.
+    pub(super) fn read(&self) -> Vec<(&'static str, u64)> {
+        let losses = Loss::ALL.into_iter().map(Loss::code).zip(&self.losses);
+        let losses = losses.map(|(code, counter)| (code, counter.load(Ordering::Relaxed)));
+        self.esp.iter().map(|(reason, packets)| (reason.code(), packets)).chain(losses).collect()
+    }
+}
+
+fn widened(packets: usize) -> u64 {
+    u64::try_from(packets).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+    use std::io;
+
+    use sekisho_esp::DropReason;
+
+    use super::{Drops, Loss};
+
+    #[test]
+    fn each_reason_has_its_own_word_and_counter() {
+        let drops = Drops::default();
+        for (position, loss) in Loss::ALL.into_iter().enumerate() {
+            drops.loss(loss, position + 1);
+        }
+        let read: BTreeMap<_, _> = drops.read().into_iter().collect();
+        assert_eq!(read.len(), drops.read().len(), "two reasons share a word");
+        for (loss, expected) in Loss::ALL.into_iter().zip(1..) {
+            assert_eq!(read.get(loss.code()), Some(&expected));
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_says_to_a_datagram_is_told_apart() {
+        let drops = Drops::default();
+        let cases = [
+            (libc::ENETUNREACH, "peer_unreachable"),
+            (libc::ECONNREFUSED, "peer_refused"),
+            (libc::EPERM, "send_denied"),
+            (libc::ENOBUFS, "send_queue_full"),
+            (libc::EINVAL, DropReason::SendFailed.code()),
+        ];
+        for (errno, word) in cases {
+            drops.unsent(Some(&io::Error::from_raw_os_error(errno)), 3);
+            assert!(drops.read().contains(&(word, 3)), "{word}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Inbound: ESP in UDP comes back to the TUN, IKE goes to control. One thread runs this:
+//!
+//! 1. `run` waits for any socket;
+//! 2. `drain` receives datagrams or trains of datagrams from one of them, a bounded number at a time;
+//! 3. `sort` tells IKE, ESP, keepalives and garbage apart, datagram by datagram;
+//! 4. `to_control` hands IKE over, or drops it when control does not keep up;
+//! 5. `open` looks up the SA once a run of packets of one SPI, opens each packet in place and clamps the MSS of a SYN;
+//! 6. the coalescer joins segments of one TCP flow, and `deliver` writes them to the TUN.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sekisho_esp::encap::{self, Datagram};
+use sekisho_esp::{Coalescer, DropReason, OffloadHeader, Opener, mss};
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::drops::Loss;
+use super::failure::Failure;
+use super::publish::{Receiving, Snapshot};
+use super::{FromData, Shared, UdpPath};
+use crate::net::clock::since_boot;
+use crate::net::ready::Woken;
+use crate::net::udp::{Received, Socket};
+
+/// Trains taken from one socket before the next has its turn.
+const TURN: usize = 32;
+/// The longest datagram or train.
+const MAX_DATAGRAM: usize = 65_535;
+
+/// One thread's buffers.
+pub(super) struct Inbound {
+    shared: Arc<Shared>,
+    train: Box<[u8]>,
+    delivery: Delivery,
+    network: Failure,
+}
+
+/// What goes to the TUN.
+struct Delivery {
+    shared: Arc<Shared>,
+    coalescer: Coalescer,
+    device: Failure,
+}
+
+/// The SA that the last packets came on, locked until another one's come.
+struct Run<'snapshot> {
+    receiving: &'snapshot Receiving,
+    opener: Opener<'snapshot>,
+}
+
+impl Inbound {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let device = Failure::new("writing to the TUN device");
+        Self {
+            train: vec![0; MAX_DATAGRAM].into(),
+            delivery: Delivery { shared: Arc::clone(&shared), coalescer: Coalescer::new(), device },
+            network: Failure::new("receiving from the network"),
+            shared,
+        }
+    }
+
+    /// Until the stop flag is raised.
+    pub(super) fn run(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let sockets = shared.sockets.all();
+        let sources: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
+        let mut pause = None;
+        while let Ok(Woken::Ready(ready)) =
+            shared.stop.wait(if pause.is_some() { &[] } else { &sources }, pause)
+        {
+            pause = None;
+            for (number, socket) in sockets.iter().enumerate() {
+                if ready & (1 << number) != 0 {
+                    pause = self.drain(socket).or(pause);
+                }
+            }
+        }
+    }
+
+    /// What waits at one socket, or how long to leave a network alone that fails.
+    fn drain(&mut self, socket: &Socket) -> Option<Duration> {
+        for _ in 0..TURN {
+            match socket.recv(&mut self.train) {
+                Ok(received) => {
+                    self.network.clear();
+                    self.sort(&received);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) if is_about_the_peer(&error) => {}
+                Err(error) => return Some(self.network.note(&error, &self.shared.to_control)),
+            }
+        }
+        None
+    }
+
+    /// One datagram, or a train of them from one sender.
+    fn sort(&mut self, received: &Received) {
+        let shared = &*self.shared;
+        if received.truncated {
+            shared.drops.loss(Loss::DatagramCut, 1);
+            return;
+        }
+        let snapshot = shared.snapshot.load();
+        let encap = received.local.port() == shared.sockets.settings().nat_port;
+        let path = UdpPath { local: received.local, remote: received.remote, encap };
+        let train = self.train.get_mut(..received.length).unwrap_or_default();
+        let mut run = None;
+        for datagram in train.chunks_mut(received.segment.max(1)) {
+            let outcome = match classify(datagram, encap) {
+                Datagram::Ike(message) => to_control(shared, path, message),
+                Datagram::Esp { spi } => {
+                    let packet = open(shared, &snapshot, &mut run, spi, datagram, received.tos);
+                    packet.map(|packet| self.delivery.push(packet))
+                }
+                Datagram::Keepalive => Ok(()),
+                Datagram::Garbage(reason) => Err(reason),
+            };
+            if let Err(reason) = outcome {
+                shared.drops.esp(reason, 1);
+            }
+        }
+        Run::end(run, shared);
+        self.delivery.flush();
+    }
+}
+
+/// On the IKE port a datagram is an IKE message as a whole, whatever it looks like (RFC 7296 §2.23); keepalives
+/// come there too, from peers that have not floated yet.
+fn classify(datagram: &[u8], encap: bool) -> Datagram<'_> {
+    match encap::classify(datagram) {
+        Datagram::Keepalive => Datagram::Keepalive,
+        _ if !encap && datagram.is_empty() => Datagram::Garbage(DropReason::Truncated),
+        _ if !encap => Datagram::Ike(datagram),
+        datagram => datagram,
+    }
+}
+
+/// The message is copied only when there is room for it.
+fn to_control(shared: &Shared, path: UdpPath, message: &[u8]) -> Result<(), DropReason> {
+    match shared.to_control.try_reserve() {
+        Ok(permit) => permit.send(FromData::Ike { path, bytes: message.to_vec() }),
+        Err(TrySendError::Full(()) | TrySendError::Closed(())) => return Err(DropReason::QueueFull),
+    }
+    Ok(())
+}
+
+/// The inner packet of an ESP packet, opened in place.
+fn open<'packet, 'snapshot>(
+    shared: &Shared,
+    snapshot: &'snapshot Snapshot,
+    run: &mut Option<Run<'snapshot>>,
+    spi: u32,
+    packet: &'packet mut [u8],
+    tos: u8,
+) -> Result<&'packet [u8], DropReason> {
+    if run.as_ref().is_none_or(|run| run.receiving.sa().spi() != spi) {
+        // The lock on the one before is let go before the next is taken.
+        Run::end(run.take(), shared);
+        let receiving = snapshot.inbound(spi).ok_or(DropReason::UnknownSpi)?;
+        let now = u64::try_from(since_boot().as_nanos()).unwrap_or(u64::MAX);
+        *run = Some(Run { receiving, opener: receiving.sa().opener(now) });
+    }
+    let run = run.as_mut().ok_or(DropReason::UnknownSpi)?;
+    let inner = run.opener.open(packet, tos)?;
+    let inner = packet.get_mut(inner).ok_or(DropReason::InnerLength)?;
+    mss::clamp(inner, shared.mtu.load(Ordering::Relaxed));
+    Ok(inner)
+}
+
+impl Run<'_> {
+    fn end(run: Option<Self>, shared: &Shared) {
+        if let Some(Self { receiving, mut opener }) = run {
+            receiving.announce(opener.first_packet(), &shared.to_control);
+        }
+    }
+}
+
+impl Delivery {
+    fn push(&mut self, packet: &[u8]) {
+        let Self { shared, coalescer, device } = self;
+        coalescer.push(packet, |header, packet| deliver(shared, device, header, packet));
+    }
+
+    fn flush(&mut self) {
+        let Self { shared, coalescer, device } = self;
+        coalescer.flush(|header, packet| deliver(shared, device, header, packet));
+    }
+}
+
+fn deliver(shared: &Shared, device: &mut Failure, header: OffloadHeader, packet: &[u8]) {
+    match shared.tun.write(header.to_bytes(), packet) {
+        Ok(()) => device.clear(),
+        Err(error) => {
+            shared.drops.esp(DropReason::DeliverFailed, 1);
+            // Down or gone. What the device refuses in a packet is no failure of the device.
+            if matches!(error.raw_os_error(), Some(libc::EIO | libc::EBADFD | libc::ENODEV)) {
+                device.note(&error, &shared.to_control);
+            }
+        }
+    }
+}
+
+/// The kernel tells of an ICMP error to something sent earlier; the socket itself is well.
+fn is_about_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EMSGSIZE | libc::EINTR)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use sekisho_esp::DropReason;
+    use sekisho_esp::encap::Datagram;
+
+    use super::classify;
+
+    #[test]
+    fn on_the_ike_port_everything_but_a_keepalive_is_ike() {
+        let esp = [0xc1; 60];
+        assert_eq!(classify(&esp, true), Datagram::Esp { spi: 0xc1c1_c1c1 });
+        assert_eq!(classify(&esp, false), Datagram::Ike(&esp));
+        let marked = [0, 0, 0, 0, 7];
+        assert_eq!(classify(&marked, true), Datagram::Ike(&[7]));
+        assert_eq!(classify(&marked, false), Datagram::Ike(&marked));
+        for encap in [true, false] {
+            assert_eq!(classify(&[0xff], encap), Datagram::Keepalive);
+            assert_eq!(classify(&[], encap), Datagram::Garbage(DropReason::Truncated));
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The data path: packets from the TUN leave as ESP in UDP (RFC 4303, RFC 3948), and come back the same way.
+//!
+//! Two threads that share nothing but immutable snapshots: `outbound` (TUN to UDP) and `inbound` (UDP to TUN). Control
+//! installs and removes SAs through [`DataPath`]; what concerns control comes back over one bounded channel. Identifiers
+//! are plain numbers of control's.
+
+mod drops;
+mod failure;
+mod inbound;
+mod outbound;
+mod publish;
+mod train;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use crate::net::ready::{Stop, Woken};
+use crate::net::tun::Tun;
+use crate::net::udp::Sockets;
+use drops::Drops;
+use inbound::Inbound;
+use outbound::Outbound;
+pub use publish::NewSa;
+use publish::{Installed, Snapshot};
+
+/// Messages to control that may wait; beyond it datagrams are dropped and counted.
+const QUEUE: usize = 256;
+
+/// What the data path tells control.
+pub enum FromData {
+    /// An IKE message came in, without its non-ESP marker.
+    Ike {
+        /// Which way.
+        path: UdpPath,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// The first packet arrived on the inbound SPI of this SA. Told once in an SA's life.
+    FirstPacket(u64),
+    /// The device or a socket fails persistently, for the reason told. The thread goes on trying.
+    Failed(String),
+}
+
+/// Where [`FromData`] goes in.
+pub type FromDataSender = mpsc::Sender<FromData>;
+/// Where [`FromData`] comes out.
+pub type FromDataReceiver = mpsc::Receiver<FromData>;
+
+/// The bounded channel from the data path to control.
+pub fn channel() -> (FromDataSender, FromDataReceiver) {
+    mpsc::channel(QUEUE)
+}
+
+/// Which way datagrams of a tunnel travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UdpPath {
+    /// Our address and port; an unspecified address leaves the choice to the kernel.
+    pub local: SocketAddr,
+    /// The peer's address and port.
+    pub remote: SocketAddr,
+    /// By the encapsulation port, where IKE messages wear the non-ESP marker.
+    pub encap: bool,
+}
+
+/// What is decided by configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of the longest inner packet: the MTU of the TUN.
+    pub mtu: u16,
+}
+
+/// What a Child SA has carried until now; bytes of inner packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SaUsage {
+    /// Packets received and accepted.
+    pub packets_in: u64,
+    /// Packets sent.
+    pub packets_out: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// When the last packet was accepted, as time since boot ([`crate::net::clock`]).
+    pub last_in: Option<Duration>,
+}
+
+/// The running data path. Dropping it stops the threads and lets the device go.
+#[derive(Debug)]
+pub struct DataPath {
+    shared: Arc<Shared>,
+    installed: Mutex<Installed>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What all threads see.
+#[derive(Debug)]
+struct Shared {
+    tun: Tun,
+    sockets: Arc<Sockets>,
+    snapshot: ArcSwap<Snapshot>,
+    drops: Drops,
+    mtu: AtomicU16,
+    stop: Stop,
+    to_control: FromDataSender,
+}
+
+impl DataPath {
+    /// Start the threads. Without SAs nothing passes: fail closed.
+    ///
+    /// # Errors
+    /// If the system gives no more threads or descriptors.
+    pub fn start(
+        tun: Tun,
+        sockets: Arc<Sockets>,
+        settings: Settings,
+        to_control: FromDataSender,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            tun,
+            sockets,
+            snapshot: ArcSwap::from_pointee(Snapshot::default()),
+            drops: Drops::default(),
+            mtu: AtomicU16::new(settings.mtu),
+            stop: Stop::new()?,
+            to_control,
+        });
+        // Whatever fails from here on, the drop stops what was started.
+        let mut data = Self { shared, installed: Mutex::default(), threads: Vec::new() };
+        let (mut outbound, mut inbound) =
+            (Outbound::new(Arc::clone(&data.shared)), Inbound::new(Arc::clone(&data.shared)));
+        data.spawn("data-outbound", move || outbound.run())?;
+        data.spawn("data-inbound", move || inbound.run())?;
+        Ok(data)
+    }
+
+    fn spawn(&mut self, name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let guarded = move || {
+            // A thread that dies must not die in silence: without it the tunnels carry nothing.
+            if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                let message = || FromData::Failed(format!("the thread `{name}` panicked"));
+                while let Err(TrySendError::Full(_)) = shared.to_control.try_send(message()) {
+                    if matches!(
+                        shared.stop.wait(&[], Some(Duration::from_millis(100))),
+                        Ok(Woken::Stop) | Err(_)
+                    ) {
+                        return;
+                    }
+                }
+            }
+        };
+        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(guarded)?);
+        Ok(())
+    }
+
+    /// Receive on this SA from now on; send on it only after [`Self::switch_outbound`].
+    pub fn install(&self, sa: NewSa) {
+        self.change(|installed| installed.install(sa));
+    }
+
+    /// Send on this SA from now on, and no more on any other of the same tunnel and child. Where SAs of several
+    /// tunnels suit a packet equally, the one switched to last carries it.
+    pub fn switch_outbound(&self, id: u64) {
+        self.change(|installed| installed.switch_outbound(id));
+    }
+
+    /// Send no more on this SA, receive on it still.
+    pub fn stop_outbound(&self, id: u64) {
+        self.change(|installed| installed.stop_outbound(id));
+    }
+
+    /// Forget this SA; what it has carried.
+    pub fn remove(&self, id: u64) -> Option<SaUsage> {
+        self.change(|installed| installed.remove(id))
+    }
+
+    /// All SAs of this tunnel send this way from now on.
+    pub fn repath(&self, tunnel: u64, path: UdpPath) {
+        self.change(|installed| installed.repath(tunnel, path));
+    }
+
+    /// What an SA has carried until now.
+    pub fn usage(&self, id: u64) -> Option<SaUsage> {
+        self.installed().usage(id)
+    }
+
+    /// Packets dropped until now by reason: stable words, those that never happened included.
+    pub fn drops(&self) -> Vec<(&'static str, u64)> {
+        self.shared.drops.read()
+    }
+
+    /// The MTU of the TUN has changed.
+    pub fn set_mtu(&self, mtu: u16) {
+        self.shared.mtu.store(mtu, Ordering::Relaxed);
+    }
+
+    /// Stop the threads and wait for their end; the device goes with them.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Installed) -> T) -> T {
+        let mut installed = self.installed();
+        let result = change(&mut installed);
+        self.shared.snapshot.store(Arc::new(installed.snapshot()));
+        result
+    }
+
+    fn installed(&self) -> MutexGuard<'_, Installed> {
+        self.installed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for DataPath {
+    fn drop(&mut self) {
+        self.shared.stop.raise();
+        for thread in self.threads.drain(..) {
+            // A panic in it was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for FromData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ike { path, bytes } => write!(f, "Ike({path:?}, {} bytes)", bytes.len()),
+            Self::FirstPacket(id) => write!(f, "FirstPacket({id})"),
+            Self::Failed(what) => write!(f, "Failed({what:?})"),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Which routes our table should hold, as a pure function of the configuration and of the machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::addresses::Address;
+
+/// What is protected: each remote prefix with the local networks that may talk to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy(BTreeMap<IpNet, BTreeSet<IpNet>>);
+
+impl Policy {
+    /// Protects traffic from `local` to `remote`. Prefixes of another family than the remote one's do no harm.
+    pub fn protect(&mut self, remote: IpNet, local: impl IntoIterator<Item = IpNet>) {
+        self.0.entry(remote.trunc()).or_default().extend(local.into_iter().map(|net| net.trunc()));
+    }
+
+    /// The remote prefixes.
+    pub fn remote(&self) -> impl Iterator<Item = IpNet> {
+        self.0.keys().copied()
+    }
+
+    /// Whether anything of IPv6 is protected.
+    pub fn has_ipv6(&self) -> bool {
+        self.0.keys().any(|net| matches!(net, IpNet::V6(_)))
+    }
+
+    /// The local selectors that lie inside a remote prefix of their own Child SA. One that lies inside another
+    /// tunnel's is reached through that tunnel (a hub that passes traffic on), so it stays protected.
+    fn local_inside(&self, held: &BTreeSet<IpNet>) -> impl Iterator<Item = IpNet> {
+        let local = self.0.iter().flat_map(|(remote, local)| local.iter().map(move |net| (*remote, *net)));
+        local.filter(|(remote, net)| innermost(net, held) == Some(*remote)).map(|(_, net)| net)
+    }
+}
+
+/// One route of our table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    pub(super) kind: Kind,
+    pub(super) prefix: IpNet,
+}
+
+/// What a route does; in the order in which they are added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Drops.
+    Blackhole,
+    /// Back to the ordinary tables.
+    Throw,
+    /// To the TUN.
+    Tunnel { interface: u32, source: Option<IpAddr> },
+}
+
+/// What is never routed into a tunnel though a selector may contain it: it means the link it is sent on.
+const LINK_LOCAL: [IpNet; 4] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 24)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0), 16)),
+];
+
+/// The routes that should stand: `stale` are blackholes of an earlier configuration, `tunnel` is the TUN's index.
+pub(super) fn routes(
+    policy: &Policy,
+    stale: &BTreeSet<IpNet>,
+    addresses: &[Address],
+    lans: &BTreeSet<IpNet>,
+    tunnel: Option<u32>,
+) -> BTreeSet<Entry> {
+    let held: BTreeSet<IpNet> = policy.remote().chain(stale.iter().copied()).collect();
+    let blackholes = held.iter().map(|prefix| Entry { kind: Kind::Blackhole, prefix: *prefix });
+    let always = LINK_LOCAL.iter().chain(lans).filter(|net| innermost(net, &held).is_some());
+    let throws = policy.local_inside(&held).chain(always.copied());
+    let throws = throws.map(|prefix| Entry { kind: Kind::Throw, prefix });
+    let tunnels = tunnel.into_iter().flat_map(|interface| {
+        policy.0.iter().map(move |(remote, local)| {
+            let source = preferred_source(*remote, local, addresses);
+            Entry { kind: Kind::Tunnel { interface, source }, prefix: *remote }
+        })
+    });
+    blackholes.chain(throws).chain(tunnels).collect()
+}
+
+/// The networks of addresses configured for good that lie inside a protected prefix.
+pub(super) fn own_networks<'a>(policy: &Policy, addresses: &'a [Address]) -> Vec<&'a Address> {
+    let held = policy.remote().collect();
+    addresses
+        .iter()
+        .filter(|a| a.permanent && !a.own.is_loopback() && innermost(&a.network, &held).is_some())
+        .collect()
+}
+
+/// The longest held prefix that contains it; none if it is held itself.
+fn innermost(net: &IpNet, held: &BTreeSet<IpNet>) -> Option<IpNet> {
+    let outer = held.iter().filter(|outer| outer.contains(net)).max_by_key(|outer| outer.prefix_len())?;
+    (outer != net).then_some(*outer)
+}
+
+fn preferred_source(remote: IpNet, local: &BTreeSet<IpNet>, addresses: &[Address]) -> Option<IpAddr> {
+    let ours = addresses.iter().filter(|a| a.usable && local.iter().any(|net| net.contains(&a.own)));
+    ours.map(|a| a.own).filter(|own| own.is_ipv4() == remote.addr().is_ipv4()).min()
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn net(text: &str) -> IpNet {
+        text.parse().expect(text)
+    }
+
+    fn policy(remote: &str, local: &str) -> Policy {
+        let mut policy = Policy::default();
+        policy.protect(net(remote), [net(local)]);
+        policy
+    }
+
+    fn address(own: &str, permanent: bool) -> Address {
+        let network: IpNet = net(own);
+        Address { interface: 2, own: network.addr(), network: network.trunc(), permanent, usable: true }
+    }
+
+    fn text(routes: BTreeSet<Entry>) -> Vec<String> {
+        let words = |entry: Entry| match entry.kind {
+            Kind::Blackhole => format!("blackhole {}", entry.prefix),
+            Kind::Throw => format!("throw {}", entry.prefix),
+            Kind::Tunnel { source: Some(source), .. } => format!("tunnel {} src {source}", entry.prefix),
+            Kind::Tunnel { source: None, .. } => format!("tunnel {}", entry.prefix),
+        };
+        routes.into_iter().map(words).collect()
+    }
+
+    #[test]
+    fn each_protected_prefix_has_its_blackhole_first_and_the_source_that_its_selectors_allow() {
+        let addresses = [address("192.0.2.7/24", true), address("10.17.0.1/24", true)];
+        let policy = policy("10.0.0.0/16", "10.17.0.0/24");
+        let routes = routes(&policy, &BTreeSet::new(), &addresses, &BTreeSet::new(), Some(9));
+        assert_eq!(text(routes), ["blackhole 10.0.0.0/16", "tunnel 10.0.0.0/16 src 10.17.0.1"]);
+    }
+
+    #[test]
+    fn what_left_the_configuration_stays_blackholed_and_loses_its_tunnel() {
+        let stale = BTreeSet::from([net("10.99.0.0/16")]);
+        let policy = policy("10.0.0.0/16", "10.17.0.0/24");
+        let routes = routes(&policy, &stale, &[], &BTreeSet::new(), Some(9));
+        assert_eq!(text(routes), ["blackhole 10.0.0.0/16", "blackhole 10.99.0.0/16", "tunnel 10.0.0.0/16"]);
+    }
+
+    #[test]
+    fn a_selector_of_everything_leaves_the_local_networks_alone() {
+        let everything = policy("0.0.0.0/0", "10.17.0.0/24");
+        let lans = BTreeSet::from([net("192.168.1.0/24")]);
+        let routes = routes(&everything, &BTreeSet::new(), &[], &lans, None);
+        assert_eq!(
+            text(routes),
+            [
+                "blackhole 0.0.0.0/0",
+                "throw 10.17.0.0/24",
+                "throw 169.254.0.0/16",
+                "throw 192.168.1.0/24",
+                "throw 224.0.0.0/24"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_prefix_that_is_both_local_and_remote_is_protected() {
+        let both = policy("0.0.0.0/0", "0.0.0.0/0");
+        let routes = routes(&both, &BTreeSet::new(), &[], &BTreeSet::from([net("0.0.0.0/0")]), None);
+        assert!(text(routes).iter().all(|route| !route.contains("throw 0.0.0.0/0")));
+    }
+
+    #[test]
+    fn a_local_selector_inside_another_tunnels_prefix_goes_through_that_tunnel() {
+        let mut hub = policy("10.17.0.0/24", "10.18.0.0/24");
+        hub.protect(net("10.18.0.0/24"), [net("10.17.0.0/25")]);
+        let routes = routes(&hub, &BTreeSet::new(), &[], &BTreeSet::new(), None);
+        assert_eq!(text(routes), ["blackhole 10.17.0.0/24", "blackhole 10.18.0.0/24"]);
+    }
+
+    #[test]
+    fn an_address_handed_out_by_the_line_never_makes_a_network_local() {
+        let everything = policy("0.0.0.0/0", "10.17.0.0/24");
+        let addresses = [address("198.51.100.9/24", false), address("192.168.1.1/24", true)];
+        let own: Vec<_> = own_networks(&everything, &addresses).into_iter().map(|a| a.network).collect();
+        assert_eq!(own, [net("192.168.1.0/24")]);
+    }
+}

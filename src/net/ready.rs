@@ -1,0 +1,110 @@
+//! Waiting until a device or socket has something for us, or until we are told to stop.
+
+use std::array::from_fn;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+/// The most sources that one thread waits for.
+const MAX_SOURCES: usize = 8;
+
+/// A flag that, once raised, wakes every thread that waits with it.
+#[derive(Debug)]
+pub struct Stop {
+    event: EventFd,
+    raised: AtomicBool,
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The flag was raised.
+    Stop,
+    /// These sources are ready: bit `n` stands for the source numbered `n`. None, if the time was over.
+    Ready(u8),
+}
+
+impl Stop {
+    /// A flag that is down.
+    pub fn new() -> io::Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { event, raised: AtomicBool::new(false) })
+    }
+
+    /// Raise it for good. Nobody reads the counter, so it stays readable for all.
+    pub fn raise(&self) {
+        self.raised.store(true, Ordering::Release);
+        // Fails only when the counter is full, and then it is readable anyway.
+        let _ = self.event.write(1);
+    }
+
+    /// Whether it was raised: for loops that seldom have to wait.
+    pub fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+
+    /// Sleep until a source (eight at most) can be read, the flag is up or the time is over.
+    pub fn wait(&self, sources: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Woken> {
+        let mut fds: [_; MAX_SOURCES + 1] = from_fn(|_| PollFd::new(self.event.as_fd(), PollFlags::POLLIN));
+        for (slot, source) in fds.iter_mut().skip(1).zip(sources) {
+            *slot = PollFd::new(*source, PollFlags::POLLIN);
+        }
+        let (waiting, _) = fds.split_at_mut(1 + sources.len().min(MAX_SOURCES));
+        match poll(waiting, poll_timeout(timeout)) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => return Ok(Woken::Ready(0)),
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut ready = 0u8;
+        for (number, fd) in waiting.iter().enumerate() {
+            if fd.any().unwrap_or(true) {
+                match number {
+                    0 => return Ok(Woken::Stop),
+                    number => ready |= 1 << (number - 1),
+                }
+            }
+        }
+        Ok(Woken::Ready(ready))
+    }
+}
+
+/// Sleep until a descriptor can be written or the time is over; whether it can be.
+pub(super) fn wait_writable(fd: BorrowedFd<'_>, timeout: Duration) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
+    poll(&mut fds, poll_timeout(Some(timeout))).is_ok_and(|ready| ready > 0)
+}
+
+fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
+    timeout.map_or(PollTimeout::NONE, |timeout| PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+    use std::time::Duration;
+
+    use super::{Stop, Woken};
+
+    #[test]
+    fn names_the_source_that_is_ready_and_the_stop_above_all() {
+        let quiet = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let spoken_to = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let stop = Stop::new().unwrap();
+        let sources = [quiet.as_fd(), spoken_to.as_fd()];
+        assert_eq!(stop.wait(&sources, Some(Duration::ZERO)).unwrap(), Woken::Ready(0));
+        quiet.send_to(b"x", spoken_to.local_addr().unwrap()).unwrap();
+        assert_eq!(stop.wait(&sources, None).unwrap(), Woken::Ready(0b10));
+        assert!(!stop.is_raised());
+        stop.raise();
+        assert!(stop.is_raised());
+        assert_eq!(stop.wait(&sources, None).unwrap(), Woken::Stop);
+        assert_eq!(stop.wait(&[], None).unwrap(), Woken::Stop, "it stays raised");
+    }
+}

@@ -1,0 +1,178 @@
+//! The UDP sockets of an IKE and ESP endpoint: two ports, two address families (RFC 7296 §2, RFC 3948).
+//!
+//! They are marked, so that routing lets our own packets past the tunnel; they tell and choose the local address of
+//! each datagram, so that answers leave from the address that was asked; and they move trains of equal datagrams in
+//! one call where the kernel can (`UDP_SEGMENT`, `UDP_GRO`).
+//!
+//! Why not `quinn-udp`: it forces the Don't Fragment bit, knows no DSCP, and gave up whole batches after `EIO`.
+
+mod control;
+mod socket;
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+pub use socket::{MAX_SEGMENTS, MAX_TRAIN, Received, Sent, Socket};
+
+/// The non-ESP marker: what distinguishes IKE from ESP on the encapsulation port (RFC 3948 §2.2).
+const NON_ESP_MARKER: [u8; 4] = [0; 4];
+
+/// Process names of IKE daemons, as `/proc/PID/comm` shows them.
+const IKE_DAEMONS: [&str; 7] =
+    ["charon", "charon-systemd", "pluto", "iked", "racoon", "sekishod", "vpp_main"];
+
+/// What is decided by configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The port of plain IKE, 500; never 0.
+    pub ike_port: u16,
+    /// The port of UDP encapsulation, 4500; never 0, and another than `ike_port`.
+    pub nat_port: u16,
+    /// `SO_MARK` of all that we send.
+    pub mark: u32,
+}
+
+/// The sockets: each port once in each address family that the machine has. Any thread may send on any of them.
+#[derive(Debug)]
+pub struct Sockets {
+    sockets: Vec<Socket>,
+    settings: Settings,
+}
+
+/// Why a socket could not be had, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another program listens there.
+    #[error(
+        "UDP port {port} is taken, probably by another IKE daemon ({}): stop it, or set another `ike_port` or \
+         `nat_port` in the configuration",
+        owner.as_deref().unwrap_or("such as strongSwan's charon, Libreswan's pluto or OpenIKED")
+    )]
+    Taken {
+        /// The port.
+        port: u16,
+        /// The IKE daemon that runs on this machine, if one was found: name and process id.
+        owner: Option<String>,
+    },
+    /// The configuration makes no sense.
+    #[error("`ike_port` and `nat_port` must be two different ports, neither of them 0")]
+    Ports,
+    /// We may not.
+    #[error(
+        "no permission to {what}: it needs CAP_NET_ADMIN and, below port 1024, CAP_NET_BIND_SERVICE; start the \
+         daemon as root, or give the service these capabilities"
+    )]
+    Denied {
+        /// The step.
+        what: String,
+    },
+    /// No address family at all.
+    #[error("this machine has neither IPv4 nor IPv6 sockets")]
+    NoFamily,
+    /// Anything else.
+    #[error("a UDP socket could not be set up: {what}: {source}")]
+    Setup {
+        /// The step.
+        what: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+impl Sockets {
+    /// Bind both ports in both families; a family that the machine lacks is left out with a log line.
+    pub fn bind(settings: Settings) -> Result<Self, BindError> {
+        if settings.ike_port == 0 || settings.nat_port == 0 || settings.ike_port == settings.nat_port {
+            return Err(BindError::Ports);
+        }
+        let mut sockets = Vec::with_capacity(4);
+        for address in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+            for port in [settings.ike_port, settings.nat_port] {
+                let address = SocketAddr::new(address, port);
+                match Socket::bind(address, settings.mark) {
+                    Ok(socket) => sockets.push(socket),
+                    Err((what, error)) if lacks_family(&error) => {
+                        tracing::warn!(%address, what, %error, "this machine lacks the address family; going on without");
+                    }
+                    Err((what, error)) => return Err(bind_error(port, what, error)),
+                }
+            }
+        }
+        if sockets.is_empty() {
+            return Err(BindError::NoFamily);
+        }
+        Ok(Self { sockets, settings })
+    }
+
+    /// All of them; at most four.
+    pub fn all(&self) -> &[Socket] {
+        &self.sockets
+    }
+
+    /// What they were bound by.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// The socket that datagrams from `local` (its port) to `remote` (its family) leave by.
+    pub fn between(&self, local: SocketAddr, remote: SocketAddr) -> io::Result<&Socket> {
+        self.sockets
+            .iter()
+            .find(|socket| socket.port() == local.port() && socket.is_ipv6() == remote.is_ipv6())
+            .ok_or_else(|| {
+                io::Error::new(ErrorKind::AddrNotAvailable, format!("no UDP socket for {local} -> {remote}"))
+            })
+    }
+
+    /// Send one datagram as it is: IKE from the IKE port, or a keepalive. Never blocks. An unspecified local
+    /// address leaves the choice to the kernel.
+    pub fn send(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        self.between(local, remote)?.send(local, remote, [bytes])
+    }
+
+    /// Send one IKE message on the encapsulation port, behind the non-ESP marker. Never blocks.
+    pub fn send_marked(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        self.between(local, remote)?.send(local, remote, [&NON_ESP_MARKER, bytes])
+    }
+}
+
+/// A running IKE daemon that is not this process: its name and process id.
+pub fn other_ike_daemon() -> Option<String> {
+    let own = std::process::id().to_string();
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid = entry.file_name().into_string().ok()?;
+        if pid == own || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
+        let name = comm.trim();
+        IKE_DAEMONS.contains(&name).then(|| format!("{name}, process {pid}"))
+    })
+}
+
+fn lacks_family(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL | libc::EPROTONOSUPPORT))
+}
+
+fn bind_error(port: u16, what: &'static str, source: io::Error) -> BindError {
+    let what = format!("{what} (UDP port {port})");
+    match source.kind() {
+        ErrorKind::AddrInUse => BindError::Taken { port, owner: other_ike_daemon() },
+        ErrorKind::PermissionDenied => BindError::Denied { what },
+        _ => BindError::Setup { what, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BindError, Settings, Sockets};
+
+    #[test]
+    fn port_zero_and_twice_the_same_port_are_refused() {
+        for (ike_port, nat_port) in [(0, 4500), (500, 0), (500, 500)] {
+            let error = Sockets::bind(Settings { ike_port, nat_port, mark: 1 });
+            assert!(matches!(error, Err(BindError::Ports)), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! One UDP socket: trains of equal datagrams in and out, with addresses and TOS.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, Protocol, SockAddr, Type};
+
+use super::control::{Incoming, Outgoing};
+use crate::net::ready::wait_writable;
+
+/// The kernel's limit of datagrams in a train.
+pub const MAX_SEGMENTS: usize = 64;
+/// Bytes in a train; the kernel's limit is 65,535 with headers.
+pub const MAX_TRAIN: usize = 65_000;
+
+/// Bytes of socket buffer asked for each way: a train of every one of a hundred tunnels.
+const BUFFER: usize = 7 << 20;
+/// How long a train may wait for room in the socket buffer before it is given up.
+const SEND_PATIENCE: Duration = Duration::from_millis(100);
+/// How many trains are sent datagram by datagram after the kernel refused one, before it is asked again: the refusal
+/// may come from a path MTU or a route that has changed since.
+const SEGMENTATION_REST: u32 = 1_000;
+
+/// A non-blocking socket.
+#[derive(Debug)]
+pub struct Socket {
+    inner: socket2::Socket,
+    address: SocketAddr,
+    /// Trains still to be sent datagram by datagram before `UDP_SEGMENT` is tried again.
+    segmentation_rest: AtomicU32,
+}
+
+/// A datagram, or a train of datagrams from one sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes received, all datagrams together.
+    pub length: usize,
+    /// Bytes in each datagram but the last.
+    pub segment: usize,
+    /// Who sent it.
+    pub remote: SocketAddr,
+    /// The address and port it was sent to.
+    pub local: SocketAddr,
+    /// TOS or traffic class: DSCP and ECN.
+    pub tos: u8,
+    /// The buffer was too short; what is there is useless.
+    pub truncated: bool,
+}
+
+/// What became of a train.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// Datagrams that did not leave.
+    pub lost: usize,
+    /// Why the last of those did not.
+    pub error: Option<io::Error>,
+}
+
+impl Socket {
+    /// Bind and set up; an error tells at which step.
+    pub(super) fn bind(address: SocketAddr, mark: u32) -> Result<Self, (&'static str, io::Error)> {
+        let at = |what| move |error| (what, error);
+        let domain = Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))
+            .map_err(at("socket"))?;
+        socket.set_mark(mark).map_err(at("set SO_MARK"))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true).map_err(at("set IPV6_V6ONLY"))?;
+            socket.set_recv_tclass_v6(true).map_err(at("set IPV6_RECVTCLASS"))?;
+        } else {
+            socket.set_recv_tos_v4(true).map_err(at("set IP_RECVTOS"))?;
+        }
+        for (what, level, option, value) in options(address) {
+            set_option(&socket, level, option, value).map_err(at(what))?;
+        }
+        widen_buffers(&socket);
+        // A kernel before 5.0 hands over datagrams one by one; nothing else changes.
+        let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+        socket.bind(&address.into()).map_err(at("bind"))?;
+        Ok(Self { inner: socket, address, segmentation_rest: AtomicU32::new(0) })
+    }
+
+    /// The port it is bound to.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Its address family.
+    pub fn is_ipv6(&self) -> bool {
+        self.address.is_ipv6()
+    }
+
+    /// Receive a datagram or a train (65,535 bytes hold any). `WouldBlock` when there is none.
+    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        let mut remote = SockAddr::from(self.address);
+        let mut control = Incoming::new();
+        let mut slices = [MaybeUninitSlice::new(uninitialised(buffer))];
+        let mut message = MsgHdrMut::new()
+            .with_addr(&mut remote)
+            .with_buffers(&mut slices)
+            .with_control(uninitialised(control.as_mut()));
+        let length = self.inner.recvmsg(&mut message, 0)?;
+        let (truncated, control_length) = (message.flags().is_truncated(), message.control_len());
+        let ancillary = control.parse(control_length);
+        let port = self.port();
+        Ok(Received {
+            length,
+            segment: ancillary.segment.unwrap_or(length),
+            remote: remote.as_socket().ok_or(ErrorKind::InvalidData)?,
+            local: match ancillary.local {
+                Some((IpAddr::V6(address), scope)) => SocketAddrV6::new(address, port, 0, scope).into(),
+                Some((address, _)) => SocketAddr::new(address, port),
+                None => self.address,
+            },
+            tos: ancillary.tos,
+            truncated,
+        })
+    }
+
+    /// Send one datagram made of `parts`, at once or not at all.
+    pub(super) fn send<const N: usize>(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        parts: [&[u8]; N],
+    ) -> io::Result<()> {
+        let control = Outgoing::new(local, 0, None);
+        self.send_message(&remote.into(), &control, &parts.map(IoSlice::new))
+    }
+
+    /// Send a train: datagrams of `segment` bytes each, the last may be shorter; at most [`MAX_SEGMENTS`] and
+    /// [`MAX_TRAIN`]. One call if the kernel segments, else one for each. Waits a little for room in the socket
+    /// buffer.
+    pub fn send_train(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        tos: u8,
+        train: &[u8],
+        segment: usize,
+    ) -> Sent {
+        if train.is_empty() || segment == 0 {
+            return Sent::default();
+        }
+        let remote = SockAddr::from(remote);
+        let alone = train.len() <= segment;
+        if alone || !self.may_segment() {
+            return self.send_each(local, &remote, tos, train.chunks(segment));
+        }
+        let control = Outgoing::new(local, tos, u16::try_from(segment).ok());
+        match self.send_patiently(&remote, &control, train) {
+            Ok(()) => Sent::default(),
+            Err(error) if refuses_segmentation(&error) => {
+                let sent = self.send_each(local, &remote, tos, train.chunks(segment));
+                // Where single datagrams fail too, the address is to blame and not the segmentation.
+                if sent.lost == 0 {
+                    self.segmentation_rest.store(SEGMENTATION_REST, Ordering::Relaxed);
+                }
+                sent
+            }
+            Err(error) => Sent { lost: train.len().div_ceil(segment), error: Some(error) },
+        }
+    }
+
+    fn may_segment(&self) -> bool {
+        let rest = self.segmentation_rest.load(Ordering::Relaxed);
+        // Two threads may count one train as one: the rest is a rough measure anyway.
+        self.segmentation_rest.store(rest.saturating_sub(1), Ordering::Relaxed);
+        rest == 0
+    }
+
+    fn send_each<'a>(
+        &self,
+        local: SocketAddr,
+        remote: &SockAddr,
+        tos: u8,
+        datagrams: impl Iterator<Item = &'a [u8]>,
+    ) -> Sent {
+        let control = Outgoing::new(local, tos, None);
+        let mut sent = Sent::default();
+        for datagram in datagrams {
+            if let Err(error) = self.send_patiently(remote, &control, datagram) {
+                sent.lost += 1;
+                sent.error = Some(error);
+            }
+        }
+        sent
+    }
+
+    fn send_patiently(&self, remote: &SockAddr, control: &Outgoing, bytes: &[u8]) -> io::Result<()> {
+        let slices = [IoSlice::new(bytes)];
+        match self.send_message(remote, control, &slices) {
+            Err(error)
+                if error.kind() == ErrorKind::WouldBlock && wait_writable(self.as_fd(), SEND_PATIENCE) =>
+            {
+                self.send_message(remote, control, &slices)
+            }
+            result => result,
+        }
+    }
+
+    fn send_message(&self, remote: &SockAddr, control: &Outgoing, slices: &[IoSlice<'_>]) -> io::Result<()> {
+        let message = MsgHdr::new().with_addr(remote).with_buffers(slices).with_control(control.as_bytes());
+        self.inner.sendmsg(&message, libc::MSG_NOSIGNAL).map(drop)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+/// Options that differ by family: name, level, option, value. Outer packets may be fragmented on the way, rather
+/// than dropped where a path is narrower than we know.
+fn options(address: SocketAddr) -> [(&'static str, libc::c_int, libc::c_int, libc::c_int); 2] {
+    let (v4, v6) = (libc::IPPROTO_IP, libc::IPPROTO_IPV6);
+    if address.is_ipv6() {
+        [
+            ("set IPV6_RECVPKTINFO", v6, libc::IPV6_RECVPKTINFO, 1),
+            ("set IPV6_MTU_DISCOVER", v6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT),
+        ]
+    } else {
+        [
+            ("set IP_PKTINFO", v4, libc::IP_PKTINFO, 1),
+            ("set IP_MTU_DISCOVER", v4, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT),
+        ]
+    }
+}
+
+/// Past the administrator's limit if we may, up to it if not.
+fn widen_buffers(socket: &socket2::Socket) {
+    let size = libc::c_int::try_from(BUFFER).unwrap_or(libc::c_int::MAX);
+    if set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, size).is_err() {
+        let _ = socket.set_recv_buffer_size(BUFFER);
+    }
+    if set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, size).is_err() {
+        let _ = socket.set_send_buffer_size(BUFFER);
+    }
+}
+
+/// `EIO`: the device cannot checksum. `EINVAL`: segments beyond the path MTU, or no support. `EMSGSIZE`: as `EINVAL`
+/// since Linux 6.14.
+fn refuses_segmentation(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE | libc::EOPNOTSUPP))
+}
+
+#[expect(unsafe_code, reason = "setsockopt(2), and a buffer as socket2 wants it")]
+mod sys {
+    use super::{AsRawFd, MaybeUninit, io};
+
+    pub(super) fn set_option(
+        socket: &socket2::Socket,
+        level: libc::c_int,
+        option: libc::c_int,
+        value: libc::c_int,
+    ) -> io::Result<()> {
+        let length = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or_default();
+        // SAFETY: the kernel reads `length` bytes of `value`, which outlives the call.
+        let result =
+            unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    pub(super) fn uninitialised(buffer: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: same layout; socket2 promises never to write uninitialised bytes into a receive buffer.
+        unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) }
+    }
+}
+use sys::{set_option, uninitialised};

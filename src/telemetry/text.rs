@@ -1,0 +1,167 @@
+//! Records in words: one line for the log and for `sekisho events`.
+
+use std::fmt;
+
+use super::{ChildSa, ChildSaEnd, Diagnosis, End, Fact, IkeSa, IkeSaEnd, Record, Traffic};
+
+impl Record {
+    /// Writes the log line, at the level that the fact deserves.
+    pub(super) fn log(&self) {
+        let (fact, tunnel) = (&self.fact, self.fact.tunnel().unwrap_or_default());
+        match fact.severity() {
+            Severity::Error => tracing::error!(tunnel, "{fact}"),
+            Severity::Warn => tracing::warn!(tunnel, "{fact}"),
+            Severity::Info => tracing::info!(tunnel, "{fact}"),
+            Severity::Debug => tracing::debug!(tunnel, "{fact}"),
+        }
+    }
+}
+
+impl fmt::Display for Record {
+    /// `2025-11-21T21:48:40.123Z centre: up with …`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.time)?;
+        if let Some(tunnel) = self.fact.tunnel() {
+            write!(f, "{tunnel}: ")?;
+        }
+        self.fact.fmt(f)
+    }
+}
+
+/// How much a fact matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Severity {
+    /// An operator must act.
+    Error,
+    /// Something is degraded.
+    Warn,
+    /// A tunnel's life.
+    Info,
+    /// A negotiation.
+    Debug,
+}
+
+impl Fact {
+    /// The tunnel that it is about.
+    pub fn tunnel(&self) -> Option<&str> {
+        match self {
+            Self::TunnelUp(sa) | Self::IkeSaRekeyed(sa) => Some(&sa.tunnel),
+            Self::TunnelDown(end) => Some(&end.sa.tunnel),
+            Self::ChildSaUp(sa) | Self::ChildSaSending(sa) => Some(&sa.tunnel),
+            Self::ChildSaDown(end) => Some(&end.sa.tunnel),
+            Self::PathChanged { tunnel, .. } => Some(tunnel),
+            Self::NegotiationFailed { tunnel, .. } => tunnel.as_deref(),
+            Self::DaemonStarted { .. }
+            | Self::DaemonStopping { .. }
+            | Self::ConfigLoaded { .. }
+            | Self::ConfigRefused { .. }
+            | Self::EventsLost { .. } => None,
+        }
+    }
+
+    pub(super) fn severity(&self) -> Severity {
+        match self {
+            Self::ConfigRefused { .. } => Severity::Error,
+            Self::NegotiationFailed { .. } | Self::EventsLost { .. } => Severity::Warn,
+            Self::ConfigLoaded { warnings, .. } if !warnings.is_empty() => Severity::Warn,
+            Self::TunnelDown(IkeSaEnd { end, .. }) | Self::ChildSaDown(ChildSaEnd { end, .. })
+                if end.is_fault() =>
+            {
+                Severity::Warn
+            }
+            Self::ChildSaSending(_) => Severity::Debug,
+            _ => Severity::Info,
+        }
+    }
+}
+
+impl End {
+    /// Whether it ended otherwise than somebody wanted.
+    fn is_fault(&self) -> bool {
+        self.diagnosis.is_some() || ["peer_dead", "expired"].contains(&self.reason.as_str())
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DaemonStarted { version, pid, interface } => {
+                write!(f, "sekishod {version} is ready on {interface} (process {pid})")
+            }
+            Self::DaemonStopping { reason } => write!(f, "sekishod stops {reason}"),
+            Self::ConfigLoaded { source, tunnels, warnings } => {
+                write!(f, "{source} is in force, tunnels: {tunnels}")?;
+                warnings.iter().try_for_each(|warning| write!(f, "; warning: {warning}"))
+            }
+            Self::ConfigRefused { source, reason } => {
+                write!(f, "{source} is refused, what was in force stays so: {reason}")
+            }
+            Self::TunnelUp(sa) => write!(f, "up with {sa}"),
+            Self::IkeSaRekeyed(sa) => write!(f, "IKE SA rekeyed with {sa}"),
+            Self::TunnelDown(IkeSaEnd { sa, end, traffic }) => {
+                write!(f, "down with {}: {}; {traffic}", sa.remote_id, end.explanation)
+            }
+            Self::ChildSaUp(sa) => write!(f, "{sa} can receive"),
+            Self::ChildSaSending(sa) => write!(f, "{sa} is sent on"),
+            Self::ChildSaDown(ChildSaEnd { sa, end, traffic }) => {
+                write!(f, "{sa} ended: {}; {traffic}", end.explanation)
+            }
+            Self::PathChanged { remote_id, local, remote, .. } => {
+                write!(f, "{remote_id} is now reached at {remote} from {local}")
+            }
+            Self::NegotiationFailed { remote, diagnosis, next_try_in_s, .. } => {
+                match remote {
+                    Some(remote) => write!(f, "negotiation with {remote} failed: {diagnosis}")?,
+                    None => write!(f, "negotiation failed: {diagnosis}")?,
+                }
+                next_try_in_s.map_or(Ok(()), |s| write!(f, " The next try is in {s} s."))
+            }
+            Self::EventsLost { lost } => {
+                write!(f, "{lost} records were lost here, since the reader was too slow")
+            }
+        }
+    }
+}
+
+impl fmt::Display for IkeSa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { local_id, remote_id, local, remote, suite, spi_i, spi_r, initiator, .. } = self;
+        let role = if *initiator { "initiator" } else { "responder" };
+        write!(
+            f,
+            "{remote_id} at {remote}, as {local_id} from {local}, {suite}, {role}, SPIs {spi_i} {spi_r}"
+        )
+    }
+}
+
+impl fmt::Display for ChildSa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { child, suite, spi_in, spi_out, local_networks, remote_networks, .. } = self;
+        write!(
+            f,
+            "Child SA {child} ({suite}, SPIs in {spi_in} out {spi_out}, {} to {})",
+            local_networks.join(" "),
+            remote_networks.join(" ")
+        )
+    }
+}
+
+impl fmt::Display for Traffic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { packets_in, packets_out, bytes_in, bytes_out } = self;
+        write!(f, "{packets_in} packets ({bytes_in} bytes) in, {packets_out} packets ({bytes_out} bytes) out")
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.summary)?;
+        if let Some(offered) = &self.offered {
+            write!(f, "; offered: {offered}")?;
+        }
+        if let Some(acceptable) = &self.acceptable {
+            write!(f, "; acceptable: {acceptable}")?;
+        }
+        write!(f, ". {}", self.advice)
+    }
+}

@@ -1,0 +1,158 @@
+//! A site: a namespace with a TUN, the sockets, and a data path; and the keys of Child SAs made by hand.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use sekisho::data::{self, DataPath, FromDataReceiver, NewSa, UdpPath};
+use sekisho::net::tun::Tun;
+use sekisho::net::udp::{self, Sockets};
+use sekisho_esp::{InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
+
+use crate::namespace::Namespace;
+
+pub(crate) const MTU: u16 = 1_400;
+pub(crate) const SETTINGS: udp::Settings = udp::Settings { ike_port: 500, nat_port: 4500, mark: 0x5e51 };
+
+/// Where a site is, outside and inside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) outer: IpAddr,
+    pub(crate) inner4: IpAddr,
+    pub(crate) inner6: IpAddr,
+}
+
+/// Inner networks: 10.x.0.0/16 and fd00:x::/32.
+pub(crate) fn place(number: u8, outer_ipv6: bool) -> Place {
+    let outer = if outer_ipv6 { format!("fd99::{number}") } else { format!("192.0.2.{number}") };
+    Place {
+        outer: address(&outer),
+        inner4: address(&format!("10.{number}.0.1")),
+        inner6: address(&format!("fd00:{number}::1")),
+    }
+}
+
+pub(crate) fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// A path between the encapsulation ports of two places.
+pub(crate) fn path(local: Place, remote: Place) -> UdpPath {
+    UdpPath {
+        local: SocketAddr::new(local.outer, SETTINGS.nat_port),
+        remote: SocketAddr::new(remote.outer, SETTINGS.nat_port),
+        encap: true,
+    }
+}
+
+pub(crate) struct Site {
+    pub(crate) namespace: Namespace,
+    pub(crate) place: Place,
+    pub(crate) data: DataPath,
+    pub(crate) from_data: FromDataReceiver,
+}
+
+impl Site {
+    /// A site whose interface `wire` has its outer address, and whose TUN leads to the inner networks of `remote`.
+    pub(crate) fn new(namespace: Namespace, place: Place, remote: Place) -> Self {
+        let prefix = if place.outer.is_ipv6() { 64 } else { 24 };
+        let nodad = if place.outer.is_ipv6() { " nodad" } else { "" };
+        namespace.ip(&format!("address add {}/{prefix} dev wire{nodad}", place.outer));
+        let (tun, sockets) = namespace.run(|| {
+            (Tun::open("sekisho0").expect("a TUN device"), Sockets::bind(SETTINGS).expect("the sockets"))
+        });
+        namespace.ip(&format!("link set sekisho0 mtu {MTU} addrgenmode none up"));
+        namespace.ip(&format!("address add {}/32 dev sekisho0", place.inner4));
+        namespace.ip(&format!("address add {}/128 dev sekisho0 nodad", place.inner6));
+        namespace.ip(&format!("route add {}/16 dev sekisho0 src {}", network(remote.inner4), place.inner4));
+        namespace.ip(&format!("route add {}/32 dev sekisho0 src {}", network(remote.inner6), place.inner6));
+        let (to_control, from_data) = data::channel();
+        let data = DataPath::start(tun, Arc::new(sockets), data::Settings { mtu: MTU }, to_control)
+            .expect("the data path");
+        Self { namespace, place, data, from_data }
+    }
+
+    /// Two sites with a cable between them, and no SAs.
+    pub(crate) fn pair(outer_ipv6: bool) -> (Self, Self) {
+        let (left, right) = (Namespace::new(), Namespace::new());
+        left.cable("wire", &right);
+        let (a, b) = (place(1, outer_ipv6), place(2, outer_ipv6));
+        (Self::new(left, a, b), Self::new(right, b, a))
+    }
+
+    /// Install a Child SA; `id` also makes its SPIs and keys. The site of lower number has the even SPI.
+    pub(crate) fn install(&self, id: u64, remote: Place) {
+        let (inbound, outbound) = sas(id, self.place, remote);
+        let sa = NewSa {
+            id,
+            tunnel: 1,
+            child: "only".to_owned(),
+            inbound,
+            outbound,
+            path: path(self.place, remote),
+        };
+        self.data.install(sa);
+    }
+
+    pub(crate) fn drops(&self, reason: &str) -> u64 {
+        let drops = self.data.drops();
+        drops.iter().find(|(word, _)| *word == reason).unwrap_or_else(|| panic!("no reason {reason}")).1
+    }
+}
+
+/// Install a Child SA at both ends and send on it.
+pub(crate) fn connect(id: u64, a: &Site, b: &Site) {
+    a.install(id, b.place);
+    b.install(id, a.place);
+    a.data.switch_outbound(id);
+    b.data.switch_outbound(id);
+}
+
+/// The two halves of a Child SA as `local` holds them.
+pub(crate) fn sas(id: u64, local: Place, remote: Place) -> (InboundSa, OutboundSa) {
+    let (low, high) = (
+        0x1000 + 2 * u32::try_from(id).expect("a small number"),
+        0x1001 + 2 * u32::try_from(id).expect("a small number"),
+    );
+    let (spi_in, spi_out) = if local.outer < remote.outer { (low, high) } else { (high, low) };
+    (
+        InboundSa::new(config(spi_in, local, remote)).expect("an inbound SA"),
+        OutboundSa::new(config(spi_out, local, remote)).expect("an outbound SA"),
+    )
+}
+
+fn config(spi: u32, local: Place, remote: Place) -> SaConfig {
+    let key: Vec<u8> =
+        spi.to_be_bytes().into_iter().cycle().take(Suite::Aes256Gcm16.keymat_length()).collect();
+    SaConfig {
+        spi,
+        suite: Suite::Aes256Gcm16,
+        keymat: Keymat::new(key),
+        esn: true,
+        local: selectors(local),
+        remote: selectors(remote),
+        copy_dscp: true,
+        replay_window: 1_024,
+        packet_limit: None,
+    }
+}
+
+fn selectors(place: Place) -> Vec<Selector> {
+    let last4 = match place.inner4 {
+        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() | 0xffff).into()),
+        IpAddr::V6(_) => unreachable!("inner4 is IPv4"),
+    };
+    let last6 = match place.inner6 {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() | u128::MAX >> 32).into()),
+        IpAddr::V4(_) => unreachable!("inner6 is IPv6"),
+    };
+    let selector = |first, last| Selector::new(first, last, 0, (0, u16::MAX)).expect("a selector");
+    vec![selector(network(place.inner4), last4), selector(network(place.inner6), last6)]
+}
+
+/// 10.x.0.0 of 10.x.0.1, and fd00:x:: of fd00:x::1.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & !0xffff).into()),
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !(u128::MAX >> 32)).into()),
+    }
+}

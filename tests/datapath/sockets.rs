@@ -1,0 +1,111 @@
+//! `net::udp` on the loopback of a namespace.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, poll};
+use sekisho::net::udp::{BindError, Received, Socket, Sockets};
+
+use crate::namespace::Namespace;
+use crate::site::SETTINGS;
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+/// Receive until `count` datagrams have come, each as its own vector.
+fn receive(socket: &Socket, count: usize) -> (Vec<Vec<u8>>, Vec<Received>) {
+    let (mut datagrams, mut trains) = (Vec::new(), Vec::new());
+    let mut buffer = vec![0; 65_535];
+    while datagrams.len() < count {
+        let mut ready = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        let woken = poll(&mut ready, 5_000_u16).expect("poll");
+        assert!(woken > 0, "{} of {count} datagrams came", datagrams.len());
+        let received = socket.recv(&mut buffer).expect("recv");
+        datagrams.extend(buffer[..received.length].chunks(received.segment).map(<[u8]>::to_vec));
+        trains.push(received);
+    }
+    (datagrams, trains)
+}
+
+/// `count` datagrams of `size` bytes, the last shorter; each begins with its number.
+fn train(count: u8, size: usize) -> Vec<u8> {
+    let mut train: Vec<u8> =
+        (0..count).flat_map(|number| std::iter::once(number).chain(vec![0xaa; size - 1])).collect();
+    train.truncate(train.len() - size / 2);
+    train
+}
+
+#[test]
+fn a_train_arrives_whole_with_addresses_and_tos() {
+    let sockets = Namespace::new().run(|| Sockets::bind(SETTINGS).expect("bind"));
+    // 127.0.0.2 rather than 127.0.0.1: what the kernel would choose must not pass for what we chose.
+    for (from, to) in [("127.0.0.2:4500", "127.0.0.3:4500"), ("[::1]:500", "[::1]:4500")] {
+        let (from, to) = (address(from), address(to));
+        let train = train(40, 1_300);
+        let sent = sockets.between(from, to).expect("a socket").send_train(from, to, 0xb9, &train, 1_300);
+        assert_eq!(sent.lost, 0, "{:?}", sent.error);
+        let (datagrams, trains) = receive(sockets.between(to, from).expect("a socket"), 40);
+        assert_eq!(datagrams.concat(), train);
+        assert!(trains.iter().all(|t| t.remote == from && t.local == to && t.tos == 0xb9 && !t.truncated));
+        assert!(trains.len() < 40, "the kernel neither segmented nor coalesced: {} trains", trains.len());
+    }
+}
+
+#[test]
+fn a_train_that_the_kernel_will_not_segment_leaves_datagram_by_datagram() {
+    let namespace = Namespace::new();
+    namespace.ip("link set lo mtu 1400");
+    let sockets = namespace.run(|| Sockets::bind(SETTINGS).expect("bind"));
+    let (from, to) = (address("127.0.0.1:4500"), address("127.0.0.2:4500"));
+    let socket = sockets.between(from, to).expect("a socket");
+    for size in [1_450, 1_000] {
+        let train = train(20, size);
+        let sent = socket.send_train(from, to, 0, &train, size);
+        assert_eq!(sent.lost, 0, "{:?}", sent.error);
+        assert_eq!(receive(socket, 20).0.concat(), train);
+    }
+}
+
+#[test]
+fn ike_messages_wear_the_marker_where_asked_and_an_unspecified_source_will_do() {
+    let namespace = Namespace::new();
+    let sockets = namespace.run(|| Sockets::bind(SETTINGS).expect("bind"));
+    let peer = namespace.run(|| UdpSocket::bind("127.0.0.1:9000").expect("bind"));
+    peer.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
+    let to = peer.local_addr().expect("address");
+    let mut buffer = [0; 100];
+
+    sockets.send(address("127.0.0.9:500"), to, b"ike").expect("send");
+    let (length, from) = peer.recv_from(&mut buffer).expect("recv");
+    assert_eq!((&buffer[..length], from), (&b"ike"[..], address("127.0.0.9:500")));
+
+    sockets.send_marked(address("0.0.0.0:4500"), to, b"ike").expect("send");
+    let (length, from) = peer.recv_from(&mut buffer).expect("recv");
+    assert_eq!((&buffer[..length], from), (&b"\0\0\0\0ike"[..], address("127.0.0.1:4500")));
+
+    assert!(sockets.send(address("127.0.0.1:501"), to, b"ike").is_err(), "no socket has that port");
+}
+
+#[test]
+fn a_taken_port_is_named_with_what_to_do() {
+    let error = Namespace::new().run(|| {
+        let _other = UdpSocket::bind("0.0.0.0:4500").expect("bind");
+        Sockets::bind(SETTINGS).expect_err("the port is taken")
+    });
+    assert!(matches!(error, BindError::Taken { port: 4500, .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(
+        text.contains("UDP port 4500 is taken, probably by another IKE daemon") && text.contains("nat_port"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_machine_without_ipv6_still_serves_ipv4() {
+    let namespace = Namespace::new();
+    namespace.sysctl("ipv6/conf/all/disable_ipv6", "1");
+    let sockets = namespace.run(|| Sockets::bind(SETTINGS).expect("bind"));
+    assert!(sockets.all().iter().filter(|socket| !socket.is_ipv6()).count() == 2);
+}
