@@ -123,17 +123,16 @@ remote_networks = ["{far}"]
         let order = Order::StartDaemon { config: self.config(), log: self.log() };
         let pid = site.gateway.ask(&order)?;
         let deadline = Instant::now() + START;
-        loop {
-            match self.status() {
-                Ok(_) => return Ok(pid),
-                Err(error) if Instant::now() > deadline => return Err(self.silent(error)),
-                Err(_) => {}
-            }
+        while self.status().is_err() {
             if let Some(end) = site.gateway.ask::<Option<String>>(&Order::DaemonEnd)? {
                 return Err(self.silent(end));
             }
+            if Instant::now() > deadline {
+                return Err(self.silent("nobody listens at its control socket"));
+            }
             thread::sleep(POLL);
         }
+        Ok(pid)
     }
 
     /// Sets the tunnel up from here and waits until both ends say that it stands.
@@ -187,7 +186,7 @@ remote_networks = ["{far}"]
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines.get(lines.len().saturating_sub(10)..).unwrap_or_default();
-        self.error(format_args!("it does not answer: {why}\n{}", tail.join("\n")))
+        self.error(format_args!("it does not start: {why}; the end of its log:\n{}", tail.join("\n")))
     }
 }
 
