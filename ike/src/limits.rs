@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-/// The longest IKE message taken in, bytes. A UDP datagram cannot be longer.
-pub const MESSAGE: usize = 65_535;
 /// Payloads in one chain.
 pub const PAYLOADS: usize = 64;
 /// Proposals in one SA payload.
@@ -53,3 +51,5 @@ pub const TEMPORARY_FAILURES: u32 = 30;
 pub const REKEYS_PER_PERIOD: u32 = 120;
 /// See [`REKEYS_PER_PERIOD`].
 pub const REKEY_PERIOD: Duration = Duration::from_secs(60);
+/// A refused rekey is tried again after this long at least, and twice that at most.
+pub const REKEY_RETRY: Duration = Duration::from_secs(10);
