@@ -3,6 +3,7 @@
 use super::Daemon;
 use super::output::{Done, Failed, Output};
 use crate::api::{Client, ClientError};
+use crate::net::netlink;
 
 pub(super) const EXAMPLES: &str =
     "Examples:\n  systemctl disable --now sekishod && sekisho unprotect\n\nRefused while a daemon answers.";
@@ -16,6 +17,18 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
         }
         Err(error) => return Err(error.into()),
     }
-    let _ = output;
-    Err(Failed::because("not built yet"))
+    let removed = netlink::unprotect().map_err(|error| Failed::because(error.to_string()))?;
+    if output.json {
+        let prefixes: Vec<String> = removed.prefixes.iter().map(ToString::to_string).collect();
+        let json =
+            serde_json::json!({ "prefixes": prefixes, "rules": removed.rules, "routes": removed.routes });
+        return output.value(&json);
+    }
+    if removed == netlink::Removed::default() {
+        return output.line("nothing was protected");
+    }
+    for prefix in &removed.prefixes {
+        output.line(&format!("{prefix} is no longer blocked: from now on its traffic leaves in clear"))?;
+    }
+    output.line(&format!("removed rules: {}, routes: {}", removed.rules, removed.routes))
 }

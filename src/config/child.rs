@@ -194,9 +194,9 @@ fn sides_differ(judge: &mut Judge<'_>, local: &[Network], remote: &[Network]) ->
                 let message = format!("`{b}` is both local and remote");
                 judge.error(&there.span, message, "a network is on one side of the tunnel");
                 good = None;
-            } else if overlap(a, b) && !everything(a) && !everything(b) {
+            } else if overlap(a, b) && !within(a, b) && !within(b, a) {
                 let message = format!("remote `{b}` and local `{a}` overlap");
-                let help = "an address in both can be on one side only: see with `ip route get` that it is the one you mean";
+                let help = "an address is on one side of the tunnel: let the two end where the other begins, or one hold the other";
                 judge.warn(&there.span, message, help);
             }
         }
@@ -204,8 +204,9 @@ fn sides_differ(judge: &mut Judge<'_>, local: &[Network], remote: &[Network]) ->
     good
 }
 
-fn everything(selector: &TrafficSelector) -> bool {
-    selector.first().is_unspecified() && selector.prefixes().len() == 1
+/// Whether all addresses of `a` are among those of `b`: then the smaller one decides, and nothing is in doubt.
+fn within(a: &TrafficSelector, b: &TrafficSelector) -> bool {
+    b.contains_address(a.first()) && b.contains_address(a.last())
 }
 
 /// Whether the two have addresses in common.

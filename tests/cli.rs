@@ -1,0 +1,196 @@
+//! The binary `sekisho` from outside: what it prints, where, and its exit code.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::thread::{self, JoinHandle};
+
+use serde_json::Value;
+
+fn sekisho(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
+    command.env("SEKISHO_SOCKET", "/nowhere/control.sock").args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A daemon that gives these answers, one a connection, and tells what it was asked.
+fn daemon(path: &Path, answers: Vec<String>) -> JoinHandle<Vec<String>> {
+    let listener = UnixListener::bind(path).unwrap();
+    thread::spawn(move || {
+        let serve = |answer: String| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = String::new();
+            BufReader::new(&stream).read_line(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            request.trim_end().to_owned()
+        };
+        answers.into_iter().map(serve).collect()
+    })
+}
+
+/// Runs a command against a daemon that gives one answer.
+fn asked(answer: &str, arguments: &[&str]) -> (Output, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
+    let daemon = daemon(&socket, vec![format!("{answer}\n")]);
+    let output = sekisho(&[&["--socket", socket.to_str().unwrap()], arguments].concat());
+    (output, daemon.join().unwrap().remove(0))
+}
+
+#[test]
+fn wrong_usage_is_2_and_help_is_0() {
+    for arguments in [
+        &["frobnicate"][..],
+        &["up"],
+        &["rekey", "a", "--ike", "--child"],
+        &["keygen"],
+        &["up", "a", "--timeout", "0"],
+    ] {
+        assert_eq!(sekisho(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    for command in
+        ["status", "sas", "up", "down", "rekey", "reload", "check", "events", "keygen", "unprotect", "demo"]
+    {
+        let output = sekisho(&[command, "--help"]);
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        assert!(text(&output.stdout).contains("--json"), "{command}");
+    }
+}
+
+#[test]
+fn a_daemon_that_does_not_run_is_a_failure_with_its_remedy() {
+    for arguments in
+        [&["status"][..], &["sas"], &["up", "a"], &["down", "a"], &["rekey", "a"], &["reload"], &["events"]]
+    {
+        let output = sekisho(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+        let error = text(&output.stderr);
+        assert!(
+            error.starts_with("sekisho: no sekishod answers at /nowhere/control.sock: is it running"),
+            "{error}"
+        );
+    }
+    let output = sekisho(&["status", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["ok"], false);
+}
+
+#[test]
+fn a_pre_shared_key_is_fresh_and_long() {
+    let key = |output: Output| {
+        assert_eq!(output.status.code(), Some(0));
+        text(&output.stdout).trim_end().to_owned()
+    };
+    let (one, other) = (key(sekisho(&["keygen", "psk"])), key(sekisho(&["keygen", "psk"])));
+    assert_ne!(one, other);
+    let bytes = sekisho_ike::identity::parse_psk(one.as_bytes()).unwrap();
+    assert_eq!(bytes.len(), 32);
+    assert!(one.starts_with("0s") && !one.contains('\n'));
+    let json: Value = serde_json::from_slice(&sekisho(&["keygen", "psk", "--json"]).stdout).unwrap();
+    assert!(json["psk"].as_str().unwrap().starts_with("0s"));
+}
+
+#[test]
+fn status_prints_what_the_daemon_says() {
+    let status: Value = serde_json::from_str(include_str!("status.json")).unwrap();
+    let answer = serde_json::json!({ "ok": true, "data": status }).to_string();
+    let (output, request) = asked(&answer, &["status", "--json"]);
+    assert_eq!(request, r#"{"command":"status"}"#);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), status);
+    let (output, _) = asked(&answer, &["status"]);
+    assert_eq!(output.status.code(), Some(0));
+    let shown = text(&output.stdout);
+    for tunnel in ["centre", "spare", "support", "ward"] {
+        assert!(shown.lines().any(|line| line.starts_with(tunnel)), "{tunnel} is missing:\n{shown}");
+    }
+    assert!(!shown.contains('\u{1b}'), "colour in a pipe");
+    let (output, request) = asked(&answer, &["sas"]);
+    assert_eq!((output.status.code(), request.as_str()), (Some(0), r#"{"command":"sas"}"#));
+}
+
+#[test]
+fn a_refusal_is_1_with_reason_and_advice() {
+    let refusal = r#"{"ok":false,"error":"tunnel `centre` did not come up","diagnosis":{"kind":"no_ike_proposal","refused_by":"peer","summary":"the peer accepts none of our proposals","offered":"aes256gcm16-prfsha384-x25519","acceptable":null,"advice":"Compare `ike_proposals` at both ends."}}"#;
+    let (output, request) = asked(refusal, &["up", "centre", "--timeout", "7"]);
+    assert_eq!(request, r#"{"command":"up","tunnel":"centre","timeout_s":7}"#);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        "sekisho: tunnel `centre` did not come up\n  the peer accepts none of our proposals\n  offered: aes256gcm16-prfsha384-x25519\n  => Compare `ike_proposals` at both ends.\n"
+    );
+    let (output, _) = asked(refusal, &["rekey", "centre", "--ike", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["diagnosis"]["kind"], "no_ike_proposal");
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_a_failure() {
+    for answer in ["{\"ok\":", "{}", "", "[1]"] {
+        let (output, _) = asked(answer, &["reload"]);
+        assert_eq!(output.status.code(), Some(1), "{answer}");
+        assert!(text(&output.stderr).starts_with("sekisho: the daemon"), "{answer}");
+    }
+}
+
+#[test]
+fn events_are_words_or_json_lines() {
+    let lines = "{\"time\":\"2025-11-21T21:48:40.000Z\",\"event\":\"daemon_stopping\",\"reason\":\"on SIGTERM\"}\n{\"time\":\"2025-11-21T21:48:41.000Z\",\"event\":\"from_the_future\"}";
+    let (output, request) = asked(lines, &["events"]);
+    assert_eq!(request, r#"{"command":"events","follow":false}"#);
+    assert_eq!(output.status.code(), Some(0));
+    let expected = "2025-11-21T21:48:40.000Z sekishod stops on SIGTERM\n{\"time\":\"2025-11-21T21:48:41.000Z\",\"event\":\"from_the_future\"}\n";
+    assert_eq!(text(&output.stdout), expected);
+    let (output, _) = asked(lines, &["events", "--json", "--follow"]);
+    assert_eq!(text(&output.stdout).trim_end(), lines);
+}
+
+#[test]
+fn check_judges_a_file_and_says_so_by_its_exit_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sekisho.toml");
+    fs::write(&path, include_str!("../configs/minimal.toml")).unwrap();
+    let file = path.to_str().unwrap();
+
+    let output = sekisho(&["check", "--file-only", file]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains("centre.psk does not exist") && error.contains("sekisho.toml:11:"), "{error}");
+    let json: Value =
+        serde_json::from_slice(&sekisho(&["check", "--file-only", file, "--json"]).stdout).unwrap();
+    assert_eq!((&json["ok"], &json["errors"][0]["line"]), (&Value::Bool(false), &Value::from(11)));
+
+    let key = directory.path().join("centre.psk");
+    fs::write(&key, sekisho(&["keygen", "psk"]).stdout).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let output = sekisho(&["check", "--file-only", file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), format!("{file} is good; tunnels: 1\n"));
+
+    let output = sekisho(&["check", file, "--json"]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let stops = json["machine"].as_array().unwrap().iter().any(|finding| finding["severity"] == "error");
+    assert_eq!(json["ok"], !stops, "the machine counts as well: {json}");
+    assert_eq!(output.status.code(), Some(i32::from(stops)));
+}
+
+#[test]
+fn unprotect_is_refused_while_a_daemon_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let output = sekisho(&["--socket", socket.to_str().unwrap(), "unprotect"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("stop it first"), "{}", text(&output.stderr));
+}
