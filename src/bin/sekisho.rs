@@ -1,7 +1,10 @@
-//! The command line. The same executable is each gateway, host and daemon of the demonstration.
+//! The command line. The same executable is each node and each daemon of the demonstration.
 
 use std::process::ExitCode;
 
+use sekisho::{cli, demo};
+
 fn main() -> ExitCode {
-    sekisho::demo::take_part().unwrap_or_else(sekisho::cli::run)
+    // Before anything else: a part of the demonstration must have one thread only.
+    demo::take_part().unwrap_or_else(cli::run)
 }
