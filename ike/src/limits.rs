@@ -41,8 +41,9 @@ pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_secs(120);
 /// How long a replaced Child SA still receives after its end was agreed, for packets on the way.
 pub const RETIRE_GRACE: Duration = Duration::from_secs(5);
-/// How long the end of a replaced SA is left to the peer whose duty it is; then we delete it ourselves.
-pub const REDUNDANT_SA_WAIT: Duration = Duration::from_secs(40);
+/// How long at least the end of a replaced SA is left to the peer whose duty it is; then we delete it ourselves.
+/// Longer than anyone's retransmissions: until then the peer may still miss our answer.
+pub const REDUNDANT_SA_WAIT: Duration = Duration::from_secs(200);
 /// How long a deferred exchange (`TEMPORARY_FAILURE`) waits at least; jitter doubles it at most.
 pub const TEMPORARY_FAILURE_WAIT: Duration = Duration::from_secs(2);
 /// `TEMPORARY_FAILURE` answers to one task before the tunnel is taken for out of step (RFC 7296 §2.25).

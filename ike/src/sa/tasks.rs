@@ -134,6 +134,10 @@ impl Tunnel {
                     self.start_child(ctx, index, None, &queued);
                 }
             }
+            Task::RekeyChild(id) if self.is_unconfirmed(id) => {
+                let later = ctx.now.boot + limits::TEMPORARY_FAILURE_WAIT;
+                self.tasks.push_later(Task::RekeyChild(id), later, queued.put_off);
+            }
             Task::RekeyChild(id) => match self.children.get(&id) {
                 Some(child) if child.is_standing() => self.start_child(ctx, child.index, Some(id), &queued),
                 _ => {}
