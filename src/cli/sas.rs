@@ -17,14 +17,13 @@ fn show(sas: &Sas) -> String {
 }
 
 fn tunnel(tunnel: &Tunnel) -> String {
-    let mut text = format!("{}: {} and {}", tunnel.name, tunnel.local_id, tunnel.remote_id);
-    if let (Some(local), Some(remote)) = (tunnel.local, tunnel.remote) {
-        text.push_str(&format!(", {local} to {remote}"));
-    }
-    text.push('\n');
-    text.extend(tunnel.ike.iter().map(ike));
-    text.extend(tunnel.children.iter().map(child));
-    text
+    let path = match (tunnel.local, tunnel.remote) {
+        (Some(local), Some(remote)) => format!(", {local} to {remote}"),
+        _ => String::new(),
+    };
+    let title = format!("{}: {} and {}{path}\n", tunnel.name, tunnel.local_id, tunnel.remote_id);
+    let sas = tunnel.ike.iter().map(ike).chain(tunnel.children.iter().map(child));
+    std::iter::once(title).chain(sas).collect()
 }
 
 fn ike(sa: &IkeSa) -> String {

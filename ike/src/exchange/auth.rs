@@ -12,8 +12,12 @@ pub(crate) struct ChildOffer {
 }
 
 impl ChildOffer {
+    /// All three payloads, or none of them is taken.
     pub(super) fn from_parts(parts: &mut Parts) -> Option<Self> {
-        Some(Self { proposals: parts.sa.take()?, ts_i: parts.ts_i.take()?, ts_r: parts.ts_r.take()? })
+        let whole = parts.sa.is_some() && parts.ts_i.is_some() && parts.ts_r.is_some();
+        whole.then(|| {
+            Some(Self { proposals: parts.sa.take()?, ts_i: parts.ts_i.take()?, ts_r: parts.ts_r.take()? })
+        })?
     }
 
     pub(super) fn into_payloads(self) -> [Payload; 3] {

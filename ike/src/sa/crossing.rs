@@ -27,6 +27,8 @@ impl IkeActivity {
 pub(crate) enum ChildActivity {
     /// We have no such Child SA.
     Unknown,
+    /// We have none, but a request of ours for one is on its way: it may be the one that the answer will make.
+    Awaited,
     /// Nothing.
     Idle,
     /// Rekeying it.
@@ -39,8 +41,8 @@ pub(crate) enum ChildActivity {
 
 impl ChildActivity {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Unknown, Self::Idle, Self::Rekeying, Self::Replaced, Self::Deleting];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Unknown, Self::Awaited, Self::Idle, Self::Rekeying, Self::Replaced, Self::Deleting];
 }
 
 /// How to answer a `CREATE_CHILD_SA` request.
@@ -57,7 +59,7 @@ pub(crate) enum Verdict {
 }
 
 /// "If a peer receives a request to create or rekey a Child SA when it is currently rekeying the IKE SA, it SHOULD
-/// reply with TEMPORARY_FAILURE."
+/// reply with `TEMPORARY_FAILURE`."
 pub(crate) fn new_child(ike: IkeActivity) -> Verdict {
     match ike {
         IkeActivity::Idle | IkeActivity::BusyWithChild => Verdict::Proceed,
@@ -73,7 +75,9 @@ pub(crate) fn rekey_child(ike: IkeActivity, child: ChildActivity) -> Verdict {
         (Verdict::Proceed, ChildActivity::Rekeying) => Verdict::Collide,
         // "a request to rekey a Child SA that it is currently trying to close, it SHOULD reply with
         // TEMPORARY_FAILURE"
-        (Verdict::Proceed, ChildActivity::Replaced | ChildActivity::Deleting) => Verdict::TemporaryFailure,
+        (Verdict::Proceed, ChildActivity::Replaced | ChildActivity::Deleting | ChildActivity::Awaited) => {
+            Verdict::TemporaryFailure
+        }
         // "a request to rekey a Child SA that does not exist, it SHOULD reply with CHILD_SA_NOT_FOUND"
         (Verdict::Proceed, ChildActivity::Unknown) => Verdict::ChildSaNotFound,
         (other, _) => other,

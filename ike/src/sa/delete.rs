@@ -113,15 +113,23 @@ impl Tunnel {
         if spi != self.current {
             return;
         }
-        match successor.filter(|successor| self.ike_sas.contains_key(successor)) {
-            Some(successor) => self.promote(ctx, successor),
-            None => {
-                if self.ended().is_none() {
-                    self.fail(diagnose::deleted_by_peer());
-                }
-                self.end(ctx, EndReason::DeletedByPeer);
-                self.ike_sas.clear();
+        if let Some(successor) = successor.filter(|successor| self.ike_sas.contains_key(successor)) {
+            self.promote(ctx, successor);
+        } else {
+            if self.ended().is_none() {
+                self.fail(diagnose::deleted_by_peer());
             }
+            self.end(ctx, EndReason::DeletedByPeer);
+            self.leave_to_peer(ctx);
+        }
+    }
+
+    /// The tunnel has ended by the peer's DELETE on one of its IKE SAs; it may send one on the others too.
+    fn leave_to_peer(&mut self, ctx: &Context<'_>) {
+        let until = ctx.now.boot + self.connection().retransmit.whole();
+        for ike_sa in self.ike_sas.values_mut().filter(|sa| sa.place != Place::Deleting) {
+            ike_sa.place = Place::Replaced { by: ike_sa.spi(), until };
+            ike_sa.window.take();
         }
     }
 
@@ -145,7 +153,6 @@ impl Tunnel {
         self.close_ike_sa(ctx, spi);
         if spi == self.current {
             self.end(ctx, EndReason::DeletedHere);
-            self.ike_sas.clear();
         }
     }
 }

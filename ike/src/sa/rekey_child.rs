@@ -98,11 +98,12 @@ impl Tunnel {
 
     /// The peer made `new` in place of `old` and is to delete `old`.
     fn replaced_by_peer(&mut self, ctx: &Context<'_>, old: ChildSaId, new: ChildSaId) {
+        let until = self.redundant_until(ctx);
         if let Some(old) = self.children.get_mut(&old) {
             old.replaced_by = Some(new);
             old.rekey_at = None;
             if old.is_standing() {
-                old.place = ChildPlace::Replaced { until: ctx.now.boot + limits::REDUNDANT_SA_WAIT };
+                old.place = ChildPlace::Replaced { until };
             }
         }
     }
@@ -349,7 +350,9 @@ impl Tunnel {
 
     /// What we are doing with a Child SA, for [`super::crossing`].
     fn child_activity(&self, id: Option<ChildSaId>) -> ChildActivity {
-        let Some(child) = id.and_then(|id| self.children.get(&id)) else { return ChildActivity::Unknown };
+        let Some(child) = id.and_then(|id| self.children.get(&id)) else {
+            return if self.child_is_awaited() { ChildActivity::Awaited } else { ChildActivity::Unknown };
+        };
         match child.place {
             ChildPlace::Retired { .. } => ChildActivity::Unknown,
             ChildPlace::Deleting => ChildActivity::Deleting,
@@ -357,6 +360,17 @@ impl Tunnel {
             ChildPlace::Standing if self.rekeying_child() == Some(child.id) => ChildActivity::Rekeying,
             ChildPlace::Standing => ChildActivity::Idle,
         }
+    }
+
+    fn child_is_awaited(&self) -> bool {
+        let outstanding = self.ike_sas.values().filter_map(|sa| sa.window.outstanding());
+        outstanding.map(|o| &o.exchange).any(|exchange| matches!(exchange, Exchange::Child { .. }))
+    }
+
+    /// Whether the peer's rekey made this Child SA and it has not shown yet that it has our answer.
+    pub(super) fn is_unconfirmed(&self, id: ChildSaId) -> bool {
+        let replaced = |c: &ChildSa| matches!(c.place, ChildPlace::Replaced { .. });
+        self.children.values().any(|old| old.replaced_by == Some(id) && replaced(old))
     }
 
     /// The Child SA whose rekey is on its way.

@@ -114,7 +114,7 @@ impl Tunnel {
             nonces: Nonces { initiator: &request.nonce, responder: &nonce },
             shared,
             initiator: false,
-            place: Place::Successor { until: ctx.now.boot + limits::REDUNDANT_SA_WAIT },
+            place: Place::Successor { until: self.redundant_until(ctx) },
             lease,
         };
         if self.add_ike_sa(ctx, spi, agreed).is_err() {
@@ -137,13 +137,14 @@ impl Tunnel {
         nonce_i: &[u8],
         nonce_r: &[u8],
     ) {
+        let until = self.redundant_until(ctx);
         let Some(old) = self.ike_sas.get_mut(&old) else { return };
         if let Some(Exchange::RekeyIke { collision, .. }) =
             old.window.outstanding_mut().map(|o| &mut o.exchange)
         {
             *collision = Some(Collision { theirs: new, lowest_nonce: lowest_nonce(nonce_i, nonce_r) });
         } else {
-            old.place = Place::Replaced { by: new, until: ctx.now.boot + limits::REDUNDANT_SA_WAIT };
+            old.place = Place::Replaced { by: new, until };
         }
     }
 
@@ -164,6 +165,8 @@ impl Tunnel {
                 let new = self.complete_rekey_ike(ctx, old, pending, &answer)?;
                 let lowest = lowest_nonce(&nonce_i, &answer.nonce);
                 match collision {
+                    // The tunnel has ended meanwhile: the peer is told on the new IKE SA too.
+                    _ if self.ended().is_some() => self.delete_ike_sa(ctx, new),
                     Some(collision) if ours_goes(&lowest, &collision) => {
                         self.replaced_by_peers(ctx, old, collision.theirs);
                         self.delete_ike_sa(ctx, new);
@@ -184,8 +187,9 @@ impl Tunnel {
     }
 
     fn replaced_by_peers(&mut self, ctx: &Context<'_>, old: IkeSpi, new: IkeSpi) {
+        let until = self.redundant_until(ctx);
         if let Some(old) = self.ike_sas.get_mut(&old) {
-            old.place = Place::Replaced { by: new, until: ctx.now.boot + limits::REDUNDANT_SA_WAIT };
+            old.place = Place::Replaced { by: new, until };
         }
     }
 
@@ -220,7 +224,7 @@ impl Tunnel {
             nonces: Nonces { initiator: &pending.nonce, responder: &answer.nonce },
             shared,
             initiator: true,
-            place: Place::Successor { until: ctx.now.boot + limits::REDUNDANT_SA_WAIT },
+            place: Place::Successor { until: self.redundant_until(ctx) },
             lease: pending.lease,
         };
         self.add_ike_sa(ctx, old, agreed).map_err(|error| diagnose::local(&error.to_string()))?;
@@ -252,7 +256,7 @@ impl Tunnel {
         let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
         ike_sa.place = Place::Current;
         self.current = spi;
-        if let Some(record) = self.record() {
+        if let Some(record) = self.record().filter(|_| self.ended().is_none()) {
             ctx.output.event(Event::IkeSaRekeyed(Box::new(record)));
         }
     }

@@ -8,6 +8,7 @@ use super::tasks::Task;
 use super::tunnel::Tunnel;
 use crate::diagnose;
 use crate::event::{ChildSaId, Deadline, DeadlineReason, EndReason, Event};
+use crate::limits;
 use crate::time::Instant;
 use crate::wire::IkeSpi;
 
@@ -51,6 +52,12 @@ impl Tunnel {
             self.keepalive_at.filter(|_| running).map(deadline(DeadlineReason::Keepalive)),
         ];
         ike_sas.chain(children).chain(whole).flatten().chain(closed)
+    }
+
+    /// Until when the end of a replaced SA is left to the peer.
+    pub(super) fn redundant_until(&self, ctx: &Context<'_>) -> Instant {
+        let schedule = self.connection().retransmit.whole();
+        ctx.now.boot + limits::REDUNDANT_SA_WAIT.max(schedule + schedule / 2)
     }
 
     /// Does everything that is due.

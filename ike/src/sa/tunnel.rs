@@ -260,6 +260,9 @@ impl Tunnel {
         let Some(opened) = self.open(ctx, spi, datagram) else { return };
         self.heard(ctx, spi, path);
         let Some(exchange) = self.ike_sas.get_mut(&spi).and_then(|sa| sa.window.take()) else { return };
+        if self.end.is_some() && !matches!(exchange, Exchange::DeleteIke | Exchange::RekeyIke { .. }) {
+            return;
+        }
         let result = opened.and_then(|payloads| self.answered(ctx, spi, exchange, payloads));
         if let Err(diagnosis) = result {
             self.fail(diagnosis.clone());
@@ -365,14 +368,11 @@ impl Tunnel {
         self.ike_sas.clear();
     }
 
+    /// Tells the peer, on each IKE SA that it may have: it does not matter which one it takes for the present one.
     fn delete_gracefully(&mut self, ctx: &mut Context<'_>) {
-        let others: Vec<_> = self.ike_sas.keys().copied().filter(|spi| *spi != self.current).collect();
-        for spi in others {
-            self.ike_sas.remove(&spi);
-        }
-        if let Some(ike_sa) = self.ike_sas.get_mut(&self.current) {
+        for ike_sa in self.ike_sas.values_mut() {
             ike_sa.place = Place::Deleting;
-            self.tasks.push(ctx, Task::DeleteIke(self.current));
+            self.tasks.push(ctx, Task::DeleteIke(ike_sa.spi()));
         }
         self.start_tasks(ctx);
     }
@@ -389,7 +389,7 @@ impl Tunnel {
 
     /// Whether an answer to our DELETE is still awaited.
     pub(crate) fn is_closing(&self) -> bool {
-        self.end.is_some() && !self.ike_sas.is_empty()
+        self.end.is_some() && self.ike_sas.values().any(|sa| sa.place == Place::Deleting)
     }
 
     /// Notes a failure that did not end the tunnel, for the connection's status.
