@@ -52,6 +52,8 @@ pub struct Endpoint {
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
     jobs: VecDeque<Job>,
+    /// Tunnels whose way to the peer is being looked up anew.
+    path_checks: BTreeMap<JobId, TunnelId>,
     stopping: bool,
 }
 
@@ -100,6 +102,7 @@ impl Endpoint {
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),
             jobs: VecDeque::new(),
+            path_checks: BTreeMap::new(),
             stopping: false,
         }
     }
@@ -222,6 +225,7 @@ impl Endpoint {
             self.pursue_at_once(now, &name);
         }
         for id in self.tunnels.keys().copied().collect::<Vec<_>>() {
+            self.check_path(id);
             self.with_tunnel(now, id, Tunnel::probe);
         }
     }
