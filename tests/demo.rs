@@ -11,6 +11,7 @@ use sekisho::demo::lab::{DATA_CENTRE, FACILITY, Lab, WAN};
 use sekisho::demo::node::Order;
 use sekisho::demo::traffic::{Marker, ping, stream, tcp};
 use sekisho::demo::witness::Sightings;
+use serde_json::Value;
 
 const SEKISHO: &str = env!("CARGO_BIN_EXE_sekisho");
 
@@ -83,6 +84,21 @@ fn a_packet_that_does_not_arrive_is_counted_as_lost() {
     assert!(sent > 0);
     assert_eq!((at_centre.lost, at_centre.duplicates), (0, 0));
     assert_eq!(at_facility.lost, 5);
+}
+
+#[test]
+fn everything_that_the_demonstration_claims_holds() {
+    let output = Command::new(SEKISHO).args(["demo", "--json"]).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object and nothing else");
+    assert!(output.status.success(), "{words}");
+    assert_eq!(report["ok"], true, "{words}");
+    for zero in ["packets_lost_child_rekey", "packets_lost_ike_rekey", "cleartext_packets", "capture_drops"] {
+        assert_eq!(report[zero], 0, "{zero}: {words}");
+    }
+    for positive in ["tcp_gbps", "ping_rtt_us", "tunnel_up_ms", "esp_packets"] {
+        assert!(report[positive].as_f64().is_some_and(|number| number > 0.0), "{positive}: {words}");
+    }
 }
 
 #[test]

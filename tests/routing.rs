@@ -1,75 +1,36 @@
 //! Fail-closed routing against the real kernel, each test in a network namespace of its own (root needed).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
-use std::cell::Cell;
-use std::future::Future;
-use std::io::{BufRead, BufReader, ErrorKind};
+mod namespace;
+
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use nix::sched::{CloneFlags, unshare};
+use namespace::{ELSEWHERE, Line, MARK, PROTECTED, assert_closed, in_namespace, routes, run};
 use sekisho::net::netlink::{Change, Netlink, Policy, Settings, TunnelLink, Watch};
 use sekisho::net::tun::Tun;
 use sekisho::net::udp;
-use socket2::{Domain, Protocol, Socket, Type};
 
-const SETTINGS: Settings = Settings { table: 7296, priority: 7296, mark: 0x5e51 };
-/// Inside a protected prefix, one of each family.
-const PROTECTED: [&str; 2] = ["10.0.5.5", "2001:db8:5::5"];
-/// Reached by the default route, one of each family.
-const ELSEWHERE: [&str; 2] = ["198.51.100.9", "2001:db8:ffff::9"];
+const SETTINGS: Settings = Settings { table: 7296, priority: 7296, mark: MARK };
 
 #[test]
-fn protected_traffic_never_leaves_in_clear_even_after_a_sigkill() {
+fn only_unprotect_opens_what_was_closed() {
     in_namespace(|| async {
         let line = Line::new();
         for address in PROTECTED {
             assert!(line.carries(address), "the capture sees what is sent unprotected");
         }
-        let mut daemon = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "hold_the_protection_until_killed", "--nocapture"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(daemon.stdout.take().unwrap());
-        let ready = output.lines().map_while(Result::ok).any(|text| text.contains("the protection stands"));
-        assert!(ready, "the process protects");
-        assert!(routes().contains("10.0.0.0/16 dev sekisho0 table 7296 proto 94"), "{}", routes());
+        let netlink = Netlink::connect(SETTINGS).unwrap();
+        netlink.protect(&facility(), None).await.unwrap();
         assert_closed(&line);
 
-        daemon.kill().unwrap();
-        daemon.wait().unwrap();
-        let left = routes();
-        assert!(!left.contains("sekisho0"), "the device is gone: {left}");
-        for blackhole in ["blackhole 10.0.0.0/16 table", "blackhole 2001:db8:5::/48 dev lo table"] {
-            assert!(left.contains(blackhole), "{left}");
-        }
-        assert_closed(&line);
-
-        let removed = Netlink::connect(SETTINGS).unwrap().unprotect().await.unwrap();
+        let removed = netlink.unprotect().await.unwrap();
         assert_eq!(removed.prefixes, ["10.0.0.0/16", "2001:db8:5::/48"].map(net).into());
         assert_eq!((removed.rules, removed.routes), (2, 2));
         for address in PROTECTED {
-            assert!(line.carries(address), "only unprotect opens");
+            assert!(line.carries(address), "open again");
         }
-    });
-}
-
-/// The process that the test above kills; not a test by itself.
-#[test]
-#[ignore = "started by another test, in its namespace"]
-fn hold_the_protection_until_killed() {
-    runtime().block_on(async {
-        let tun = Tun::open("sekisho0").unwrap();
-        let netlink = Netlink::connect(SETTINGS).unwrap();
-        netlink.protect(&facility(), None).await.unwrap();
-        let link = TunnelLink::up(&netlink, tun.name(), 1400).await.unwrap();
-        let protection = netlink.protect(&facility(), Some(link.index())).await.unwrap();
-        assert!(protection.problems.is_empty(), "{:?}", protection.problems);
-        println!("the protection stands");
-        std::future::pending::<()>().await;
     });
 }
 
@@ -209,9 +170,6 @@ fn lines_addresses_and_default_routes_are_watched_and_bursts_are_one_event() {
     });
 }
 
-/// How the hardware address of every neighbour on every line begins.
-const NEIGHBOUR: [u8; 5] = [2, 0, 0, 0, 0];
-
 /// A facility's policy, in both families.
 fn facility() -> Policy {
     let mut policy = Policy::default();
@@ -228,132 +186,11 @@ fn everything() -> Policy {
     policy
 }
 
-/// A way out: `wan` has addresses and default routes of MTU 1454, and all interfaces are listened on.
-struct Line {
-    capture: Socket,
-    observations: Cell<u32>,
-}
-
-impl Line {
-    fn new() -> Self {
-        for command in [
-            "ip link set lo up",
-            "ip link add wan type veth peer name line",
-            "ip link set wan up",
-            "ip link set line up",
-            "ip addr add 192.0.2.2/24 dev wan",
-            "ip addr add 2001:db8::2/64 dev wan nodad",
-            "ip neigh add 192.0.2.1 dev wan lladdr 02:00:00:00:00:01 nud permanent",
-            "ip neigh add 2001:db8::1 dev wan lladdr 02:00:00:00:00:01 nud permanent",
-            "ip neigh add 192.0.2.77 dev wan lladdr 02:00:00:00:00:77 nud permanent",
-            "ip route add default via 192.0.2.1 dev wan mtu 1454",
-            "ip -6 route add default via 2001:db8::1 dev wan mtu 1454",
-        ] {
-            run(command);
-        }
-        let every_protocol = i32::from(u16::to_be(0x0003));
-        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(every_protocol))).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        Self { capture: socket, observations: Cell::new(0) }
-    }
-
-    /// Whether an ordinary datagram to the address appears on any interface but the TUN and loopback.
-    fn carries(&self, address: &str) -> bool {
-        let number = self.observations.replace(self.observations.get() + 1);
-        let (marker, end) = (format!("clear-text marker {number};"), format!("end of observation {number};"));
-        let sent = send(address, marker.as_bytes());
-        // What is seen next was sent later, through another, marked socket: no need to wait.
-        let fence = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
-        fence.set_mark(SETTINGS.mark).unwrap();
-        let to: SocketAddr = "192.0.2.1:9".parse().unwrap();
-        fence.send_to(end.as_bytes(), &to.into()).unwrap();
-        let seen = self.watch_until(end.as_bytes(), marker.as_bytes());
-        assert!(!seen || sent, "a datagram that was refused appeared all the same");
-        seen
-    }
-
-    fn wait_for(&self, end: &[u8]) {
-        self.watch_until(end, b"nothing that is sent");
-    }
-
-    fn watch_until(&self, end: &[u8], marker: &[u8]) -> bool {
-        let mut seen = false;
-        loop {
-            let mut frame = vec![0u8; 2048];
-            let length =
-                std::io::Read::read(&mut &self.capture, &mut frame).expect("a frame within five seconds");
-            let holds = |text: &[u8]| frame[..length].windows(text.len()).any(|window| window == text);
-            // The TUN's packets have no Ethernet header.
-            seen |= holds(marker) && frame.starts_with(&NEIGHBOUR);
-            if holds(end) {
-                return seen;
-            }
-        }
-    }
-}
-
-/// Whether the kernel took it.
-fn send(address: &str, payload: &[u8]) -> bool {
-    let address: IpAddr = address.parse().unwrap();
-    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(any).unwrap();
-    match socket.send_to(payload, (address, 9)) {
-        Ok(_) => true,
-        Err(error) => {
-            let refusals =
-                [ErrorKind::InvalidInput, ErrorKind::NetworkUnreachable, ErrorKind::HostUnreachable];
-            assert!(refusals.contains(&error.kind()), "{error}");
-            false
-        }
-    }
-}
-
-fn assert_closed(line: &Line) {
-    for address in PROTECTED {
-        assert!(!line.carries(address), "{address} left in clear\n{}", routes());
-    }
-    for address in ELSEWHERE {
-        assert!(line.carries(address), "{address} is none of ours\n{}", routes());
-    }
-}
-
 fn net(text: &str) -> IpNet {
     text.parse().unwrap()
-}
-
-fn routes() -> String {
-    run("ip route show table all")
 }
 
 fn rules() -> Vec<String> {
     let all = run("ip rule show");
     all.lines().filter(|rule| rule.contains("proto 94")).map(|rule| rule.trim().to_owned()).collect()
-}
-
-fn run(command: &str) -> String {
-    let words: Vec<_> = command.split(' ').collect();
-    let output = Command::new(words[0]).args(&words[1..]).output().expect("iproute2 is installed");
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-/// Runs a test in a network namespace that ends with it: a thread of its own has one of its own.
-fn in_namespace<T, F>(test: T)
-where
-    T: FnOnce() -> F + Send + 'static,
-    F: Future<Output = ()>,
-{
-    let thread = std::thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root is needed to make a network namespace");
-        runtime().block_on(async {
-            tokio::time::timeout(Duration::from_mins(1), test()).await.expect("done within a minute");
-        });
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
 }

@@ -34,7 +34,8 @@ drop_reasons! {
     Replayed = "replayed",
     /// A sequence number behind the replay window.
     TooOld = "too_old",
-    /// The packet was not made with this SA's key, or was changed on its way.
+    /// The packet was not made with this SA's key, or was changed on its way; with ESN also one that is far behind
+    /// the replay window, which cannot be told apart.
     Authentication = "authentication",
     /// Pad length or padding that RFC 4303 §2.4 does not allow.
     Padding = "padding",

@@ -9,6 +9,7 @@
 //!
 //! Every refusal is a [`DropReason`], which [`Counters`] count.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 mod checksum;
 mod cipher;
@@ -16,6 +17,8 @@ mod drop_reason;
 pub mod ecn;
 pub mod encap;
 mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 mod inbound;
 mod index;
 mod inner;

@@ -111,16 +111,17 @@ impl Sealer<'_> {
     /// [`DropReason::NoRoom`] if header or trailer do not fit, [`DropReason::NotIp`], [`DropReason::PacketLimit`].
     /// The packet is then as it was.
     pub fn seal(&mut self, buffer: &mut [u8], inner: Range<usize>) -> Result<Range<usize>, DropReason> {
+        let next_header =
+            match buffer.get(inner.clone()).ok_or(DropReason::NoRoom)?.first().map(|byte| byte >> 4) {
+                Some(4) => NEXT_IPV4,
+                Some(6) => NEXT_IPV6,
+                _ => return Err(DropReason::NotIp),
+            };
         let start = inner.start.checked_sub(HEADROOM).ok_or(DropReason::NoRoom)?;
-        let sealed = start..start.saturating_add(sealed_length(inner.len()));
+        let sealed = start..start + sealed_length(inner.len());
         let packet = buffer.get_mut(sealed.clone()).ok_or(DropReason::NoRoom)?;
         let (head, rest) = packet.split_first_chunk_mut::<HEADROOM>().ok_or(DropReason::NoRoom)?;
         let (text, icv) = rest.split_last_chunk_mut::<ICV>().ok_or(DropReason::NoRoom)?;
-        let next_header = match text.first().map(|byte| byte >> 4) {
-            Some(4) => NEXT_IPV4,
-            Some(6) => NEXT_IPV6,
-            _ => return Err(DropReason::NotIp),
-        };
         let sequence = self.next_sequence()?;
         write_trailer(text.get_mut(inner.len()..).ok_or(DropReason::NoRoom)?, next_header)?;
         *head = header(self.sa.spi, sequence);
@@ -145,5 +146,49 @@ impl Sealer<'_> {
 impl Drop for Sealer<'_> {
     fn drop(&mut self) {
         self.sa.usage.add(self.packets, self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::format::TAILROOM;
+    use crate::suite::{Keymat, Suite};
+
+    fn sa(esn: bool, packet_limit: Option<u64>) -> OutboundSa {
+        let any = || {
+            let end = |octet| IpAddr::from([octet; 4]);
+            vec![Selector::new(end(0), end(255), 0, (0, u16::MAX)).unwrap()]
+        };
+        let keymat = Keymat::new(vec![1; Suite::Aes128Gcm16.keymat_length()]);
+        let suite = Suite::Aes128Gcm16;
+        let (local, remote, copy_dscp, replay_window) = (any(), any(), false, 32);
+        let config =
+            SaConfig { spi: 256, suite, keymat, esn, local, remote, copy_dscp, replay_window, packet_limit };
+        OutboundSa::new(config).unwrap()
+    }
+
+    #[test]
+    fn the_counter_stops_before_it_would_end() {
+        let last = u64::from(u32::MAX);
+        for (esn, packet_limit, limit) in [
+            (false, None, last),
+            (false, Some(u64::MAX), last),
+            (true, None, 1 << 48),
+            (true, Some(u64::MAX), 1 << 48),
+            (true, Some(last + 1), last + 1),
+        ] {
+            let sa = sa(esn, packet_limit);
+            *sa.last_sequence.lock().unwrap() = limit - 1;
+            let mut buffer = vec![0x45; HEADROOM + 20 + TAILROOM];
+            let inner = HEADROOM..HEADROOM + 20;
+            assert_eq!(sa.sealer().seal(&mut buffer, inner.clone()), Ok(0..sealed_length(20)));
+            assert_eq!(buffer[8..16], limit.to_be_bytes());
+            let mut buffer = vec![0x45; HEADROOM + 20 + TAILROOM];
+            assert_eq!(sa.sealer().seal(&mut buffer, inner), Err(DropReason::PacketLimit));
+            assert_eq!(buffer, [0x45; HEADROOM + 20 + TAILROOM], "a refused packet stays as it was");
+        }
     }
 }

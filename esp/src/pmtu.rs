@@ -48,7 +48,7 @@ mod tests {
             }
         }
         assert_eq!(Outer { ipv6: false, udp: true }.inner_mtu(1500), 1438);
-        assert_eq!(Outer { ipv6: true, udp: true }.inner_mtu(1454), 1374);
+        assert_eq!(Outer { ipv6: true, udp: true }.inner_mtu(1454), 1370);
         assert_eq!(Outer { ipv6: true, udp: true }.inner_mtu(10), 0);
     }
 }

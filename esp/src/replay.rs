@@ -84,3 +84,83 @@ impl ReplayWindow {
 fn bit(sequence: u64) -> u64 {
     1 << (sequence % BLOCK)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    /// Remembers everything.
+    #[derive(Default)]
+    struct Naive {
+        seen: BTreeSet<u64>,
+    }
+
+    impl Naive {
+        fn accept(&mut self, sequence: u64, size: u64) -> Result<(), DropReason> {
+            let highest = self.seen.last().copied().unwrap_or(0);
+            if sequence == 0 {
+                Err(DropReason::SequenceZero)
+            } else if sequence + size <= highest {
+                Err(DropReason::TooOld)
+            } else if self.seen.insert(sequence) {
+                Ok(())
+            } else {
+                Err(DropReason::Replayed)
+            }
+        }
+    }
+
+    /// Steps of a few packets, around the size of the window, and far beyond it.
+    fn steps() -> impl Strategy<Value = Vec<i64>> {
+        let step = prop_oneof![6 => -70..70i64, 2 => -3000..3000i64, 1 => -70_000..200_000i64];
+        proptest::collection::vec(step, 1..400)
+    }
+
+    proptest! {
+        #[test]
+        fn the_window_does_what_a_perfect_memory_does(
+            size in prop_oneof![Just(32u32), Just(64), Just(1024), Just(65_536), 32..3000u32],
+            start in prop_oneof![0..100u64, Just(u64::from(u32::MAX) - 50)],
+            steps in steps(),
+        ) {
+            let (mut window, mut naive) = (ReplayWindow::new(size), Naive::default());
+            let mut at = start;
+            for step in steps {
+                at = at.saturating_add_signed(step);
+                let expected = naive.accept(at, size.into());
+                prop_assert_eq!(window.check(at), expected, "sequence {} after {}", at, window.highest());
+                if expected.is_ok() {
+                    window.commit(at);
+                    prop_assert_eq!(window.check(at), Err(DropReason::Replayed));
+                }
+            }
+        }
+
+        /// Appendix A: the number inferred is the one of 2^32 consecutive ones, from the window's lower edge on,
+        /// that has this low half.
+        #[test]
+        fn a_low_half_means_the_only_number_in_reach(
+            size in 32..=65_536u32,
+            highest in prop_oneof![
+                0..200_000u64,
+                (1u64 << 32) - 100_000..(1 << 32) + 100_000,
+                (7u64 << 32) - 100_000..(7 << 32) + 100_000,
+                0..u64::MAX,
+            ],
+            distance in prop_oneof![-66_000..66_000i64, -1..(1i64 << 32)],
+        ) {
+            let mut window = ReplayWindow::new(size);
+            window.commit(highest.max(1));
+            let highest = window.highest();
+            let sequence = i128::from(highest) + i128::from(distance);
+            let bottom = i128::from(highest) - i128::from(size) + 1;
+            prop_assume!(bottom <= sequence && sequence < bottom + (1 << 32));
+            let low = u32::try_from(sequence.rem_euclid(1 << 32)).expect("32 bits");
+            let expected = u64::try_from(sequence).map_err(|_| DropReason::TooOld);
+            prop_assert_eq!(window.infer(low, true), expected);
+            prop_assert_eq!(window.infer(low, false), Ok(low.into()));
+        }
+    }
+}

@@ -103,8 +103,8 @@ pub struct IkeSaRecord {
     pub nat: NatStatus,
     /// When it was set up.
     pub established: Now,
-    /// When it will be replaced.
-    pub rekey_at: Instant,
+    /// When it will be replaced; `None` once its rekey is under way.
+    pub rekey_at: Option<Instant>,
 }
 
 /// What NAT detection saw (RFC 7296 §2.23). A peer that forces encapsulation looks like one behind a NAT.

@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod crypto;
+mod diagnose;
 pub mod diagnosis;
 mod endpoint;
 pub mod event;
@@ -13,7 +14,10 @@ mod limits;
 pub mod negotiate;
 mod path;
 mod random;
+mod sa;
 mod secret;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod suite;
 mod time;
 pub mod wire;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-/// The longest IKE message taken in, bytes. A UDP datagram cannot be longer.
-pub const MESSAGE: usize = 65_535;
 /// Payloads in one chain.
 pub const PAYLOADS: usize = 64;
 /// Proposals in one SA payload.
@@ -43,8 +41,9 @@ pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_secs(120);
 /// How long a replaced Child SA still receives after its end was agreed, for packets on the way.
 pub const RETIRE_GRACE: Duration = Duration::from_secs(5);
-/// How long the end of a replaced SA is left to the peer whose duty it is; then we delete it ourselves.
-pub const REDUNDANT_SA_WAIT: Duration = Duration::from_secs(40);
+/// How long at least the end of a replaced SA is left to the peer whose duty it is; then we delete it ourselves.
+/// Longer than anyone's retransmissions: until then the peer may still miss our answer.
+pub const REDUNDANT_SA_WAIT: Duration = Duration::from_secs(200);
 /// How long a deferred exchange (`TEMPORARY_FAILURE`) waits at least; jitter doubles it at most.
 pub const TEMPORARY_FAILURE_WAIT: Duration = Duration::from_secs(2);
 /// `TEMPORARY_FAILURE` answers to one task before the tunnel is taken for out of step (RFC 7296 §2.25).
@@ -53,3 +52,5 @@ pub const TEMPORARY_FAILURES: u32 = 30;
 pub const REKEYS_PER_PERIOD: u32 = 120;
 /// See [`REKEYS_PER_PERIOD`].
 pub const REKEY_PERIOD: Duration = Duration::from_secs(60);
+/// A refused rekey is tried again after this long at least, and twice that at most.
+pub const REKEY_RETRY: Duration = Duration::from_secs(10);

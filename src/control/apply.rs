@@ -89,8 +89,8 @@ impl Control {
         }
     }
 
-    pub(super) fn record(&mut self, fact: Fact) {
-        (self.out.record)(fact);
+    pub(super) fn record(&self, fact: Fact) {
+        self.out.telemetry.record(fact);
     }
 
     /// What a Child SA has carried until now.

@@ -32,12 +32,12 @@ use sekisho_ike::event::Command;
 use sekisho_ike::{Endpoint, Instant, Now};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::api::{Reply, Request};
+use crate::api::{Asked, Reply};
 use crate::config::Config;
 use crate::data::{DataPath, FromDataReceiver};
 use crate::net::clock;
 use crate::net::udp::Sockets;
-use crate::telemetry::Fact;
+use crate::telemetry::Telemetry;
 
 use books::Books;
 use jobs::Jobs;
@@ -46,12 +46,6 @@ use spi::Spis;
 use waiting::Waiting;
 
 pub use routing::{Routing, policy};
-
-/// An operator's request, and where its answer goes.
-pub type Asked = (Request, oneshot::Sender<Reply>);
-
-/// Where facts are recorded.
-pub type Recorder = Box<dyn FnMut(Fact) + Send>;
 
 /// What the daemon orders, besides the operators' requests.
 #[derive(Debug)]
@@ -81,8 +75,8 @@ pub struct Outputs {
     pub sockets: Arc<Sockets>,
     /// Routes, which stand already.
     pub routing: Routing,
-    /// Records of facts.
-    pub record: Recorder,
+    /// Where facts are recorded.
+    pub telemetry: Telemetry,
 }
 
 /// The control loop's state.

@@ -7,14 +7,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::api::Reply;
+use crate::api::{Limits, Reply, Server};
 use crate::config::Config;
 use crate::control::{Control, Inputs, Order, Outputs, Routing};
 use crate::data::{self, DataPath};
 use crate::net::netlink::Netlink;
 use crate::net::tun::Tun;
 use crate::net::udp::{self, Sockets};
-use crate::telemetry::Fact;
+use crate::telemetry::{Fact, Telemetry};
 
 use super::{Args, Failure, privileges};
 
@@ -29,18 +29,38 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
     let sockets = Arc::new(Sockets::bind(ports).map_err(Failure::new)?);
     let routing = Routing::start(netlink, &config).await.map_err(Failure::new)?;
     let signals = Signals::new()?;
-    let (_requests_in, requests) = mpsc::channel(REQUESTS);
-    let record = Box::new(|fact: Fact| tracing::info!(?fact, "recorded"));
+    let socket = args.socket.as_ref().unwrap_or(&daemon.control_socket);
+    let server = Server::bind(socket, &daemon.control_group, Limits::default()).map_err(Failure::new)?;
     privileges::drop_others();
+
+    // Threads from here on: they inherit what privileges are left.
+    let telemetry = Telemetry::with_sa_log(&daemon.sa_log);
 
     let (to_control, from_data) = data::channel();
     let settings = data::Settings { mtu: routing.mtu() };
     let data = DataPath::start(tun, sockets.clone(), settings, to_control)
         .map_err(|error| Failure(format!("cannot start the data path: {error}")))?;
+    let (asked, requests) = mpsc::channel(REQUESTS);
     let (orders, ordered) = mpsc::channel(1);
     let inputs = Inputs { data: from_data, requests, orders: ordered };
-    let control = Control::new(config, Outputs { data, sockets, routing, record });
-    signals.serve(tokio::spawn(control.run(inputs)), orders).await
+    announce(&config, &telemetry);
+    let control = Control::new(config, Outputs { data, sockets, routing, telemetry: telemetry.clone() });
+    let served = tokio::spawn(server.run(asked, telemetry.clone()));
+    let ended = signals.serve(tokio::spawn(control.run(inputs)), orders, &telemetry).await;
+    served.abort();
+    telemetry.flush();
+    ended
+}
+
+fn announce(config: &Config, telemetry: &Telemetry) {
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    let source = config.source.display().to_string();
+    telemetry.record(Fact::ConfigLoaded { source, tunnels: config.connections.len(), warnings });
+    telemetry.record(Fact::DaemonStarted {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        interface: config.daemon.interface.clone(),
+    });
 }
 
 /// What systemd and operators say by signals.
@@ -66,6 +86,7 @@ impl Signals {
         mut self,
         mut control: JoinHandle<()>,
         orders: mpsc::Sender<Order>,
+        telemetry: &Telemetry,
     ) -> Result<(), Failure> {
         notify(&[NotifyState::Ready]);
         let mut stopping = false;
@@ -75,6 +96,7 @@ impl Signals {
                     return ended.map_err(|error| Failure(format!("the control loop failed: {error}")));
                 }
                 _ = self.hang_up.recv(), if !stopping => {
+                    telemetry.reopen();
                     reload(&orders).await;
                     continue;
                 }

@@ -10,6 +10,8 @@ use sekisho_esp::{Counters, DropReason};
 pub(super) enum Loss {
     /// Link-local or of link-local scope: the kernel's own noise on the TUN, never for the peer.
     LinkLocal,
+    /// A NAT keepalive of the peer: no error.
+    Keepalive,
     /// The kernel cut a datagram off.
     DatagramCut,
     /// No route to the peer, or the line is down.
@@ -23,8 +25,9 @@ pub(super) enum Loss {
 }
 
 impl Loss {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::LinkLocal,
+        Self::Keepalive,
         Self::DatagramCut,
         Self::Unreachable,
         Self::Refused,
@@ -36,6 +39,7 @@ impl Loss {
     fn code(self) -> &'static str {
         match self {
             Self::LinkLocal => "link_local",
+            Self::Keepalive => "keepalive",
             Self::DatagramCut => "datagram_cut",
             Self::Unreachable => "peer_unreachable",
             Self::Refused => "peer_refused",

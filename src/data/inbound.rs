@@ -103,6 +103,10 @@ impl Inbound {
             shared.drops.loss(Loss::DatagramCut, 1);
             return;
         }
+        if received.length == 0 {
+            shared.drops.esp(DropReason::Truncated, 1);
+            return;
+        }
         let snapshot = shared.snapshot.load();
         let encap = received.local.port() == shared.sockets.settings().nat_port;
         let path = UdpPath { local: received.local, remote: received.remote, encap };
@@ -115,7 +119,10 @@ impl Inbound {
                     let packet = open(shared, &snapshot, &mut run, spi, datagram, received.tos);
                     packet.map(|packet| self.delivery.push(packet))
                 }
-                Datagram::Keepalive => Ok(()),
+                Datagram::Keepalive => {
+                    shared.drops.loss(Loss::Keepalive, 1);
+                    Ok(())
+                }
                 Datagram::Garbage(reason) => Err(reason),
             };
             if let Err(reason) = outcome {
@@ -132,7 +139,6 @@ impl Inbound {
 fn classify(datagram: &[u8], encap: bool) -> Datagram<'_> {
     match encap::classify(datagram) {
         Datagram::Keepalive => Datagram::Keepalive,
-        _ if !encap && datagram.is_empty() => Datagram::Garbage(DropReason::Truncated),
         _ if !encap => Datagram::Ike(datagram),
         datagram => datagram,
     }
@@ -213,7 +219,6 @@ fn is_about_the_peer(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sekisho_esp::DropReason;
     use sekisho_esp::encap::Datagram;
 
     use super::classify;
@@ -228,7 +233,6 @@ mod tests {
         assert_eq!(classify(&marked, false), Datagram::Ike(&marked));
         for encap in [true, false] {
             assert_eq!(classify(&[0xff], encap), Datagram::Keepalive);
-            assert_eq!(classify(&[], encap), Datagram::Garbage(DropReason::Truncated));
         }
     }
 }

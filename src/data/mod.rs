@@ -180,7 +180,7 @@ impl DataPath {
 
     /// Forget this SA; what it has carried.
     pub fn remove(&self, id: u64) -> Option<SaUsage> {
-        self.change(|installed| installed.remove(id))
+        self.change(|installed| installed.remove(id)).map(|entry| entry.final_usage())
     }
 
     /// All SAs of this tunnel send this way from now on.

@@ -87,8 +87,9 @@ pub(super) struct Installed {
     entries: Vec<Entry>,
 }
 
+/// One Child SA.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     id: u64,
     tunnel: u64,
     child: String,
@@ -127,9 +128,9 @@ impl Installed {
         }
     }
 
-    /// Forget it, and what it has carried.
-    pub(super) fn remove(&mut self, id: u64) -> Option<SaUsage> {
-        self.position(id).map(|position| self.entries.remove(position).usage())
+    /// Forget it.
+    pub(super) fn remove(&mut self, id: u64) -> Option<Entry> {
+        self.position(id).map(|position| self.entries.remove(position))
     }
 
     /// Packets of a tunnel travel another way from now on.
@@ -161,6 +162,14 @@ impl Installed {
 }
 
 impl Entry {
+    /// What it has carried, the trains included that a thread has under way.
+    pub(super) fn final_usage(&self) -> SaUsage {
+        // A thread holds these locks for the time of one train, and counts when it lets go.
+        drop(self.receiving.sa.opener(0));
+        drop(self.sending.sa.sealer());
+        self.usage()
+    }
+
     fn usage(&self) -> SaUsage {
         let (inbound, outbound) = (self.receiving.sa.usage(), self.sending.sa.usage());
         SaUsage {
@@ -170,5 +179,121 @@ impl Entry {
             bytes_out: outbound.bytes,
             last_in: inbound.last_ns.map(Duration::from_nanos),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use sekisho_esp::{InboundSa, InnerView, Keymat, OutboundSa, SaConfig, Selector, Suite};
+
+    use super::super::UdpPath;
+    use super::{Installed, NewSa};
+
+    fn path(port: u16) -> UdpPath {
+        UdpPath {
+            local: "192.0.2.1:4500".parse().unwrap(),
+            remote: format!("192.0.2.2:{port}").parse().unwrap(),
+            encap: true,
+        }
+    }
+
+    /// A Child SA between 10.0.0.0/8 and 10.`net`.0.0/16; its SPIs are 1000 and 2000 more than `id`.
+    fn new_sa(id: u64, tunnel: u64, child: &str, net: u8) -> NewSa {
+        let all = |first: [u8; 4], last: [u8; 4]| {
+            vec![Selector::new(first.into(), last.into(), 0, (0, u16::MAX)).unwrap()]
+        };
+        let config = |spi| SaConfig {
+            spi,
+            suite: Suite::Aes128Gcm16,
+            keymat: Keymat::new(vec![7; 20]),
+            esn: true,
+            local: all([10, 0, 0, 0], [10, 255, 255, 255]),
+            remote: all([10, net, 0, 0], [10, net, 255, 255]),
+            copy_dscp: true,
+            replay_window: 64,
+            packet_limit: None,
+        };
+        let spi = u32::try_from(id).unwrap() + 1_000;
+        NewSa {
+            id,
+            tunnel,
+            child: child.to_owned(),
+            inbound: InboundSa::new(config(spi)).unwrap(),
+            outbound: OutboundSa::new(config(spi + 1_000)).unwrap(),
+            path: path(4500),
+        }
+    }
+
+    fn packet_to(net: u8) -> Vec<u8> {
+        let mut packet = Vec::new();
+        let builder = etherparse::PacketBuilder::ipv4([10, 1, 0, 1], [10, net, 0, 1], 64).udp(1, 2);
+        builder.write(&mut packet, b"").unwrap();
+        packet
+    }
+
+    /// The SA (by its number) and the port that a packet to 10.`net`.0.1 leaves by.
+    fn leaves_by(installed: &Installed, net: u8) -> Option<(u64, u16)> {
+        let snapshot = installed.snapshot();
+        let sending = snapshot.outbound(&InnerView::parse(&packet_to(net)).unwrap()).ok()?;
+        Some((u64::from(sending.sa().spi()) - 2_000, sending.path.remote.port()))
+    }
+
+    #[test]
+    fn what_is_installed_receives_but_is_sent_on_only_after_the_switch() {
+        let mut installed = Installed::default();
+        installed.install(new_sa(1, 1, "records", 2));
+        assert!(installed.snapshot().inbound(1_001).is_some());
+        assert_eq!(leaves_by(&installed, 2), None);
+        installed.switch_outbound(1);
+        assert_eq!(leaves_by(&installed, 2), Some((1, 4500)));
+        installed.stop_outbound(1);
+        assert_eq!(leaves_by(&installed, 2), None);
+        assert!(installed.snapshot().inbound(1_001).is_some());
+        assert!(installed.remove(1).is_some());
+        assert!(installed.snapshot().inbound(1_001).is_none());
+    }
+
+    #[test]
+    fn a_switch_replaces_the_same_child_of_the_same_tunnel_and_nothing_else() {
+        let mut installed = Installed::default();
+        for sa in [new_sa(1, 1, "records", 2), new_sa(2, 1, "images", 3), new_sa(3, 1, "records", 2)] {
+            let id = sa.id;
+            installed.install(sa);
+            installed.switch_outbound(id);
+        }
+        assert_eq!(leaves_by(&installed, 2), Some((3, 4500)));
+        assert_eq!(leaves_by(&installed, 3), Some((2, 4500)), "the other child goes on");
+        installed.remove(3);
+        assert_eq!(leaves_by(&installed, 2), None, "the one that was replaced is not taken up again");
+    }
+
+    #[test]
+    fn of_two_tunnels_the_one_switched_to_last_carries_until_it_goes() {
+        let mut installed = Installed::default();
+        for (id, tunnel) in [(1, 1), (2, 2)] {
+            installed.install(new_sa(id, tunnel, "records", 2));
+        }
+        installed.switch_outbound(2);
+        installed.switch_outbound(1);
+        assert_eq!(leaves_by(&installed, 2), Some((1, 4500)));
+        installed.remove(1);
+        assert_eq!(leaves_by(&installed, 2), Some((2, 4500)));
+    }
+
+    #[test]
+    fn a_new_path_is_for_its_tunnel_only_and_the_sequence_goes_on() {
+        let mut installed = Installed::default();
+        for (id, tunnel, net) in [(1, 1, 2), (2, 2, 3)] {
+            installed.install(new_sa(id, tunnel, "records", net));
+            installed.switch_outbound(id);
+        }
+        let snapshot = installed.snapshot();
+        let sending = snapshot.outbound(&InnerView::parse(&packet_to(2)).unwrap()).unwrap();
+        sending.sa().sealer().seal(&mut [0x45; 100], 16..36).unwrap();
+        installed.repath(1, path(61_000));
+        assert_eq!(leaves_by(&installed, 2), Some((1, 61_000)));
+        assert_eq!(leaves_by(&installed, 3), Some((2, 4500)));
+        assert_eq!(installed.usage(1).unwrap().packets_out, 1, "it is the same SA");
     }
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::daemon;
+
 /// The hidden subcommand that makes a process a daemon which dies with its parent: `sekisho demo-daemon PARENT CONFIG`.
 pub(super) const SUBCOMMAND: &str = "demo-daemon";
 
@@ -77,7 +79,11 @@ pub(super) fn live(parent: &str, config: &Path) -> ExitCode {
         eprintln!("sekishod: {error}");
         return ExitCode::FAILURE;
     }
-    // TODO-DAEMON: crate::daemon::run
-    let _ = config;
-    ExitCode::FAILURE
+    daemon::run(&daemon::Args {
+        config: config.to_owned(),
+        log: None,
+        socket: None,
+        check: false,
+        protect_only: false,
+    })
 }

@@ -2,9 +2,8 @@
 
 use std::fmt::Display;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use zeroize::Zeroizing;
 use super::Error;
 use super::lab::{Side, Site};
 use super::node::Order;
-use crate::api::{Reply, Request, State, Status, Tunnel, What};
+use crate::api::{Client, Request, State, Status, Tunnel, What};
 
 /// Seconds that a negotiation may take.
 const NEGOTIATION: u64 = 15;
@@ -124,17 +123,16 @@ remote_networks = ["{far}"]
         let order = Order::StartDaemon { config: self.config(), log: self.log() };
         let pid = site.gateway.ask(&order)?;
         let deadline = Instant::now() + START;
-        loop {
-            match self.status() {
-                Ok(_) => return Ok(pid),
-                Err(error) if Instant::now() > deadline => return Err(self.silent(error)),
-                Err(_) => {}
-            }
+        while self.status().is_err() {
             if let Some(end) = site.gateway.ask::<Option<String>>(&Order::DaemonEnd)? {
                 return Err(self.silent(end));
             }
+            if Instant::now() > deadline {
+                return Err(self.silent("nobody listens at its control socket"));
+            }
             thread::sleep(POLL);
         }
+        Ok(pid)
     }
 
     /// Sets the tunnel up from here and waits until both ends say that it stands.
@@ -176,19 +174,8 @@ remote_networks = ["{far}"]
     }
 
     fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Error> {
-        let reply = self.exchange(request).map_err(|error| self.error(error))?;
-        reply.into_data().map_err(|failure| self.error(failure))
-    }
-
-    fn exchange(&self, request: &Request) -> io::Result<Reply> {
-        let mut stream = UnixStream::connect(self.socket())?;
-        stream.set_read_timeout(Some(Duration::from_secs(NEGOTIATION) + AGREEMENT))?;
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
-        stream.write_all(&line)?;
-        let mut reply = String::new();
-        BufReader::new(stream).read_line(&mut reply)?;
-        Ok(serde_json::from_str(&reply)?)
+        let reply = Client::connect(&self.socket()).and_then(|mut daemon| daemon.ask(request));
+        reply.map_err(|error| self.error(error))?.into_data().map_err(|failure| self.error(failure))
     }
 
     fn error(&self, reason: impl Display) -> Error {
@@ -199,7 +186,7 @@ remote_networks = ["{far}"]
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines.get(lines.len().saturating_sub(10)..).unwrap_or_default();
-        self.error(format_args!("it does not answer: {why}\n{}", tail.join("\n")))
+        self.error(format_args!("it does not start: {why}; the end of its log:\n{}", tail.join("\n")))
     }
 }
 

@@ -31,6 +31,9 @@ pub enum Woken {
 
 impl Stop {
     /// A flag that is down.
+    ///
+    /// # Errors
+    /// If the process has no descriptors left.
     pub fn new() -> io::Result<Self> {
         let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         Ok(Self { event, raised: AtomicBool::new(false) })
@@ -49,6 +52,9 @@ impl Stop {
     }
 
     /// Sleep until a source (eight at most) can be read, the flag is up or the time is over.
+    ///
+    /// # Errors
+    /// Those of poll(2): the machine has no memory left.
     pub fn wait(&self, sources: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Woken> {
         let mut fds: [_; MAX_SOURCES + 1] = from_fn(|_| PollFd::new(self.event.as_fd(), PollFlags::POLLIN));
         for (slot, source) in fds.iter_mut().skip(1).zip(sources) {

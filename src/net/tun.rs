@@ -88,6 +88,9 @@ pub enum TunError {
 
 impl Tun {
     /// Create the device, non-blocking, one queue of a multi-queue device. It is down and has no address yet.
+    ///
+    /// # Errors
+    /// See [`TunError`].
     pub fn open(name: &str) -> Result<Self, TunError> {
         let mut request = request(name)?;
         let file = OpenOptions::new()
@@ -124,7 +127,10 @@ impl Tun {
     }
 
     /// Read one packet, or one super-packet, into `packet` ([`MAX_PACKET`] bytes hold any): its virtio header, and
-    /// how long it is. `WouldBlock` when there is none.
+    /// how long it is.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; `EBADFD` when the device was removed.
     pub fn read(&self, packet: &mut [u8]) -> io::Result<([u8; HEADER], usize)> {
         let mut header = [0; HEADER];
         let mut slices = [IoSliceMut::new(&mut header), IoSliceMut::new(packet)];
@@ -134,6 +140,9 @@ impl Tun {
     }
 
     /// Write one packet, or one super-packet, with its virtio header.
+    ///
+    /// # Errors
+    /// `EIO` when the device is down, `EBADFD` when it was removed, `EINVAL` for a header that contradicts the packet.
     pub fn write(&self, header: [u8; HEADER], packet: &[u8]) -> io::Result<()> {
         let slices = [IoSlice::new(&header), IoSlice::new(packet)];
         (&self.file).write_vectored(&slices).map(drop)

@@ -21,7 +21,7 @@ pub(crate) struct Place {
     pub(crate) inner6: IpAddr,
 }
 
-/// Inner networks: 10.x.0.0/16 and fd00:x::/32.
+/// Inner networks: `10.x.0.0/16` and `fd00:x::/32`.
 pub(crate) fn place(number: u8, outer_ipv6: bool) -> Place {
     let outer = if outer_ipv6 { format!("fd99::{number}") } else { format!("192.0.2.{number}") };
     Place {
@@ -149,7 +149,7 @@ fn selectors(place: Place) -> Vec<Selector> {
     vec![selector(network(place.inner4), last4), selector(network(place.inner6), last6)]
 }
 
-/// 10.x.0.0 of 10.x.0.1, and fd00:x:: of fd00:x::1.
+/// The network of an inner address.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & !0xffff).into()),

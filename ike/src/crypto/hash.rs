@@ -15,7 +15,9 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
 
 fn fixed<const N: usize>(algorithm: &'static digest::Algorithm, parts: &[&[u8]]) -> [u8; N] {
     let mut context = digest::Context::new(algorithm);
-    parts.iter().for_each(|part| context.update(part));
+    for part in parts {
+        context.update(part);
+    }
     let mut out = [0; N];
     out.copy_from_slice(context.finish().as_ref());
     out

@@ -51,7 +51,9 @@ struct RingHmacKey(hmac::Key);
 impl PrfKey for RingHmacKey {
     fn compute(&self, parts: &[&[u8]]) -> Secret {
         let mut context = hmac::Context::with_key(&self.0);
-        parts.iter().for_each(|part| context.update(part));
+        for part in parts {
+            context.update(part);
+        }
         Secret::new(context.sign().as_ref().to_vec())
     }
 }

@@ -1,15 +1,34 @@
-//! Many tunnels behind one set of ports.
+//! Many tunnels behind one set of ports: the demultiplexer, and the poll contract.
 
+mod connections;
+mod cookie;
+mod duplicates;
+mod half_open;
+mod inbound;
+mod pursuit;
+mod schedule;
+mod status;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::config::{Connection, EndpointConfig};
+use connections::{Connections, Managed};
+use cookie::CookieJar;
+use half_open::HalfOpenTable;
+use schedule::{Owner, Schedule};
+
+use crate::config::{Connection, EndpointConfig, Name};
+use crate::crypto::Provider;
+use crate::diagnosis::Diagnosis;
 use crate::event::{
-    Command, CommandError, Completion, ConnectionStatus, Deadline, Event, Job, JobId, Transmit,
+    Command, CommandError, Completion, Deadline, DeadlineReason, EndReason, Event, Job, JobId, Transmit,
+    TunnelId,
 };
 use crate::path::Path;
 use crate::random::SecureRandom;
+use crate::sa::{Attempt, Context, DropReason, Ids, Output, SpiPool, Task, Tunnel};
 use crate::time::Now;
-use crate::wire::EspSpi;
+use crate::wire::{EspSpi, IkeSpi};
 
 /// Gives out inbound ESP SPIs: the shell's, because an SPI may carry the number of a data worker.
 pub trait SpiAllocator: Send {
@@ -22,56 +41,291 @@ pub trait SpiAllocator: Send {
 /// The poll contract. After each `handle_*`, the driver drains, in this order: `poll_event` (and acts on each),
 /// `poll_job`, `poll_transmit`, and then asks `poll_timeout`. Events come first because a Child SA must be able
 /// to receive before the message leaves that lets the peer send.
-pub struct Endpoint {}
+pub struct Endpoint {
+    core: Core,
+    connections: Connections,
+    attempts: BTreeMap<IkeSpi, Attempt>,
+    half_open: HalfOpenTable,
+    cookies: Option<CookieJar>,
+    tunnels: BTreeMap<TunnelId, Tunnel>,
+    tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
+    schedule: Schedule,
+    jobs: VecDeque<Job>,
+    stopping: bool,
+}
 
-#[expect(unused_variables, clippy::unused_self, clippy::needless_pass_by_value, reason = "to be built")]
+/// What every step needs, apart from what it works on.
+struct Core {
+    config: EndpointConfig,
+    random: Box<dyn SecureRandom>,
+    provider: Provider,
+    spis: SpiPool,
+    ids: Ids,
+    output: Output,
+}
+
+impl Core {
+    fn context(&mut self, now: Now) -> Context<'_> {
+        Context {
+            now,
+            random: &mut *self.random,
+            provider: &self.provider,
+            config: &self.config,
+            spis: &mut self.spis,
+            ids: &mut self.ids,
+            output: &mut self.output,
+        }
+    }
+}
+
 impl Endpoint {
     /// An endpoint with nothing configured.
     pub fn new(config: EndpointConfig, random: Box<dyn SecureRandom>, spis: Box<dyn SpiAllocator>) -> Self {
-        Self {}
+        let core = Core {
+            config,
+            random,
+            provider: Provider::ring(),
+            spis: SpiPool::new(spis),
+            ids: Ids::default(),
+            output: Output::default(),
+        };
+        Self {
+            core,
+            connections: Connections::default(),
+            attempts: BTreeMap::new(),
+            half_open: HalfOpenTable::default(),
+            cookies: None,
+            tunnels: BTreeMap::new(),
+            tunnel_by_spi: BTreeMap::new(),
+            schedule: Schedule::default(),
+            jobs: VecDeque::new(),
+            stopping: false,
+        }
     }
+
     /// The network spoke: one datagram, the non-ESP marker taken off.
-    pub fn handle_datagram(&mut self, now: Now, path: Path, bytes: &[u8]) {}
+    pub fn handle_datagram(&mut self, now: Now, path: Path, bytes: &[u8]) {
+        self.receive(now, path, bytes);
+    }
+
     /// The deadline passed.
-    pub fn handle_timeout(&mut self, now: Now) {}
+    pub fn handle_timeout(&mut self, now: Now) {
+        for owner in self.schedule.take_due(now.boot) {
+            match owner {
+                Owner::Attempt(spi) => {
+                    if let Some(attempt) = self.attempts.remove(&spi) {
+                        let step = attempt.handle_timeout(&mut self.core.context(now));
+                        self.attempt_stepped(now, spi, step);
+                    }
+                }
+                Owner::HalfOpen(spi) => drop(self.half_open.take(spi)),
+                Owner::Tunnel(id) => self.with_tunnel(now, id, Tunnel::handle_timeout),
+                Owner::Connection(name) => self.pursue(now, &name),
+            }
+        }
+        self.core.spis.reclaim();
+    }
+
     /// An operator, the shell or the data path asks.
+    ///
+    /// # Errors
+    /// [`CommandError`], if it cannot be done; nothing has changed then.
     pub fn handle_command(&mut self, now: Now, command: Command) -> Result<(), CommandError> {
+        match command {
+            Command::Configure(connections) => self.configure(now, connections),
+            Command::Up(name) => self.up(now, &name)?,
+            Command::Down(name) => self.down(now, &name)?,
+            Command::RekeyIke(name) => {
+                self.with_live(now, &name, |tunnel, ctx| tunnel.ask(ctx, Task::RekeyIke))?;
+            }
+            Command::RekeyChildren(name) => self.with_live(now, &name, |tunnel, ctx| {
+                let children: Vec<_> = tunnel.standing_children().map(|c| c.id).collect();
+                children.into_iter().for_each(|id| tunnel.ask(ctx, Task::RekeyChild(id)));
+            })?,
+            Command::DeleteChild(id) => {
+                self.with_child(now, id, |tunnel, ctx| tunnel.ask(ctx, Task::EndChild(id)));
+            }
+            Command::FirstPacket(id) => self.with_child(now, id, |tunnel, ctx| tunnel.first_packet(ctx, id)),
+            Command::Usage(id, usage) => self.with_child(now, id, |tunnel, ctx| tunnel.used(ctx, id, usage)),
+            Command::NetworkChanged => self.network_changed(now),
+            Command::Shutdown => self.shut_down(now),
+        }
         Ok(())
     }
+
     /// Slow work came back.
-    pub fn handle_completion(&mut self, now: Now, job: JobId, completion: Completion) {}
+    pub fn handle_completion(&mut self, now: Now, job: JobId, completion: Completion) {
+        match completion {
+            Completion::Resolved(result) => self.resolved(now, job, result),
+        }
+    }
+
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        None
+        self.core.output.transmits.pop_front()
     }
+
     /// The next slow work to do elsewhere.
     pub fn poll_job(&mut self) -> Option<Job> {
-        None
+        self.jobs.pop_front()
     }
+
     /// The next fact for the shell.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.core.output.events.pop_front()
     }
+
     /// The next deadline and its reason.
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        None
+        self.schedule.next()
     }
-    /// Every configured connection, also those that are down.
-    pub fn status(&self) -> Vec<ConnectionStatus> {
-        Vec::new()
-    }
+
     /// Datagrams dropped and answers refused, by reason (stable words).
     pub fn drops(&self) -> Vec<(&'static str, u64)> {
-        Vec::new()
+        self.core.output.drops()
     }
+
     /// After [`Command::Shutdown`]: whether every DELETE was answered or given up.
     pub fn is_idle(&self) -> bool {
-        true
+        self.stopping && !self.tunnels.values().any(Tunnel::is_closing)
     }
+
+    fn configure(&mut self, now: Now, wanted: Vec<Arc<Connection>>) {
+        let gone = self.connections.names().into_iter().filter(|name| {
+            let unchanged =
+                |c: &Arc<Connection>| self.connections.get(name).is_some_and(|managed| managed.config == *c);
+            !wanted.iter().any(|c| c.name == *name && unchanged(c))
+        });
+        for name in gone.collect::<Vec<_>>() {
+            self.take_down(now, &name, &EndReason::DeletedHere);
+            self.connections.remove(&name);
+            self.schedule.set(Owner::Connection(name), None);
+        }
+        let mut new = Vec::new();
+        for config in wanted {
+            if self.connections.get(&config.name).is_none() {
+                new.push(config.name.clone());
+                self.connections.insert(Managed::new(config));
+            }
+        }
+        self.connections.index();
+        for name in new {
+            if self.connections.get(&name).is_some_and(Managed::is_ours_to_keep_up) {
+                self.pursue(now, &name);
+            }
+        }
+    }
+
+    fn network_changed(&mut self, now: Now) {
+        for name in self.connections.names() {
+            self.pursue_at_once(now, &name);
+        }
+        for id in self.tunnels.keys().copied().collect::<Vec<_>>() {
+            self.with_tunnel(now, id, Tunnel::probe);
+        }
+    }
+
+    fn shut_down(&mut self, now: Now) {
+        self.stopping = true;
+        for name in self.connections.names() {
+            self.take_down(now, &name, &EndReason::Shutdown);
+        }
+        self.half_open.clear();
+    }
+
+    fn with_child(
+        &mut self,
+        now: Now,
+        id: crate::event::ChildSaId,
+        step: impl FnOnce(&mut Tunnel, &mut Context<'_>),
+    ) {
+        if let Some(tunnel) = self.core.output.tunnel_of(id) {
+            self.with_tunnel(now, tunnel, step);
+        }
+    }
+
+    fn with_live(
+        &mut self,
+        now: Now,
+        name: &Name,
+        step: impl FnOnce(&mut Tunnel, &mut Context<'_>),
+    ) -> Result<(), CommandError> {
+        let managed = self.connections.get(name).ok_or_else(|| CommandError::Unknown(name.clone()))?;
+        let id = *managed.tunnels.last().ok_or_else(|| CommandError::NotUp(name.clone()))?;
+        self.with_tunnel(now, id, step);
+        Ok(())
+    }
+
+    /// One step of a tunnel, and whatever follows from it.
+    fn with_tunnel(&mut self, now: Now, id: TunnelId, step: impl FnOnce(&mut Tunnel, &mut Context<'_>)) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        step(tunnel, &mut self.core.context(now));
+        self.tunnel_stepped(now, id);
+    }
+
+    /// Brings look-ups, schedule and connection up to date with a tunnel that was touched.
+    fn tunnel_stepped(&mut self, now: Now, id: TunnelId) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        for spi in self.core.output.new_ike_spis.drain(..) {
+            self.tunnel_by_spi.insert(spi, id);
+        }
+        let failure = tunnel.take_failure();
+        let ended = tunnel.ended().is_some();
+        let name = tunnel.connection().name.clone();
+        let remote = tunnel.path.remote_ip();
+        let has_child = tunnel.has_child();
+        self.schedule.set(Owner::Tunnel(id), tunnel.deadline());
+        if tunnel.is_gone() {
+            self.tunnels.remove(&id);
+        }
+        for spi in self.core.spis.reclaim() {
+            self.tunnel_by_spi.remove(&spi);
+        }
+        if has_child && let Some(managed) = self.connections.get_mut(&name) {
+            managed.attempts = 0;
+            if failure.is_none() {
+                managed.last_failure = None;
+            }
+        }
+        if let Some(diagnosis) = failure {
+            self.failed(now, Some(&name), Some(remote), diagnosis, None);
+        }
+        if ended {
+            self.tunnel_lost(now, id, &name);
+        }
+    }
+
+    /// Tells the shell of a failure and keeps it for the status.
+    fn failed(
+        &mut self,
+        now: Now,
+        name: Option<&Name>,
+        remote: Option<std::net::IpAddr>,
+        diagnosis: Diagnosis,
+        next_try: Option<crate::time::Instant>,
+    ) {
+        if let Some(managed) = name.and_then(|name| self.connections.get_mut(name)) {
+            managed.last_failure = Some((now.wall, diagnosis.clone()));
+        }
+        self.core.output.event(Event::NegotiationFailed {
+            connection: name.cloned(),
+            remote,
+            diagnosis: Box::new(diagnosis),
+            next_try,
+        });
+    }
+
+    fn drop_datagram(&mut self, reason: DropReason) {
+        self.core.output.drop(reason);
+    }
+}
+
+/// A deadline of this kind.
+fn deadline(at: crate::time::Instant, reason: DeadlineReason) -> Option<Deadline> {
+    Some(Deadline { at, reason })
 }
 
 const _: fn() = || {
     fn send<T: Send>() {}
     send::<Endpoint>();
-    send::<Arc<Connection>>();
 };

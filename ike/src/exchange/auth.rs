@@ -9,18 +9,15 @@ pub(crate) struct ChildOffer {
     pub(crate) proposals: Vec<Proposal>,
     pub(crate) ts_i: Vec<WireSelector>,
     pub(crate) ts_r: Vec<WireSelector>,
-    /// The peer asks for transport mode, which we do not have.
-    pub(crate) transport_mode: bool,
 }
 
 impl ChildOffer {
+    /// All three payloads, or none of them is taken.
     pub(super) fn from_parts(parts: &mut Parts) -> Option<Self> {
-        Some(Self {
-            transport_mode: parts.notify(NotifyType::USE_TRANSPORT_MODE).is_some(),
-            proposals: parts.sa.take()?,
-            ts_i: parts.ts_i.take()?,
-            ts_r: parts.ts_r.take()?,
-        })
+        let whole = parts.sa.is_some() && parts.ts_i.is_some() && parts.ts_r.is_some();
+        whole.then(|| {
+            Some(Self { proposals: parts.sa.take()?, ts_i: parts.ts_i.take()?, ts_r: parts.ts_r.take()? })
+        })?
     }
 
     pub(super) fn into_payloads(self) -> [Payload; 3] {

@@ -11,5 +11,6 @@ pub(crate) use auth::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer};
 pub(crate) use create_child::{ChildRequest, CreateChildRequest, CreateChildResponse, IkeRequest};
 pub(crate) use informational::Informational;
 pub(crate) use init::{InitRequest, InitResponse, KeyExchangeData};
+pub(crate) use protected::OpenError;
 pub use protected::Protected;
 pub(crate) use protected::seal;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::wire::{IdData, IdType};
+
 /// An identity, compared exactly (names without regard to ASCII case).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Identity {
@@ -44,6 +46,49 @@ impl Identity {
             Self::Email(_) => "e-mail address",
             Self::Ipv4(_) | Self::Ipv6(_) => "IP address",
             Self::KeyId(_) => "key id",
+        }
+    }
+
+    /// As it stands on the wire.
+    pub(crate) fn to_wire(&self) -> IdData {
+        let (kind, data) = match self {
+            Self::Fqdn(name) => (IdType::FQDN, name.as_bytes().to_vec()),
+            Self::Email(name) => (IdType::RFC822_ADDR, name.as_bytes().to_vec()),
+            Self::Ipv4(address) => (IdType::IPV4_ADDR, address.octets().to_vec()),
+            Self::Ipv6(address) => (IdType::IPV6_ADDR, address.octets().to_vec()),
+            Self::KeyId(bytes) => (IdType::KEY_ID, bytes.clone()),
+        };
+        IdData { kind, data }
+    }
+
+    /// From the wire; `None` for kinds that we do not have and for what is malformed.
+    pub(crate) fn from_wire(id: &IdData) -> Option<Self> {
+        if id.data.is_empty() || id.data.len() > Self::MAX_LENGTH {
+            return None;
+        }
+        let text = || std::str::from_utf8(&id.data).ok();
+        Some(match id.kind {
+            IdType::FQDN => Self::Fqdn(Self::host_name(text()?)?),
+            IdType::RFC822_ADDR => match text()?.parse().ok()? {
+                email @ Self::Email(_) => email,
+                _ => return None,
+            },
+            IdType::IPV4_ADDR => Self::Ipv4(<[u8; 4]>::try_from(id.data.as_slice()).ok()?.into()),
+            IdType::IPV6_ADDR => Self::Ipv6(<[u8; 16]>::try_from(id.data.as_slice()).ok()?.into()),
+            IdType::KEY_ID => Self::KeyId(id.data.clone()),
+            _ => return None,
+        })
+    }
+
+    /// An identity from the wire in words, also one of a kind that we do not have.
+    pub(crate) fn describe(id: &IdData) -> String {
+        match Self::from_wire(id) {
+            Some(known) => known.to_string(),
+            None => {
+                let data = id.data.iter().take(Self::MAX_LENGTH).copied();
+                let text: String = data.flat_map(std::ascii::escape_default).map(char::from).collect();
+                format!("{}:{text}", id.kind)
+            }
         }
     }
 
@@ -150,6 +195,21 @@ mod tests {
             assert_eq!(id.to_string().parse::<Identity>().as_ref(), Ok(&id));
         }
         assert_eq!("@Clinic.Example".parse::<Identity>(), Ok(Identity::Fqdn("clinic.example".into())));
+    }
+
+    #[test]
+    fn the_wire_form_reads_back_and_nothing_else_does() {
+        for text in ["clinic-17.example", "a@b.example", "10.0.0.1", "2001:db8::1", "keyid:0x00ff"] {
+            let id: Identity = text.parse().expect(text);
+            assert_eq!(Identity::from_wire(&id.to_wire()), Some(id));
+        }
+        let wire = |kind, data: &[u8]| Identity::from_wire(&IdData { kind, data: data.to_vec() });
+        assert_eq!(wire(IdType::FQDN, b"Hub.Example"), Some(Identity::Fqdn("hub.example".into())));
+        assert_eq!(wire(IdType::FQDN, b""), None);
+        assert_eq!(wire(IdType::FQDN, b"hub\0.example"), None);
+        assert_eq!(wire(IdType::RFC822_ADDR, b"hub.example"), None);
+        assert_eq!(wire(IdType::IPV4_ADDR, &[1, 2, 3]), None);
+        assert_eq!(wire(IdType::DER_ASN1_DN, b"x"), None);
     }
 
     #[test]

@@ -13,8 +13,8 @@ const KEY_PAD: &[u8] = b"Key Pad for IKEv2";
 /// `AUTH = prf(prf(psk, "Key Pad for IKEv2"), message | peer_nonce | prf(SK_p, id_body))`.
 ///
 /// `message` is the prover's first message as it was sent, from the IKE header on; `peer_nonce` the other side's
-/// nonce without its payload header; `sk_p` the prover's `SK_pi` or `SK_pr`; `id_body` (RestOfInitIDPayload,
-/// RestOfRespIDPayload) its ID payload without the generic header: type, three reserved bytes, data.
+/// nonce without its payload header; `sk_p` the prover's `SK_pi` or `SK_pr`; `id_body` its ID payload without the
+/// generic header (`RestOfInitIDPayload`, `RestOfRespIDPayload`): type, three reserved bytes, data.
 pub fn auth_value(
     provider: &Provider,
     prf: Prf,

@@ -33,9 +33,9 @@ pub(crate) struct Nonces<'a> {
 /// The SPIs of the IKE SA that the keys are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spis {
-    /// SPIi.
+    /// `SPIi`.
     pub initiator: IkeSpi,
-    /// SPIr.
+    /// `SPIr`.
     pub responder: IkeSpi,
 }
 

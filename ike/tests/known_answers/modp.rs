@@ -135,7 +135,7 @@ const COMMON: &str = concat!(
 );
 
 /// 2^2048 - 2^1984 - 1 + 2^64 * {[2^1918 pi] + 124476}.
-const END_2048: &str = concat!("acaa68ffffffffffffffff",);
+const END_2048: &str = "acaa68ffffffffffffffff";
 
 /// 2^3072 - 2^3008 - 1 + 2^64 * {[2^2942 pi] + 1690314}.
 const END_3072: &str = concat!(

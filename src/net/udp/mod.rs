@@ -82,6 +82,9 @@ pub enum BindError {
 
 impl Sockets {
     /// Bind both ports in both families; a family that the machine lacks is left out with a log line.
+    ///
+    /// # Errors
+    /// See [`BindError`].
     pub fn bind(settings: Settings) -> Result<Self, BindError> {
         if settings.ike_port == 0 || settings.nat_port == 0 || settings.ike_port == settings.nat_port {
             return Err(BindError::Ports);
@@ -116,6 +119,9 @@ impl Sockets {
     }
 
     /// The socket that datagrams from `local` (its port) to `remote` (its family) leave by.
+    ///
+    /// # Errors
+    /// `AddrNotAvailable` if no socket has that port, or the machine lacks the family.
     pub fn between(&self, local: SocketAddr, remote: SocketAddr) -> io::Result<&Socket> {
         self.sockets
             .iter()
@@ -127,11 +133,17 @@ impl Sockets {
 
     /// Send one datagram as it is: IKE from the IKE port, or a keepalive. Never blocks. An unspecified local
     /// address leaves the choice to the kernel.
+    ///
+    /// # Errors
+    /// Those of [`Self::between`] and of sendmsg(2); nothing was sent then.
     pub fn send(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         self.between(local, remote)?.send(local, remote, [bytes])
     }
 
     /// Send one IKE message on the encapsulation port, behind the non-ESP marker. Never blocks.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
     pub fn send_marked(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         self.between(local, remote)?.send(local, remote, [&NON_ESP_MARKER, bytes])
     }

@@ -94,7 +94,10 @@ impl Socket {
         self.address.is_ipv6()
     }
 
-    /// Receive a datagram or a train (65,535 bytes hold any). `WouldBlock` when there is none.
+    /// Receive a datagram or a train (65,535 bytes hold any).
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; errors about something sent earlier, such as `ConnectionRefused`.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let mut remote = SockAddr::from(self.address);
         let mut control = Incoming::new();

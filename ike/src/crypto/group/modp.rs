@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 
 use crypto_bigint::modular::{ConstMontyForm, ConstMontyParams};
-use crypto_bigint::{U256, U320, U2048, U3072, Uint, const_monty_params};
+use crypto_bigint::{EncodedUint, U256, U320, U2048, U3072, Uint, const_monty_params};
 use zeroize::Zeroizing;
 
 use super::DiffieHellman;
@@ -27,9 +27,11 @@ pub(super) struct Modp<M, const L: usize, const X: usize> {
 }
 
 impl<M: ConstMontyParams<L>, const L: usize, const X: usize> Modp<M, L, X> {
-    fn power(&self, base: &Uint<L>) -> Zeroizing<Uint<L>> {
-        let power = ConstMontyForm::<M, L>::new(base).pow(&self.exponent);
-        Zeroizing::new(Zeroizing::new(power).retrieve())
+    /// `base ^ exponent mod p`, big endian, with the length of the prime. Every form on the way may be the secret.
+    fn power(&self, base: &Uint<L>) -> Zeroizing<EncodedUint<L>> {
+        let power = Zeroizing::new(ConstMontyForm::<M, L>::new(base).pow(&self.exponent));
+        let power = Zeroizing::new(power.retrieve());
+        Zeroizing::new(power.to_be_bytes())
     }
 }
 
@@ -53,7 +55,7 @@ where
     /// "The length of the Diffie-Hellman public value for MODP groups MUST be equal to the length of the prime
     /// modulus ..., prepending zero bits" (RFC 7296 §3.4).
     fn public(&self) -> Vec<u8> {
-        self.power(&Uint::from(2_u8)).to_be_bytes().as_ref().to_vec()
+        self.power(&Uint::from(2_u8)).to_vec()
     }
 
     /// Checked is the length, and `1 < y < p - 1` (RFC 6989 §2.1). That suffices: with p = 2q + 1 and q prime, the
@@ -71,7 +73,7 @@ where
         if peer <= Uint::ONE || peer > largest {
             return Err(CryptoError::BadPublicValue);
         }
-        Ok(Secret::new(self.power(&peer).to_be_bytes().as_ref().to_vec()))
+        Ok(Secret::new(self.power(&peer).to_vec()))
     }
 }
 

@@ -20,14 +20,11 @@ impl DiffieHellman for X25519 {
         PublicKey::from(&self.0).as_bytes().to_vec()
     }
 
-    /// Refused are a value whose top bit is set, which no honest peer makes (RFC 8031 §3.2), and one of small
-    /// order: it would force the secret to be zero, whatever our private value (RFC 7748 §6.1). Any other value is
-    /// safe to use.
+    /// Refused is a value of small order: it would force the secret to be zero, whatever our private value
+    /// (RFC 7748 §6.1). Any other value is safe to use; one that is not reduced, or has its top bit set, is taken as
+    /// RFC 7748 §5 says: "implementations … MUST mask the most significant bit in the final byte".
     fn agree(self, peer: &[u8]) -> Result<Secret, CryptoError> {
         let peer: [u8; 32] = peer.try_into().map_err(|_| CryptoError::BadPublicValue)?;
-        if peer.last().is_none_or(|top| *top > 0x7f) {
-            return Err(CryptoError::BadPublicValue);
-        }
         let shared = self.0.diffie_hellman(&PublicKey::from(peer));
         if !shared.was_contributory() {
             return Err(CryptoError::BadPublicValue);

@@ -1,0 +1,205 @@
+//! What a packet costs: seal, open, look-up, and the outbound way of a 64 KB super-packet.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::hint::black_box;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use sekisho_esp::{
+    Coalescer, HEADROOM, InboundSa, InnerView, Keymat, OffloadHeader, OutboundSa, SaConfig, Selector, Suite,
+    TableBuilder, segment,
+};
+
+const HERE: [u8; 4] = [10, 200, 0, 1];
+const MTU: u16 = 1400;
+
+fn config(suite: Suite, spi: u32, local: Selector, remote: Selector) -> SaConfig {
+    SaConfig {
+        spi,
+        suite,
+        keymat: Keymat::new(vec![7; suite.keymat_length()]),
+        esn: true,
+        local: vec![local],
+        remote: vec![remote],
+        copy_dscp: true,
+        replay_window: 1024,
+        packet_limit: None,
+    }
+}
+
+fn network(address: [u8; 4], length: u32) -> Selector {
+    let first = Ipv4Addr::from(address);
+    let last = Ipv4Addr::from(first.to_bits() | u32::MAX.checked_shr(length).unwrap_or(0));
+    Selector::new(first.into(), last.into(), 0, (0, u16::MAX)).unwrap()
+}
+
+/// UDP of this length in all, to facility number `number`.
+fn packet(length: u16, number: u16) -> Vec<u8> {
+    let [high, low] = number.to_be_bytes();
+    let mut packet = vec![0; length.into()];
+    packet[..12].copy_from_slice(&[0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0]);
+    packet[2..4].copy_from_slice(&length.to_be_bytes());
+    packet[12..16].copy_from_slice(&HERE);
+    packet[16..20].copy_from_slice(&[10, high, low, 9]);
+    packet
+}
+
+/// A super-packet as one `write` of 64 KB leaves a TCP sender.
+fn super_packet() -> (OffloadHeader, Vec<u8>) {
+    let length = 65_000u16;
+    let mut bytes = packet(length, 1);
+    bytes[9] = 6;
+    bytes[32] = 0x80;
+    bytes[33] = 0x10;
+    let header = OffloadHeader {
+        flags: OffloadHeader::NEEDS_CSUM,
+        gso_type: OffloadHeader::GSO_TCPV4,
+        hdr_len: 52,
+        gso_size: MTU - 52,
+        csum_start: 20,
+        csum_offset: 16,
+    };
+    (header, bytes)
+}
+
+fn any_sa(suite: Suite) -> (OutboundSa, InboundSa) {
+    let config = || config(suite, 0x1000, network([0; 4], 0), network([0; 4], 0));
+    (OutboundSa::new(config()).unwrap(), InboundSa::new(config()).unwrap())
+}
+
+fn seal_and_open(criterion: &mut Criterion) {
+    for suite in Suite::ALL {
+        for length in [64u16, 1400] {
+            let (outbound, inbound) = any_sa(suite);
+            let name = format!("{suite:?}/{length}");
+            let range = HEADROOM..HEADROOM + usize::from(length);
+            let mut buffer = vec![0; 2000];
+            buffer[range.clone()].copy_from_slice(&packet(length, 1));
+
+            let mut group = criterion.benchmark_group("seal");
+            group.throughput(Throughput::Bytes(length.into()));
+            let mut sealer = outbound.sealer();
+            group.bench_function(&name, |bencher| {
+                bencher.iter(|| {
+                    // The first byte says IPv4 still; the rest may be anything.
+                    buffer[HEADROOM] = 0x45;
+                    sealer.seal(black_box(&mut buffer), range.clone()).unwrap()
+                });
+            });
+            group.finish();
+
+            let mut group = criterion.benchmark_group("open");
+            group.throughput(Throughput::Bytes(length.into()));
+            let inner = packet(length, 1);
+            let mut opener = inbound.opener(0);
+            group.bench_function(&name, |bencher| {
+                bencher.iter_batched_ref(
+                    || {
+                        let mut buffer = vec![0; HEADROOM + usize::from(length) + 40];
+                        buffer[range.clone()].copy_from_slice(&inner);
+                        let sealed = sealer.seal(&mut buffer, range.clone()).unwrap();
+                        buffer.truncate(sealed.end);
+                        buffer
+                    },
+                    |packet| opener.open(black_box(packet), 0).unwrap(),
+                    BatchSize::SmallInput,
+                );
+            });
+            group.finish();
+        }
+    }
+}
+
+fn look_up(criterion: &mut Criterion) {
+    for count in [1u16, 1_000, 10_000] {
+        let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
+        for number in 0..count {
+            let [high, low] = number.to_be_bytes();
+            let config = || {
+                let spi = 0x9e37_79b9u32.wrapping_mul(u32::from(number) + 1) | 0x1000;
+                config(Suite::Aes128Gcm16, spi, network([10, 200, 0, 0], 16), network([10, high, low, 0], 24))
+            };
+            builder.outbound(Arc::new(OutboundSa::new(config()).unwrap()));
+            builder.inbound(Arc::new(InboundSa::new(config()).unwrap()));
+        }
+        let table = builder.build();
+        // Other facilities each time, so that the caches are as they would be.
+        let order = || (0u16..).map(move |step| step.wrapping_mul(7919) % count);
+        let views: Vec<_> =
+            order().take(4096).map(|number| InnerView::parse(&packet(64, number)).unwrap()).collect();
+        let mut next = views.iter().cycle();
+        criterion.bench_with_input(BenchmarkId::new("look-up/outbound", count), &table, |bencher, table| {
+            bencher.iter(|| table.outbound(black_box(next.next().unwrap())).unwrap());
+        });
+        let spis: Vec<_> = views.iter().map(|view| table.outbound(view).unwrap().spi()).collect();
+        let mut next = spis.iter().cycle();
+        criterion.bench_with_input(BenchmarkId::new("look-up/inbound", count), &table, |bencher, table| {
+            bencher.iter(|| table.inbound(*black_box(next.next().unwrap())).unwrap());
+        });
+    }
+}
+
+fn build_table(criterion: &mut Criterion) {
+    let sas: Vec<_> = (0..10_000u16)
+        .map(|number| {
+            let [high, low] = number.to_be_bytes();
+            let spi = 0x1000 + u32::from(number);
+            let config = config(
+                Suite::Aes128Gcm16,
+                spi,
+                network([10, 200, 0, 0], 16),
+                network([10, high, low, 0], 24),
+            );
+            Arc::new(OutboundSa::new(config).unwrap())
+        })
+        .collect();
+    criterion.bench_function("build a table of 10000", |bencher| {
+        bencher.iter(|| {
+            let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
+            for sa in &sas {
+                builder.outbound(Arc::clone(sa));
+            }
+            builder.build()
+        });
+    });
+}
+
+fn super_packets(criterion: &mut Criterion) {
+    let (header, packet) = super_packet();
+    let mut buffer = vec![0; 1 << 17];
+    let mut group = criterion.benchmark_group("super-packet");
+    group.throughput(Throughput::Bytes(packet.len() as u64));
+    group.bench_function("segment", |bencher| {
+        bencher.iter(|| segment(header, black_box(&packet), &mut buffer).unwrap());
+    });
+    for suite in Suite::ALL {
+        let (outbound, _) = any_sa(suite);
+        group.bench_function(format!("segment and seal/{suite:?}"), |bencher| {
+            bencher.iter(|| {
+                let train = segment(header, black_box(&packet), &mut buffer).unwrap();
+                let mut sealer = outbound.sealer();
+                for range in train.packets() {
+                    sealer.seal(&mut buffer, range).unwrap();
+                }
+                train
+            });
+        });
+    }
+    let train = segment(header, &packet, &mut buffer).unwrap();
+    let mut coalescer = Coalescer::new();
+    group.bench_function("coalesce", |bencher| {
+        bencher.iter(|| {
+            let mut written = 0;
+            for range in train.packets() {
+                coalescer.push(black_box(&buffer[range]), |_, bytes| written += bytes.len());
+            }
+            coalescer.flush(|_, bytes| written += bytes.len());
+            assert_eq!(written, packet.len());
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, seal_and_open, look_up, build_table, super_packets);
+criterion_main!(benches);

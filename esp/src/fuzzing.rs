@@ -1,0 +1,200 @@
+//! The bodies of the fuzz targets `esp_open` and `inner_packet`. Ordinary tests run them too, over the corpora and
+//! over mutations of them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use crate::cipher::{AssociatedData, Cipher};
+use crate::format::{HEADROOM, header};
+use crate::{
+    Coalescer, InboundSa, InnerView, Keymat, OffloadHeader, SaConfig, Selector, Suite, mss, segment, too_big,
+};
+
+const SPI: u32 = 0xc0ff_ee01;
+
+/// Opens ESP. The first byte chooses: bit 0 AES-256, bit 1 ESN, bit 2 what follows is plaintext with its trailer
+/// and is sealed first, so that what comes after authentication is reached; bits 6 and 7 are the outer ECN.
+///
+/// Raw input must never be accepted; what is accepted of sealed input must be an IP packet within the payload, and
+/// only once.
+pub fn esp_open(data: &[u8]) {
+    let Some((&choice, rest)) = data.split_first() else { return };
+    let suite = if choice & 1 == 0 { Suite::Aes128Gcm16 } else { Suite::Aes256Gcm16 };
+    let esn = choice & 2 != 0;
+    let Ok(sa) = InboundSa::new(config(suite, esn)) else { return };
+    let outer_tos = choice >> 6;
+    if choice & 4 == 0 {
+        let mut packet = rest.to_vec();
+        assert!(
+            sa.opener(0).open(&mut packet, outer_tos).is_err(),
+            "a packet that nobody sealed was accepted"
+        );
+        assert_eq!(sa.usage().last_ns, None, "a packet that nobody sealed left a trace");
+        return;
+    }
+    let Some(packet) = sealed(suite, esn, rest) else { return };
+    let mut opened = packet.clone();
+    let result = sa.opener(0).open(&mut opened, outer_tos);
+    if let Ok(range) = result {
+        check_inner(&opened, range, rest.len());
+    }
+    assert_eq!(sa.usage().last_ns, Some(0), "an authentic packet left no trace");
+    assert!(sa.opener(0).open(&mut packet.clone(), outer_tos).is_err(), "a packet was accepted twice");
+}
+
+/// Reads an inner packet and does to it all that is done to packets. The first byte is the MTU in units of 8, the
+/// next ten are an offload header.
+///
+/// Nothing may panic, and what coalescing writes must come apart again as what went in.
+pub fn inner_packet(data: &[u8]) {
+    let Some((&[mtu, ref offload @ ..], packet)) = data.split_first_chunk::<{ 1 + OffloadHeader::LENGTH }>()
+    else {
+        return;
+    };
+    if let Ok(view) = InnerView::parse(packet) {
+        assert!(view.header_length() <= view.total_length() && view.total_length() <= packet.len());
+    }
+    let mtu = u16::from(mtu) * 8;
+    let mut out = vec![0; 1 << 17];
+    let _ = segment(OffloadHeader::from_bytes(*offload), packet, &mut out);
+    let _ = too_big::answer(packet, mtu, &mut out);
+    let mut clamped = packet.to_vec();
+    mss::clamp(&mut clamped, mtu);
+    assert_eq!(clamped.len(), packet.len());
+
+    // Twice the same packet, then one that may continue it.
+    let mut coalescer = Coalescer::new();
+    let mut written = 0;
+    for packet in [packet, packet, &clamped] {
+        coalescer.push(packet, |_, bytes| written += bytes.len());
+    }
+    coalescer.flush(|_, bytes| written += bytes.len());
+    assert!(written <= 3 * packet.len());
+}
+
+/// What [`InboundSa`] accepted must be one whole IP packet from and to where the SA allows.
+fn check_inner(packet: &[u8], range: Range<usize>, payload: usize) {
+    assert!(range.start == HEADROOM && range.end <= HEADROOM + payload);
+    let inner = packet.get(range.clone()).unwrap_or_default();
+    let view = InnerView::parse(inner).ok();
+    assert_eq!(view.map(|view| view.total_length()), Some(range.len()));
+    let from_ten = |address: IpAddr| match address {
+        IpAddr::V4(address) => address.octets().starts_with(&[10]),
+        IpAddr::V6(_) => true,
+    };
+    assert!(view.is_some_and(|view| from_ten(view.source()) && from_ten(view.destination())));
+}
+
+fn sealed(suite: Suite, esn: bool, plaintext: &[u8]) -> Option<Vec<u8>> {
+    let cipher = Cipher::new(suite, &config(suite, esn).keymat).ok()?;
+    let mut text = plaintext.to_vec();
+    let aad = AssociatedData::new(SPI, 1, esn);
+    let icv = cipher.seal(1u64.to_be_bytes(), aad.as_slice(), &mut text).ok()?;
+    let packet = [&header(SPI, 1)[..], &text, &icv].concat();
+    // Too short to hold a trailer is too short to be opened.
+    (plaintext.len() >= 2).then_some(packet)
+}
+
+fn config(suite: Suite, esn: bool) -> SaConfig {
+    let net10 = (Ipv4Addr::new(10, 0, 0, 0).into(), Ipv4Addr::new(10, 255, 255, 255).into());
+    let ipv6 = (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from_bits(u128::MAX).into());
+    let selectors = || {
+        [net10, ipv6]
+            .into_iter()
+            .filter_map(|(first, last)| Selector::new(first, last, 0, (0, u16::MAX)).ok())
+    };
+    SaConfig {
+        spi: SPI,
+        suite,
+        keymat: Keymat::new(vec![0x5a; suite.keymat_length()]),
+        esn,
+        local: selectors().collect(),
+        remote: selectors().collect(),
+        copy_dscp: true,
+        replay_window: 64,
+        packet_limit: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    /// The corpus, sorted by name; never empty.
+    fn corpus(target: &str) -> Vec<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+        let mut files: Vec<_> =
+            fs::read_dir(&folder).expect("the corpus").map(|entry| entry.expect("a file").path()).collect();
+        files.sort();
+        assert!(files.len() > 5, "the corpus of {target} has {} files", files.len());
+        files.iter().map(|file| fs::read(file).expect("readable")).collect()
+    }
+
+    /// The same numbers in each run (xorshift64*).
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+            usize::try_from(number).expect("64 bits") % limit.max(1)
+        }
+
+        fn byte(&mut self) -> u8 {
+            u8::try_from(self.below(256)).expect("a byte")
+        }
+
+        /// Up to four changes: a byte, a bit, a cut, a growth, an interesting value.
+        fn mutate(&mut self, input: &[u8]) -> Vec<u8> {
+            let mut output = input.to_vec();
+            for _ in 0..=self.below(4) {
+                let at = self.below(output.len());
+                match self.below(6) {
+                    0 => output.truncate(at),
+                    1 => output.insert(at, self.byte()),
+                    2 => output.extend_from_within(at..),
+                    kind => {
+                        let value = self.byte();
+                        if let Some(byte) = output.get_mut(at) {
+                            *byte = match kind {
+                                3 => value,
+                                4 => *byte ^ 1 << (value % 8),
+                                _ => [0, 1, 4, 0x7f, 0x80, 0xff][usize::from(value % 6)],
+                            };
+                        }
+                    }
+                }
+            }
+            output
+        }
+    }
+
+    fn run(target: &str, body: fn(&[u8])) {
+        let corpus = corpus(target);
+        let mut numbers = Numbers(0x5e51_5e51_5e51_5e51);
+        for input in &corpus {
+            body(input);
+            for length in 0..input.len().min(200) {
+                body(&input[..length]);
+            }
+        }
+        for _ in 0..5_000 {
+            let input = &corpus[numbers.below(corpus.len())];
+            body(&numbers.mutate(input));
+        }
+    }
+
+    #[test]
+    fn esp_open_holds_for_corpus_and_mutations() {
+        run("esp_open", esp_open);
+    }
+
+    #[test]
+    fn inner_packet_holds_for_corpus_and_mutations() {
+        run("inner_packet", inner_packet);
+    }
+}

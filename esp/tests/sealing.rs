@@ -1,0 +1,184 @@
+//! What is sealed is what another implementation would have sealed, and opens again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod common;
+
+use std::ops::Range;
+
+use common::{Direction, SPI, open, ours, seal, theirs, udp4, udp6};
+use proptest::prelude::*;
+use sekisho_esp::{
+    ConfigError, DropReason, HEADROOM, InboundSa, Keymat, OutboundSa, SaConfig, Suite, TAILROOM,
+    sealed_length,
+};
+
+fn directions() -> impl Strategy<Value = Direction> {
+    (prop::sample::select(Suite::ALL.to_vec()), any::<bool>()).prop_flat_map(|(suite, esn)| {
+        prop::collection::vec(any::<u8>(), suite.keymat_length())
+            .prop_map(move |keymat| Direction { keymat, ..Direction::new(suite, esn) })
+    })
+}
+
+fn inner_packets() -> impl Strategy<Value = Vec<u8>> {
+    let payload = prop::collection::vec(any::<u8>(), 0..1500);
+    (any::<bool>(), payload).prop_map(|(ipv4, payload)| if ipv4 { udp4(&payload) } else { udp6(&payload) })
+}
+
+proptest! {
+    #[test]
+    fn both_implementations_seal_the_same(
+        direction in directions(), packets in prop::collection::vec(inner_packets(), 1..5),
+    ) {
+        let sa = direction.outbound();
+        for (sequence, inner) in (1..).zip(&packets) {
+            let sealed = seal(&sa, inner).unwrap();
+            prop_assert_eq!(sealed.len(), sealed_length(inner.len()));
+            prop_assert_eq!(sealed, direction.forge_packet(sequence, inner));
+        }
+    }
+
+    #[test]
+    fn both_implementations_open_the_same(
+        direction in directions(), inner in inner_packets(), sequence in 1..=u64::from(u32::MAX), iv: [u8; 8],
+        behind in prop_oneof![Just(0usize), 0..300usize], padding in prop_oneof![Just(None), (0..=255u8).prop_map(Some)],
+    ) {
+        // Bytes behind the inner packet are padding against traffic analysis.
+        let payload = [inner.clone(), vec![0x55; behind]].concat();
+        let next_header = common::next_header(&inner);
+        let text = match padding {
+            None => common::with_trailer(&payload, next_header),
+            Some(length) => [&payload[..], &(1..=length).collect::<Vec<_>>(), &[length, next_header]].concat(),
+        };
+        let sa = direction.inbound();
+        prop_assert_eq!(open(&sa, &direction.forge(sequence, iv, &text)), Ok(inner));
+    }
+
+    #[test]
+    fn what_we_seal_we_open(direction in directions(), packets in prop::collection::vec(inner_packets(), 1..8)) {
+        let (sender, receiver) = (direction.outbound(), direction.inbound());
+        let mut bytes = 0;
+        for inner in &packets {
+            prop_assert_eq!(&open(&receiver, &seal(&sender, inner).unwrap()).unwrap(), inner);
+            bytes += inner.len() as u64;
+        }
+        for usage in [sender.usage(), receiver.usage()] {
+            prop_assert_eq!((usage.packets, usage.bytes), (packets.len() as u64, bytes));
+        }
+    }
+}
+
+#[test]
+fn the_iv_never_repeats_and_the_sequence_number_counts() {
+    let sa = Direction::new(Suite::Aes256Gcm16, true).outbound();
+    for sequence in 1..=300u64 {
+        let sealed = seal(&sa, &udp4(b"again")).unwrap();
+        assert_eq!(sealed[..4], SPI.to_be_bytes());
+        assert_eq!(u64::from(u32::from_be_bytes(sealed[4..8].try_into().unwrap())), sequence);
+        assert_eq!(u64::from_be_bytes(sealed[8..16].try_into().unwrap()), sequence);
+    }
+}
+
+#[test]
+fn sealing_touches_nothing_beyond_head_and_tailroom() {
+    let sa = Direction::new(Suite::Aes128Gcm16, false).outbound();
+    for length in 0..9 {
+        let inner = udp4(&vec![1; length]);
+        let mut buffer = vec![0xee; 100];
+        buffer.extend_from_slice(&inner);
+        buffer.resize(buffer.len() + 100, 0xee);
+        let sealed = sa.sealer().seal(&mut buffer, 100..100 + inner.len()).unwrap();
+        assert_eq!(sealed, 100 - HEADROOM..100 - HEADROOM + sealed_length(inner.len()));
+        assert!(sealed.end <= 100 + inner.len() + TAILROOM);
+        assert!(buffer[..sealed.start].iter().chain(&buffer[sealed.end..]).all(|byte| *byte == 0xee));
+    }
+}
+
+#[test]
+fn without_room_nothing_is_spent() {
+    let sa = Direction::new(Suite::Aes128Gcm16, false).outbound();
+    let inner = udp4(b"1234");
+    let mut exact = vec![0; sealed_length(inner.len())];
+    exact[HEADROOM..HEADROOM + inner.len()].copy_from_slice(&inner);
+    let range = HEADROOM..HEADROOM + inner.len();
+    exact[15] = 0x45;
+    let mut short = exact[..exact.len() - 1].to_vec();
+    for (buffer, range) in [
+        (&mut short, range.clone()),
+        (&mut exact.clone(), 15..16),
+        (&mut exact.clone(), HEADROOM..usize::MAX),
+        (&mut exact.clone(), Range { start: 60, end: HEADROOM }),
+        (&mut exact.clone(), 1000..1010),
+        (&mut exact.clone(), usize::MAX - 3..usize::MAX),
+    ] {
+        let before = buffer.clone();
+        assert_eq!(sa.sealer().seal(buffer, range), Err(DropReason::NoRoom));
+        assert_eq!(*buffer, before);
+    }
+    let mut neither = vec![0; 200];
+    assert_eq!(sa.sealer().seal(&mut neither, 50..90), Err(DropReason::NotIp));
+    assert_eq!(sa.sealer().seal(&mut [0x45; 200], 50..50), Err(DropReason::NotIp));
+    assert_eq!(sa.usage().packets, 0);
+    sa.sealer().seal(&mut exact, range).unwrap();
+    assert_eq!(exact[4..8], 1u32.to_be_bytes());
+}
+
+#[test]
+fn nothing_is_sent_beyond_the_packet_limit() {
+    for esn in [false, true] {
+        let direction = Direction { limit: Some(3), ..Direction::new(Suite::Aes256Gcm16, esn) };
+        let sa = direction.outbound();
+        for _ in 0..3 {
+            seal(&sa, &udp4(b"one of three")).unwrap();
+        }
+        for _ in 0..3 {
+            assert_eq!(seal(&sa, &udp4(b"the fourth")), Err(DropReason::PacketLimit));
+        }
+        assert_eq!(sa.usage().packets, 3);
+    }
+}
+
+#[test]
+fn a_train_shows_in_the_usage_once_it_is_done() {
+    let sa = Direction::new(Suite::Aes256Gcm16, false).outbound();
+    let inner = udp4(b"x");
+    let mut sealer = sa.sealer();
+    for _ in 0..2 {
+        let mut buffer = [&[0; HEADROOM][..], &inner, &[0; TAILROOM]].concat();
+        sealer.seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).unwrap();
+    }
+    // Readable while the owner holds the lock.
+    assert_eq!(sa.usage().packets, 0);
+    drop(sealer);
+    assert_eq!((sa.usage().packets, sa.usage().bytes), (2, 2 * inner.len() as u64));
+    assert_eq!(sa.usage().last_ns, None);
+}
+
+#[test]
+fn an_impossible_sa_is_refused() {
+    let direction = Direction::new(Suite::Aes128Gcm16, false);
+    let refused = |change: &dyn Fn(&mut SaConfig)| {
+        let config = || {
+            let mut config = direction.config(ours(), theirs());
+            change(&mut config);
+            config
+        };
+        let errors = (OutboundSa::new(config()).err(), InboundSa::new(config()).err());
+        assert_eq!(errors.0, errors.1);
+        errors.0
+    };
+    assert_eq!(refused(&|_| ()), None);
+    assert_eq!(refused(&|c| c.replay_window = 32), None);
+    assert_eq!(refused(&|c| c.replay_window = 65_536), None);
+    for window in [0, 1, 31, 65_537, u32::MAX] {
+        assert_eq!(refused(&|c| c.replay_window = window), Some(ConfigError::ReplayWindow(window)));
+    }
+    for spi in [0, 1, 255] {
+        assert_eq!(refused(&|c| c.spi = spi), Some(ConfigError::ReservedSpi(spi)));
+    }
+    assert_eq!(refused(&|c| c.local.clear()), Some(ConfigError::NoSelectors));
+    assert_eq!(refused(&|c| c.remote.clear()), Some(ConfigError::NoSelectors));
+    let short = ConfigError::KeymatLength { expected: 20, given: 19 };
+    assert_eq!(refused(&|c| c.keymat = Keymat::new(vec![0; 19])), Some(short));
+    let long = ConfigError::KeymatLength { expected: 36, given: 20 };
+    assert_eq!(refused(&|c| c.suite = Suite::Aes256Gcm16), Some(long));
+}

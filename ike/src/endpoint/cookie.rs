@@ -1,0 +1,126 @@
+//! Cookies: proof that the peer receives at the address it sends from, before any work is done for it
+//! (RFC 7296 §2.6).
+
+use std::net::{IpAddr, SocketAddr};
+
+use subtle::ConstantTimeEq;
+
+use crate::crypto::Provider;
+use crate::limits;
+use crate::random::SecureRandom;
+use crate::secret::Secret;
+use crate::suite::Prf;
+use crate::time::Instant;
+use crate::wire::IkeSpi;
+
+/// The secret behind the cookies, and the one before it.
+#[derive(Debug)]
+pub(super) struct CookieJar {
+    generation: u8,
+    secret: Secret,
+    previous: Option<Secret>,
+    renew_at: Instant,
+}
+
+impl CookieJar {
+    pub(super) fn new(random: &mut dyn SecureRandom, now: Instant) -> Self {
+        let secret = Secret::new(random.bytes::<32>().into());
+        Self { generation: 0, secret, previous: None, renew_at: now + limits::COOKIE_SECRET_LIFETIME }
+    }
+
+    fn renew(&mut self, random: &mut dyn SecureRandom, now: Instant) {
+        if now >= self.renew_at {
+            let fresh = Secret::new(random.bytes::<32>().into());
+            self.previous = Some(std::mem::replace(&mut self.secret, fresh));
+            self.generation = self.generation.wrapping_add(1);
+            self.renew_at = now + limits::COOKIE_SECRET_LIFETIME;
+        }
+    }
+
+    /// The cookie for a request: it covers address, port, SPI and nonce.
+    pub(super) fn bake(
+        &mut self,
+        provider: &Provider,
+        random: &mut dyn SecureRandom,
+        now: Instant,
+        request: &Request<'_>,
+    ) -> Vec<u8> {
+        self.renew(random, now);
+        request.cookie(provider, self.generation, &self.secret)
+    }
+
+    pub(super) fn is_good(
+        &mut self,
+        provider: &Provider,
+        random: &mut dyn SecureRandom,
+        now: Instant,
+        request: &Request<'_>,
+        cookie: &[u8],
+    ) -> bool {
+        self.renew(random, now);
+        let secret = match cookie.first() {
+            Some(generation) if *generation == self.generation => Some(&self.secret),
+            Some(generation) if *generation == self.generation.wrapping_sub(1) => self.previous.as_ref(),
+            _ => None,
+        };
+        let Some((secret, generation)) = secret.zip(cookie.first()) else { return false };
+        request.cookie(provider, *generation, secret).ct_eq(cookie).into()
+    }
+}
+
+/// What a cookie is for.
+pub(super) struct Request<'a> {
+    pub(super) remote: SocketAddr,
+    pub(super) spi_i: IkeSpi,
+    pub(super) nonce: &'a [u8],
+}
+
+impl Request<'_> {
+    fn cookie(&self, provider: &Provider, generation: u8, secret: &Secret) -> Vec<u8> {
+        let port = self.remote.port().to_be_bytes();
+        let key = provider.prf.key(Prf::HmacSha256, secret.expose());
+        let mac = match self.remote.ip() {
+            IpAddr::V4(v4) => key.compute(&[&v4.octets(), &port, &self.spi_i.0, self.nonce]),
+            IpAddr::V6(v6) => key.compute(&[&v6.octets(), &port, &self.spi_i.0, self.nonce]),
+        };
+        let mut cookie = vec![generation];
+        cookie.extend_from_slice(mac.expose());
+        cookie
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Counting(u8);
+    impl SecureRandom for Counting {
+        fn fill(&mut self, out: &mut [u8]) {
+            self.0 += 1;
+            out.fill(self.0);
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_good_for_its_sender_alone_and_for_two_generations() {
+        let provider = Provider::ring();
+        let mut random = Counting(0);
+        let start = Instant::default();
+        let mut jar = CookieJar::new(&mut random, start);
+        let remote = SocketAddr::from(([192, 0, 2, 1], 500));
+        let request = Request { remote, spi_i: IkeSpi([1; 8]), nonce: &[2; 32] };
+        let cookie = jar.bake(&provider, &mut random, start, &request);
+        assert!(cookie.len() <= limits::COOKIE);
+        let mut good =
+            |request: &Request<'_>, now| jar.is_good(&provider, &mut random, now, request, &cookie);
+        assert!(good(&request, start));
+        let other_port = SocketAddr::from(([192, 0, 2, 1], 501));
+        assert!(!good(&Request { remote: other_port, ..request }, start));
+        assert!(!good(&Request { spi_i: IkeSpi([9; 8]), ..request }, start));
+        assert!(!good(&Request { nonce: &[3; 32], ..request }, start));
+        let later = start + limits::COOKIE_SECRET_LIFETIME;
+        assert!(good(&request, later), "the generation before is still good");
+        assert!(!good(&request, later + limits::COOKIE_SECRET_LIFETIME));
+        assert!(!jar.is_good(&provider, &mut random, later, &request, &[]));
+    }
+}

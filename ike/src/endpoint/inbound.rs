@@ -1,0 +1,160 @@
+//! What a datagram is for: a tunnel, an attempt, a half-open SA, or a first message.
+
+use std::sync::Arc;
+
+use super::cookie::{CookieJar, Request};
+use super::half_open::Admission;
+use super::schedule::Owner;
+use super::{Endpoint, deadline};
+use crate::config::Connection;
+use crate::diagnosis::Diagnosis;
+use crate::event::DeadlineReason;
+use crate::exchange::{InitRequest, InitResponse};
+use crate::limits;
+use crate::path::Path;
+use crate::sa::{AuthOutcome, DropReason, HalfOpen, InitOutcome, Tunnel, answer_init};
+use crate::time::Now;
+use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
+
+impl Endpoint {
+    pub(super) fn receive(&mut self, now: Now, path: Path, bytes: &[u8]) {
+        let Ok(datagram) = Datagram::parse(bytes) else { return self.drop_datagram(DropReason::Malformed) };
+        let header = datagram.header;
+        if header.spi_r == IkeSpi::ZERO && header.from_initiator && !header.response {
+            return self.receive_init(now, path, &datagram);
+        }
+        let spi = if header.from_initiator { header.spi_r } else { header.spi_i };
+        if let Some(id) = self.tunnel_by_spi.get(&spi).copied() {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.handle_datagram(ctx, spi, path, &datagram));
+        } else if let Some(attempt) = self.attempts.remove(&spi) {
+            let step = attempt.handle_datagram(&mut self.core.context(now), path, &datagram);
+            self.attempt_stepped(now, spi, step);
+        } else if let Some(half_open) = self.half_open.take(spi) {
+            let ctx = &mut self.core.context(now);
+            let outcome = half_open.handle_datagram(ctx, path, &datagram, &self.connections);
+            self.authenticated(now, path, outcome);
+        } else {
+            self.drop_datagram(DropReason::UnknownSpi);
+        }
+    }
+
+    /// `IKE_SA_INIT` of a peer that wants a tunnel.
+    fn receive_init(&mut self, now: Now, path: Path, datagram: &Datagram<'_>) {
+        let spi_i = datagram.header.spi_i;
+        if self.stopping {
+            return self.drop_datagram(DropReason::Stopping);
+        }
+        let first = datagram.header.exchange == ExchangeType::IKE_SA_INIT && datagram.header.message_id == 0;
+        let Body::Clear(payloads) = &datagram.body else {
+            return self.drop_datagram(DropReason::UnexpectedExchange);
+        };
+        if !first || spi_i == IkeSpi::ZERO {
+            return self.drop_datagram(DropReason::UnexpectedExchange);
+        }
+        if self.tunnels.len() >= limits::TUNNELS {
+            return self.drop_datagram(DropReason::HalfOpenLimit);
+        }
+        // Our own first message, sent back to us.
+        if self.attempts.contains_key(&spi_i) || self.tunnel_by_spi.contains_key(&spi_i) {
+            return self.drop_datagram(DropReason::Reflected);
+        }
+        if let Some(half_open) = self.half_open.of_peer(spi_i, path.remote) {
+            return half_open.repeat(&mut self.core.context(now), path, datagram);
+        }
+        let Ok(request) = InitRequest::read(payloads.clone()) else {
+            return self.drop_datagram(DropReason::Malformed);
+        };
+        if self.admit(now, path, datagram, &request) {
+            self.open(now, path, datagram, request);
+        }
+    }
+
+    /// Whether this request may have our work. A cookie is asked for where it must bring one.
+    fn admit(&mut self, now: Now, path: Path, datagram: &Datagram<'_>, request: &InitRequest) -> bool {
+        let admission = self.half_open.admission(&self.core.config, path.remote_ip());
+        let refuse = match (admission, &request.cookie) {
+            (Admission::Refused(reason), _) => Some(reason),
+            (Admission::Free, None) => return true,
+            (Admission::Free | Admission::Cookie, cookie) => {
+                let what =
+                    Request { remote: path.remote, spi_i: datagram.header.spi_i, nonce: &request.nonce };
+                let core = &mut self.core;
+                let jar = self.cookies.get_or_insert_with(|| CookieJar::new(&mut *core.random, now.boot));
+                let good = cookie
+                    .as_ref()
+                    .map(|c| jar.is_good(&core.provider, &mut *core.random, now.boot, &what, c));
+                match good {
+                    Some(true) => return true,
+                    // Nobody asked for this one; it may be one of an earlier secret.
+                    Some(false)
+                        if self.half_open.admission(&core.config, path.remote_ip()) == Admission::Free =>
+                    {
+                        return true;
+                    }
+                    wrong => {
+                        let cookie = jar.bake(&core.provider, &mut *core.random, now.boot, &what);
+                        let ctx = &mut core.context(now);
+                        answer_init(ctx, path, datagram, IkeSpi::ZERO, InitResponse::Cookie(cookie));
+                        Some(if wrong.is_some() { DropReason::BadCookie } else { DropReason::CookieWanted })
+                    }
+                }
+            }
+        };
+        refuse.into_iter().for_each(|reason| self.core.output.drop(reason));
+        false
+    }
+
+    fn open(&mut self, now: Now, path: Path, datagram: &Datagram<'_>, request: InitRequest) {
+        // With nothing configured there is nobody to answer for.
+        let Some(acceptable) = self.connections.acceptable(path.remote_ip()) else {
+            return self.core.output.drop(DropReason::UnexpectedExchange);
+        };
+        match HalfOpen::open(&mut self.core.context(now), acceptable, path, datagram, request) {
+            InitOutcome::Opened(half_open) => self.keep(half_open),
+            InitOutcome::Refused(None) => {}
+            InitOutcome::Refused(Some(diagnosis)) => {
+                self.failed(now, None, Some(path.remote_ip()), *diagnosis, None)
+            }
+        }
+    }
+
+    fn keep(&mut self, half_open: Box<HalfOpen>) {
+        let expiry = deadline(half_open.expires_at(), DeadlineReason::HalfOpenExpiry);
+        self.schedule.set(Owner::HalfOpen(half_open.spi()), expiry);
+        self.half_open.insert(half_open);
+    }
+
+    fn authenticated(&mut self, now: Now, path: Path, outcome: AuthOutcome) {
+        match outcome {
+            AuthOutcome::Pending(half_open) => self.keep(half_open),
+            AuthOutcome::Refused { half_open, connection, diagnosis } => {
+                self.keep(half_open);
+                self.refused(now, path, connection, *diagnosis);
+            }
+            AuthOutcome::Established { tunnel, initial_contact } => {
+                for spi in tunnel.ike_spis() {
+                    self.schedule.set(Owner::HalfOpen(spi), None);
+                }
+                self.established(now, *tunnel, initial_contact);
+            }
+        }
+    }
+
+    fn refused(&mut self, now: Now, path: Path, connection: Option<Arc<Connection>>, diagnosis: Diagnosis) {
+        let name = connection.map(|c| c.name.clone());
+        self.failed(now, name.as_ref(), Some(path.remote_ip()), diagnosis, None);
+    }
+
+    /// A tunnel stands: it takes the place of others of its connection.
+    pub(super) fn established(&mut self, now: Now, tunnel: Tunnel, initial_contact: bool) {
+        let id = tunnel.id;
+        let name = tunnel.connection().name.clone();
+        self.tunnel_by_spi.extend(tunnel.ike_spis().map(|spi| (spi, id)));
+        self.tunnels.insert(id, tunnel);
+        if let Some(managed) = self.connections.get_mut(&name) {
+            managed.tunnels.push(id);
+        }
+        self.tunnel_stepped(now, id);
+        self.settle_duplicates(now, id, &name, initial_contact);
+    }
+}

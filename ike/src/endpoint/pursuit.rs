@@ -1,0 +1,237 @@
+//! Setting a connection up and keeping it up: resolve, try each path, wait, and so on for ever.
+
+use std::collections::VecDeque;
+
+use super::connections::{Managed, Pursuit};
+use super::schedule::Owner;
+use super::{Endpoint, deadline};
+use crate::config::{Name, Retry};
+use crate::diagnose;
+use crate::diagnosis::{Diagnosis, DiagnosisKind};
+use crate::event::{CommandError, DeadlineReason, EndReason, Job, JobId, JobKind, TunnelId};
+use crate::path::Path;
+use crate::sa::{Attempt, AttemptStep};
+use crate::time::Now;
+use crate::wire::IkeSpi;
+
+impl Endpoint {
+    /// Begins an attempt, unless one is under way or nothing is to be done.
+    pub(super) fn pursue(&mut self, now: Now, name: &Name) {
+        let Some(managed) = self.connections.get(name) else { return };
+        let busy = matches!(managed.pursuit, Pursuit::Resolving { .. } | Pursuit::Trying { .. });
+        if self.stopping || managed.admin_down || busy || !managed.tunnels.is_empty() {
+            return;
+        }
+        let hosts = managed.hosts();
+        self.resolve_next(now, name, hosts, None);
+    }
+
+    /// The line came back: no need to wait any longer.
+    pub(super) fn pursue_at_once(&mut self, now: Now, name: &Name) {
+        if let Some(Managed { pursuit: Pursuit::BackOff { .. }, .. }) = self.connections.get(name) {
+            self.pursue(now, name);
+        }
+    }
+
+    /// Asks the shell for paths to the first of these hosts; without any left, waits.
+    fn resolve_next(
+        &mut self,
+        now: Now,
+        name: &Name,
+        mut hosts: VecDeque<String>,
+        failure: Option<Diagnosis>,
+    ) {
+        let Some(host) = hosts.pop_front() else { return self.back_off(now, name, failure) };
+        let job = JobId(self.core.ids.next());
+        self.jobs.push_back(Job {
+            id: job,
+            kind: JobKind::Resolve { connection: name.clone(), host: host.clone() },
+        });
+        self.set_pursuit(name, Pursuit::Resolving { job, host, hosts });
+    }
+
+    pub(super) fn resolved(&mut self, now: Now, job: JobId, result: Result<Vec<Path>, String>) {
+        let ours = |m: &&Managed| matches!(&m.pursuit, Pursuit::Resolving { job: j, .. } if *j == job);
+        let Some(name) = self.connections.iter().find(ours).map(|m| m.config.name.clone()) else { return };
+        let Some(managed) = self.connections.get_mut(&name) else { return };
+        let Pursuit::Resolving { host, hosts, .. } = std::mem::replace(&mut managed.pursuit, Pursuit::Idle)
+        else {
+            return;
+        };
+        match result {
+            Ok(paths) => self.try_next(now, &name, paths.into(), hosts, None),
+            Err(reason) => self.resolve_next(now, &name, hosts, Some(diagnose::unreachable(&host, &reason))),
+        }
+    }
+
+    /// Tries the first of these paths; without any left, the next host.
+    fn try_next(
+        &mut self,
+        now: Now,
+        name: &Name,
+        mut paths: VecDeque<Path>,
+        hosts: VecDeque<String>,
+        failure: Option<Diagnosis>,
+    ) {
+        let Some(path) = paths.pop_front() else { return self.resolve_next(now, name, hosts, failure) };
+        let Some(config) = self.connections.get(name).map(|m| m.config.clone()) else { return };
+        // INITIAL_CONTACT says that we have no other SA with this peer.
+        let initial_contact = self.connections.get(name).is_some_and(|m| m.tunnels.is_empty());
+        match Attempt::begin(&mut self.core.context(now), config, path, initial_contact) {
+            Ok(attempt) => {
+                self.set_pursuit(name, Pursuit::Trying { attempt: attempt.spi(), paths, hosts });
+                self.keep_attempt(attempt);
+            }
+            Err(diagnosis) => self.back_off(now, name, Some(diagnosis)),
+        }
+    }
+
+    fn keep_attempt(&mut self, attempt: Attempt) {
+        let next = deadline(attempt.next_deadline(), DeadlineReason::Retransmit);
+        self.schedule.set(Owner::Attempt(attempt.spi()), next);
+        self.attempts.insert(attempt.spi(), attempt);
+    }
+
+    /// What a message or a deadline made of an attempt.
+    pub(super) fn attempt_stepped(&mut self, now: Now, spi: IkeSpi, step: AttemptStep) {
+        if !matches!(step, AttemptStep::Pending(_)) {
+            self.schedule.set(Owner::Attempt(spi), None);
+        }
+        match step {
+            AttemptStep::Pending(attempt) => self.keep_attempt(attempt),
+            AttemptStep::Established(tunnel) => {
+                let name = tunnel.connection().name.clone();
+                self.set_pursuit(&name, Pursuit::Idle);
+                self.established(now, *tunnel, false);
+            }
+            AttemptStep::Failed(diagnosis) => self.attempt_failed(now, spi, *diagnosis),
+        }
+    }
+
+    fn attempt_failed(&mut self, now: Now, spi: IkeSpi, diagnosis: Diagnosis) {
+        let name = self.connections.iter().find(|m| m.trying() == Some(spi)).map(|m| m.config.name.clone());
+        let Some(name) = name else { return };
+        let Some(managed) = self.connections.get_mut(&name) else { return };
+        let Pursuit::Trying { paths, hosts, .. } = std::mem::replace(&mut managed.pursuit, Pursuit::Idle)
+        else {
+            return;
+        };
+        // The peer set one up meanwhile.
+        if !managed.tunnels.is_empty() {
+            return;
+        }
+        // Only silence is a reason to try elsewhere: who answers has decided.
+        if diagnosis.kind == DiagnosisKind::NoAnswer {
+            self.try_next(now, &name, paths, hosts, Some(diagnosis));
+        } else {
+            self.back_off(now, &name, Some(diagnosis));
+        }
+    }
+
+    fn back_off(&mut self, now: Now, name: &Name, failure: Option<Diagnosis>) {
+        let Some(managed) = self.connections.get_mut(name) else { return };
+        managed.attempts = managed.attempts.saturating_add(1);
+        let (keep_up, attempts, retry) =
+            (managed.is_ours_to_keep_up(), managed.attempts, managed.config.retry);
+        let remote = managed.hosts().iter().find_map(|h| h.parse().ok());
+        let until = keep_up.then(|| {
+            let ctx = &mut self.core.context(now);
+            now.boot + ctx.jitter(wait(retry, attempts))
+        });
+        if let Some(diagnosis) = failure {
+            self.failed(now, Some(name), remote, diagnosis, until);
+        }
+        let pursuit = until.map_or(Pursuit::Idle, |until| Pursuit::BackOff { until });
+        self.set_pursuit(name, pursuit);
+    }
+
+    fn set_pursuit(&mut self, name: &Name, pursuit: Pursuit) {
+        let next = match pursuit {
+            Pursuit::BackOff { until } => deadline(until, DeadlineReason::Retry),
+            _ => None,
+        };
+        if let Some(managed) = self.connections.get_mut(name) {
+            managed.pursuit = pursuit;
+            self.schedule.set(Owner::Connection(name.clone()), next);
+        }
+    }
+
+    /// A tunnel has ended: what is ours to keep up is set up anew.
+    pub(super) fn tunnel_lost(&mut self, now: Now, id: TunnelId, name: &Name) {
+        let Some(managed) = self.connections.get_mut(name) else { return };
+        if !managed.tunnels.contains(&id) {
+            return;
+        }
+        managed.tunnels.retain(|have| *have != id);
+        let idle = matches!(managed.pursuit, Pursuit::Idle);
+        if managed.tunnels.is_empty() && idle && managed.is_ours_to_keep_up() && !self.stopping {
+            let first = managed.config.retry.first;
+            let wait = self.core.context(now).between(first / 2, first);
+            self.set_pursuit(name, Pursuit::BackOff { until: now.boot + wait });
+        }
+    }
+
+    /// Stops what is under way for a connection and deletes what stands.
+    pub(super) fn take_down(&mut self, now: Now, name: &Name, reason: &EndReason) {
+        let Some(managed) = self.connections.get_mut(name) else { return };
+        let tunnels = std::mem::take(&mut managed.tunnels);
+        self.abandon_attempt(name);
+        for id in tunnels {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.delete(ctx, reason.clone()));
+        }
+    }
+
+    /// Forgets the attempt that is under way, and any wait.
+    pub(super) fn abandon_attempt(&mut self, name: &Name) {
+        if let Some(spi) = self.connections.get(name).and_then(Managed::trying) {
+            self.attempts.remove(&spi);
+            self.schedule.set(Owner::Attempt(spi), None);
+        }
+        self.set_pursuit(name, Pursuit::Idle);
+        self.core.spis.reclaim();
+    }
+
+    /// `sekisho up`: sets it up now, and allows it again after a `down`.
+    pub(super) fn up(&mut self, now: Now, name: &Name) -> Result<(), CommandError> {
+        if self.stopping {
+            return Err(CommandError::Stopping);
+        }
+        let managed = self.connections.get_mut(name).ok_or_else(|| CommandError::Unknown(name.clone()))?;
+        let was_down = std::mem::take(&mut managed.admin_down);
+        if !managed.tunnels.is_empty() {
+            return Ok(());
+        }
+        if managed.hosts().is_empty() {
+            // Allowed again, which is all that can be done from here.
+            return if was_down { Ok(()) } else { Err(CommandError::CannotInitiate(name.clone())) };
+        }
+        self.pursue(now, name);
+        Ok(())
+    }
+
+    /// `sekisho down`: deletes, does not retry, and refuses the peer.
+    pub(super) fn down(&mut self, now: Now, name: &Name) -> Result<(), CommandError> {
+        let managed = self.connections.get_mut(name).ok_or_else(|| CommandError::Unknown(name.clone()))?;
+        managed.admin_down = true;
+        managed.last_failure = None;
+        self.take_down(now, name, &EndReason::DeletedHere);
+        Ok(())
+    }
+}
+
+/// The wait after this many failures, without jitter.
+fn wait(retry: Retry, attempts: u32) -> std::time::Duration {
+    let doublings = attempts.saturating_sub(1).min(16);
+    retry.first.saturating_mul(1 << doublings).min(retry.max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_from_a_second_to_a_minute() {
+        let waits: Vec<u64> = (1..=9).map(|n| wait(Retry::default(), n).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+}

@@ -1,0 +1,241 @@
+//! The negotiation of one Child SA, from either side (RFC 7296 §1.2, §1.3.1, §2.9).
+
+use super::context::Context;
+use super::spis::EspSpiLease;
+use crate::config::{Child, Connection};
+use crate::crypto::ActiveKeyExchange;
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
+use crate::event::ChildSaId;
+use crate::exchange::{ChildOffer, ChildRequest, KeyExchangeData};
+use crate::negotiate::TrafficSelector;
+use crate::negotiate::narrow::{self, is_within, narrow};
+use crate::negotiate::proposal::{accept_esp, choose_esp, describe, offer_esp};
+use crate::secret::Secret;
+use crate::suite::{EspProposal, EspSuite, Group};
+use crate::wire::{EspSpi, NotifyType};
+
+/// What we keep while our request for a Child SA is on its way.
+pub(crate) struct PendingChild {
+    pub(crate) index: usize,
+    /// The one it is to replace.
+    pub(crate) rekeys: Option<ChildSaId>,
+    pub(crate) nonce: Vec<u8>,
+    pub(crate) key_exchange: Option<Box<dyn ActiveKeyExchange>>,
+    lease: EspSpiLease,
+}
+
+/// What both ends have agreed on.
+#[derive(Debug)]
+pub(crate) struct AgreedChild {
+    pub(crate) index: usize,
+    pub(crate) rekeys: Option<ChildSaId>,
+    pub(crate) suite: EspSuite,
+    pub(crate) lease: EspSpiLease,
+    pub(crate) spi_out: EspSpi,
+    pub(crate) local: Vec<TrafficSelector>,
+    pub(crate) remote: Vec<TrafficSelector>,
+    pub(crate) shared: Option<Secret>,
+    /// We sent the request.
+    pub(crate) initiator: bool,
+}
+
+/// Why there is no Child SA, and what the peer is told.
+#[derive(Debug)]
+pub(crate) enum ChildRefusal {
+    /// It is to try again with this group.
+    InvalidKe(Group),
+    /// For good.
+    Error(NotifyType, Box<Diagnosis>),
+}
+
+impl ChildRefusal {
+    fn new(kind: NotifyType, diagnosis: Diagnosis) -> Self {
+        Self::Error(kind, Box::new(diagnosis))
+    }
+}
+
+impl std::fmt::Debug for PendingChild {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PendingChild")
+            .field("index", &self.index)
+            .field("rekeys", &self.rekeys)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PendingChild {
+    /// Prepares a request; `group` is the one of its key exchange, if it has one.
+    pub(crate) fn begin(
+        ctx: &mut Context<'_>,
+        index: usize,
+        rekeys: Option<ChildSaId>,
+        group: Option<Group>,
+    ) -> Result<Self, Diagnosis> {
+        let lease = ctx.spis.esp(ctx.random).ok_or_else(|| diagnose::local("no ESP SPI is left"))?;
+        let key_exchange = match group {
+            Some(group) => Some(
+                ctx.provider
+                    .key_exchange
+                    .begin(group, ctx.random)
+                    .map_err(|error| diagnose::local(&error.to_string()))?,
+            ),
+            None => None,
+        };
+        Ok(Self { index, rekeys, nonce: ctx.nonce(), key_exchange, lease })
+    }
+
+    /// What we would have; `key_exchange` is false in `IKE_AUTH`.
+    pub(crate) fn offer(&self, config: &Child, key_exchange: bool) -> ChildOffer {
+        ChildOffer {
+            proposals: offer_esp(&config.proposals, &self.lease.spi().0.to_be_bytes(), key_exchange),
+            ts_i: narrow::to_wire(&config.local),
+            ts_r: narrow::to_wire(&config.remote),
+        }
+    }
+
+    /// The request; `rekeys` is our inbound SPI of the one it is to replace.
+    pub(crate) fn request(&self, config: &Child, rekeys: Option<EspSpi>) -> ChildRequest {
+        let key_exchange = self.key_exchange.as_ref();
+        ChildRequest {
+            rekeys,
+            offer: self.offer(config, true),
+            nonce: self.nonce.clone(),
+            key_exchange: key_exchange
+                .map(|kx| KeyExchangeData { group: kx.group().number(), data: kx.public().to_vec() }),
+        }
+    }
+
+    /// Checks the peer's answer.
+    pub(crate) fn complete(
+        self,
+        config: &Child,
+        answer: &ChildOffer,
+        key_exchange: Option<&KeyExchangeData>,
+        exchange: &'static str,
+    ) -> Result<AgreedChild, Diagnosis> {
+        let bad = || diagnose::bad_answer(exchange);
+        let with_ke = exchange == CREATE_CHILD_SA;
+        let choice = accept_esp(&answer.proposals, &config.proposals, with_ke).ok_or_else(bad)?;
+        let spi_out = peer_spi(&choice.peer_spi).ok_or_else(bad)?;
+        let shared = match (choice.suite.group, key_exchange, self.key_exchange) {
+            (None, None, _) => None,
+            (Some(group), Some(theirs), Some(ours))
+                if ours.group() == group && theirs.group == group.number() =>
+            {
+                let shared = ours.complete(&theirs.data);
+                Some(shared.map_err(|e| diagnose::malformed(exchange, &e.to_string()))?)
+            }
+            _ => return Err(bad()),
+        };
+        let (local, remote) = (narrow::from_wire(&answer.ts_i), narrow::from_wire(&answer.ts_r));
+        if !is_within(&local, &config.local) || !is_within(&remote, &config.remote) {
+            return Err(diagnose::selectors_widened(&local, &remote));
+        }
+        Ok(AgreedChild {
+            index: self.index,
+            rekeys: self.rekeys,
+            suite: choice.suite,
+            lease: self.lease,
+            spi_out,
+            local,
+            remote,
+            shared,
+            initiator: true,
+        })
+    }
+}
+
+pub(crate) const IKE_AUTH: &str = "IKE_AUTH";
+pub(crate) const CREATE_CHILD_SA: &str = "CREATE_CHILD_SA";
+
+fn peer_spi(spi: &[u8]) -> Option<EspSpi> {
+    let spi = u32::from_be_bytes(spi.try_into().ok()?);
+    (spi >= EspSpi::MIN).then_some(EspSpi(spi))
+}
+
+/// A peer's request, as far as a Child SA is concerned.
+pub(crate) struct Asked<'a> {
+    pub(crate) offer: &'a ChildOffer,
+    pub(crate) key_exchange: Option<&'a KeyExchangeData>,
+    /// The configured child of the one it replaces, and that one.
+    pub(crate) rekeys: Option<(usize, ChildSaId)>,
+    /// `IKE_AUTH` or `CREATE_CHILD_SA`.
+    pub(crate) exchange: &'static str,
+}
+
+/// Answers a peer's request: what was agreed, the answer, and our public value if there was a key exchange.
+pub(crate) fn accept(
+    ctx: &mut Context<'_>,
+    connection: &Connection,
+    asked: &Asked<'_>,
+) -> Result<(AgreedChild, ChildOffer, Option<KeyExchangeData>), ChildRefusal> {
+    // RFC 7296 §1.3.1: a responder that declines USE_TRANSPORT_MODE just leaves it out, and "the SA will be
+    // established in tunnel mode"; a peer that cannot live with this deletes it.
+    let (index, local, remote) = fitting_child(connection, asked)?;
+    let config = connection.children.get(index).map_or(&[][..], |c| &c.proposals);
+    let with_ke = asked.exchange == CREATE_CHILD_SA;
+    let sent = asked.key_exchange.map(|ke| ke.group);
+    let choice = choose_esp(&asked.offer.proposals, config, sent, with_ke);
+    let choice = choice.ok_or_else(|| no_proposal(asked, config))?;
+    let spi_out = peer_spi(&choice.peer_spi).ok_or_else(|| no_proposal(asked, config))?;
+    let (public, shared) = respond_key_exchange(ctx, choice.suite.group, asked)?;
+    let no_spi = || ChildRefusal::new(NotifyType::NO_ADDITIONAL_SAS, diagnose::local("no ESP SPI is left"));
+    let lease = ctx.spis.esp(ctx.random).ok_or_else(no_spi)?;
+    let suite = choice.suite;
+    let answer = ChildOffer {
+        proposals: vec![choice.answer(&lease.spi().0.to_be_bytes())],
+        ts_i: narrow::to_wire(&remote),
+        ts_r: narrow::to_wire(&local),
+    };
+    let rekeys = asked.rekeys.map(|(_, id)| id);
+    let agreed =
+        AgreedChild { index, rekeys, suite, lease, spi_out, local, remote, shared, initiator: false };
+    Ok((agreed, answer, public))
+}
+
+fn no_proposal(asked: &Asked<'_>, ours: &[EspProposal]) -> ChildRefusal {
+    let diagnosis = diagnose::no_child_proposal_here(describe(&asked.offer.proposals), ours);
+    ChildRefusal::new(NotifyType::NO_PROPOSAL_CHOSEN, diagnosis)
+}
+
+/// The configured child whose networks the peer asks for, and what of them we let pass (RFC 7296 §2.9).
+fn fitting_child(
+    connection: &Connection,
+    asked: &Asked<'_>,
+) -> Result<(usize, Vec<TrafficSelector>, Vec<TrafficSelector>), ChildRefusal> {
+    let theirs = narrow::from_wire(&asked.offer.ts_i);
+    let ours = narrow::from_wire(&asked.offer.ts_r);
+    let candidates = connection.children.iter().enumerate();
+    let candidates = candidates.filter(|(index, _)| asked.rekeys.is_none_or(|(wanted, _)| wanted == *index));
+    let fits = candidates.filter_map(|(index, child)| {
+        let (local, remote) = (narrow(&ours, &child.local), narrow(&theirs, &child.remote));
+        (!local.is_empty() && !remote.is_empty()).then_some((index, local, remote))
+    });
+    // The child that loses least to narrowing: one whose selectors the peer names exactly comes first.
+    let exact = |(index, local, remote): &(usize, Vec<TrafficSelector>, Vec<TrafficSelector>)| {
+        connection.children.get(*index).is_none_or(|c| c.local != *local || c.remote != *remote)
+    };
+    fits.min_by_key(exact).ok_or_else(|| {
+        let local: Vec<_> = connection.children.iter().flat_map(|c| c.local.clone()).collect();
+        let remote: Vec<_> = connection.children.iter().flat_map(|c| c.remote.clone()).collect();
+        let diagnosis = diagnose::selectors_here((&ours, &theirs), (&local, &remote));
+        ChildRefusal::new(NotifyType::TS_UNACCEPTABLE, diagnosis)
+    })
+}
+
+fn respond_key_exchange(
+    ctx: &mut Context<'_>,
+    group: Option<Group>,
+    asked: &Asked<'_>,
+) -> Result<(Option<KeyExchangeData>, Option<Secret>), ChildRefusal> {
+    let Some(group) = group else { return Ok((None, None)) };
+    let Some(theirs) = asked.key_exchange.filter(|ke| ke.group == group.number()) else {
+        return Err(ChildRefusal::InvalidKe(group));
+    };
+    let answer = ctx.provider.key_exchange.respond(group, &theirs.data, ctx.random);
+    let (data, shared) = answer.map_err(|error| {
+        ChildRefusal::new(NotifyType::INVALID_SYNTAX, diagnose::malformed(asked.exchange, &error.to_string()))
+    })?;
+    Ok((Some(KeyExchangeData { group: group.number(), data }), Some(shared)))
+}

@@ -1,0 +1,181 @@
+//! What every step needs from its surroundings and where it leaves what it has to say.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::spis::SpiPool;
+use crate::config::EndpointConfig;
+use crate::crypto::Provider;
+use crate::event::{ChildSaId, Event, Payload, Transmit, TunnelId};
+use crate::limits;
+use crate::path::Path;
+use crate::random::SecureRandom;
+use crate::time::Now;
+use crate::wire::IkeSpi;
+
+/// Handed down through every step of one input.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Now,
+    pub(crate) random: &'a mut dyn SecureRandom,
+    pub(crate) provider: &'a Provider,
+    pub(crate) config: &'a EndpointConfig,
+    pub(crate) spis: &'a mut SpiPool,
+    pub(crate) ids: &'a mut Ids,
+    pub(crate) output: &'a mut Output,
+}
+
+impl Context<'_> {
+    /// A fresh nonce: 32 bytes, "at least half the key size of the negotiated PRF" (RFC 7296 §2.10).
+    pub(crate) fn nonce(&mut self) -> Vec<u8> {
+        self.random.bytes::<32>().to_vec()
+    }
+
+    /// A duration drawn evenly from `least` to `most`, so that two ends do not move in step.
+    pub(crate) fn between(&mut self, least: Duration, most: Duration) -> Duration {
+        let fraction = f64::from(u32::from_be_bytes(self.random.bytes())) / f64::from(u32::MAX);
+        least + most.saturating_sub(least).mul_f64(fraction)
+    }
+
+    /// A duration within a tenth of `about`.
+    pub(crate) fn jitter(&mut self, about: Duration) -> Duration {
+        self.between(about - about / 10, about + about / 10)
+    }
+}
+
+/// Gives out the endpoint's ids.
+#[derive(Debug, Default)]
+pub(crate) struct Ids(u64);
+
+impl Ids {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 += 1;
+        self.0
+    }
+
+    pub(crate) fn tunnel(&mut self) -> TunnelId {
+        TunnelId(self.next())
+    }
+
+    pub(crate) fn child_sa(&mut self) -> ChildSaId {
+        ChildSaId(self.next())
+    }
+}
+
+/// Why a datagram changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum DropReason {
+    /// Its form is wrong.
+    Malformed,
+    /// Its SPIs are nobody's.
+    UnknownSpi,
+    /// Its tag is wrong.
+    Forged,
+    /// In clear text where it must be protected, or the other way round.
+    Unprotected,
+    /// A message id outside the window, or an answer to nothing.
+    OutsideWindow,
+    /// From the wrong side: our own message came back.
+    Reflected,
+    /// The exchange is not one for this state.
+    UnexpectedExchange,
+    /// Too many half-open SAs.
+    HalfOpenLimit,
+    /// A request without the cookie that was asked for.
+    CookieWanted,
+    /// A wrong or stale cookie.
+    BadCookie,
+    /// The output queue is full.
+    QueueFull,
+    /// The endpoint is stopping.
+    Stopping,
+}
+
+impl DropReason {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Malformed,
+        Self::UnknownSpi,
+        Self::Forged,
+        Self::Unprotected,
+        Self::OutsideWindow,
+        Self::Reflected,
+        Self::UnexpectedExchange,
+        Self::HalfOpenLimit,
+        Self::CookieWanted,
+        Self::BadCookie,
+        Self::QueueFull,
+        Self::Stopping,
+    ];
+
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "ike_malformed",
+            Self::UnknownSpi => "ike_unknown_spi",
+            Self::Forged => "ike_forged",
+            Self::Unprotected => "ike_unprotected",
+            Self::OutsideWindow => "ike_outside_window",
+            Self::Reflected => "ike_reflected",
+            Self::UnexpectedExchange => "ike_unexpected_exchange",
+            Self::HalfOpenLimit => "ike_half_open_limit",
+            Self::CookieWanted => "ike_cookie_wanted",
+            Self::BadCookie => "ike_bad_cookie",
+            Self::QueueFull => "ike_queue_full",
+            Self::Stopping => "ike_stopping",
+        }
+    }
+}
+
+/// What the steps of one input leave for the driver.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) transmits: VecDeque<Transmit>,
+    /// Local SPIs of IKE SAs made by a rekey, for the endpoint's look-up.
+    pub(crate) new_ike_spis: Vec<IkeSpi>,
+    drops: BTreeMap<DropReason, u64>,
+    /// The tunnel of each Child SA that the shell knows.
+    tunnel_of: BTreeMap<ChildSaId, TunnelId>,
+}
+
+impl Output {
+    pub(crate) fn event(&mut self, event: Event) {
+        match &event {
+            Event::InboundReady(child) => {
+                self.tunnel_of.insert(child.id, child.tunnel);
+            }
+            Event::Retired { child_sa, .. } => {
+                self.tunnel_of.remove(child_sa);
+            }
+            _ => {}
+        }
+        self.events.push_back(event);
+    }
+
+    /// The tunnel of a Child SA that the shell speaks of.
+    pub(crate) fn tunnel_of(&self, child_sa: ChildSaId) -> Option<TunnelId> {
+        self.tunnel_of.get(&child_sa).copied()
+    }
+
+    /// Queues an IKE message. A full queue drops it as the network might: it will be sent again.
+    pub(crate) fn transmit(&mut self, path: Path, message: Vec<u8>) {
+        self.push(Transmit { path, payload: Payload::Ike(message) });
+    }
+
+    pub(crate) fn keepalive(&mut self, path: Path) {
+        self.push(Transmit { path, payload: Payload::Keepalive });
+    }
+
+    fn push(&mut self, transmit: Transmit) {
+        if self.transmits.len() >= limits::OUTPUT_QUEUE {
+            return self.drop(DropReason::QueueFull);
+        }
+        self.transmits.push_back(transmit);
+    }
+
+    pub(crate) fn drop(&mut self, reason: DropReason) {
+        *self.drops.entry(reason).or_default() += 1;
+    }
+
+    pub(crate) fn drops(&self) -> Vec<(&'static str, u64)> {
+        DropReason::ALL.iter().map(|r| (r.code(), self.drops.get(r).copied().unwrap_or(0))).collect()
+    }
+}

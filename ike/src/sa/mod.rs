@@ -1,0 +1,34 @@
+//! One tunnel, from its first message to its last: an IKE SA, those that replace it, and their Child SAs.
+//!
+//! ```text
+//! InitSent ──► AuthSent ──┐                       (initiator.rs)
+//!                         ├──► Tunnel ──► gone    (tunnel.rs and the files that extend it)
+//! HalfOpen ───────────────┘                       (responder.rs)
+//! ```
+//! A `Tunnel` can only be made with a `VerifiedPeer`, and its exchanges only take `Protected` messages.
+
+mod child_exchange;
+mod child_sa;
+mod collision;
+mod context;
+mod crossing;
+mod delete;
+mod ike_sa;
+mod initiator;
+mod liveness;
+mod rekey_child;
+mod rekey_ike;
+mod responder;
+mod retransmission;
+mod spis;
+mod tasks;
+mod timers;
+mod tunnel;
+mod window;
+
+pub(crate) use context::{Context, DropReason, Ids, Output};
+pub(crate) use initiator::{Attempt, AttemptStep};
+pub(crate) use responder::{Acceptable, AuthOutcome, Directory, HalfOpen, InitOutcome, answer_init};
+pub(crate) use spis::SpiPool;
+pub(crate) use tasks::Task;
+pub(crate) use tunnel::Tunnel;

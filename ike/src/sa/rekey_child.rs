@@ -1,0 +1,383 @@
+//! New Child SAs and the rekey of old ones, make before break (RFC 7296 §1.3.1, §1.3.3, §2.8).
+//!
+//! The initiator of a rekey sends on the new SA as soon as it has the answer, and deletes the old one. Its responder
+//! can receive on the new one before it answers, and sends on it from the first packet on it, or from the DELETE of
+//! the old one: only then has the initiator shown that it can receive.
+
+use super::child_exchange::{AgreedChild, Asked, CREATE_CHILD_SA, ChildRefusal, PendingChild, accept};
+use super::child_sa::{ChildPlace, ChildSa, Meter};
+use super::collision::{Collision, lowest_nonce, ours_goes};
+use super::context::Context;
+use super::crossing::{ChildActivity, Verdict, new_child, rekey_child};
+use super::ike_sa::{Exchange, lifetimes};
+use super::tasks::Task;
+use super::tunnel::Tunnel;
+use crate::crypto::CryptoError;
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
+use crate::event::{ChildSaId, ChildSaParameters, DirectionKeys, EndReason, Event};
+use crate::exchange::{ChildRequest, CreateChildResponse, Protected};
+use crate::keys::Nonces;
+use crate::limits;
+use crate::suite::Group;
+use crate::wire::{EspSpi, IkeSpi, NotifyType};
+
+impl Tunnel {
+    /// Answers a peer's request for a new Child SA or a rekey.
+    pub(super) fn answer_child(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        request: &ChildRequest,
+    ) -> CreateChildResponse {
+        let Some(ike_sa) = self.ike_sas.get(&spi) else {
+            return CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE);
+        };
+        let old = request.rekeys.map(|spi_out| (spi_out, self.child_by_peer_spi(spi_out).map(|c| c.id)));
+        let verdict = match old {
+            None => new_child(ike_sa.activity()),
+            Some((_, id)) => rekey_child(ike_sa.activity(), self.child_activity(id)),
+        };
+        match verdict {
+            Verdict::Proceed | Verdict::Collide => {}
+            Verdict::TemporaryFailure => return CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE),
+            Verdict::ChildSaNotFound => return CreateChildResponse::Error(NotifyType::CHILD_SA_NOT_FOUND),
+        }
+        if self.children.len() >= limits::CHILD_SAS {
+            return CreateChildResponse::Error(NotifyType::NO_ADDITIONAL_SAS);
+        }
+        let connection = self.connection().clone();
+        let old = old.and_then(|(_, id)| id).and_then(|id| self.children.get(&id)).map(|c| (c.index, c.id));
+        let asked = Asked {
+            offer: &request.offer,
+            key_exchange: request.key_exchange.as_ref(),
+            rekeys: old,
+            exchange: CREATE_CHILD_SA,
+        };
+        match accept(ctx, &connection, &asked) {
+            Ok((agreed, answer, key_exchange)) => {
+                let nonce = ctx.nonce();
+                let nonces = Nonces { initiator: &request.nonce, responder: &nonce };
+                let Ok(new) = self.install(ctx, spi, agreed, nonces) else {
+                    return CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE);
+                };
+                self.settle_as_responder(ctx, spi, old.map(|(_, id)| id), new, nonces);
+                CreateChildResponse::Child { answer, nonce, key_exchange }
+            }
+            Err(ChildRefusal::InvalidKe(group)) => CreateChildResponse::InvalidKe(group.number()),
+            Err(ChildRefusal::Error(kind, diagnosis)) => {
+                self.fail(*diagnosis);
+                CreateChildResponse::Error(kind)
+            }
+        }
+    }
+
+    /// What becomes of the old Child SA once the peer's exchange has made a new one.
+    fn settle_as_responder(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        old: Option<ChildSaId>,
+        new: ChildSaId,
+        nonces: Nonces<'_>,
+    ) {
+        let Some(old) = old else {
+            // Nothing to take over from: what we send before the peer has our answer would be lost anyway.
+            return self.send_on(ctx, new);
+        };
+        let outstanding = self.ike_sas.get_mut(&spi).and_then(|sa| sa.window.outstanding_mut());
+        if let Some(Exchange::Child { pending, collision, .. }) = outstanding.map(|o| &mut o.exchange)
+            && pending.rekeys == Some(old)
+        {
+            let lowest_nonce = lowest_nonce(nonces.initiator, nonces.responder);
+            *collision = Some(Collision { theirs: new, lowest_nonce });
+            return;
+        }
+        self.replaced_by_peer(ctx, old, new);
+    }
+
+    /// The peer made `new` in place of `old` and is to delete `old`.
+    fn replaced_by_peer(&mut self, ctx: &Context<'_>, old: ChildSaId, new: ChildSaId) {
+        let until = self.redundant_until(ctx);
+        if let Some(old) = self.children.get_mut(&old) {
+            old.replaced_by = Some(new);
+            old.rekey_at = None;
+            if old.is_standing() {
+                old.place = ChildPlace::Replaced { until };
+            }
+        }
+    }
+
+    /// The answer to our request for a new Child SA or a rekey.
+    pub(super) fn child_answered(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        pending: PendingChild,
+        collision: Option<Collision<ChildSaId>>,
+        put_off: u32,
+        response: Protected<CreateChildResponse>,
+    ) -> Result<(), Diagnosis> {
+        // What the peer's exchange made may be gone again by now.
+        let collision = collision.filter(|c| self.children.contains_key(&c.theirs));
+        let rekeys = pending.rekeys;
+        match (response.into_inner(), collision) {
+            (CreateChildResponse::Child { answer, nonce, key_exchange }, collision) => {
+                let connection = self.connection().clone();
+                let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
+                let nonce_i = pending.nonce.clone();
+                let agreed = pending.complete(config, &answer, key_exchange.as_ref(), CREATE_CHILD_SA)?;
+                let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
+                let new = self.install(ctx, spi, agreed, nonces);
+                let new = new.map_err(|error| diagnose::local(&error.to_string()))?;
+                self.recreate_attempts = 0;
+                self.settle_as_initiator(ctx, rekeys, new, nonces, collision);
+                Ok(())
+            }
+            // Ours failed, the peer's did not: what it made takes over.
+            (_, Some(collision)) => {
+                if let Some(old) = rekeys {
+                    self.replaced_by_peer(ctx, old, collision.theirs);
+                }
+                Ok(())
+            }
+            (refusal, None) => self.child_not_made(ctx, &pending, put_off, &refusal),
+        }
+    }
+
+    /// What becomes of the old Child SA once our exchange has made a new one.
+    fn settle_as_initiator(
+        &mut self,
+        ctx: &mut Context<'_>,
+        old: Option<ChildSaId>,
+        new: ChildSaId,
+        nonces: Nonces<'_>,
+        collision: Option<Collision<ChildSaId>>,
+    ) {
+        let Some(old) = old else { return self.send_on(ctx, new) };
+        match collision {
+            Some(collision) if ours_goes(&lowest_nonce(nonces.initiator, nonces.responder), &collision) => {
+                self.replaced_by_peer(ctx, old, collision.theirs);
+                self.replaced_here(ctx, new, collision.theirs);
+            }
+            collision => {
+                if let Some(collision) = collision {
+                    self.replaced_by_peer(ctx, collision.theirs, new);
+                }
+                self.send_on(ctx, new);
+                self.replaced_here(ctx, old, new);
+            }
+        }
+    }
+
+    /// `new` has taken the place of `old`, which is ours to delete.
+    fn replaced_here(&mut self, ctx: &Context<'_>, old: ChildSaId, new: ChildSaId) {
+        if let Some(old) =
+            self.children.get_mut(&old).filter(|c| !matches!(c.place, ChildPlace::Retired { .. }))
+        {
+            old.replaced_by = Some(new);
+            old.rekey_at = None;
+            old.place = ChildPlace::Deleting;
+            self.tasks.push(ctx, Task::DeleteChild(old.id));
+        }
+    }
+
+    /// Our request for a Child SA made none.
+    fn child_not_made(
+        &mut self,
+        ctx: &mut Context<'_>,
+        pending: &PendingChild,
+        put_off: u32,
+        refusal: &CreateChildResponse,
+    ) -> Result<(), Diagnosis> {
+        let task = match pending.rekeys {
+            Some(old) => Task::RekeyChild(old),
+            None => Task::CreateChild(pending.index),
+        };
+        let connection = self.connection().clone();
+        let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
+        let diagnosis = match *refusal {
+            CreateChildResponse::InvalidKe(wanted) => {
+                let offered: Vec<Group> = config.proposals.iter().flat_map(|p| p.groups.clone()).collect();
+                let tried = pending.key_exchange.as_ref().map(|kx| kx.group());
+                let other = Group::from_number(wanted).filter(|g| offered.contains(g) && Some(*g) != tried);
+                if let Some(group) = other {
+                    self.tasks.push_with_group(ctx, task, group);
+                    return Ok(());
+                }
+                let ours: Vec<_> = offered.iter().map(Group::to_string).collect();
+                diagnose::key_exchange_group(wanted, &ours)
+            }
+            CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE) => {
+                return self.put_off(ctx, task, put_off);
+            }
+            CreateChildResponse::Error(NotifyType::CHILD_SA_NOT_FOUND) if pending.rekeys.is_some() => {
+                // RFC 7296 §2.25: what the peer no longer has is deleted without a word.
+                if let Some(old) = pending.rekeys {
+                    self.child_deleted(ctx, old, &EndReason::DeletedByPeer);
+                }
+                return Ok(());
+            }
+            CreateChildResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN) => {
+                diagnose::no_child_proposal_there(&config.proposals)
+            }
+            CreateChildResponse::Error(NotifyType::TS_UNACCEPTABLE) => {
+                diagnose::selectors_there(&config.local, &config.remote)
+            }
+            CreateChildResponse::Error(kind) => diagnose::peer_error(CREATE_CHILD_SA, kind),
+            CreateChildResponse::Ike(_) | CreateChildResponse::Child { .. } => {
+                return Err(diagnose::bad_answer(CREATE_CHILD_SA));
+            }
+        };
+        self.fail(diagnosis);
+        self.try_child_later(ctx, &task);
+        Ok(())
+    }
+
+    /// RFC 7296 §2.25: a peer that gets `TEMPORARY_FAILURE` "MUST NOT immediately retry the operation", tries again
+    /// for some minutes, and then concludes "that its state and the peer's state are out of sync".
+    pub(super) fn put_off(
+        &mut self,
+        ctx: &mut Context<'_>,
+        task: Task,
+        put_off: u32,
+    ) -> Result<(), Diagnosis> {
+        if put_off >= limits::TEMPORARY_FAILURES {
+            return Err(diagnose::out_of_step(CREATE_CHILD_SA));
+        }
+        let wait = ctx.between(limits::TEMPORARY_FAILURE_WAIT, limits::TEMPORARY_FAILURE_WAIT * 2);
+        self.tasks.push_later(task, ctx.now.boot + wait, put_off + 1);
+        Ok(())
+    }
+
+    /// After a refusal: a rekey is tried again while the old one lives, a lost child is set up again if the tunnel
+    /// is ours to keep up.
+    pub(super) fn try_child_later(&mut self, ctx: &mut Context<'_>, task: &Task) {
+        match task {
+            Task::RekeyChild(id) => {
+                let wait = ctx.between(limits::REKEY_RETRY, limits::REKEY_RETRY * 2);
+                if let Some(child) = self.children.get_mut(id) {
+                    child.rekey_at = Some(ctx.now.boot + wait);
+                }
+            }
+            Task::CreateChild(_) if self.connection().initiate => {
+                let retry = self.connection().retry;
+                let doubled = retry.first.saturating_mul(1 << self.recreate_attempts.min(16)).min(retry.max);
+                self.recreate_attempts += 1;
+                let wait = ctx.jitter(doubled);
+                self.tasks.push_later(task.clone(), ctx.now.boot + wait, 0);
+            }
+            _ => {}
+        }
+    }
+
+    /// Makes a Child SA of what was agreed: from here on it can receive.
+    pub(crate) fn install(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        agreed: AgreedChild,
+        nonces: Nonces<'_>,
+    ) -> Result<ChildSaId, CryptoError> {
+        let connection = self.connection().clone();
+        let source = self.ike_sas.get(&spi).ok_or(CryptoError::BadKeyLength)?;
+        let keymat = source.child_source.keymat(agreed.suite.cipher, nonces, agreed.shared.as_ref())?;
+        let (outbound, inbound) = if agreed.initiator { keymat } else { (keymat.1, keymat.0) };
+        let config = connection.children.get(agreed.index).ok_or(CryptoError::BadKeyLength)?;
+        let (rekey_at, expires_at) = lifetimes(ctx, config.lifetime.time, &connection);
+        let id = ctx.ids.child_sa();
+        ctx.output.event(Event::InboundReady(Box::new(ChildSaParameters {
+            id,
+            tunnel: self.id,
+            connection: connection.name.clone(),
+            child: config.name.clone(),
+            replaces: agreed.rekeys,
+            remote_id: connection.remote_id.clone(),
+            suite: agreed.suite,
+            inbound: DirectionKeys { spi: agreed.lease.spi(), keymat: inbound },
+            outbound: DirectionKeys { spi: agreed.spi_out, keymat: outbound },
+            local: agreed.local.clone(),
+            remote: agreed.remote.clone(),
+            path: self.path,
+            established: ctx.now,
+        })));
+        let child = ChildSa {
+            id,
+            index: agreed.index,
+            lease: agreed.lease,
+            spi_out: agreed.spi_out,
+            suite: agreed.suite,
+            local: agreed.local,
+            remote: agreed.remote,
+            place: ChildPlace::Standing,
+            replaced_by: None,
+            sending: false,
+            reported: false,
+            established: ctx.now,
+            rekey_at: Some(rekey_at),
+            expires_at,
+            meter: Meter::default(),
+        };
+        self.children.insert(id, child);
+        Ok(id)
+    }
+
+    /// Sends on this Child SA from now on, and no longer on those it replaced.
+    pub(crate) fn send_on(&mut self, ctx: &mut Context<'_>, id: ChildSaId) {
+        let Some(child) = self.children.get_mut(&id).filter(|c| !c.sending && c.is_standing()) else {
+            return;
+        };
+        child.sending = true;
+        let index = child.index;
+        for old in self.children.values_mut().filter(|c| c.id != id && c.index == index) {
+            old.sending = false;
+        }
+        ctx.output.event(Event::OutboundSwitch { child_sa: id });
+    }
+
+    /// The peer sends on this Child SA: so it can receive on it too.
+    pub(crate) fn first_packet(&mut self, ctx: &mut Context<'_>, id: ChildSaId) {
+        self.last_heard = ctx.now.boot;
+        if self.children.get(&id).is_some_and(|c| c.replaced_by.is_none()) {
+            self.send_on(ctx, id);
+        }
+    }
+
+    pub(super) fn child_by_peer_spi(&self, spi_out: EspSpi) -> Option<&ChildSa> {
+        let retired = |c: &ChildSa| matches!(c.place, ChildPlace::Retired { .. });
+        self.children.values().find(|c| c.spi_out == spi_out && !retired(c))
+    }
+
+    /// What we are doing with a Child SA, for [`super::crossing`].
+    fn child_activity(&self, id: Option<ChildSaId>) -> ChildActivity {
+        let Some(child) = id.and_then(|id| self.children.get(&id)) else {
+            return if self.child_is_awaited() { ChildActivity::Awaited } else { ChildActivity::Unknown };
+        };
+        match child.place {
+            ChildPlace::Retired { .. } => ChildActivity::Unknown,
+            ChildPlace::Deleting => ChildActivity::Deleting,
+            ChildPlace::Replaced { .. } => ChildActivity::Replaced,
+            ChildPlace::Standing if self.rekeying_child() == Some(child.id) => ChildActivity::Rekeying,
+            ChildPlace::Standing => ChildActivity::Idle,
+        }
+    }
+
+    fn child_is_awaited(&self) -> bool {
+        let outstanding = self.ike_sas.values().filter_map(|sa| sa.window.outstanding());
+        outstanding.map(|o| &o.exchange).any(|exchange| matches!(exchange, Exchange::Child { .. }))
+    }
+
+    /// Whether the peer's rekey made this Child SA and it has not shown yet that it has our answer.
+    pub(super) fn is_unconfirmed(&self, id: ChildSaId) -> bool {
+        let replaced = |c: &ChildSa| matches!(c.place, ChildPlace::Replaced { .. });
+        self.children.values().any(|old| old.replaced_by == Some(id) && replaced(old))
+    }
+
+    /// The Child SA whose rekey is on its way.
+    fn rekeying_child(&self) -> Option<ChildSaId> {
+        self.ike_sas.values().find_map(|sa| match &sa.window.outstanding()?.exchange {
+            Exchange::Child { pending, .. } => pending.rekeys,
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,312 @@
+//! The rekey of the IKE SA (RFC 7296 §1.3.2, §2.8.2). The Child SAs belong to the tunnel, not to one of its IKE SAs,
+//! so there is nothing to inherit.
+
+use super::collision::{Collision, lowest_nonce, ours_goes};
+use super::context::Context;
+use super::crossing::{Verdict, rekey_ike};
+use super::ike_sa::{Channel, Exchange, IkeSa, NewIkeSa, Place};
+use super::spis::IkeSpiLease;
+use super::tasks::{Queued, Task};
+use super::tunnel::Tunnel;
+use super::window::Window;
+use crate::crypto::{ActiveKeyExchange, CryptoError};
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
+use crate::event::Event;
+use crate::exchange::{CreateChildRequest, CreateChildResponse, IkeRequest, KeyExchangeData, Protected};
+use crate::keys::{IkeKeys, Nonces, Spis};
+use crate::limits;
+use crate::negotiate::proposal::{accept_ike, choose_ike, describe, offer_ike};
+use crate::secret::Secret;
+use crate::suite::{Group, IkeSuite};
+use crate::wire::{ExchangeType, IkeSpi, NotifyType};
+
+const CREATE_CHILD_SA: &str = "CREATE_CHILD_SA (rekey of the IKE SA)";
+
+/// What we keep while our rekey of the IKE SA is on its way.
+pub(crate) struct PendingIke {
+    lease: IkeSpiLease,
+    nonce: Vec<u8>,
+    key_exchange: Box<dyn ActiveKeyExchange>,
+}
+
+impl std::fmt::Debug for PendingIke {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PendingIke").field("spi", &self.lease).finish_non_exhaustive()
+    }
+}
+
+/// What both ends have agreed on.
+struct Agreed<'a> {
+    lease: IkeSpiLease,
+    suite: IkeSuite,
+    spis: Spis,
+    nonces: Nonces<'a>,
+    shared: Secret,
+    initiator: bool,
+    place: Place,
+}
+
+impl Tunnel {
+    pub(super) fn start_rekey_ike(&mut self, ctx: &mut Context<'_>, queued: &Queued) {
+        let connection = self.connection().clone();
+        // The group that was good before is the one that the peer surely has.
+        let group = queued.group.or_else(|| self.current().map(|sa| sa.suite.group));
+        let Some(group) = group else { return };
+        if let Some(ike_sa) = self.ike_sas.get_mut(&self.current) {
+            ike_sa.rekey_at = None;
+        }
+        let key_exchange = match ctx.provider.key_exchange.begin(group, ctx.random) {
+            Ok(key_exchange) => key_exchange,
+            Err(error) => return self.fail(diagnose::local(&error.to_string())),
+        };
+        let pending = PendingIke { lease: ctx.spis.ike(ctx.random), nonce: ctx.nonce(), key_exchange };
+        let request = CreateChildRequest::Ike(IkeRequest {
+            proposals: offer_ike(&connection.proposals, &pending.lease.spi().0),
+            nonce: pending.nonce.clone(),
+            key_exchange: KeyExchangeData {
+                group: group.number(),
+                data: pending.key_exchange.public().to_vec(),
+            },
+        });
+        let exchange =
+            Exchange::RekeyIke { pending: Box::new(pending), collision: None, put_off: queued.put_off };
+        self.send_request(ctx, self.current, ExchangeType::CREATE_CHILD_SA, &request.write(), exchange);
+    }
+
+    /// Answers a peer's rekey of the IKE SA.
+    pub(super) fn answer_rekey_ike(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        request: &IkeRequest,
+    ) -> CreateChildResponse {
+        let verdict = self.ike_sas.get(&spi).map_or(Verdict::TemporaryFailure, |sa| rekey_ike(sa.activity()));
+        if matches!(verdict, Verdict::TemporaryFailure | Verdict::ChildSaNotFound) || spi != self.current {
+            return CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE);
+        }
+        if self.ike_sas.len() >= limits::IKE_SAS {
+            return CreateChildResponse::Error(NotifyType::NO_ADDITIONAL_SAS);
+        }
+        let connection = self.connection().clone();
+        let sent = request.key_exchange.group;
+        let no_proposal =
+            || diagnose::no_ike_proposal_here(describe(&request.proposals), &connection.proposals);
+        let choice = choose_ike(&request.proposals, &connection.proposals, Some(sent));
+        let chosen = choice.and_then(|c| Some((ike_spi(&c.peer_spi)?, c)));
+        let Some((spi_i, choice)) = chosen else {
+            self.fail(no_proposal());
+            return CreateChildResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN);
+        };
+        let suite = choice.suite;
+        if suite.group.number() != sent {
+            return CreateChildResponse::InvalidKe(suite.group.number());
+        }
+        let answer = ctx.provider.key_exchange.respond(suite.group, &request.key_exchange.data, ctx.random);
+        let Ok((data, shared)) = answer else {
+            return CreateChildResponse::Error(NotifyType::INVALID_SYNTAX);
+        };
+        let (lease, nonce) = (ctx.spis.ike(ctx.random), ctx.nonce());
+        let new = lease.spi();
+        let agreed = Agreed {
+            suite,
+            spis: Spis { initiator: spi_i, responder: new },
+            nonces: Nonces { initiator: &request.nonce, responder: &nonce },
+            shared,
+            initiator: false,
+            place: Place::Successor { until: self.redundant_until(ctx) },
+            lease,
+        };
+        if self.add_ike_sa(ctx, spi, agreed).is_err() {
+            return CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE);
+        }
+        self.settle_ike_as_responder(ctx, spi, new, &request.nonce, &nonce);
+        CreateChildResponse::Ike(IkeRequest {
+            proposals: vec![choice.answer(&new.0)],
+            nonce,
+            key_exchange: KeyExchangeData { group: suite.group.number(), data },
+        })
+    }
+
+    /// The peer's rekey made `new`. If ours is on its way too, its answer decides; else `new` is the successor.
+    fn settle_ike_as_responder(
+        &mut self,
+        ctx: &Context<'_>,
+        old: IkeSpi,
+        new: IkeSpi,
+        nonce_i: &[u8],
+        nonce_r: &[u8],
+    ) {
+        let until = self.redundant_until(ctx);
+        let Some(old) = self.ike_sas.get_mut(&old) else { return };
+        if let Some(Exchange::RekeyIke { collision, .. }) =
+            old.window.outstanding_mut().map(|o| &mut o.exchange)
+        {
+            *collision = Some(Collision { theirs: new, lowest_nonce: lowest_nonce(nonce_i, nonce_r) });
+        } else {
+            old.place = Place::Replaced { by: new, until };
+        }
+    }
+
+    /// The answer to our rekey of the IKE SA.
+    pub(super) fn rekey_ike_answered(
+        &mut self,
+        ctx: &mut Context<'_>,
+        old: IkeSpi,
+        pending: PendingIke,
+        collision: Option<Collision<IkeSpi>>,
+        put_off: u32,
+        response: Protected<CreateChildResponse>,
+    ) -> Result<(), Diagnosis> {
+        let collision = collision.filter(|c| self.ike_sas.contains_key(&c.theirs));
+        match (response.into_inner(), collision) {
+            (CreateChildResponse::Ike(answer), collision) => {
+                let nonce_i = pending.nonce.clone();
+                let new = self.complete_rekey_ike(ctx, old, pending, &answer)?;
+                let lowest = lowest_nonce(&nonce_i, &answer.nonce);
+                match collision {
+                    // The tunnel has ended meanwhile: the peer is told on the new IKE SA too.
+                    _ if self.ended().is_some() => self.delete_ike_sa(ctx, new),
+                    Some(collision) if ours_goes(&lowest, &collision) => {
+                        self.replaced_by_peers(ctx, old, collision.theirs);
+                        self.delete_ike_sa(ctx, new);
+                    }
+                    _ => {
+                        self.promote(ctx, new);
+                        self.delete_ike_sa(ctx, old);
+                    }
+                }
+                Ok(())
+            }
+            (_, Some(collision)) => {
+                self.replaced_by_peers(ctx, old, collision.theirs);
+                Ok(())
+            }
+            (refusal, None) => self.ike_not_rekeyed(ctx, &pending, put_off, &refusal),
+        }
+    }
+
+    fn replaced_by_peers(&mut self, ctx: &Context<'_>, old: IkeSpi, new: IkeSpi) {
+        let until = self.redundant_until(ctx);
+        if let Some(old) = self.ike_sas.get_mut(&old) {
+            old.place = Place::Replaced { by: new, until };
+        }
+    }
+
+    fn delete_ike_sa(&mut self, ctx: &Context<'_>, spi: IkeSpi) {
+        if let Some(ike_sa) = self.ike_sas.get_mut(&spi) {
+            ike_sa.place = Place::Deleting;
+            ike_sa.rekey_at = None;
+            self.tasks.push(ctx, Task::DeleteIke(spi));
+        }
+    }
+
+    fn complete_rekey_ike(
+        &mut self,
+        ctx: &mut Context<'_>,
+        old: IkeSpi,
+        pending: PendingIke,
+        answer: &IkeRequest,
+    ) -> Result<IkeSpi, Diagnosis> {
+        let bad = || diagnose::bad_answer(CREATE_CHILD_SA);
+        let choice = accept_ike(&answer.proposals, &self.connection().proposals).ok_or_else(bad)?;
+        let spi_r = ike_spi(&choice.peer_spi).ok_or_else(bad)?;
+        let group = choice.suite.group;
+        if group != pending.key_exchange.group() || answer.key_exchange.group != group.number() {
+            return Err(bad());
+        }
+        let shared = pending.key_exchange.complete(&answer.key_exchange.data);
+        let shared = shared.map_err(|e| diagnose::malformed(CREATE_CHILD_SA, &e.to_string()))?;
+        let new = pending.lease.spi();
+        let agreed = Agreed {
+            suite: choice.suite,
+            spis: Spis { initiator: new, responder: spi_r },
+            nonces: Nonces { initiator: &pending.nonce, responder: &answer.nonce },
+            shared,
+            initiator: true,
+            place: Place::Successor { until: self.redundant_until(ctx) },
+            lease: pending.lease,
+        };
+        self.add_ike_sa(ctx, old, agreed).map_err(|error| diagnose::local(&error.to_string()))?;
+        Ok(new)
+    }
+
+    /// RFC 7296 §2.18: the keys come from the old `SK_d`, and the message ids start at zero again.
+    fn add_ike_sa(
+        &mut self,
+        ctx: &mut Context<'_>,
+        old: IkeSpi,
+        agreed: Agreed<'_>,
+    ) -> Result<(), CryptoError> {
+        let connection = self.connection().clone();
+        let source = &self.ike_sas.get(&old).ok_or(CryptoError::BadKeyLength)?.child_source;
+        let Agreed { lease, suite, spis, nonces, shared, initiator, place } = agreed;
+        let keys = IkeKeys::derive_rekey(ctx.provider, source, suite, nonces, spis, &shared)?;
+        let (channel, others) = Channel::new(keys, spis, initiator);
+        let window = Window::new(0, 0);
+        let new = NewIkeSa { lease, channel, child_source: others.child, suite, nonces, window, place };
+        let ike_sa = IkeSa::new(ctx, &connection, new);
+        ctx.output.new_ike_spis.push(ike_sa.spi());
+        self.ike_sas.insert(ike_sa.spi(), ike_sa);
+        Ok(())
+    }
+
+    /// This IKE SA carries the tunnel from now on.
+    pub(super) fn promote(&mut self, ctx: &mut Context<'_>, spi: IkeSpi) {
+        let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
+        ike_sa.place = Place::Current;
+        self.current = spi;
+        if let Some(record) = self.record().filter(|_| self.ended().is_none()) {
+            ctx.output.event(Event::IkeSaRekeyed(Box::new(record)));
+        }
+    }
+
+    fn ike_not_rekeyed(
+        &mut self,
+        ctx: &mut Context<'_>,
+        pending: &PendingIke,
+        put_off: u32,
+        refusal: &CreateChildResponse,
+    ) -> Result<(), Diagnosis> {
+        let connection = self.connection().clone();
+        let diagnosis = match *refusal {
+            CreateChildResponse::InvalidKe(wanted) => {
+                let offered: Vec<Group> =
+                    connection.proposals.iter().flat_map(|p| p.groups.clone()).collect();
+                let tried = pending.key_exchange.group();
+                let other = Group::from_number(wanted).filter(|g| offered.contains(g) && *g != tried);
+                if let Some(group) = other {
+                    self.tasks.push_with_group(ctx, Task::RekeyIke, group);
+                    return Ok(());
+                }
+                let ours: Vec<_> = offered.iter().map(Group::to_string).collect();
+                diagnose::key_exchange_group(wanted, &ours)
+            }
+            CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE) => {
+                return self.put_off(ctx, Task::RekeyIke, put_off);
+            }
+            CreateChildResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN) => {
+                diagnose::no_ike_proposal_there(&connection.proposals)
+            }
+            CreateChildResponse::Error(kind) => diagnose::peer_error(CREATE_CHILD_SA, kind),
+            CreateChildResponse::Ike(_) | CreateChildResponse::Child { .. } => {
+                return Err(diagnose::bad_answer(CREATE_CHILD_SA));
+            }
+        };
+        self.fail(diagnosis);
+        self.try_ike_later(ctx);
+        Ok(())
+    }
+
+    fn try_ike_later(&mut self, ctx: &mut Context<'_>) {
+        let wait = ctx.between(limits::REKEY_RETRY, limits::REKEY_RETRY * 2);
+        if let Some(ike_sa) = self.ike_sas.get_mut(&self.current) {
+            ike_sa.rekey_at = Some(ctx.now.boot + wait);
+        }
+    }
+}
+
+fn ike_spi(spi: &[u8]) -> Option<IkeSpi> {
+    let spi = IkeSpi(spi.try_into().ok()?);
+    (spi != IkeSpi::ZERO).then_some(spi)
+}

@@ -1,0 +1,51 @@
+//! When a request is sent again, and when it is given up (RFC 7296 §2.1, §2.4).
+
+use std::time::Duration;
+
+use super::context::Context;
+use crate::config::Retransmit;
+use crate::time::Instant;
+
+/// The schedule of one request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retransmission {
+    schedule: Retransmit,
+    attempt: u32,
+    next: Instant,
+    first_sent: Instant,
+}
+
+/// What a passed deadline means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overdue {
+    SendAgain,
+    /// After this long without an answer.
+    GiveUp(Duration),
+}
+
+impl Retransmission {
+    /// The request was sent just now.
+    pub(crate) fn new(schedule: Retransmit, ctx: &mut Context<'_>) -> Self {
+        let now = ctx.now.boot;
+        let wait = ctx.jitter(schedule.wait(0));
+        Self { schedule, attempt: 0, next: now + wait, first_sent: now }
+    }
+
+    pub(crate) fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// What is to be done now, if the deadline has passed.
+    pub(crate) fn check(&mut self, ctx: &mut Context<'_>) -> Option<Overdue> {
+        let now = ctx.now.boot;
+        if now < self.next {
+            return None;
+        }
+        if self.attempt >= self.schedule.tries {
+            return Some(Overdue::GiveUp(now.since(self.first_sent)));
+        }
+        self.attempt += 1;
+        self.next = now + ctx.jitter(self.schedule.wait(self.attempt));
+        Some(Overdue::SendAgain)
+    }
+}

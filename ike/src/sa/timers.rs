@@ -1,0 +1,169 @@
+//! A tunnel's deadlines, each with its reason, and what happens when they pass.
+
+use super::child_sa::ChildPlace;
+use super::context::Context;
+use super::ike_sa::{Exchange, Place};
+use super::retransmission::Overdue;
+use super::tasks::Task;
+use super::tunnel::Tunnel;
+use crate::diagnose;
+use crate::event::{ChildSaId, Deadline, DeadlineReason, EndReason, Event};
+use crate::limits;
+use crate::time::Instant;
+use crate::wire::IkeSpi;
+
+impl Tunnel {
+    /// The next deadline.
+    pub(crate) fn deadline(&self) -> Option<Deadline> {
+        self.deadlines().min()
+    }
+
+    fn deadlines(&self) -> impl Iterator<Item = Deadline> {
+        let deadline = |reason| move |at| Deadline { at, reason };
+        let ike_sas = self.ike_sas.values().flat_map(move |sa| {
+            let redundant = match sa.place {
+                Place::Successor { until } | Place::Replaced { until, .. } => Some(until),
+                Place::Current | Place::Deleting => None,
+            };
+            let again = sa.window.outstanding().map(|o| o.retransmission.next());
+            [
+                again.map(deadline(DeadlineReason::Retransmit)),
+                redundant.map(deadline(DeadlineReason::Retire)),
+                sa.rekey_at.filter(|_| sa.place == Place::Current).map(deadline(DeadlineReason::Rekey)),
+                Some(deadline(DeadlineReason::Expire)(sa.expires_at)),
+            ]
+        });
+        let children = self.children.values().flat_map(move |child| {
+            let until = match child.place {
+                ChildPlace::Replaced { until } | ChildPlace::Retired { until } => Some(until),
+                ChildPlace::Standing | ChildPlace::Deleting => None,
+            };
+            [
+                until.map(deadline(DeadlineReason::Retire)),
+                child.rekey_at.filter(|_| child.is_standing()).map(deadline(DeadlineReason::Rekey)),
+                Some(child.expires_at).filter(|_| !child.reported).map(deadline(DeadlineReason::Expire)),
+            ]
+        });
+        let closed = self.closed.values().map(move |sa| deadline(DeadlineReason::Retire)(sa.until));
+        let running = self.ended().is_none();
+        let whole = [
+            self.next_task_at().map(deadline(DeadlineReason::Task)),
+            self.probe_at().filter(|_| running).map(deadline(DeadlineReason::Liveness)),
+            self.keepalive_at.filter(|_| running).map(deadline(DeadlineReason::Keepalive)),
+        ];
+        ike_sas.chain(children).chain(whole).flatten().chain(closed)
+    }
+
+    /// Until when the end of a replaced SA is left to the peer.
+    pub(super) fn redundant_until(&self, ctx: &Context<'_>) -> Instant {
+        let schedule = self.connection().retransmit.whole();
+        ctx.now.boot + limits::REDUNDANT_SA_WAIT.max(schedule + schedule / 2)
+    }
+
+    /// Does everything that is due.
+    pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now.boot;
+        self.closed.retain(|_, sa| sa.until > now);
+        for spi in self.ike_sas.keys().copied().collect::<Vec<_>>() {
+            self.check_retransmission(ctx, spi);
+            self.check_redundant_ike_sa(ctx, spi);
+        }
+        if self.ended().is_none() {
+            self.check_ike_sa_lifetime(ctx);
+            for id in self.children.keys().copied().collect::<Vec<_>>() {
+                self.check_child(ctx, id, now);
+            }
+            self.check_liveness(ctx);
+        }
+        self.start_tasks(ctx);
+    }
+
+    fn check_retransmission(&mut self, ctx: &mut Context<'_>, spi: IkeSpi) {
+        let path = self.path;
+        let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
+        let Some(outstanding) = ike_sa.window.outstanding_mut() else { return };
+        match outstanding.retransmission.check(ctx) {
+            None => {}
+            Some(Overdue::SendAgain) => ctx.output.transmit(path, outstanding.message.clone()),
+            // An IKE SA that was to go is gone, with or without an answer.
+            Some(Overdue::GiveUp(_)) if matches!(outstanding.exchange, Exchange::DeleteIke) => {
+                ike_sa.window.take();
+                self.ike_sa_deleted_here(ctx, spi);
+            }
+            Some(Overdue::GiveUp(silent)) => {
+                self.fail(diagnose::peer_dead(path, silent.as_secs()));
+                self.forget(ctx, EndReason::PeerDead);
+            }
+        }
+    }
+
+    /// An IKE SA that is the peer's to delete, and was not deleted.
+    fn check_redundant_ike_sa(&mut self, ctx: &mut Context<'_>, spi: IkeSpi) {
+        let now = ctx.now.boot;
+        let Some(ike_sa) = self.ike_sas.get(&spi) else { return };
+        match ike_sa.place {
+            Place::Replaced { by, until } if until <= now => {
+                // The peer had longer than it can retransmit: it has the successor, or nothing at all.
+                if spi == self.current && self.ike_sas.contains_key(&by) {
+                    self.promote(ctx, by);
+                }
+                self.close_ike_sa(ctx, spi);
+            }
+            Place::Successor { until } if until <= now && spi != self.current => {
+                let awaited = self.current().is_some_and(|sa| match sa.place {
+                    Place::Replaced { by, .. } => by == spi,
+                    _ => false,
+                });
+                if !awaited {
+                    self.close_ike_sa(ctx, spi);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn check_ike_sa_lifetime(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now.boot;
+        let slack = self.connection().retransmit.whole() * 2;
+        let Some(ike_sa) = self.ike_sas.get_mut(&self.current) else { return };
+        if ike_sa.place != Place::Current {
+            return;
+        }
+        if ike_sa.rekey_at.is_some_and(|at| at <= now) {
+            ike_sa.rekey_at = None;
+            // A clock that jumped over both deadlines leaves time for the rekey.
+            ike_sa.expires_at = ike_sa.expires_at.max(now + slack);
+            self.tasks.push(ctx, Task::RekeyIke);
+        } else if ike_sa.expires_at <= now {
+            self.fail(diagnose::expired());
+            self.delete(ctx, EndReason::Expired);
+        }
+    }
+
+    fn check_child(&mut self, ctx: &mut Context<'_>, id: ChildSaId, now: Instant) {
+        let slack = self.connection().retransmit.whole() * 2;
+        let Some(child) = self.children.get_mut(&id) else { return };
+        match child.place {
+            ChildPlace::Retired { until } if until <= now => {
+                if !child.reported {
+                    ctx.output.event(Event::Retired { child_sa: id, reason: EndReason::Rekeyed });
+                }
+                self.children.remove(&id);
+            }
+            ChildPlace::Replaced { until } if until <= now => {
+                child.place = ChildPlace::Deleting;
+                if let Some(newer) = child.replaced_by {
+                    self.send_on(ctx, newer);
+                }
+                self.tasks.push(ctx, Task::DeleteChild(id));
+            }
+            ChildPlace::Standing if child.rekey_at.is_some_and(|at| at <= now) => {
+                child.rekey_at = None;
+                child.expires_at = child.expires_at.max(now + slack);
+                self.tasks.push(ctx, Task::RekeyChild(id));
+            }
+            _ if child.expires_at <= now => self.expire_child(ctx, id),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! An established tunnel: what comes in on one of its IKE SAs, and where it goes (RFC 7296 §1.3, §1.4).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::child_sa::{ChildPlace, ChildSa};
+use super::context::{Context, DropReason};
+use super::ike_sa::{Exchange, IkeSa, Place};
+use super::retransmission::Retransmission;
+use super::spis::IkeSpiLease;
+use super::tasks::{Task, TaskQueue};
+use super::window::{Arrival, Outstanding, Window};
+use crate::config::Connection;
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
+use crate::event::{
+    ChildSaId, ChildSaStatus, EndReason, Event, IkeSaRecord, NatStatus, TunnelId, TunnelStatus,
+};
+use crate::exchange::{CreateChildRequest, CreateChildResponse, Informational, OpenError, Protected};
+use crate::identity::VerifiedPeer;
+use crate::limits;
+use crate::path::Path;
+use crate::time::Instant;
+use crate::wire::{Body, Datagram, ExchangeType, IkeSpi, Notify, NotifyType, Payload};
+
+/// A tunnel whose peer has proved its identity.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    pub(crate) id: TunnelId,
+    peer: VerifiedPeer,
+    pub(crate) path: Path,
+    pub(crate) nat: NatStatus,
+    pub(crate) origin: Origin,
+    pub(super) ike_sas: BTreeMap<IkeSpi, IkeSa>,
+    /// Ended IKE SAs, which only answer their last request again if it is repeated.
+    pub(super) closed: BTreeMap<IkeSpi, ClosedIkeSa>,
+    /// The IKE SA that carries our requests.
+    pub(super) current: IkeSpi,
+    pub(super) children: BTreeMap<ChildSaId, ChildSa>,
+    pub(super) tasks: TaskQueue,
+    pub(super) last_heard: Instant,
+    pub(super) keepalive_at: Option<Instant>,
+    pub(super) recreate_attempts: u32,
+    pub(super) peer_rekeys: (Instant, u32),
+    /// Why it ended, once it has.
+    end: Option<EndReason>,
+    failure: Option<Diagnosis>,
+}
+
+/// How a tunnel came to be: decides which one goes if both ends set one up at once (RFC 7296 §2.8).
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// We sent the first message.
+    pub(crate) initiated: bool,
+    /// When the first message was sent or received.
+    pub(crate) started: Instant,
+    /// When it was established.
+    pub(crate) established: Instant,
+    /// The lower nonce of `IKE_SA_INIT`.
+    pub(crate) lowest_nonce: Vec<u8>,
+}
+
+/// What is left of an ended IKE SA.
+#[derive(Debug)]
+pub(super) struct ClosedIkeSa {
+    _lease: IkeSpiLease,
+    window: Window<Exchange>,
+    pub(super) until: Instant,
+}
+
+/// What remains to be done once the answer to a request was sent.
+#[derive(Debug)]
+pub(super) enum Afterwards {
+    Nothing,
+    /// The peer deleted the IKE SA that the request came on.
+    IkeSaDeleted,
+    /// The peer broke the protocol: RFC 7296 §2.21.3.
+    Broken(Diagnosis),
+}
+
+impl Tunnel {
+    /// A tunnel with its first IKE SA and no Child SA yet. Needs the peer's verified proof of identity.
+    pub(crate) fn new(
+        ctx: &mut Context<'_>,
+        peer: VerifiedPeer,
+        path: Path,
+        nat: NatStatus,
+        origin: Origin,
+        ike_sa: IkeSa,
+    ) -> Self {
+        let keepalive = peer.connection().keepalive;
+        let keepalive = (nat.here || keepalive.forced).then(|| ctx.now.boot + keepalive.interval);
+        let current = ike_sa.spi();
+        let tunnel = Self {
+            id: ctx.ids.tunnel(),
+            peer,
+            path,
+            nat,
+            origin,
+            ike_sas: BTreeMap::from([(current, ike_sa)]),
+            closed: BTreeMap::new(),
+            current,
+            children: BTreeMap::new(),
+            tasks: TaskQueue::default(),
+            last_heard: ctx.now.boot,
+            keepalive_at: keepalive,
+            recreate_attempts: 0,
+            peer_rekeys: (ctx.now.boot, 0),
+            end: None,
+            failure: None,
+        };
+        if let Some(record) = tunnel.record() {
+            ctx.output.event(Event::TunnelUp(Box::new(record)));
+        }
+        tunnel
+    }
+
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        self.peer.connection()
+    }
+
+    /// A message came in on the IKE SA with this local SPI.
+    pub(crate) fn handle_datagram(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        path: Path,
+        datagram: &Datagram<'_>,
+    ) {
+        if let Some(closed) = self.closed.get(&spi) {
+            return match closed.window.arrival(datagram.header.message_id, datagram.bytes) {
+                Arrival::Repeated(answer) if !datagram.header.response => ctx.output.transmit(path, answer),
+                _ => ctx.output.drop(DropReason::OutsideWindow),
+            };
+        }
+        let Some(ike_sa) = self.ike_sas.get(&spi) else { return ctx.output.drop(DropReason::UnknownSpi) };
+        if datagram.header.from_initiator == ike_sa.channel.initiator {
+            return ctx.output.drop(DropReason::Reflected);
+        }
+        if datagram.header.response {
+            self.handle_response(ctx, spi, path, datagram);
+        } else {
+            self.handle_request(ctx, spi, path, datagram);
+        }
+        self.start_tasks(ctx);
+    }
+
+    fn open(
+        &self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        datagram: &Datagram<'_>,
+    ) -> Option<Result<Protected<Vec<Payload>>, Diagnosis>> {
+        let Body::Encrypted(sk) = &datagram.body else {
+            ctx.output.drop(DropReason::Unprotected);
+            return None;
+        };
+        match self.ike_sas.get(&spi)?.channel.open(sk) {
+            Ok(payloads) => Some(Ok(payloads)),
+            Err(OpenError::Malformed(error)) => {
+                Some(Err(diagnose::malformed(&datagram.header.exchange.to_string(), &error.to_string())))
+            }
+            Err(OpenError::Forged) => {
+                ctx.output.drop(DropReason::Forged);
+                None
+            }
+        }
+    }
+
+    fn handle_request(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, path: Path, datagram: &Datagram<'_>) {
+        let header = datagram.header;
+        let Some(ike_sa) = self.ike_sas.get(&spi) else { return };
+        match ike_sa.window.arrival(header.message_id, datagram.bytes) {
+            Arrival::New => {}
+            Arrival::Repeated(answer) => return ctx.output.transmit(path, answer),
+            Arrival::Outside => return ctx.output.drop(DropReason::OutsideWindow),
+        }
+        let Some(opened) = self.open(ctx, spi, datagram) else { return };
+        self.heard(ctx, spi, path);
+        let answered = opened.and_then(|payloads| match header.exchange {
+            ExchangeType::CREATE_CHILD_SA => payloads
+                .try_map(CreateChildRequest::read)
+                .map(|request| (self.answer_create_child(ctx, spi, request), Afterwards::Nothing))
+                .map_err(|e| diagnose::malformed("CREATE_CHILD_SA", &e.to_string())),
+            ExchangeType::INFORMATIONAL => payloads
+                .try_map(Informational::read)
+                .map(|request| self.answer_informational(ctx, request))
+                .map_err(|e| diagnose::malformed("INFORMATIONAL", &e.to_string())),
+            _ => {
+                ctx.output.drop(DropReason::UnexpectedExchange);
+                Ok((error_payload(NotifyType::INVALID_SYNTAX), Afterwards::Nothing))
+            }
+        });
+        let (payloads, afterwards) = answered.unwrap_or_else(|diagnosis| {
+            (error_payload(NotifyType::INVALID_SYNTAX), Afterwards::Broken(diagnosis))
+        });
+        self.send_answer(ctx, spi, path, datagram, &payloads);
+        match afterwards {
+            Afterwards::Nothing => {}
+            Afterwards::IkeSaDeleted => self.ike_sa_deleted_by_peer(ctx, spi),
+            Afterwards::Broken(diagnosis) => {
+                self.fail(diagnosis.clone());
+                self.end(ctx, EndReason::Failed(Box::new(diagnosis)));
+                self.close_ike_sa(ctx, spi);
+            }
+        }
+    }
+
+    pub(super) fn send_answer(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        path: Path,
+        datagram: &Datagram<'_>,
+        payloads: &[Payload],
+    ) {
+        let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
+        let header = datagram.header;
+        // Sealing fails only once 2^64 messages were sealed: without an answer the peer gives this SA up.
+        if let Ok(answer) = ike_sa.channel.seal(header.exchange, true, header.message_id, payloads) {
+            ike_sa.window.answer(datagram.bytes, answer.clone());
+            ctx.output.transmit(path, answer);
+        }
+    }
+
+    fn answer_create_child(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        request: Protected<CreateChildRequest>,
+    ) -> Vec<Payload> {
+        if self.end.is_some() {
+            return error_payload(NotifyType::TEMPORARY_FAILURE);
+        }
+        if !self.may_rekey(ctx) {
+            return error_payload(NotifyType::NO_ADDITIONAL_SAS);
+        }
+        let response = match request.into_inner() {
+            CreateChildRequest::Child(request) => self.answer_child(ctx, spi, &request),
+            CreateChildRequest::Ike(request) => self.answer_rekey_ike(ctx, spi, &request),
+        };
+        response.write()
+    }
+
+    /// A peer that rekeys without end would have us do key exchanges without end.
+    fn may_rekey(&mut self, ctx: &Context<'_>) -> bool {
+        let (since, count) = &mut self.peer_rekeys;
+        if ctx.now.boot.since(*since) >= limits::REKEY_PERIOD {
+            (*since, *count) = (ctx.now.boot, 0);
+        }
+        *count += 1;
+        *count <= limits::REKEYS_PER_PERIOD
+    }
+
+    fn handle_response(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, path: Path, datagram: &Datagram<'_>) {
+        let Some(ike_sa) = self.ike_sas.get(&spi) else { return };
+        if !ike_sa.window.awaits(datagram.header.message_id) {
+            return ctx.output.drop(DropReason::OutsideWindow);
+        }
+        let Some(opened) = self.open(ctx, spi, datagram) else { return };
+        self.heard(ctx, spi, path);
+        let Some(exchange) = self.ike_sas.get_mut(&spi).and_then(|sa| sa.window.take()) else { return };
+        if self.end.is_some() && !matches!(exchange, Exchange::DeleteIke | Exchange::RekeyIke { .. }) {
+            return;
+        }
+        let result = opened.and_then(|payloads| self.answered(ctx, spi, exchange, payloads));
+        if let Err(diagnosis) = result {
+            self.fail(diagnosis.clone());
+            self.end(ctx, EndReason::Failed(Box::new(diagnosis)));
+            self.delete_gracefully(ctx);
+        }
+    }
+
+    /// The answer to one of our requests. `Err` if the peer broke the protocol.
+    fn answered(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        exchange: Exchange,
+        payloads: Protected<Vec<Payload>>,
+    ) -> Result<(), Diagnosis> {
+        let malformed = |name: &'static str| move |e| diagnose::malformed(name, &format!("{e}"));
+        match exchange {
+            Exchange::Child { pending, collision, put_off } => {
+                let response = payloads.try_map(CreateChildResponse::read);
+                let response = response.map_err(malformed("CREATE_CHILD_SA"))?;
+                self.child_answered(ctx, spi, *pending, collision, put_off, response)
+            }
+            Exchange::RekeyIke { pending, collision, put_off } => {
+                let response = payloads.try_map(CreateChildResponse::read);
+                let response = response.map_err(malformed("CREATE_CHILD_SA"))?;
+                self.rekey_ike_answered(ctx, spi, *pending, collision, put_off, response)
+            }
+            Exchange::DeleteChildren(ids) => {
+                payloads.try_map(Informational::read).map_err(malformed("INFORMATIONAL"))?;
+                ids.into_iter().for_each(|id| self.child_deleted(ctx, id, &EndReason::DeletedHere));
+                Ok(())
+            }
+            Exchange::DeleteIke => {
+                self.ike_sa_deleted_here(ctx, spi);
+                Ok(())
+            }
+            Exchange::Probe => {
+                payloads.try_map(Informational::read).map_err(malformed("INFORMATIONAL"))?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends a request on an IKE SA whose window is free.
+    pub(super) fn send_request(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        kind: ExchangeType,
+        payloads: &[Payload],
+        exchange: Exchange,
+    ) {
+        let retransmission = Retransmission::new(self.connection().retransmit, ctx);
+        let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
+        let Some(message_id) = ike_sa.window.free() else { return };
+        let Ok(message) = ike_sa.channel.seal(kind, false, message_id, payloads) else { return };
+        ctx.output.transmit(self.path, message.clone());
+        ike_sa.window.sent(Outstanding { message_id, message, retransmission, exchange });
+    }
+
+    /// The IKE SA that carries our requests.
+    pub(super) fn current(&self) -> Option<&IkeSa> {
+        self.ike_sas.get(&self.current)
+    }
+
+    /// Takes an IKE SA out of use; its last answer is kept for a while, its keys are not.
+    pub(super) fn close_ike_sa(&mut self, ctx: &Context<'_>, spi: IkeSpi) {
+        if let Some(ike_sa) = self.ike_sas.remove(&spi) {
+            let until = ctx.now.boot + self.connection().retransmit.whole();
+            self.closed.insert(spi, ClosedIkeSa { _lease: ike_sa.lease, window: ike_sa.window, until });
+        }
+    }
+
+    /// Ends the tunnel for the shell: no traffic passes any more. What remains is to tell the peer, if it is to be
+    /// told.
+    pub(super) fn end(&mut self, ctx: &mut Context<'_>, reason: EndReason) {
+        if self.end.is_some() {
+            return;
+        }
+        for child in std::mem::take(&mut self.children).into_values() {
+            if child.reported {
+                continue;
+            }
+            let reason = if child.replaced_by.is_some() { EndReason::Rekeyed } else { reason.clone() };
+            ctx.output.event(Event::Retired { child_sa: child.id, reason });
+        }
+        self.tasks.clear();
+        let connection = self.connection().name.clone();
+        ctx.output.event(Event::TunnelDown { tunnel: self.id, connection, reason: reason.clone() });
+        self.end = Some(reason);
+    }
+
+    /// Ends the tunnel and tells the peer.
+    pub(crate) fn delete(&mut self, ctx: &mut Context<'_>, reason: EndReason) {
+        self.end(ctx, reason);
+        self.delete_gracefully(ctx);
+    }
+
+    /// Ends the tunnel without a word: the peer does not know it any more.
+    pub(crate) fn forget(&mut self, ctx: &mut Context<'_>, reason: EndReason) {
+        self.end(ctx, reason);
+        self.ike_sas.clear();
+    }
+
+    /// Tells the peer, on each IKE SA that it may have: it does not matter which one it takes for the present one.
+    fn delete_gracefully(&mut self, ctx: &mut Context<'_>) {
+        for ike_sa in self.ike_sas.values_mut() {
+            ike_sa.place = Place::Deleting;
+            self.tasks.push(ctx, Task::DeleteIke(ike_sa.spi()));
+        }
+        self.start_tasks(ctx);
+    }
+
+    /// Why it ended, once it has.
+    pub(crate) fn ended(&self) -> Option<&EndReason> {
+        self.end.as_ref()
+    }
+
+    /// Whether nothing of it is left.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.end.is_some() && self.ike_sas.is_empty() && self.closed.is_empty()
+    }
+
+    /// Whether an answer to our DELETE is still awaited.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.end.is_some() && self.ike_sas.values().any(|sa| sa.place == Place::Deleting)
+    }
+
+    /// Notes a failure that did not end the tunnel, for the connection's status.
+    pub(super) fn fail(&mut self, diagnosis: Diagnosis) {
+        self.failure = Some(diagnosis);
+    }
+
+    /// The failure noted since the last call.
+    pub(crate) fn take_failure(&mut self) -> Option<Diagnosis> {
+        self.failure.take()
+    }
+
+    /// Whether traffic can pass.
+    pub(crate) fn has_child(&self) -> bool {
+        self.children.values().any(|c| c.is_standing() || matches!(c.place, ChildPlace::Replaced { .. }))
+    }
+
+    /// The local SPIs of its IKE SAs, the ended ones included.
+    pub(crate) fn ike_spis(&self) -> impl Iterator<Item = IkeSpi> {
+        self.ike_sas.keys().chain(self.closed.keys()).copied()
+    }
+
+    pub(crate) fn standing_children(&self) -> impl Iterator<Item = &ChildSa> {
+        self.children.values().filter(|c| c.is_standing())
+    }
+
+    /// What is known of the present IKE SA.
+    pub(super) fn record(&self) -> Option<IkeSaRecord> {
+        let ike_sa = self.current()?;
+        Some(IkeSaRecord {
+            tunnel: self.id,
+            connection: self.connection().name.clone(),
+            spi_i: ike_sa.channel.spis.initiator,
+            spi_r: ike_sa.channel.spis.responder,
+            initiator: ike_sa.channel.initiator,
+            local_id: self.connection().local_id.clone(),
+            remote_id: self.peer.identity().clone(),
+            suite: ike_sa.suite,
+            path: self.path,
+            nat: self.nat,
+            established: ike_sa.established,
+            rekey_at: ike_sa.rekey_at,
+        })
+    }
+
+    pub(crate) fn status(&self) -> Option<TunnelStatus> {
+        let children = self.children.values().filter_map(|child| {
+            Some(ChildSaStatus {
+                id: child.id,
+                child: child.config(self.connection())?.name.clone(),
+                spi_in: child.spi_in(),
+                spi_out: child.spi_out,
+                suite: child.suite,
+                local: child.local.clone(),
+                remote: child.remote.clone(),
+                established: child.established,
+                rekey_at: child.rekey_at,
+                expires_at: child.expires_at,
+                sending: child.sending,
+            })
+        });
+        Some(TunnelStatus { children: children.collect(), ike_sa: self.record()? })
+    }
+}
+
+/// A lone error notification.
+pub(super) fn error_payload(kind: NotifyType) -> Vec<Payload> {
+    vec![Payload::Notify(Notify::new(kind, []))]
+}

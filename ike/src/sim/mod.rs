@@ -1,0 +1,11 @@
+//! Two endpoints, a virtual clock and a seeded link between them: a seed replays a whole conversation exactly.
+
+mod host;
+mod link;
+mod random;
+mod world;
+
+pub use host::{Host, Installed};
+pub use link::{Conditions, Link, Nat};
+pub use random::SeededRandom;
+pub use world::{Side, World, connection, connection_pair, run_seeds};

@@ -1,0 +1,139 @@
+//! Negotiations that cannot succeed, and what each end says about it.
+
+use sekisho_ike::config::{Auth, Connection};
+use sekisho_ike::diagnosis::{Diagnosis, Side as Refused};
+use sekisho_ike::event::{Command, ConnectionState};
+use sekisho_ike::sim::{Conditions, Host, Side, World};
+use sekisho_ike::{Secret, config};
+
+use crate::{MINUTE, SECOND, start_with};
+
+fn fail(change: impl FnOnce(&mut Connection, &mut Connection)) -> World {
+    let mut world = start_with(1, Conditions::GOOD, change);
+    world.run_for(MINUTE);
+    assert!(!world.is_up());
+    world
+}
+
+fn first(host: &Host) -> &Diagnosis {
+    host.failures.first().expect("a diagnosis")
+}
+
+fn assert_diagnosis(diagnosis: &Diagnosis, kind: &str, refused_by: Refused, words: &[&str]) {
+    assert_eq!((diagnosis.kind.code(), diagnosis.refused_by), (kind, refused_by), "{diagnosis}");
+    let text = diagnosis.to_string();
+    for word in words {
+        assert!(text.contains(word), "`{word}` is not in: {text}");
+    }
+}
+
+#[test]
+fn another_pre_shared_key() {
+    let mut world = fail(|a, _| a.auth = Auth::Psk(Secret::new(b"not the same at all".to_vec())));
+    assert_diagnosis(
+        first(&world.a),
+        "authentication_failed",
+        Refused::Peer,
+        &["pre-shared key", "a.example"],
+    );
+    assert_diagnosis(first(&world.b), "authentication_failed", Refused::Here, &["a.example", "psk_file"]);
+    let status = world.a.status();
+    assert!(status.last_failure.is_some() && status.attempts > 3, "kept in the status, and tried again");
+    assert_eq!(world.b.installed.len() + world.a.installed.len(), 0);
+    world.command(Side::A, Command::Down("link".into())).unwrap();
+    assert_eq!(world.a.spis_in_use() + world.b.spis_in_use(), 0, "a failed path leaves nothing behind");
+}
+
+#[test]
+fn no_common_suite_for_the_ike_sa() {
+    let world = fail(|a, b| {
+        a.proposals = vec!["aes128gcm16-prfsha256-ecp256".parse().unwrap()];
+        b.proposals = vec!["aes256gcm16-prfsha384-x25519".parse().unwrap()];
+    });
+    assert_diagnosis(first(&world.a), "no_ike_proposal", Refused::Peer, &["aes128gcm16-prfsha256-ecp256"]);
+    let words = ["offered: aes128gcm16-prfsha256-ecp256", "acceptable: aes256gcm16-prfsha384-x25519"];
+    assert_diagnosis(first(&world.b), "no_ike_proposal", Refused::Here, &words);
+}
+
+#[test]
+fn no_common_suite_for_the_child_sa() {
+    let world = fail(|a, b| {
+        a.children[0].proposals = vec!["aes128gcm16-noesn".parse().unwrap()];
+        b.children[0].proposals = vec!["aes256gcm16-esn".parse().unwrap()];
+    });
+    assert_diagnosis(first(&world.a), "no_child_proposal", Refused::Peer, &["aes128gcm16-noesn"]);
+    assert_diagnosis(first(&world.b), "no_child_proposal", Refused::Here, &["acceptable: aes256gcm16-esn"]);
+    assert_eq!(world.a.status().state, ConnectionState::BackOff, "an IKE SA alone carries nothing");
+}
+
+#[test]
+fn disjoint_selectors() {
+    let world = fail(|a, _| a.children[0].remote = vec!["172.16.0.0/16".parse().unwrap()]);
+    assert_diagnosis(first(&world.a), "traffic_selectors", Refused::Peer, &["172.16.0.0/16"]);
+    assert_diagnosis(
+        first(&world.b),
+        "traffic_selectors",
+        Refused::Here,
+        &["172.16.0.0/16", "192.168.2.0/24"],
+    );
+}
+
+#[test]
+fn a_child_that_is_put_right_comes_up_on_the_same_ike_sa() {
+    let mut world = fail(|a, _| a.children[0].remote = vec!["172.16.0.0/16".parse().unwrap()]);
+    let ike_sas = world.a.ike_sas_made;
+    let (a, mut b) = sekisho_ike::sim::connection_pair();
+    drop(a);
+    b.children[0].local = vec!["172.16.0.0/16".parse().unwrap()];
+    world.configure(Side::B, vec![b]);
+    assert!(world.run_until(3 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    assert!(world.a.ike_sas_made > ike_sas, "the reload deleted the tunnel, the next attempt succeeds");
+}
+
+#[test]
+fn an_identity_that_is_not_configured() {
+    let world = fail(|a, _| a.local_id = "stranger.example".parse().unwrap());
+    assert_diagnosis(
+        first(&world.b),
+        "unknown_identity",
+        Refused::Here,
+        &["stranger.example", "a.example (as b.example)"],
+    );
+    assert_diagnosis(first(&world.a), "authentication_failed", Refused::Peer, &["stranger.example"]);
+}
+
+#[test]
+fn a_responder_with_another_identity_is_not_who_we_want() {
+    // B takes A for who it is, under another name of its own.
+    let world = fail(|a, b| {
+        a.remote_id = "centre.example".parse().unwrap();
+        b.local_id = "other.example".parse().unwrap();
+    });
+    assert_diagnosis(first(&world.b), "unknown_identity", Refused::Here, &["asking for `centre.example`"]);
+    assert!(world.a.installed.is_empty());
+}
+
+#[test]
+fn nobody_there() {
+    let mut world = start_with(1, Conditions::GOOD, |_, _| {});
+    world.link.cut = true;
+    world.run_for(MINUTE);
+    let (at, _) = (world.clock(), ());
+    assert_diagnosis(
+        first(&world.a),
+        "no_answer",
+        Refused::Nobody,
+        &["10.0.0.2:500", "IKE_SA_INIT", "UDP ports 500 and 4500"],
+    );
+    assert!(world.a.status().next_try.is_some_and(|next| next > at.boot) || world.a.status().attempts > 0);
+}
+
+#[test]
+fn a_name_that_cannot_be_resolved_is_tried_again() {
+    let mut world = start_with(1, Conditions::GOOD, |a, _| {
+        a.remote = config::Remote::Hosts(vec!["no.such.host".into(), "10.0.0.2".into()]);
+    });
+    assert!(world.run_until(5 * SECOND, |w| w.is_up()), "the second host answers");
+    let world = fail(|a, _| a.remote = config::Remote::Hosts(vec!["no.such.host".into()]));
+    assert_diagnosis(first(&world.a), "unreachable", Refused::Nobody, &["no.such.host"]);
+}

@@ -1,0 +1,128 @@
+//! Dead peers, returning peers, and clocks that jump.
+
+use std::time::Duration;
+
+use sekisho_ike::event::{Command, ConnectionState, EndReason};
+use sekisho_ike::sim::{Conditions, Side, connection, connection_pair, run_seeds};
+
+use crate::{HOUR, MINUTE, SECOND, up};
+
+#[test]
+fn a_dead_peer_is_found_and_tried_again_for_ever() {
+    let mut world = up(1, Conditions::GOOD);
+    world.link.cut = true;
+    world.run_for(45 * SECOND);
+    assert_eq!(world.a.ended, [EndReason::PeerDead]);
+    assert!(world.a.installed.is_empty(), "nothing is sent into the void");
+    let failure = world.a.status().last_failure.unwrap().1;
+    assert_eq!(failure.kind.code(), "peer_dead");
+    world.run_for(24 * HOUR);
+    let status = world.a.status();
+    assert!(status.attempts > 500, "{} attempts", status.attempts);
+    assert_eq!(status.last_failure.unwrap().1.kind.code(), "no_answer");
+    world.link.cut = false;
+    assert!(world.run_until(2 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    let status = world.a.status();
+    assert_eq!((status.attempts, status.last_failure), (0, None), "a success wipes the slate");
+}
+
+#[test]
+fn a_line_that_comes_back_is_used_at_once() {
+    let mut world = up(1, Conditions::GOOD);
+    world.link.cut = true;
+    world.run_for(HOUR);
+    world.link.cut = false;
+    assert!(world.run_until(2 * MINUTE, |w| w.a.status().state == ConnectionState::BackOff));
+    world.command(Side::A, Command::NetworkChanged).unwrap();
+    assert!(world.run_until(SECOND, |w| w.is_up()), "{:?}", world.disagreement());
+}
+
+#[test]
+fn an_idle_tunnel_is_probed_and_a_busy_one_is_not() {
+    let mut world = up(1, Conditions::GOOD);
+    let before = world.link.sent;
+    world.run_for(10 * MINUTE);
+    let probes = world.link.sent - before;
+    assert!((60..=260).contains(&probes), "{probes} messages in ten idle minutes");
+}
+
+#[test]
+fn a_peer_that_restarts_is_taken_back() {
+    run_seeds(100, |seed| {
+        let mut world = up(seed, Conditions::GOOD);
+        let (a, b) = connection_pair();
+        let (side, connections) = if seed % 2 == 0 { (Side::A, vec![a]) } else { (Side::B, vec![b]) };
+        world.run_for(Duration::from_millis(seed * 100));
+        world.restart(side, connections);
+        assert!(world.run_until(3 * MINUTE, |w| w.is_up()), "{side:?}: {:?}", world.disagreement());
+    });
+}
+
+#[test]
+fn an_initiator_that_restarts_replaces_its_old_tunnel_at_once() {
+    let mut world = up(1, Conditions::GOOD);
+    world.restart(Side::A, vec![connection(Side::A, true)]);
+    assert!(world.run_until(SECOND, |w| w.is_up()), "{:?}", world.disagreement());
+    assert_eq!(world.b.ended, [EndReason::Replaced]);
+    assert_eq!(world.b.installed.len(), 1, "the old Child SA went with it");
+}
+
+#[test]
+fn a_clock_that_jumps_neither_panics_nor_expires_everything() {
+    run_seeds(50, |seed| {
+        let mut world = up(seed, Conditions::GOOD);
+        // A suspend of nine hours: both lifetimes lie behind us. A wall clock set back changes nothing.
+        world.now = world.now + 9 * HOUR;
+        world.wall -= 1_000_000;
+        world.run_for(MINUTE);
+        assert_eq!(world.disagreement(), None);
+        assert!(
+            world.a.ended.is_empty() && world.b.ended.is_empty(),
+            "{:?} {:?}",
+            world.a.ended,
+            world.b.ended
+        );
+    });
+}
+
+#[test]
+fn down_deletes_refuses_and_up_brings_back() {
+    let mut world = up(1, Conditions::GOOD);
+    world.command(Side::B, Command::Down("link".into())).unwrap();
+    world.run_for(MINUTE);
+    assert!(world.b.installed.is_empty() && world.a.installed.is_empty());
+    assert_eq!(world.b.status().state, ConnectionState::AdminDown);
+    assert_eq!(world.a.ended, [EndReason::DeletedByPeer]);
+    assert!(world.a.status().attempts > 2, "A tries and is refused");
+    assert_eq!(world.b.failures.last().unwrap().kind.code(), "admin_down");
+    world.command(Side::B, Command::Up("link".into())).unwrap();
+    assert!(world.run_until(2 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+}
+
+#[test]
+fn a_clean_shutdown_tells_the_peer() {
+    let mut world = up(1, Conditions::GOOD);
+    world.command(Side::A, Command::Shutdown).unwrap();
+    assert!(!world.a.endpoint.is_idle());
+    assert!(world.run_until(SECOND, |w| w.a.endpoint.is_idle()));
+    assert_eq!(world.b.ended, [EndReason::DeletedByPeer]);
+    assert_eq!(world.a.ended, [EndReason::Shutdown]);
+}
+
+#[test]
+fn a_reload_keeps_what_did_not_change() {
+    let mut world = up(1, Conditions::GOOD);
+    let spi = world.a.status().tunnel.unwrap().ike_sa.spi_i;
+    let (a, _) = connection_pair();
+    world.configure(Side::A, vec![a.clone()]);
+    assert_eq!(world.a.status().tunnel.unwrap().ike_sa.spi_i, spi);
+    let mut changed = a;
+    changed.liveness = 20 * SECOND;
+    world.configure(Side::A, vec![changed]);
+    assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    assert_ne!(world.a.status().tunnel.unwrap().ike_sa.spi_i, spi, "what changed is set up anew");
+    world.configure(Side::A, vec![]);
+    world.run_for(MINUTE);
+    assert!(world.a.endpoint.status().is_empty() && world.a.installed.is_empty());
+    assert!(world.b.installed.is_empty());
+}

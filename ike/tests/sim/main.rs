@@ -1,0 +1,55 @@
+//! Conversations of two endpoints over a simulated line. Each failure names its seed; `SEED=n` replays it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod collisions;
+mod failures;
+mod handshake;
+mod hostile;
+mod liveness;
+mod paths;
+mod rekey;
+
+use std::time::Duration;
+
+use sekisho_ike::config::{Connection, Retransmit};
+use sekisho_ike::sim::{Conditions, Side, World, connection_pair};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A world where A initiates and B answers, with the connections changed before they start.
+fn start_with(
+    seed: u64,
+    conditions: Conditions,
+    change: impl FnOnce(&mut Connection, &mut Connection),
+) -> World {
+    let mut world = World::new(seed, conditions);
+    let (mut a, mut b) = connection_pair();
+    change(&mut a, &mut b);
+    world.configure(Side::B, vec![b]);
+    world.configure(Side::A, vec![a]);
+    world
+}
+
+/// A world whose tunnel stands.
+fn up(seed: u64, conditions: Conditions) -> World {
+    up_with(seed, conditions, |_, _| {})
+}
+
+fn up_with(
+    seed: u64,
+    conditions: Conditions,
+    change: impl FnOnce(&mut Connection, &mut Connection),
+) -> World {
+    let mut world = start_with(seed, conditions, change);
+    assert!(world.run_until(10 * MINUTE, |w| w.is_up()), "set-up: {:?}", world.disagreement());
+    world
+}
+
+/// On a line so bad that five retransmissions are not always enough, a dead peer is not what is tested.
+fn patient(a: &mut Connection, b: &mut Connection) {
+    for connection in [a, b] {
+        connection.retransmit = Retransmit { first: Duration::from_millis(50), tries: 12 };
+    }
+}
