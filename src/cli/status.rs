@@ -56,7 +56,7 @@ fn row(tunnel: &Tunnel) -> [String; 8] {
         None => tunnel.remote_id.clone(),
     };
     let rekeys = tunnel.children.iter().filter_map(|child| child.rekey_in_s);
-    let rekey = rekeys.chain(tunnel.ike.iter().map(|ike| ike.rekey_in_s)).min();
+    let rekey = rekeys.chain(tunnel.ike.iter().filter_map(|ike| ike.rekey_in_s)).min();
     [
         tunnel.name.clone(),
         word(tunnel.state).to_owned(),
