@@ -7,7 +7,7 @@ mod namespace;
 #[path = "../tests/datapath/site.rs"]
 mod site;
 
-use std::net::{IpAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -81,12 +81,25 @@ fn round_trip(client: &Namespace, server: &Namespace, address: IpAddr) -> Durati
     })
 }
 
+/// The report of one run. A server that has not begun to listen, or still ends the run before, is asked again.
 fn iperf(client: &Namespace, address: IpAddr, options: &str) -> serde_json::Value {
     let words: Vec<_> = options.split_whitespace().collect();
-    let output = client.run(|| {
-        Command::new("iperf3").args(["-J", "-c", &address.to_string()]).args(words).output().expect("iperf3")
-    });
-    serde_json::from_slice(&output.stdout).expect("a report of iperf3")
+    for _ in 0..50 {
+        let output = client.run(|| {
+            let mut command = Command::new("iperf3");
+            command
+                .args(["-J", "-c", &address.to_string()])
+                .args(&words)
+                .output()
+                .expect("iperf3 (package iperf3)")
+        });
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report of iperf3");
+        if report["error"].is_null() {
+            return report;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("iperf3 does not serve {address}");
 }
 
 fn number(report: &serde_json::Value, part: &str, field: &str) -> f64 {
@@ -105,11 +118,6 @@ impl Iperf {
             command.args(["-s", "-B", &address.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
             command.spawn().expect("iperf3 (package iperf3)")
         });
-        let give_up = Instant::now() + Duration::from_secs(5);
-        while namespace.run(|| TcpStream::connect((address, 5201))).is_err() {
-            assert!(Instant::now() < give_up, "iperf3 does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
         Self(child)
     }
 }

@@ -104,7 +104,7 @@ impl Outbound {
         if !(same && whole && self.train.takes(sealed_length(length))) {
             self.depart();
         }
-        if !same {
+        if self.bound_for.is_none() {
             self.bound_for = Some((Arc::clone(sending), tos));
         }
     }
@@ -123,10 +123,11 @@ impl Outbound {
         let first = cut.packets().next().and_then(|range| room.get_mut(range)).ok_or(DropReason::NoRoom)?;
         if first.len() > usize::from(mtu) && view.dont_fragment() {
             self.shared.drops.esp(DropReason::TooBig, 1);
-            let answered = too_big::answer(first, mtu, &mut self.answer)?;
-            let answer = self.answer.get(..answered).unwrap_or_default();
-            // An answer that the device does not take is lost like any ICMP message.
-            let _ = self.shared.tun.write(OffloadHeader::default().to_bytes(), answer);
+            if let Ok(answered) = too_big::answer(first, mtu, &mut self.answer) {
+                let answer = self.answer.get(..answered).unwrap_or_default();
+                // An answer that the device does not take is lost like any ICMP message.
+                let _ = self.shared.tun.write(OffloadHeader::default().to_bytes(), answer);
+            }
             return Ok(None);
         }
         if cut.count == 1 {
@@ -155,15 +156,15 @@ impl Outbound {
         }
     }
 
-    /// Send what waits.
+    /// Send what waits, and let go of its SA: one that was removed must not live on here.
     fn depart(&mut self) {
-        let Some((sending, tos)) = self.bound_for.as_ref().filter(|_| !self.train.is_empty()) else { return };
+        let Some((sending, tos)) = self.bound_for.take() else { return };
         let path = sending.path;
         let segment = self.train.segment();
         match self.shared.sockets.between(path.local, path.remote) {
             Ok(socket) => {
                 for piece in self.train.pieces() {
-                    let sent = socket.send_train(path.local, path.remote, *tos, piece, segment);
+                    let sent = socket.send_train(path.local, path.remote, tos, piece, segment);
                     if sent.lost > 0 {
                         self.shared.drops.unsent(sent.error.as_ref(), sent.lost);
                     }

@@ -186,7 +186,14 @@ impl Socket {
         let control = Outgoing::new(local, tos, None);
         let mut sent = Sent::default();
         for datagram in datagrams {
-            if let Err(error) = self.send_patiently(remote, &control, datagram) {
+            // Patience is for the train as a whole.
+            let stuck = sent.error.as_ref().is_some_and(|error| error.kind() == ErrorKind::WouldBlock);
+            let result = if stuck {
+                self.send_message(remote, &control, &[IoSlice::new(datagram)])
+            } else {
+                self.send_patiently(remote, &control, datagram)
+            };
+            if let Err(error) = result {
                 sent.lost += 1;
                 sent.error = Some(error);
             }

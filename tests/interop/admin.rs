@@ -1,0 +1,54 @@
+//! An operator takes a tunnel down and brings it up again; a peer's operator does.
+
+use std::time::Duration;
+
+use crate::lab::{Capture, End, Outer, Sekisho, Site, StrongSwan, Tunnel, both_ways};
+use crate::peers::{assert_carries_tcp, we_initiate};
+
+#[test]
+fn down_refuses_the_peer_until_up() {
+    let site = Site::new("admin_down_and_up");
+    let capture = Capture::start(&site);
+    let sekisho = Sekisho::start(&site.b, &Tunnel::at(&site, End::B, Outer::V4));
+    let strongswan = StrongSwan::start(&site.a, &Tunnel::at(&site, End::A, Outer::V4));
+    sekisho.json(&["up", Tunnel::NAME]);
+    strongswan.await_up();
+
+    sekisho.json(&["down", Tunnel::NAME]);
+    strongswan.await_down();
+    let asked = strongswan.try_initiate();
+    assert!(!asked.status.success(), "strongSwan is refused: {}", String::from_utf8_lossy(&asked.stdout));
+    let tunnel = sekisho.await_down(Duration::from_secs(1));
+    assert_eq!(tunnel["state"], "admin_down", "{tunnel}");
+
+    sekisho.json(&["up", Tunnel::NAME]);
+    strongswan.await_up();
+    assert_carries_tcp(&site, 100);
+    capture.finish().assert_no_clear_text();
+}
+
+/// The peer's operator deletes the SAs; we, who keep the tunnel up, set it up again.
+#[test]
+fn a_tunnel_that_the_peer_deletes_comes_back() {
+    let site = Site::new("admin_peer_terminates");
+    let (sekisho, strongswan) = we_initiate(&site, Outer::V4, |_| {});
+    let before = sekisho.await_up();
+    strongswan.terminate();
+    let after = sekisho.await_up_again(&before);
+    assert_eq!(after["last_failure"], serde_json::Value::Null, "a tunnel that is up shows no old failure");
+    strongswan.await_up();
+    assert_carries_tcp(&site, 100);
+}
+
+/// Reading the same configuration again changes nothing: the SAs stay, and no packet is lost.
+#[test]
+fn reload_keeps_what_did_not_change() {
+    let site = Site::new("admin_reload");
+    let (sekisho, _strongswan) = we_initiate(&site, Outer::V4, |_| {});
+    let before = sekisho.await_up();
+    let tallies = both_ways(&site, 0, || {
+        sekisho.json(&["reload"]);
+    });
+    assert_eq!(tallies.map(|tally| tally.lost), [0, 0]);
+    assert_eq!(sekisho.await_up()["ike"]["spi_i"], before["ike"]["spi_i"]);
+}

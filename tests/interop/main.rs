@@ -1,0 +1,31 @@
+//! Tunnels between real daemons in network namespaces: sekishod with strongSwan, sekishod with sekishod.
+//!
+//! Needs root, and strongSwan with its user-space ESP; `tests/run` installs it. A scenario that cannot run fails.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a scenario fails by panicking"
+)]
+
+#[path = "../lab/mod.rs"]
+mod lab;
+
+mod admin;
+mod idle;
+mod initiate;
+mod lab_self_check;
+mod liveness;
+mod loss;
+mod nat;
+mod pair;
+mod peers;
+mod real_client;
+mod refusals;
+mod rekey;
+mod respond;
+mod restart;
+mod suites;

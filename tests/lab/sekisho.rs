@@ -1,0 +1,258 @@
+//! Our daemon and our command line, as the shipped binaries.
+
+use std::fs;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::namespace::Namespace;
+use super::process::{Process, print_tail};
+use super::site::Gateway;
+use super::tunnel::Tunnel;
+use super::wait::{wait_for, wait_until};
+
+const DAEMON: &str = env!("CARGO_BIN_EXE_sekishod");
+const COMMAND_LINE: &str = env!("CARGO_BIN_EXE_sekisho");
+
+/// A sekishod in a gateway's namespace, its files in a directory of its own. Its log is printed when the test fails.
+pub struct Sekisho<'a> {
+    namespace: &'a Namespace,
+    directory: TempDir,
+    daemon: Process,
+}
+
+impl<'a> Sekisho<'a> {
+    /// Starts it with one tunnel and waits until it answers `status`.
+    pub fn start(gateway: &'a Gateway, tunnel: &Tunnel) -> Self {
+        let directory = tempfile::tempdir().expect("make a directory for sekisho");
+        write_configuration(&directory, tunnel);
+        let daemon = launch(&gateway.namespace, &directory);
+        let mut peer = Self { namespace: &gateway.namespace, directory, daemon };
+        peer.await_status();
+        peer
+    }
+
+    /// Runs `sekisho` with these arguments against this daemon.
+    pub fn try_command(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command();
+        command.args(arguments).output().expect("start sekisho")
+    }
+
+    /// The same, and it must succeed; returns the JSON that it prints.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.try_command(&[arguments, &["--json"]].concat());
+        let (said, complained) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "sekisho {arguments:?}: {}\n{said}{complained}", output.status);
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("sekisho {arguments:?}: {error}\n{said}"))
+    }
+
+    /// The only tunnel, as `status` shows it.
+    pub fn tunnel(&self) -> Value {
+        let status = self.json(&["status"]);
+        let tunnels = status["tunnels"].as_array().expect("a list of tunnels");
+        assert_eq!(tunnels.len(), 1, "one tunnel is configured: {status}");
+        tunnels[0].clone()
+    }
+
+    /// Waits until the tunnel is up with exactly one Child SA, and returns it as `status` shows it.
+    pub fn await_up(&self) -> Value {
+        self.await_tunnel("the tunnel to be up with one Child SA", Duration::from_secs(30), |tunnel| {
+            tunnel["state"] == "up" && children(tunnel) == 1
+        })
+    }
+
+    /// Waits until the tunnel is up with another IKE SA than `before`, a former status.
+    pub fn await_up_again(&self, before: &Value) -> Value {
+        self.await_tunnel("the tunnel to be up again", Duration::from_secs(30), |tunnel| {
+            tunnel["state"] == "up"
+                && children(tunnel) == 1
+                && tunnel["ike"]["spi_i"] != before["ike"]["spi_i"]
+        })
+    }
+
+    /// Waits until the tunnel holds no SA, and returns it as `status` shows it.
+    pub fn await_down(&self, limit: Duration) -> Value {
+        self.await_tunnel("the tunnel to be down", limit, |tunnel| {
+            tunnel["ike"].is_null() && children(tunnel) == 0
+        })
+    }
+
+    /// Waits until the tunnel carries a failure, and returns that.
+    pub fn await_failure(&self) -> Value {
+        let failed = |tunnel: &Value| !tunnel["last_failure"].is_null();
+        self.await_tunnel("a failure in status", Duration::from_secs(20), failed)["last_failure"].clone()
+    }
+
+    /// Waits until `events` tells of a failed negotiation, and returns that record. A peer that fails before it has
+    /// said who it is belongs to no tunnel, so `status` cannot show it.
+    pub fn await_failure_record(&self) -> Value {
+        wait_for(Duration::from_secs(20), "a failed negotiation in `events`", || {
+            let output = self.try_command(&["events", "--json"]);
+            let records = String::from_utf8_lossy(&output.stdout).into_owned();
+            let parsed =
+                records.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record a line"));
+            parsed.filter(|record| record["event"] == "negotiation_failed").last()
+        })
+    }
+
+    fn await_tunnel(&self, what: &str, limit: Duration, holds: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for(limit, what, || {
+                last = self.tunnel();
+                holds(&last).then(|| last.clone())
+            })
+        }));
+        found.unwrap_or_else(|panic| {
+            eprintln!("the last status was {last:#}");
+            std::panic::resume_unwind(panic)
+        })
+    }
+
+    /// Rekeys the IKE SA, waits until that is done, and checks that the SA is another one.
+    pub fn rekey_ike(&self) {
+        let before = self.await_up()["ike"]["spi_i"].clone();
+        self.json(&["rekey", Tunnel::NAME, "--ike"]);
+        self.await_tunnel("one IKE SA, another than before", Duration::from_secs(20), |tunnel| {
+            tunnel["ike"]["spi_i"].is_string() && tunnel["ike"]["spi_i"] != before && children(tunnel) == 1
+        });
+    }
+
+    /// Rekeys the Child SA, waits until that is done, and checks that the SA is another one.
+    pub fn rekey_child(&self) {
+        let before = self.await_up()["children"][0]["spi_in"].clone();
+        self.json(&["rekey", Tunnel::NAME, "--child"]);
+        self.await_tunnel("one Child SA, another than before", Duration::from_secs(20), |tunnel| {
+            children(tunnel) == 1 && tunnel["children"][0]["spi_in"] != before
+        });
+    }
+
+    /// Writes another configuration, without telling the daemon.
+    pub fn rewrite(&self, tunnel: &Tunnel) {
+        write_configuration(&self.directory, tunnel);
+    }
+
+    /// Memory that the daemon occupies, MiB.
+    pub fn resident_mib(&self) -> f64 {
+        let path = format!("/proc/{}/status", self.daemon.id());
+        let status = fs::read_to_string(path).expect("read the daemon's status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line VmRSS");
+        let kib = line.trim().trim_end_matches(" kB").parse::<u32>().expect("a number of KiB");
+        f64::from(kib) / 1024.0
+    }
+
+    /// Ends it in an orderly way (SIGTERM).
+    pub fn stop(&mut self) {
+        let status = self.daemon.terminate();
+        assert!(status.success(), "sekishod ended with {status}");
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill(&mut self) {
+        self.daemon.kill();
+    }
+
+    /// Starts it again with the configuration as it is now.
+    pub fn restart(&mut self) {
+        self.daemon = launch(self.namespace, &self.directory);
+        self.await_status();
+    }
+
+    fn await_status(&mut self) {
+        let mut command = self.command();
+        command.args(["status", "--json"]);
+        let daemon = &mut self.daemon;
+        wait_until(Duration::from_secs(10), "sekishod to answer `status`", || {
+            if let Some(status) = daemon.ended() {
+                panic!("sekishod ended at its start: {status}");
+            }
+            command.output().expect("start sekisho").status.success()
+        });
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.namespace.command(COMMAND_LINE);
+        command.arg("--socket").arg(self.directory.path().join("control.sock")).stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Sekisho<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.directory.path().join("sekishod.log");
+            print_tail(&format!("sekishod in {}", self.namespace.name), &log);
+        }
+    }
+}
+
+fn children(tunnel: &Value) -> usize {
+    tunnel["children"].as_array().map_or(0, Vec::len)
+}
+
+fn launch(namespace: &Namespace, directory: &TempDir) -> Process {
+    let mut command = namespace.command(DAEMON);
+    command.arg("--config").arg(configuration_file(directory));
+    Process::start(&mut command, &directory.path().join("sekishod.log"))
+}
+
+fn configuration_file(directory: &TempDir) -> PathBuf {
+    directory.path().join("sekisho.toml")
+}
+
+fn write_configuration(directory: &TempDir, tunnel: &Tunnel) {
+    let psk = directory.path().join("centre.psk");
+    let mut options = fs::File::options();
+    let file =
+        options.write(true).create(true).truncate(true).mode(0o600).open(psk).expect("create the PSK file");
+    file.set_permissions(fs::Permissions::from_mode(0o600)).expect("guard the PSK file");
+    std::io::Write::write_all(&mut &file, tunnel.psk.as_bytes()).expect("write the PSK file");
+    let text = configuration(&directory.path().display().to_string(), tunnel);
+    fs::write(configuration_file(directory), text).expect("write sekisho.toml");
+}
+
+fn configuration(directory: &str, tunnel: &Tunnel) -> String {
+    let remote = tunnel.remote.map_or("any".to_owned(), |address| address.to_string());
+    format!(
+        r#"[daemon]
+control_socket = "{directory}/control.sock"
+state_dir = "{directory}/state"
+sa_log = "{directory}/sa.jsonl"
+log = "debug"
+
+[tunnel.{name}]
+local_id = "{local_id}"
+remote_id = "{remote_id}"
+remote = "{remote}"
+psk_file = "centre.psk"
+initiate = {initiate}
+local_networks = {local_networks:?}
+remote_networks = {remote_networks:?}
+ike_proposals = ["{ike}"]
+esp_proposals = ["{esp}"]
+ike_lifetime = "{ike_lifetime}s"
+child_lifetime = "{child_lifetime}s"
+liveness = "{liveness}s"
+retransmit_first = "200ms"
+retransmit_tries = 5
+retry_first = "1s"
+retry_max = "2s"
+"#,
+        name = Tunnel::NAME,
+        local_id = tunnel.local_id,
+        remote_id = tunnel.remote_id,
+        initiate = tunnel.initiate,
+        local_networks = tunnel.local_networks,
+        remote_networks = tunnel.remote_networks,
+        ike = tunnel.ike_proposal,
+        esp = tunnel.esp_proposal,
+        ike_lifetime = tunnel.ike_lifetime_s,
+        child_lifetime = tunnel.child_lifetime_s,
+        liveness = tunnel.liveness_s,
+    )
+}

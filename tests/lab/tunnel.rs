@@ -1,0 +1,67 @@
+//! What both ends of a tunnel must be told, from which each peer's own configuration is written.
+
+use std::net::IpAddr;
+
+use super::site::{End, Site};
+
+/// The family of the outer packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outer {
+    /// IPv4.
+    V4 = 0,
+    /// IPv6.
+    V6 = 1,
+}
+
+/// One end's view of a tunnel. Scenarios change a field to make the two ends disagree.
+#[derive(Clone, Debug)]
+pub struct Tunnel {
+    /// The address that the daemon uses outside.
+    pub local: IpAddr,
+    /// Where the peer is; `None`: anywhere, we only answer.
+    pub remote: Option<IpAddr>,
+    pub local_id: &'static str,
+    pub remote_id: &'static str,
+    pub psk: &'static str,
+    pub local_networks: Vec<String>,
+    pub remote_networks: Vec<String>,
+    /// Whether this end starts the tunnel and keeps it up.
+    pub initiate: bool,
+    pub ike_proposal: &'static str,
+    pub esp_proposal: &'static str,
+    /// Seconds without a sign of the peer after which it is probed.
+    pub liveness_s: u32,
+    /// Seconds between rekeys of the IKE SA.
+    pub ike_lifetime_s: u32,
+    /// Seconds between rekeys of the Child SA.
+    pub child_lifetime_s: u32,
+}
+
+impl Tunnel {
+    /// The name of the connection and of its Child SA at both ends.
+    pub const NAME: &'static str = "centre";
+
+    /// How `end` of `site` sees the tunnel: both know the other's address, neither starts by itself.
+    pub fn at(site: &Site, end: End, outer: Outer) -> Self {
+        let (here, there) = (site.side(end), site.side(end.other()));
+        let (local_id, remote_id) = match end {
+            End::A => ("clinic-17.example", "hub.example"),
+            End::B => ("hub.example", "clinic-17.example"),
+        };
+        Self {
+            local: here.outside[outer as usize],
+            remote: Some(there.outside[outer as usize]),
+            local_id,
+            remote_id,
+            psk: "0sq5iY2F0tKc9wJ4b0GkXo1u8nQm3ZrVtLh7eDsAyPfWE=",
+            local_networks: here.networks.map(str::to_owned).to_vec(),
+            remote_networks: there.networks.map(str::to_owned).to_vec(),
+            initiate: false,
+            ike_proposal: "aes256gcm16-prfsha384-x25519",
+            esp_proposal: "aes256gcm16-x25519-noesn",
+            liveness_s: 10,
+            ike_lifetime_s: 28_800,
+            child_lifetime_s: 3_600,
+        }
+    }
+}
