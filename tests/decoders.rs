@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets of this crate over their corpora, and over mutations of them.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs;
 use std::path::Path;
@@ -55,13 +55,14 @@ fn mutated(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
 
 fn hold(target: &str, body: fn(&[u8])) {
     let corpus = corpus(target);
-    corpus.iter().for_each(|entry| body(entry));
+    for entry in &corpus {
+        body(entry);
+    }
     for seed in 1..=MUTATIONS {
         let data =
             mutated(&mut Dice(u64::try_from(seed).unwrap().wrapping_mul(0x9e37_79b9_7f4a_7c15)), &corpus);
-        if std::panic::catch_unwind(|| body(&data)).is_err() {
-            panic!("{target}, seed {seed}: {:?}", String::from_utf8_lossy(&data));
-        }
+        let held = std::panic::catch_unwind(|| body(&data)).is_ok();
+        assert!(held, "{target}, seed {seed}: {:?}", String::from_utf8_lossy(&data));
     }
 }
 

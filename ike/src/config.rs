@@ -146,7 +146,7 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { first: Duration::from_secs(1), max: Duration::from_secs(60) }
+        Self { first: Duration::from_secs(1), max: Duration::from_mins(1) }
     }
 }
 
@@ -178,7 +178,7 @@ pub struct ChildLifetime {
 
 impl Default for ChildLifetime {
     fn default() -> Self {
-        Self { time: Duration::from_secs(3600), packets: None, bytes: None }
+        Self { time: Duration::from_hours(1), packets: None, bytes: None }
     }
 }
 

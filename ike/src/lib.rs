@@ -1,4 +1,4 @@
-//! IKEv2 (RFC 7296) as a pure state machine: no socket, no clock, no file, no random source.
+//! `IKEv2` (RFC 7296) as a pure state machine: no socket, no clock, no file, no random source.
 #![forbid(unsafe_code)]
 
 pub mod config;
@@ -8,6 +8,8 @@ pub mod diagnosis;
 mod endpoint;
 pub mod event;
 pub mod exchange;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
 mod keys;
 mod limits;

@@ -38,7 +38,7 @@ pub const DIAGNOSIS_QUOTE: usize = 400;
 /// How long a half-open SA waits for its `IKE_AUTH` request.
 pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 /// How often the cookie secret is replaced; the one before it is still accepted.
-pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_secs(120);
+pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_mins(2);
 /// How long a replaced Child SA still receives after its end was agreed, for packets on the way.
 pub const RETIRE_GRACE: Duration = Duration::from_secs(5);
 /// How long at least the end of a replaced SA is left to the peer whose duty it is; then we delete it ourselves.
@@ -51,6 +51,6 @@ pub const TEMPORARY_FAILURES: u32 = 30;
 /// A peer may set up or rekey at most this many Child SAs or IKE SAs of one tunnel within [`REKEY_PERIOD`].
 pub const REKEYS_PER_PERIOD: u32 = 120;
 /// See [`REKEYS_PER_PERIOD`].
-pub const REKEY_PERIOD: Duration = Duration::from_secs(60);
+pub const REKEY_PERIOD: Duration = Duration::from_mins(1);
 /// A refused rekey is tried again after this long at least, and twice that at most.
 pub const REKEY_RETRY: Duration = Duration::from_secs(10);

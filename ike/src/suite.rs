@@ -199,7 +199,7 @@ impl FromStr for IkeProposal {
             let fresh = push(&mut proposal.ciphers, word)
                 .or_else(|_| push(&mut proposal.prfs, word))
                 .or_else(|_| push(&mut proposal.groups, word));
-            taken(fresh, word, &[&names(&Cipher::ALL), &names(&Prf::ALL), &names(&Group::ALL)])?;
+            taken(&fresh, word, &[&names(&Cipher::ALL), &names(&Prf::ALL), &names(&Group::ALL)])?;
         }
         require(&proposal.ciphers, "a cipher, such as aes256gcm16")?;
         require(&proposal.prfs, "a pseudo-random function, such as prfsha384")?;
@@ -219,7 +219,7 @@ impl FromStr for EspProposal {
             let fresh = push(&mut proposal.ciphers, word)
                 .or_else(|_| push(&mut proposal.groups, word))
                 .or_else(|_| push(&mut proposal.esn, word));
-            taken(fresh, word, &[&names(&Cipher::ALL), &names(&Group::ALL), &names(&Esn::ALL)])?;
+            taken(&fresh, word, &[&names(&Cipher::ALL), &names(&Group::ALL), &names(&Esn::ALL)])?;
         }
         require(&proposal.ciphers, "a cipher, such as aes256gcm16")?;
         if proposal.esn.is_empty() {
@@ -236,7 +236,7 @@ fn push<T: FromStr + PartialEq>(list: &mut Vec<T>, word: &str) -> Result<bool, T
     Ok(fresh)
 }
 
-fn taken(fresh: Result<bool, UnknownAlgorithm>, word: &str, allowed: &[&str]) -> Result<(), ProposalError> {
+fn taken(fresh: &Result<bool, UnknownAlgorithm>, word: &str, allowed: &[&str]) -> Result<(), ProposalError> {
     match fresh {
         Ok(true) => Ok(()),
         Ok(false) => Err(ProposalError::Twice(word.to_owned())),

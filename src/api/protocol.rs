@@ -1,7 +1,8 @@
 //! What is asked and answered: one JSON object a line each way.
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::Diagnosis;
@@ -73,8 +74,8 @@ pub enum What {
 }
 
 /// The answer: `{"ok":true,"data":…}` or `{"ok":false,"error":"…","diagnosis":…}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "Wire", try_from = "Wire")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Wire")]
 pub enum Reply {
     /// Done; what was asked for.
     Done(Value),
@@ -107,39 +108,49 @@ impl Reply {
     }
 
     /// The data as the type expected.
-    pub fn into_data<T: DeserializeOwned>(self) -> Result<T, Failure> {
+    ///
+    /// # Errors
+    /// It was refused, or is of another type.
+    pub fn into_data<T: DeserializeOwned>(self) -> Result<T, Box<Failure>> {
         match self {
-            Self::Done(value) => serde_json::from_value(value).map_err(|error| Failure {
-                error: format!("the daemon's answer is not understood (another version?): {error}"),
-                diagnosis: None,
+            Self::Done(value) => serde_json::from_value(value).map_err(|error| {
+                let error = format!("the daemon's answer is not understood (another version?): {error}");
+                Box::new(Failure { error, diagnosis: None })
             }),
-            Self::Failed(failure) => Err(failure),
+            Self::Failed(failure) => Err(Box::new(failure)),
         }
     }
 }
 
-/// A [`Reply`] as it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wire {
-    ok: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    data: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    diagnosis: Option<Option<Diagnosis>>,
-}
-
-impl From<Reply> for Wire {
-    fn from(reply: Reply) -> Self {
-        match reply {
-            Reply::Done(data) => Self { ok: true, data: Some(data), error: None, diagnosis: None },
-            Reply::Failed(Failure { error, diagnosis }) => {
-                Self { ok: false, data: None, error: Some(error), diagnosis: Some(diagnosis) }
+impl Serialize for Reply {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Done(data) => {
+                let mut reply = serializer.serialize_struct("Reply", 2)?;
+                reply.serialize_field("ok", &true)?;
+                reply.serialize_field("data", data)?;
+                reply.end()
+            }
+            Self::Failed(Failure { error, diagnosis }) => {
+                let mut reply = serializer.serialize_struct("Reply", 3)?;
+                reply.serialize_field("ok", &false)?;
+                reply.serialize_field("error", error)?;
+                reply.serialize_field("diagnosis", diagnosis)?;
+                reply.end()
             }
         }
     }
+}
+
+/// A [`Reply`] as it is read, before it is known to make sense.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    ok: bool,
+    #[serde(default)]
+    data: Value,
+    error: Option<String>,
+    diagnosis: Option<Diagnosis>,
 }
 
 impl TryFrom<Wire> for Reply {
@@ -147,11 +158,9 @@ impl TryFrom<Wire> for Reply {
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
         match wire {
-            Wire { ok: true, data, error: None, diagnosis: None } => {
-                Ok(Self::Done(data.unwrap_or(Value::Null)))
-            }
-            Wire { ok: false, data: None, error: Some(error), diagnosis } => {
-                Ok(Self::Failed(Failure { error, diagnosis: diagnosis.flatten() }))
+            Wire { ok: true, data, error: None, diagnosis: None } => Ok(Self::Done(data)),
+            Wire { ok: false, data: Value::Null, error: Some(error), diagnosis } => {
+                Ok(Self::Failed(Failure { error, diagnosis }))
             }
             _ => Err("neither an answer nor a refusal"),
         }

@@ -122,18 +122,22 @@ impl Session {
         for line in std::mem::take(&mut subscription.recent) {
             self.write(stream, line.as_bytes().to_vec()).await?;
         }
-        while follow {
+        if !follow {
+            return Ok(());
+        }
+        loop {
             let line = tokio::select! {
                 record = subscription.live.recv() => match record {
                     Ok(line) => line.as_bytes().to_vec(),
-                    Err(RecvError::Lagged(lost)) => json(&Record { time: Timestamp::now(), fact: Fact::EventsLost { lost } })?,
+                    Err(RecvError::Lagged(lost)) => {
+                        json(&Record { time: Timestamp::now(), fact: Fact::EventsLost { lost } })?
+                    }
                     Err(RecvError::Closed) => return Ok(()),
                 },
                 () = hung_up(stream) => return Ok(()),
             };
             self.write(stream, line).await?;
         }
-        Ok(())
     }
 
     async fn write(&self, stream: &mut UnixStream, mut line: Vec<u8>) -> Result<(), Gone> {

@@ -115,8 +115,8 @@ pub struct IkeSa {
     pub initiator: bool,
     /// Since it was set up.
     pub age_s: u64,
-    /// Until it is replaced.
-    pub rekey_in_s: u64,
+    /// Until it is replaced; absent once it is being replaced.
+    pub rekey_in_s: Option<u64>,
     /// Our address is changed on the way to the peer.
     pub nat_here: bool,
     /// The peer's address is changed on the way to us, or the peer says so to force encapsulation.

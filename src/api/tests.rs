@@ -25,9 +25,9 @@ const SHORT: Limits = Limits {
 /// Far beyond any test.
 const LONG: Limits = Limits {
     clients: 3,
-    request: Duration::from_secs(600),
-    answer: Duration::from_secs(600),
-    control: Duration::from_secs(600),
+    request: Duration::from_mins(10),
+    answer: Duration::from_mins(10),
+    control: Duration::from_mins(10),
 };
 
 /// A server with a control loop that answers in its own way, in a thread of its own.
@@ -89,7 +89,7 @@ impl Running {
     fn connect(&self) -> UnixStream {
         let stream = UnixStream::connect(self.socket()).unwrap();
         // Longer than any test may take: so that one that would hang fails.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         stream
     }
 
@@ -100,7 +100,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.stop.take().map(|stop| stop.send(())));
+        let _ = self.stop.take().map(|stop| stop.send(()));
         let ended = self.thread.take().map(JoinHandle::join);
         assert!(thread::panicking() || matches!(ended, Some(Ok(()))), "the server's thread failed");
         assert!(!self.socket().exists(), "the socket stayed behind");
@@ -109,7 +109,7 @@ impl Drop for Running {
 
 /// Waits for what must come, for as long as a machine may be slow.
 fn eventually(mut come: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !come() {
         assert!(Instant::now() < deadline, "it does not come");
         thread::yield_now();

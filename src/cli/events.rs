@@ -1,7 +1,7 @@
 //! `sekisho events`: what happened, one line a record.
 
 use super::Daemon;
-use super::output::{Done, Output};
+use super::output::{Done, Output, print};
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho events                    the recent records\n  sekisho events --follow           and those to come, until Ctrl-C\n  sekisho events --follow --json | jq -c 'select(.event == \"tunnel_down\")'";
 
@@ -15,8 +15,8 @@ pub(super) struct Args {
 pub(super) fn run(daemon: &Daemon, output: &Output, args: &Args) -> Done {
     for event in daemon.connect()?.events(args.follow)? {
         match event? {
-            (_, Some(record)) if !output.json => output.line(&record.to_string())?,
-            (line, _) => output.line(&line)?,
+            (_, Some(record)) if !output.json => print(&record.to_string())?,
+            (line, _) => print(&line)?,
         }
     }
     Ok(())

@@ -34,7 +34,7 @@ const SOCKET_VARIABLE: &str = "SEKISHO_SOCKET";
     after_help = "Examples:\n  sekisho status                      every tunnel, and why one is down\n  sekisho check /etc/sekisho/sekisho.toml\n  sekisho up centre && sekisho sas\n  sekisho events --follow --json | jq .\n\nExit code: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage."
 )]
 struct Cli {
-    /// The daemon's control socket [default: $SEKISHO_SOCKET, else /run/sekisho/control.sock]
+    /// The daemon's control socket [default: `$SEKISHO_SOCKET`, else /run/sekisho/control.sock]
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Print JSON with stable field names

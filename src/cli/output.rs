@@ -19,7 +19,7 @@ pub(super) struct Output {
 #[derive(Debug)]
 pub(super) enum Failed {
     /// Told by [`Output::finish`].
-    Because(Failure),
+    Because(Box<Failure>),
     /// The command has told it already.
     Told,
     /// Nobody reads any more (a pipe into `head`): no failure.
@@ -30,7 +30,7 @@ pub(super) type Done = Result<(), Failed>;
 
 impl Failed {
     pub(super) fn because(error: impl Into<String>) -> Self {
-        Self::Because(Failure { error: error.into(), diagnosis: None })
+        Self::Because(Box::new(Failure { error: error.into(), diagnosis: None }))
     }
 }
 
@@ -40,8 +40,8 @@ impl From<ClientError> for Failed {
     }
 }
 
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
+impl From<Box<Failure>> for Failed {
+    fn from(failure: Box<Failure>) -> Self {
         Self::Because(failure)
     }
 }
@@ -69,26 +69,13 @@ impl Output {
         Self { json, colour: !json && !plain && io::stdout().is_terminal() }
     }
 
-    /// A line or several.
-    pub(super) fn line(&self, text: &str) -> Done {
-        let mut out = io::stdout().lock();
-        writeln!(out, "{text}")?;
-        Ok(out.flush()?)
-    }
-
-    /// JSON for a program to read; indented, since people read it too.
-    pub(super) fn value(&self, value: &impl Serialize) -> Done {
-        let text = serde_json::to_string_pretty(value).map_err(|error| Failed::because(error.to_string()))?;
-        self.line(&text)
-    }
-
     /// A daemon's answer: as it came, or shown by `human`.
     pub(super) fn answer<T: DeserializeOwned>(&self, data: Value, human: impl Fn(&T) -> String) -> Done {
         if self.json {
-            return self.value(&data);
+            return print_json(&data);
         }
         let data: T = Reply::Done(data).into_data()?;
-        self.line(human(&data).trim_end())
+        print(human(&data).trim_end())
     }
 
     /// In colour, where there is colour.
@@ -114,7 +101,7 @@ impl Output {
                 eprintln!("sekisho: {}", in_words(&failure));
                 if self.json {
                     // Whoever waits for JSON shall get some; there is nobody to tell if that fails as well.
-                    let _ = self.value(&Reply::Failed(failure));
+                    let _ = print_json(&Reply::Failed(*failure));
                 }
             }
         }
@@ -122,30 +109,38 @@ impl Output {
     }
 }
 
-fn in_words(failure: &Failure) -> String {
-    let Failure { error, diagnosis } = failure;
-    match diagnosis {
-        None => error.clone(),
-        Some(diagnosis) if error.contains(&diagnosis.summary) => {
-            format!("{error}{}", details(diagnosis, "\n  "))
-        }
-        Some(diagnosis) => format!("{error}\n  {}{}", diagnosis.summary, details(diagnosis, "\n  ")),
-    }
+/// Prints a line or several.
+pub(super) fn print(text: &str) -> Done {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
 }
 
-/// What is behind a diagnosis's summary, each part after `start`.
-pub(super) fn details(diagnosis: &Diagnosis, start: &str) -> String {
-    let mut text = String::new();
+/// Prints JSON, indented, since people read it too.
+pub(super) fn print_json(value: &impl Serialize) -> Done {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failed::because(error.to_string()))?;
+    print(&text)
+}
+
+/// The error, and of the diagnosis what the error does not say already.
+fn in_words(failure: &Failure) -> String {
+    let Failure { error, diagnosis } = failure;
+    let Some(diagnosis) = diagnosis.as_ref().filter(|diagnosis| !error.contains(&diagnosis.advice)) else {
+        return error.clone();
+    };
+    let mut lines = vec![error.clone()];
+    if !error.contains(&diagnosis.summary) {
+        lines.push(diagnosis.summary.clone());
+    }
+    lines.extend(details(diagnosis));
+    lines.join("\n  ")
+}
+
+/// What is behind a diagnosis's summary, in lines.
+pub(super) fn details(diagnosis: &Diagnosis) -> Vec<String> {
     let parts = [("offered", &diagnosis.offered), ("acceptable", &diagnosis.acceptable)];
-    for (name, part) in parts {
-        if let Some(part) = part {
-            text.push_str(&format!("{start}{name}: {part}"));
-        }
-    }
-    if !diagnosis.advice.is_empty() {
-        text.push_str(&format!("{start}=> {}", diagnosis.advice));
-    }
-    text
+    let parts = parts.into_iter().filter_map(|(name, part)| Some(format!("{name}: {}", part.as_ref()?)));
+    parts.chain(std::iter::once(format!("=> {}", diagnosis.advice))).collect()
 }
 
 /// Rows in columns of equal width, two spaces apart; `paint` colours a cell after it was padded.

@@ -17,14 +17,13 @@ fn show(sas: &Sas) -> String {
 }
 
 fn tunnel(tunnel: &Tunnel) -> String {
-    let mut text = format!("{}: {} and {}", tunnel.name, tunnel.local_id, tunnel.remote_id);
-    if let (Some(local), Some(remote)) = (tunnel.local, tunnel.remote) {
-        text.push_str(&format!(", {local} to {remote}"));
-    }
-    text.push('\n');
-    text.extend(tunnel.ike.iter().map(ike));
-    text.extend(tunnel.children.iter().map(child));
-    text
+    let path = match (tunnel.local, tunnel.remote) {
+        (Some(local), Some(remote)) => format!(", {local} to {remote}"),
+        _ => String::new(),
+    };
+    let title = format!("{}: {} and {}{path}\n", tunnel.name, tunnel.local_id, tunnel.remote_id);
+    let sas = tunnel.ike.iter().map(ike).chain(tunnel.children.iter().map(child));
+    std::iter::once(title).chain(sas).collect()
 }
 
 fn ike(sa: &IkeSa) -> String {
@@ -37,16 +36,19 @@ fn ike(sa: &IkeSa) -> String {
         (true, true) => ", NAT on both sides",
     };
     format!(
-        "  IKE SA    {suite}, {role}, SPIs {spi_i} {spi_r}, age {}, rekey in {}{nat}\n",
+        "  IKE SA    {suite}, {role}, SPIs {spi_i} {spi_r}, age {}, {}{nat}\n",
         time(*age_s),
-        time(*rekey_in_s)
+        rekey(*rekey_in_s)
     )
+}
+
+fn rekey(in_s: Option<u64>) -> String {
+    in_s.map_or_else(|| "being replaced".to_owned(), |s| format!("rekey in {}", time(s)))
 }
 
 fn child(sa: &Child) -> String {
     let sending = if sa.sending { "" } else { ", receiving only" };
-    let rekey =
-        sa.rekey_in_s.map_or_else(|| "being replaced".to_owned(), |s| format!("rekey in {}", time(s)));
+    let rekey = rekey(sa.rekey_in_s);
     format!(
         "  Child SA  {} ({}), SPIs in {} out {}, age {}, {rekey}, ends in {}{sending}\n            {} <-> {}\n            {} packets ({}) in, {} packets ({}) out\n",
         sa.name,

@@ -13,13 +13,24 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
 
 fn show(output: &Output, status: &Status, now: Timestamp) -> String {
     let Status { version, pid, uptime_s, interface, mtu, tunnels, drops } = status;
-    let mut text = format!(
-        "sekishod {version} on {interface} (MTU {mtu}), running for {}, process {pid}\n\n",
-        time(*uptime_s)
-    );
+    let uptime = time(*uptime_s);
+    let mut lines =
+        vec![format!("sekishod {version} on {interface} (MTU {mtu}), running for {uptime}, process {pid}\n")];
     if tunnels.is_empty() {
-        text.push_str("No tunnel is configured.\n");
+        lines.push("No tunnel is configured.".to_owned());
+    } else {
+        lines.extend(tunnel_lines(output, tunnels, now));
     }
+    let dropped: Vec<_> =
+        drops.iter().filter(|(_, n)| **n > 0).map(|(why, n)| format!("{why} {n}")).collect();
+    if !dropped.is_empty() {
+        lines.push(format!("\nDropped: {}", dropped.join(", ")));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The table, and below each tunnel what a line of it cannot say.
+fn tunnel_lines(output: &Output, tunnels: &[Tunnel], now: Timestamp) -> Vec<String> {
     let title = ["TUNNEL", "STATE", "PEER", "SUITE", "AGE", "REKEY", "IN", "OUT"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(title).chain(tunnels.iter().map(row)).collect();
     let painted = |y: usize, x: usize, cell: String| match (y.checked_sub(1).and_then(|y| tunnels.get(y)), x)
@@ -28,18 +39,14 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
         (Some(tunnel), 1) => output.paint(colour(tunnel.state), &cell),
         _ => cell,
     };
-    let mut lines = table(&rows, painted).into_iter();
-    let title = lines.next().filter(|_| !tunnels.is_empty());
-    text.extend(title.map(|title| title + "\n"));
-    for (line, tunnel) in lines.zip(tunnels) {
-        text.push_str(&format!("{line}\n{}", remarks(output, tunnel, now)));
+    let mut table = table(&rows, painted).into_iter();
+    let mut lines: Vec<String> = table.next().into_iter().collect();
+    for (line, tunnel) in table.zip(tunnels) {
+        lines.push(line);
+        let remarks = remarks(tunnel, now).into_iter();
+        lines.extend(remarks.map(|(colour, line)| format!("    {}", output.paint(colour, &line))));
     }
-    let dropped: Vec<_> =
-        drops.iter().filter(|(_, n)| **n > 0).map(|(why, n)| format!("{why} {n}")).collect();
-    if !dropped.is_empty() {
-        text.push_str(&format!("\nDropped: {}\n", dropped.join(", ")));
-    }
-    text
+    lines
 }
 
 fn row(tunnel: &Tunnel) -> [String; 8] {
@@ -49,7 +56,7 @@ fn row(tunnel: &Tunnel) -> [String; 8] {
         None => tunnel.remote_id.clone(),
     };
     let rekeys = tunnel.children.iter().filter_map(|child| child.rekey_in_s);
-    let rekey = rekeys.chain(tunnel.ike.iter().map(|ike| ike.rekey_in_s)).min();
+    let rekey = rekeys.chain(tunnel.ike.iter().filter_map(|ike| ike.rekey_in_s)).min();
     [
         tunnel.name.clone(),
         word(tunnel.state).to_owned(),
@@ -62,36 +69,40 @@ fn row(tunnel: &Tunnel) -> [String; 8] {
     ]
 }
 
-/// What a line of the table cannot say.
-fn remarks(output: &Output, tunnel: &Tunnel, now: Timestamp) -> String {
-    let mut text = String::new();
-    let mut remark = |colour, line: &str| text.push_str(&format!("    {}\n", output.paint(colour, line)));
+/// Why it is down and what comes next, and what else deserves a look.
+fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
+    let mut remarks = Vec::new();
     if let Some(Failed { at, diagnosis }) = &tunnel.last_failure {
-        let ago = (now.as_millis() / 1000).saturating_sub(*at);
-        let details = details(diagnosis, "\n      ");
-        remark(Colour::Red, &format!("{} ago: {}{details}", time(ago), diagnosis.summary));
+        let ago = time((now.as_millis() / 1000).saturating_sub(*at));
+        remarks.push((Colour::Red, format!("{ago} ago: {}", diagnosis.summary)));
+        remarks.extend(details(diagnosis).into_iter().map(|line| (Colour::Red, format!("  {line}"))));
     }
-    let attempts = tunnel.attempts;
-    match (tunnel.state, tunnel.next_try_in_s) {
-        (State::AdminDown, _) => {
-            let line = format!("taken down by an operator; `sekisho up {}` allows it again", tunnel.name);
-            remark(Colour::Yellow, &line);
-        }
-        (State::Waiting, None) => remark(Colour::Dim, "waits for the peer, which starts this tunnel"),
-        (State::Up, _) => {}
-        (_, Some(wait)) => {
-            remark(Colour::Yellow, &format!("attempts so far: {attempts}, next try in {}", time(wait)));
-        }
-        (_, None) if attempts > 0 => remark(Colour::Yellow, &format!("attempts so far: {attempts}")),
-        _ => {}
-    }
+    remarks.extend(outlook(tunnel));
     if tunnel.state == State::Up && !tunnel.children.iter().any(|child| child.sending) {
-        remark(Colour::Red, "no Child SA: no traffic passes");
+        remarks.push((Colour::Red, "no Child SA: no traffic passes".to_owned()));
     }
     if tunnel.weak_psk {
-        remark(Colour::Yellow, "its pre-shared key is weak (allow_weak_psk): replace it");
+        let line = "its pre-shared key is weak (allow_weak_psk): replace it";
+        remarks.push((Colour::Yellow, line.to_owned()));
     }
-    text
+    remarks
+}
+
+/// What comes next for a tunnel that is not up.
+fn outlook(tunnel: &Tunnel) -> Option<(Colour, String)> {
+    let Tunnel { name, state, attempts, next_try_in_s, .. } = tunnel;
+    Some(match (state, next_try_in_s) {
+        (State::Up, _) => return None,
+        (State::AdminDown, _) => {
+            (Colour::Yellow, format!("taken down by an operator; `sekisho up {name}` allows it again"))
+        }
+        (State::Waiting, None) => (Colour::Dim, "waits for the peer, which starts this tunnel".to_owned()),
+        (_, Some(wait)) => {
+            (Colour::Yellow, format!("attempts so far: {attempts}, next try in {}", time(*wait)))
+        }
+        (_, None) if *attempts == 0 => return None,
+        (_, None) => (Colour::Yellow, format!("attempts so far: {attempts}")),
+    })
 }
 
 /// As in the JSON.

@@ -1,7 +1,7 @@
 //! `sekisho unprotect`: take the blackhole routes away that outlive the daemon.
 
 use super::Daemon;
-use super::output::{Done, Failed, Output};
+use super::output::{Done, Failed, Output, print, print_json};
 use crate::api::{Client, ClientError};
 use crate::net::netlink;
 
@@ -22,13 +22,13 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
         let prefixes: Vec<String> = removed.prefixes.iter().map(ToString::to_string).collect();
         let json =
             serde_json::json!({ "prefixes": prefixes, "rules": removed.rules, "routes": removed.routes });
-        return output.value(&json);
+        return print_json(&json);
     }
     if removed == netlink::Removed::default() {
-        return output.line("nothing was protected");
+        return print("nothing was protected");
     }
     for prefix in &removed.prefixes {
-        output.line(&format!("{prefix} is no longer blocked: from now on its traffic leaves in clear"))?;
+        print(&format!("{prefix} is no longer blocked: from now on its traffic leaves in clear"))?;
     }
-    output.line(&format!("removed rules: {}, routes: {}", removed.rules, removed.routes))
+    print(&format!("removed rules: {}, routes: {}", removed.rules, removed.routes))
 }

@@ -67,7 +67,7 @@ fn socket(judge: &mut Judge<'_>, section: &mut Section<'_>, or: PathBuf) -> Path
 fn log_level(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<LogLevel> {
     let text = section.text(judge, "log")?;
     let level =
-        text.get_ref().parse().map_err(|_| format!("`{}` is no log level", text.get_ref().escape_debug()));
+        text.get_ref().parse().map_err(|()| format!("`{}` is no log level", text.get_ref().escape_debug()));
     judge.ok(level, &text.span(), "allowed are error, warn, info, debug, trace")
 }
 

@@ -33,7 +33,8 @@ pub fn show(span: Duration) -> String {
     let mut text = String::new();
     for (name, millis) in UNITS {
         if rest >= millis {
-            text.push_str(&format!("{}{name}", rest / millis));
+            text += &(rest / millis).to_string();
+            text += name;
             rest %= millis;
         }
     }

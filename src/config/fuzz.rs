@@ -13,7 +13,7 @@ use super::psk::KeyFileError;
 pub fn config_file(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let reader = |path: &Path| {
-        if path.as_os_str().len() % 2 == 0 {
+        if path.as_os_str().len().is_multiple_of(2) {
             Ok(Zeroizing::new(b"0123456789abcdef".to_vec()))
         } else {
             Err(KeyFileError { message: "missing".to_owned(), help: "none".to_owned() })

@@ -113,7 +113,8 @@ fn every_example_is_good_and_means_what_it_says() {
 
     let examples = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/configs")).unwrap();
     let examples = examples.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let examples: BTreeSet<String> = examples.filter(|name| name.ends_with(".toml")).collect();
+    let examples: BTreeSet<String> =
+        examples.filter(|name| Path::new(name).extension().is_some_and(|e| e == "toml")).collect();
     let known = ["datacentre.toml", "facility.toml", "minimal.toml", "ngn-ipv6.toml"];
     assert_eq!(examples, known.map(str::to_owned).into(), "an example without a test");
 }
@@ -246,14 +247,14 @@ fn a_configuration_equals_itself_and_a_new_key_makes_another() {
 
 #[test]
 fn a_hub_of_thousands_is_judged_quickly_and_many_errors_stay_readable() {
-    let mut text = String::new();
-    for n in 0..3000 {
-        let (a, b) = (n / 256, n % 256);
-        text.push_str(&format!(
-            "[tunnel.f{n}]\nlocal_id = \"hub\"\nremote_id = \"f{n}\"\npsk_file = \"f{n}.psk\"\nlocal_networks = [\"10.0.0.0/16\"]\nremote_networks = [\"10.{}.{b}.0/24\"]\n",
-            a + 1
-        ));
-    }
+    let tunnel = |n: usize| {
+        format!(
+            "[tunnel.f{n}]\nlocal_id = \"hub\"\nremote_id = \"f{n}\"\npsk_file = \"f{n}.psk\"\nlocal_networks = [\"10.0.0.0/16\"]\nremote_networks = [\"10.{}.{}.0/24\"]\n",
+            n / 256 + 1,
+            n % 256
+        )
+    };
+    let text: String = (0..3000).map(tunnel).collect();
     assert_eq!(judged(&text).unwrap().connections.len(), 3000);
     let error = judged(&text.replace("local_id", "local_identity")).unwrap_err();
     assert_eq!(error.count(), 6000);

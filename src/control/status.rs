@@ -56,7 +56,7 @@ fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
         spi_r: sa.spi_r.to_string(),
         initiator: sa.initiator,
         age_s: now.boot.since(sa.established.boot).as_secs(),
-        rekey_in_s: until(now, sa.rekey_at).as_secs(),
+        rekey_in_s: sa.rekey_at.map(|at| until(now, at).as_secs()),
         nat_here: sa.nat.here,
         nat_there: sa.nat.there,
     }

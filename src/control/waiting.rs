@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use sekisho_ike::Instant;
-use sekisho_ike::config::Name;
+use sekisho_ike::config::{Name, Remote};
 use sekisho_ike::diagnosis::Diagnosis;
 use sekisho_ike::event::{ChildSaId, ConnectionState, ConnectionStatus, Event};
 use tokio::sync::oneshot;
@@ -154,7 +154,7 @@ impl Waiter {
 
     fn failed(&mut self, diagnosis: &Diagnosis) {
         if !matches!(self.goal, Goal::Down) {
-            let failure = Failure { error: diagnosis.to_string(), diagnosis: Some(diagnosis.into()) };
+            let failure = Failure { error: diagnosis.summary.clone(), diagnosis: Some(diagnosis.into()) };
             self.failure.get_or_insert(failure);
         }
     }
@@ -168,7 +168,7 @@ impl Waiter {
             return Verdict::Failed(Failure { error, diagnosis: None });
         };
         match &self.goal {
-            Goal::Up if is_sending(status) => return Verdict::Done,
+            Goal::Up if is_sending(status) || only_answers(status) => return Verdict::Done,
             Goal::Down if status.tunnel.is_none() => return Verdict::Done,
             Goal::Ike if self.ike_rekeyed => return Verdict::Done,
             Goal::Children { old, then_ike } if old.is_empty() => {
@@ -191,10 +191,15 @@ impl Waiter {
             Goal::Children { .. } | Goal::Ike => "has not been rekeyed",
         };
         let last = status.last_failure.as_ref().map(|(_, diagnosis)| diagnosis);
-        let because = last.map(|diagnosis| format!("; the last failure: {diagnosis}")).unwrap_or_default();
+        let because = last.map(|d| format!("; the last failure: {}", d.summary)).unwrap_or_default();
         let error = format!("tunnel `{}` {what} yet ({}){because}", self.connection, status.state.code());
         Failure { error, diagnosis: last.map(Into::into) }
     }
+}
+
+/// Allowed (again), which is all that can be done from here.
+fn only_answers(status: &ConnectionStatus) -> bool {
+    status.state == ConnectionState::Waiting && status.connection.remote == Remote::Any
 }
 
 fn is_sending(status: &ConnectionStatus) -> bool {

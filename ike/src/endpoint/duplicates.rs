@@ -26,10 +26,10 @@ impl Endpoint {
             let (Some(a), Some(b)) = (self.tunnels.get(&id), self.tunnels.get(&new)) else { continue };
             match settle(a, b, initial_contact) {
                 Settlement::ForgetOlder => {
-                    self.replace(now, id, name, |t, ctx| t.forget(ctx, EndReason::Replaced))
+                    self.replace(now, id, name, |t, ctx| t.forget(ctx, EndReason::Replaced));
                 }
                 Settlement::DeleteOlder => {
-                    self.replace(now, id, name, |t, ctx| t.delete(ctx, EndReason::Replaced))
+                    self.replace(now, id, name, |t, ctx| t.delete(ctx, EndReason::Replaced));
                 }
                 Settlement::Loser(loser) => {
                     // "closed by the endpoint that created it".
@@ -58,7 +58,7 @@ impl Endpoint {
     /// Our own attempt is not needed any more. While the peer has no proof of ours it cannot have a tunnel from it,
     /// so it may be dropped; later it is carried through, and the nonces decide.
     fn abandon_needless_attempt(&mut self, name: &Name) {
-        let trying = self.connections.get(name).and_then(|m| m.trying());
+        let trying = self.connections.get(name).and_then(super::connections::Managed::trying);
         let needless = match trying {
             Some(spi) => self.attempts.get(&spi).is_some_and(crate::sa::Attempt::can_be_abandoned),
             None => true,
@@ -69,7 +69,7 @@ impl Endpoint {
     }
 }
 
-/// INITIAL_CONTACT "asserts that this IKE SA is the only IKE SA currently active between the authenticated
+/// `INITIAL_CONTACT` "asserts that this IKE SA is the only IKE SA currently active between the authenticated
 /// identities"; it was sent before an SA set up in the same instant was known, and does not speak of that one.
 fn settle(older: &Tunnel, new: &Tunnel, initial_contact: bool) -> Settlement {
     let (a, b) = (&older.origin, &new.origin);

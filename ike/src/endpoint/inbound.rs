@@ -113,14 +113,14 @@ impl Endpoint {
             InitOutcome::Opened(half_open) => self.keep(half_open),
             InitOutcome::Refused(None) => {}
             InitOutcome::Refused(Some(diagnosis)) => {
-                self.failed(now, None, Some(path.remote_ip()), *diagnosis, None)
+                self.failed(now, None, Some(path.remote_ip()), *diagnosis, None);
             }
         }
     }
 
     fn keep(&mut self, half_open: Box<HalfOpen>) {
         let expiry = deadline(half_open.expires_at(), DeadlineReason::HalfOpenExpiry);
-        self.schedule.set(Owner::HalfOpen(half_open.spi()), expiry);
+        self.schedule.set(Owner::HalfOpen(half_open.spi()), Some(expiry));
         self.half_open.insert(half_open);
     }
 

@@ -10,6 +10,7 @@ mod schedule;
 mod status;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use connections::{Connections, Managed};
@@ -21,13 +22,13 @@ use crate::config::{Connection, EndpointConfig, Name};
 use crate::crypto::Provider;
 use crate::diagnosis::Diagnosis;
 use crate::event::{
-    Command, CommandError, Completion, Deadline, DeadlineReason, EndReason, Event, Job, JobId, Transmit,
-    TunnelId,
+    ChildSaId, Command, CommandError, Completion, Deadline, DeadlineReason, EndReason, Event, Job, JobId,
+    Transmit, TunnelId,
 };
 use crate::path::Path;
 use crate::random::SecureRandom;
 use crate::sa::{Attempt, Context, DropReason, Ids, Output, SpiPool, Task, Tunnel};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::wire::{EspSpi, IkeSpi};
 
 /// Gives out inbound ESP SPIs: the shell's, because an SPI may carry the number of a data worker.
@@ -233,12 +234,7 @@ impl Endpoint {
         self.half_open.clear();
     }
 
-    fn with_child(
-        &mut self,
-        now: Now,
-        id: crate::event::ChildSaId,
-        step: impl FnOnce(&mut Tunnel, &mut Context<'_>),
-    ) {
+    fn with_child(&mut self, now: Now, id: ChildSaId, step: impl FnOnce(&mut Tunnel, &mut Context<'_>)) {
         if let Some(tunnel) = self.core.output.tunnel_of(id) {
             self.with_tunnel(now, tunnel, step);
         }
@@ -300,9 +296,9 @@ impl Endpoint {
         &mut self,
         now: Now,
         name: Option<&Name>,
-        remote: Option<std::net::IpAddr>,
+        remote: Option<IpAddr>,
         diagnosis: Diagnosis,
-        next_try: Option<crate::time::Instant>,
+        next_try: Option<Instant>,
     ) {
         if let Some(managed) = name.and_then(|name| self.connections.get_mut(name)) {
             managed.last_failure = Some((now.wall, diagnosis.clone()));
@@ -321,8 +317,8 @@ impl Endpoint {
 }
 
 /// A deadline of this kind.
-fn deadline(at: crate::time::Instant, reason: DeadlineReason) -> Option<Deadline> {
-    Some(Deadline { at, reason })
+fn deadline(at: Instant, reason: DeadlineReason) -> Deadline {
+    Deadline { at, reason }
 }
 
 const _: fn() = || {

@@ -88,7 +88,7 @@ impl Endpoint {
 
     fn keep_attempt(&mut self, attempt: Attempt) {
         let next = deadline(attempt.next_deadline(), DeadlineReason::Retransmit);
-        self.schedule.set(Owner::Attempt(attempt.spi()), next);
+        self.schedule.set(Owner::Attempt(attempt.spi()), Some(next));
         self.attempts.insert(attempt.spi(), attempt);
     }
 
@@ -147,7 +147,7 @@ impl Endpoint {
 
     fn set_pursuit(&mut self, name: &Name, pursuit: Pursuit) {
         let next = match pursuit {
-            Pursuit::BackOff { until } => deadline(until, DeadlineReason::Retry),
+            Pursuit::BackOff { until } => Some(deadline(until, DeadlineReason::Retry)),
             _ => None,
         };
         if let Some(managed) = self.connections.get_mut(name) {

@@ -82,13 +82,12 @@ impl Identity {
 
     /// An identity from the wire in words, also one of a kind that we do not have.
     pub(crate) fn describe(id: &IdData) -> String {
-        match Self::from_wire(id) {
-            Some(known) => known.to_string(),
-            None => {
-                let data = id.data.iter().take(Self::MAX_LENGTH).copied();
-                let text: String = data.flat_map(std::ascii::escape_default).map(char::from).collect();
-                format!("{}:{text}", id.kind)
-            }
+        if let Some(known) = Self::from_wire(id) {
+            known.to_string()
+        } else {
+            let data = id.data.iter().take(Self::MAX_LENGTH).copied();
+            let text: String = data.flat_map(std::ascii::escape_default).map(char::from).collect();
+            format!("{}:{text}", id.kind)
         }
     }
 

@@ -140,9 +140,10 @@ pub fn choose_esp(
             fit.leave_aside(TransformType::KE);
         }
         let cipher = fit.take(&ours.ciphers, Cipher::transform)?;
-        let group = match known.contains(&TransformType::KE) {
-            true => Some(fit.take(&prefer(&ours.groups, sent), Group::transform)?),
-            false => None,
+        let group = if known.contains(&TransformType::KE) {
+            Some(fit.take(&prefer(&ours.groups, sent), Group::transform)?)
+        } else {
+            None
         };
         let esn = fit.take(&ours.esn, Esn::transform)?;
         Some((EspSuite { cipher, group, esn }, fit.finish()?))
@@ -236,8 +237,9 @@ impl<'a> Fit<'a> {
 
 /// An offer in the words of the configuration, as far as there are words, for a diagnosis.
 pub fn describe(offer: &[Proposal]) -> String {
-    let proposals =
-        offer.iter().map(|p| p.transforms.iter().map(describe_transform).collect::<Vec<_>>().join("-"));
+    let proposals = offer
+        .iter()
+        .map(|p| p.transforms.iter().copied().map(describe_transform).collect::<Vec<_>>().join("-"));
     let mut text = proposals.collect::<Vec<_>>().join(", ");
     if text.len() > crate::limits::DIAGNOSIS_QUOTE {
         text.truncate(crate::limits::DIAGNOSIS_QUOTE);
@@ -246,12 +248,12 @@ pub fn describe(offer: &[Proposal]) -> String {
     text
 }
 
-fn describe_transform(t: &Transform) -> String {
+fn describe_transform(t: Transform) -> String {
     let ours = Cipher::ALL.iter().map(|c| (c.transform(), c.name()));
     let ours = ours.chain(Prf::ALL.iter().map(|p| (p.transform(), p.name())));
     let ours = ours.chain(Group::ALL.iter().map(|g| (g.transform(), g.name())));
     let mut ours = ours.chain(Esn::ALL.iter().map(|e| (e.transform(), e.name())));
-    if let Some((_, name)) = ours.find(|(transform, _)| transform == t) {
+    if let Some((_, name)) = ours.find(|(transform, _)| *transform == t) {
         return name.to_owned();
     }
     let name = match (t.kind, t.id) {

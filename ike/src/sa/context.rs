@@ -38,7 +38,7 @@ impl Context<'_> {
 
     /// A duration within a tenth of `about`.
     pub(crate) fn jitter(&mut self, about: Duration) -> Duration {
-        self.between(about - about / 10, about + about / 10)
+        self.between(about.saturating_sub(about / 10), about + about / 10)
     }
 }
 

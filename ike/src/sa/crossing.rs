@@ -59,7 +59,7 @@ pub(crate) enum Verdict {
 }
 
 /// "If a peer receives a request to create or rekey a Child SA when it is currently rekeying the IKE SA, it SHOULD
-/// reply with TEMPORARY_FAILURE."
+/// reply with `TEMPORARY_FAILURE`."
 pub(crate) fn new_child(ike: IkeActivity) -> Verdict {
     match ike {
         IkeActivity::Idle | IkeActivity::BusyWithChild => Verdict::Proceed,

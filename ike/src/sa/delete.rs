@@ -113,15 +113,14 @@ impl Tunnel {
         if spi != self.current {
             return;
         }
-        match successor.filter(|successor| self.ike_sas.contains_key(successor)) {
-            Some(successor) => self.promote(ctx, successor),
-            None => {
-                if self.ended().is_none() {
-                    self.fail(diagnose::deleted_by_peer());
-                }
-                self.end(ctx, EndReason::DeletedByPeer);
-                self.leave_to_peer(ctx);
+        if let Some(successor) = successor.filter(|successor| self.ike_sas.contains_key(successor)) {
+            self.promote(ctx, successor);
+        } else {
+            if self.ended().is_none() {
+                self.fail(diagnose::deleted_by_peer());
             }
+            self.end(ctx, EndReason::DeletedByPeer);
+            self.leave_to_peer(ctx);
         }
     }
 

@@ -166,7 +166,7 @@ pub(crate) fn lifetimes(
     connection: &Connection,
 ) -> (Instant, Instant) {
     let now = ctx.now.boot;
-    let rekey = ctx.between(lifetime - lifetime / 10, lifetime);
+    let rekey = ctx.between(lifetime.saturating_sub(lifetime / 10), lifetime);
     let margin = (lifetime / 10).max(connection.retransmit.whole() * 2);
     (now + rekey, now + lifetime + margin)
 }

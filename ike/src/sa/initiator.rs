@@ -89,6 +89,7 @@ impl std::fmt::Debug for AuthSent {
 }
 
 /// What a message or a deadline made of an attempt.
+#[expect(clippy::large_enum_variant, reason = "moved at once, never stored")]
 pub(crate) enum AttemptStep {
     /// It goes on.
     Pending(Attempt),
@@ -106,7 +107,7 @@ impl Attempt {
         path: Path,
         initial_contact: bool,
     ) -> Result<Self, Diagnosis> {
-        let first = connection.proposals.iter().flat_map(|p| p.groups.first()).next();
+        let first = connection.proposals.iter().find_map(|p| p.groups.first());
         let group = *first.ok_or_else(|| diagnose::local("no key exchange group is configured"))?;
         let lease = ctx.spis.ike(ctx.random);
         let init = InitSent::new(ctx, &connection, lease.spi(), path, group)?;

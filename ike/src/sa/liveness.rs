@@ -76,11 +76,10 @@ impl Tunnel {
         let schedule = connection.retransmit.whole();
         let wear = child.meter.read(ctx.now.boot, usage, &config.lifetime, child.suite.esn, schedule);
         match wear {
-            Wear::Fresh => {}
             Wear::Rekey if child.is_standing() && child.rekey_at.take().is_some() => {
                 self.tasks.push(ctx, Task::RekeyChild(id));
             }
-            Wear::Rekey => {}
+            Wear::Fresh | Wear::Rekey => {}
             Wear::Spent => self.expire_child(ctx, id),
         }
         self.start_tasks(ctx);

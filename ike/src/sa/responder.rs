@@ -246,7 +246,7 @@ impl HalfOpen {
                 (NotifyType::NO_PROPOSAL_CHOSEN, Some(connection), diagnosis),
             );
         }
-        self.establish(ctx, path, datagram, peer, request)
+        self.establish(ctx, path, datagram, peer, &request)
     }
 
     fn verify_initiator(
@@ -299,7 +299,7 @@ impl HalfOpen {
         path: Path,
         datagram: &Datagram<'_>,
         peer: VerifiedPeer,
-        request: AuthRequest,
+        request: &AuthRequest,
     ) -> AuthOutcome {
         let connection = Arc::clone(peer.connection());
         let id_r = connection.local_id.to_wire();

@@ -107,7 +107,7 @@ impl Tunnel {
         {
             // A task may queue others, itself among them.
             std::mem::swap(&mut tasks, &mut self.tasks);
-            self.start(ctx, queued);
+            self.start(ctx, &queued);
             std::mem::swap(&mut tasks, &mut self.tasks);
         }
         self.tasks = tasks;
@@ -127,11 +127,11 @@ impl Tunnel {
         ike_sa.map_or(matches!(task, Task::DeleteIke(_)), |sa| sa.window.free().is_some())
     }
 
-    fn start(&mut self, ctx: &mut Context<'_>, queued: Queued) {
+    fn start(&mut self, ctx: &mut Context<'_>, queued: &Queued) {
         match queued.task {
             Task::CreateChild(index) => {
                 if !self.children.values().any(|c| c.index == index && c.is_standing()) {
-                    self.start_child(ctx, index, None, &queued);
+                    self.start_child(ctx, index, None, queued);
                 }
             }
             Task::RekeyChild(id) if self.is_unconfirmed(id) => {
@@ -139,12 +139,12 @@ impl Tunnel {
                 self.tasks.push_later(Task::RekeyChild(id), later, queued.put_off);
             }
             Task::RekeyChild(id) => match self.children.get(&id) {
-                Some(child) if child.is_standing() => self.start_child(ctx, child.index, Some(id), &queued),
+                Some(child) if child.is_standing() => self.start_child(ctx, child.index, Some(id), queued),
                 _ => {}
             },
             Task::DeleteChild(id) => self.start_delete_child(ctx, id),
             Task::EndChild(id) => self.start_end_child(ctx, id),
-            Task::RekeyIke => self.start_rekey_ike(ctx, &queued),
+            Task::RekeyIke => self.start_rekey_ike(ctx, queued),
             Task::DeleteIke(spi) => {
                 let payloads = Informational { delete_ike: true, ..Informational::default() }.write();
                 self.send_request(ctx, spi, ExchangeType::INFORMATIONAL, &payloads, Exchange::DeleteIke);
@@ -164,7 +164,7 @@ impl Tunnel {
     ) {
         let connection = self.connection().clone();
         let Some(config) = connection.children.get(index) else { return };
-        let first = config.proposals.iter().flat_map(|p| p.groups.first()).next().copied();
+        let first = config.proposals.iter().find_map(|p| p.groups.first()).copied();
         let pending = match PendingChild::begin(ctx, index, rekeys, queued.group.or(first)) {
             Ok(pending) => pending,
             Err(diagnosis) => return self.fail(diagnosis),

@@ -271,7 +271,7 @@ pub fn connection(local: Side, initiate: bool) -> Connection {
             remote: vec![remote_net.parse().unwrap()],
             lifetime: ChildLifetime::default(),
         }],
-        lifetime: Duration::from_secs(8 * 3600),
+        lifetime: Duration::from_hours(8),
         encapsulation: Encapsulation::Forced,
         keepalive: Keepalive { interval: Duration::from_secs(20), forced: false },
         liveness: Duration::from_secs(10),

@@ -94,7 +94,7 @@ fn transform(mut reader: Reader<'_>) -> Result<Transform, Malformed> {
         let value = reader.u16("attribute")?;
         match (attribute & !ATTRIBUTE_FORMAT_TV, attribute & ATTRIBUTE_FORMAT_TV != 0) {
             (ATTRIBUTE_KEY_LENGTH, true) if transform.key_length.is_none() => {
-                transform.key_length = Some(value)
+                transform.key_length = Some(value);
             }
             (_, true) => transform.unknown_attribute = true,
             (_, false) => {

@@ -1,4 +1,4 @@
-//! The IANA registries of IKEv2 as far as we name their values; other values are carried as they are.
+//! The IANA registries of `IKEv2` as far as we name their values; other values are carried as they are.
 
 use std::fmt;
 

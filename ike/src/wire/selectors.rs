@@ -20,7 +20,7 @@ pub struct WireSelector {
     pub last: IpAddr,
 }
 
-/// Reads the body of a TSi or TSr payload. Selectors of unknown types are left out: they cannot be chosen.
+/// Reads the body of a `TSi` or `TSr` payload. Selectors of unknown types are left out: they cannot be chosen.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<WireSelector>, Malformed> {
     let mut reader = Reader::new(body);
     let count = reader.u8("traffic selectors")?;
@@ -57,7 +57,7 @@ fn address(reader: &mut Reader<'_>, ipv4: bool) -> Result<IpAddr, Malformed> {
     })
 }
 
-/// Appends the body of a TSi or TSr payload; selectors beyond the 255th have no room on the wire.
+/// Appends the body of a `TSi` or `TSr` payload; selectors beyond the 255th have no room on the wire.
 pub(super) fn emit(selectors: &[WireSelector], out: &mut Vec<u8>) {
     let count = u8::try_from(selectors.len()).unwrap_or(u8::MAX);
     out.extend_from_slice(&[count, 0, 0, 0]);

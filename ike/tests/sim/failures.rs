@@ -118,7 +118,7 @@ fn nobody_there() {
     let mut world = start_with(1, Conditions::GOOD, |_, _| {});
     world.link.cut = true;
     world.run_for(MINUTE);
-    let (at, _) = (world.clock(), ());
+    let (at, ()) = (world.clock(), ());
     assert_diagnosis(
         first(&world.a),
         "no_answer",

@@ -79,17 +79,17 @@ fn garbage_and_mutations_change_nothing() {
             remote: "10.0.0.1:4500".parse().unwrap(),
             transport: Transport::UdpEncap,
         };
-        for round in 0..500usize {
-            let mut bytes = vec![0; 28 + round % 200];
+        for round in 0..500u16 {
+            let mut bytes = vec![0; usize::from(28 + round % 200)];
             random.fill(&mut bytes);
             // A header that fits the SA, whatever follows it.
             bytes[..8].copy_from_slice(&tunnel.spi_i.0);
             bytes[8..16].copy_from_slice(&tunnel.spi_r.0);
             bytes[16] = 46;
             bytes[17] = 0x20;
-            bytes[18] = 34 + (round % 4) as u8;
+            bytes[18] = 34 + u8::try_from(round % 4).unwrap();
             bytes[19] = if round % 2 == 0 { 0x08 } else { 0x28 };
-            bytes[20..24].copy_from_slice(&((round % 5) as u32).to_be_bytes());
+            bytes[20..24].copy_from_slice(&u32::from(round % 5).to_be_bytes());
             let length = u32::try_from(bytes.len()).unwrap();
             bytes[24..28].copy_from_slice(&length.to_be_bytes());
             if bytes.len() > 32 {

@@ -15,8 +15,8 @@ use sekisho_ike::config::{Connection, Retransmit};
 use sekisho_ike::sim::{Conditions, Side, World, connection_pair};
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// A world where A initiates and B answers, with the connections changed before they start.
 fn start_with(

@@ -7,7 +7,7 @@ use sekisho_ike::sim::{Conditions, Side, World, run_seeds};
 
 use crate::{HOUR, MINUTE, SECOND, patient, up, up_with};
 
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 
 fn child(world: &mut World, side: Side) -> sekisho_ike::event::ChildSaId {
     world.host(side).status().tunnel.unwrap().children[0].id

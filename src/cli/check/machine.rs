@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sekisho_ike::config::{Connection, Remote};
 use sekisho_ike::negotiate::TrafficSelector;
@@ -42,7 +42,7 @@ impl Machine {
     }
 
     #[cfg(test)]
-    pub(super) fn at(root: &Path) -> Self {
+    pub(super) fn at(root: &std::path::Path) -> Self {
         Self(root.to_owned())
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Daemon;
-use super::output::{Colour, Done, Failed, Output};
+use super::output::{Colour, Done, Failed, Output, print, print_json};
 use crate::api::{Request, Status};
 use crate::config::{self, Config, ConfigError, Problem};
 use machine::{Finding, Machine, Severity};
@@ -62,7 +62,7 @@ pub(super) fn run(daemon: &Daemon, output: &Output, args: &Args) -> Done {
     };
     let ok = judged.is_ok() && findings.iter().all(|finding| finding.severity != Severity::Error);
     if output.json {
-        output.value(&verdict(&args.file, &judged, ok, findings))?;
+        print_json(&verdict(&args.file, &judged, ok, findings))?;
     } else {
         tell(output, &args.file, &judged, &findings, args.file_only)?;
     }
@@ -90,7 +90,7 @@ fn tell(
         Err(error) => &error.warnings,
     };
     for warning in warnings {
-        output.line(&warning.show("warning", file))?;
+        print(&warning.show("warning", file))?;
     }
     let config = match judged {
         Ok(config) => config,
@@ -99,7 +99,7 @@ fn tell(
             return Ok(());
         }
     };
-    output.line(&format!("{} is good; tunnels: {}", file.display(), config.connections.len()))?;
+    print(&format!("{} is good; tunnels: {}", file.display(), config.connections.len()))?;
     for Finding { severity, what, remedy, .. } in findings {
         let (colour, word) = match severity {
             Severity::Error => (Colour::Red, "error"),
@@ -108,11 +108,11 @@ fn tell(
         let line = format!("{}: {what}\n  = help: {remedy}", output.paint(colour, word));
         match severity {
             Severity::Error => eprintln!("{line}"),
-            Severity::Warning => output.line(&line)?,
+            Severity::Warning => print(&line)?,
         }
     }
     if findings.is_empty() && !file_only {
-        output.line("this machine is fit for it")?;
+        print("this machine is fit for it")?;
     }
     Ok(())
 }

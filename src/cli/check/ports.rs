@@ -1,6 +1,6 @@
 //! Whether another program has the UDP ports of IKE.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 
 use super::machine::{Finding, Machine, Severity};
@@ -9,16 +9,16 @@ use crate::config::Config;
 /// Ports that are taken, each with the process that has it if that can be found; not those of sekishod itself.
 pub(super) fn taken(machine: &Machine, config: &Config, daemon: Option<u32>) -> Vec<Finding> {
     let ports = [config.daemon.ike_port, config.daemon.nat_port];
-    let mut found: BTreeMap<(u16, Owner), ()> = BTreeMap::new();
+    let mut found = BTreeSet::new();
     for table in ["proc/net/udp", "proc/net/udp6"] {
         for (port, inode) in sockets(&machine.text(table)).filter(|(port, _)| ports.contains(port)) {
             let owner = owner(machine, inode);
             if !owner.is_sekishod(daemon) {
-                found.insert((port, owner), ());
+                found.insert((port, owner));
             }
         }
     }
-    found.into_keys().map(|(port, owner)| owner.finding(port)).collect()
+    found.into_iter().map(|(port, owner)| owner.finding(port)).collect()
 }
 
 /// Local port and inode of each socket in a table such as `/proc/net/udp`.

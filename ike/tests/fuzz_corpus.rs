@@ -1,0 +1,41 @@
+//! The bodies of the fuzz targets over the committed corpus and some thousand mutations of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use sekisho_ike::SecureRandom;
+use sekisho_ike::sim::SeededRandom;
+
+fn over_corpus(target: &str, body: fn(&[u8])) {
+    let directory = format!("{}/../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    let files: Vec<_> = std::fs::read_dir(&directory).expect(&directory).map(|f| f.unwrap().path()).collect();
+    assert!(files.len() >= 3, "{directory} holds only {} files", files.len());
+    let mut random = SeededRandom::new(1, 1);
+    for file in files {
+        let seed = std::fs::read(&file).unwrap();
+        body(&seed);
+        for length in 0..seed.len() {
+            body(&seed[..length]);
+        }
+        for _ in 0..2000 {
+            let mut bytes = seed.clone();
+            let mut choice = [0; 5];
+            for _ in 0..=choice[4] % 4 {
+                random.fill(&mut choice);
+                let at = usize::from(u16::from_be_bytes([choice[0], choice[1]])) % bytes.len().max(1);
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = choice[2];
+                }
+            }
+            body(&bytes);
+        }
+    }
+}
+
+#[test]
+fn ike_message() {
+    over_corpus("ike_message", sekisho_ike::fuzzing::message);
+}
+
+#[test]
+fn ike_payloads() {
+    over_corpus("ike_payloads", sekisho_ike::fuzzing::payloads);
+}
