@@ -182,7 +182,7 @@ impl<'a> Story<'a> {
         self.judge("what crossed it was ESP, negotiated by IKE", esp > 0 && ike > 0, words);
         // On a busy machine the capture may fall behind the fastest transfer. There it is enough to see most of it; everywhere else,
         // where single packets could slip out, it has to see each.
-        let else_missed = missed - self.bulk.missed;
+        let else_missed = missed.saturating_sub(self.bulk.missed);
         let words =
             format!("it missed {} packets of the long TCP stream and {else_missed} others", self.bulk.missed);
         let ok = else_missed == 0 && self.bulk.missed < self.bulk.frames;

@@ -45,15 +45,15 @@ pub struct Sightings {
 impl Sub for Sightings {
     type Output = Self;
 
-    /// What was seen after `earlier` was counted, by the same watch.
+    /// What was seen after `earlier` was counted, by the same watch. What counted as missed then may have been seen since.
     fn sub(self, earlier: Self) -> Self {
         Self {
-            frames: self.frames - earlier.frames,
-            clear_text: self.clear_text - earlier.clear_text,
-            marked: self.marked - earlier.marked,
-            esp: self.esp - earlier.esp,
-            ike: self.ike - earlier.ike,
-            missed: self.missed - earlier.missed,
+            frames: self.frames.saturating_sub(earlier.frames),
+            clear_text: self.clear_text.saturating_sub(earlier.clear_text),
+            marked: self.marked.saturating_sub(earlier.marked),
+            esp: self.esp.saturating_sub(earlier.esp),
+            ike: self.ike.saturating_sub(earlier.ike),
+            missed: self.missed.saturating_sub(earlier.missed),
         }
     }
 }
