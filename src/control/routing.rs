@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use sekisho_esp::pmtu::Outer;
 use sekisho_ike::Path;
 use sekisho_ike::config::{Connection, Remote};
 use sekisho_ike::event::TunnelId;
@@ -14,6 +13,7 @@ use sekisho_ike::negotiate::TrafficSelector;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
+use crate::data;
 use crate::net::netlink::{Change, Error, Netlink, Policy, Protection, TunnelLink, Watch};
 
 /// What a line is taken to carry before its peer is known.
@@ -209,7 +209,7 @@ async fn derive_mtu(netlink: &Netlink, peers: BTreeSet<IpAddr>) -> Option<u16> {
 
 fn inner_mtu(ipv6: bool, line: u32) -> u16 {
     let line = usize::try_from(line.min(LARGEST)).unwrap_or_default();
-    u16::try_from(Outer { ipv6, udp: true }.inner_mtu(line)).unwrap_or(SMALLEST_IPV6)
+    u16::try_from(data::inner_mtu(ipv6, line)).unwrap_or(SMALLEST_IPV6)
 }
 
 fn literal_hosts(remote: &Remote) -> Vec<IpAddr> {
