@@ -20,12 +20,14 @@ mod sa;
 mod secret;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod spi_allocator;
 pub mod suite;
 mod time;
 pub mod wire;
 
-pub use endpoint::{Endpoint, SpiAllocator};
+pub use endpoint::Endpoint;
 pub use path::{Path, Transport};
 pub use random::SecureRandom;
 pub use secret::Secret;
+pub use spi_allocator::SpiAllocator;
 pub use time::{Instant, Now};

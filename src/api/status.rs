@@ -24,6 +24,9 @@ pub struct Status {
     pub tunnels: Vec<Tunnel>,
     /// Packets and messages dropped, by reason (stable words).
     pub drops: BTreeMap<String, u64>,
+    /// Networks that are no longer configured and stay blocked until `sekisho unprotect`.
+    #[serde(default)]
+    pub stale: Vec<String>,
 }
 
 /// A configured tunnel.

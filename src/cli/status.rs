@@ -12,7 +12,7 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
 }
 
 fn show(output: &Output, status: &Status, now: Timestamp) -> String {
-    let Status { version, pid, uptime_s, interface, mtu, tunnels, drops } = status;
+    let Status { version, pid, uptime_s, interface, mtu, tunnels, drops, stale } = status;
     let uptime = time(*uptime_s);
     let mut lines =
         vec![format!("sekishod {version} on {interface} (MTU {mtu}), running for {uptime}, process {pid}\n")];
@@ -20,6 +20,10 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
         lines.push("No tunnel is configured.".to_owned());
     } else {
         lines.extend(tunnel_lines(output, tunnels, now));
+    }
+    if !stale.is_empty() {
+        let stale = stale.join(", ");
+        lines.push(format!("\nNo longer configured, and blocked until `sekisho unprotect`: {stale}"));
     }
     let dropped: Vec<_> =
         drops.iter().filter(|(_, n)| **n > 0).map(|(why, n)| format!("{why} {n}")).collect();

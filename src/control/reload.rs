@@ -16,18 +16,16 @@ impl Control {
     /// New prefixes are protected before the endpoint hears of them; tunnels that did not change keep their SAs.
     pub(super) async fn reload(&mut self) -> Reply {
         let source = self.config.source.clone();
-        let refused = |control: &mut Self, reason: String| {
-            control
-                .record(Fact::ConfigRefused { source: source.display().to_string(), reason: reason.clone() });
-            Reply::failed(reason)
-        };
         let new = match config::load(&source) {
             Ok(new) => new,
-            Err(error) => return refused(self, error.to_string()),
+            Err(error) => {
+                let first = error.errors.first().map(ToString::to_string).unwrap_or_default();
+                return self.refuse(&error, first);
+            }
         };
         let mtu = match self.out.routing.configure(&new).await {
             Ok(mtu) => mtu,
-            Err(error) => return refused(self, error.to_string()),
+            Err(error) => return self.refuse(&error, error.to_string()),
         };
         if let Some(mtu) = mtu {
             self.out.data.set_mtu(mtu);
@@ -43,6 +41,13 @@ impl Control {
         let daemon = in_force(&self.config.daemon, &new.daemon);
         self.config = Config { daemon, ..new };
         Reply::done(&reloaded)
+    }
+
+    /// The operator hears all of it, the record keeps one line.
+    fn refuse(&self, error: &impl std::fmt::Display, reason: String) -> Reply {
+        let source = self.config.source.display().to_string();
+        self.record(Fact::ConfigRefused { source, reason });
+        Reply::failed(error.to_string())
     }
 }
 
@@ -92,4 +97,19 @@ fn restart_needed(old: &Daemon, new: &Daemon) -> Vec<String> {
         ("nat_port", old.nat_port != new.nat_port),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_effect_at_the_next_start_only_is_named_until_then() {
+        let old = Daemon::default();
+        let new = Daemon { ike_port: 501, mtu: Some(1300), replay_window: 64, ..old.clone() };
+        assert_eq!(restart_needed(&old, &new), ["ike_port"]);
+        let now = in_force(&old, &new);
+        assert_eq!((now.ike_port, now.mtu, now.replay_window), (500, Some(1300), 64));
+        assert_eq!(restart_needed(&now, &new), ["ike_port"], "still, at the next reload");
+    }
 }

@@ -94,6 +94,7 @@ impl Control {
             mtu: self.out.routing.mtu().into(),
             tunnels: self.tunnels().collect(),
             drops,
+            stale: self.out.routing.stale().iter().map(ToString::to_string).collect(),
         }
     }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use sekisho_esp::pmtu::Outer;
 use sekisho_ike::Path;
 use sekisho_ike::config::{Connection, Remote};
 use sekisho_ike::event::TunnelId;
@@ -14,6 +13,7 @@ use sekisho_ike::negotiate::TrafficSelector;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
+use crate::data;
 use crate::net::netlink::{Change, Error, Netlink, Policy, Protection, TunnelLink, Watch};
 
 /// What a line is taken to carry before its peer is known.
@@ -35,6 +35,7 @@ pub struct Routing {
     watch_again: Instant,
     policy: Policy,
     stale: BTreeSet<IpNet>,
+    problems: BTreeSet<String>,
     configured_mtu: Option<u16>,
     hosts: Vec<IpAddr>,
     peers: BTreeMap<TunnelId, IpAddr>,
@@ -70,6 +71,7 @@ impl Routing {
             watch_again: Instant::now(),
             policy: Policy::default(),
             stale: BTreeSet::new(),
+            problems: BTreeSet::new(),
             configured_mtu: None,
             hosts: Vec::new(),
             peers: BTreeMap::new(),
@@ -85,6 +87,11 @@ impl Routing {
     /// The connection to the kernel.
     pub fn netlink(&self) -> &Netlink {
         &self.netlink
+    }
+
+    /// Prefixes that are no longer configured and stay blocked.
+    pub fn stale(&self) -> &BTreeSet<IpNet> {
+        &self.stale
     }
 
     /// The present MTU of the TUN, bytes.
@@ -148,9 +155,11 @@ impl Routing {
     }
 
     fn report(&mut self, protection: Protection) {
-        for problem in protection.problems {
+        let problems: BTreeSet<String> = protection.problems.iter().map(ToString::to_string).collect();
+        for problem in problems.difference(&self.problems) {
             tracing::warn!("{problem}: traffic there is dropped");
         }
+        self.problems = problems;
         for prefix in protection.stale.difference(&self.stale) {
             tracing::warn!(
                 "{prefix} is no longer configured and stays blocked; to free it stop the daemon and run `sekisho unprotect`"
@@ -166,7 +175,12 @@ impl Routing {
         } else {
             let known = self.peers.values().chain(&self.hosts).copied().collect();
             let floor = if self.policy.has_ipv6() { SMALLEST_IPV6 } else { SMALLEST_IPV4 };
-            derive_mtu(&self.netlink, known).await.max(floor)
+            match derive_mtu(&self.netlink, known).await {
+                Some(mtu) => mtu.max(floor),
+                // The last peer has gone: the next may well come the same way.
+                None if self.mtu != 0 => return None,
+                None => inner_mtu(true, ETHERNET),
+            }
         };
         if wanted == self.mtu {
             return None;
@@ -181,8 +195,8 @@ impl Routing {
     }
 }
 
-/// What fits through the narrowest way to any of the peers; a careful guess if none is known yet.
-async fn derive_mtu(netlink: &Netlink, peers: BTreeSet<IpAddr>) -> u16 {
+/// What fits through the narrowest way to any of the peers.
+async fn derive_mtu(netlink: &Netlink, peers: BTreeSet<IpAddr>) -> Option<u16> {
     let mut narrowest = None;
     for peer in peers {
         if let Ok(route) = netlink.route(peer, 0).await {
@@ -190,17 +204,38 @@ async fn derive_mtu(netlink: &Netlink, peers: BTreeSet<IpAddr>) -> u16 {
             narrowest = Some(narrowest.map_or(inner, |least: u16| least.min(inner)));
         }
     }
-    narrowest.unwrap_or_else(|| inner_mtu(true, ETHERNET))
+    narrowest
 }
 
 fn inner_mtu(ipv6: bool, line: u32) -> u16 {
     let line = usize::try_from(line.min(LARGEST)).unwrap_or_default();
-    u16::try_from(Outer { ipv6, udp: true }.inner_mtu(line)).unwrap_or(SMALLEST_IPV6)
+    u16::try_from(data::inner_mtu(ipv6, line)).unwrap_or(SMALLEST_IPV6)
 }
 
 fn literal_hosts(remote: &Remote) -> Vec<IpAddr> {
     match remote {
         Remote::Any => Vec::new(),
         Remote::Hosts(hosts) => hosts.iter().filter_map(|host| host.parse().ok()).collect(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mtu_is_what_the_line_leaves_after_ip_udp_and_esp() {
+        assert_eq!(inner_mtu(false, 1500), 1438);
+        assert_eq!(inner_mtu(true, 1500), 1418);
+        assert_eq!(inner_mtu(false, 1454), 1390, "PPPoE");
+        assert_eq!(inner_mtu(false, 65_536), inner_mtu(false, 9000), "loopback is no jumbo line");
+    }
+
+    #[test]
+    fn a_range_of_addresses_is_protected_by_its_prefixes() {
+        let range: TrafficSelector = "10.0.0.5-10.0.0.9[tcp/443]".parse().expect("a selector");
+        let text: Vec<String> = prefixes(&range).iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["10.0.0.5/32", "10.0.0.6/31", "10.0.0.8/31"]);
     }
 }

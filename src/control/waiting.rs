@@ -206,3 +206,139 @@ fn is_sending(status: &ConnectionStatus) -> bool {
     let children = status.tunnel.as_ref().map(|tunnel| &tunnel.children);
     status.state == ConnectionState::Up && children.is_some_and(|all| all.iter().any(|child| child.sending))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use sekisho_ike::Secret;
+    use sekisho_ike::config::{Auth, Connection, Encapsulation, Keepalive, Retransmit, Retry};
+    use sekisho_ike::diagnosis::{DiagnosisKind, Side};
+    use sekisho_ike::event::{EndReason, TunnelId};
+
+    use super::*;
+
+    const SOON: Instant = Instant::from_boot(Duration::from_secs(5));
+    const LATER: Instant = Instant::from_boot(Duration::from_secs(50));
+
+    fn centre(remote: Remote, state: ConnectionState) -> ConnectionStatus {
+        let connection = Connection {
+            name: Name::from("centre"),
+            local_id: "clinic-17.example".parse().unwrap(),
+            remote_id: "hub.example".parse().unwrap(),
+            auth: Auth::Psk(Secret::new(vec![7; 32])),
+            remote,
+            initiate: true,
+            proposals: vec![],
+            children: vec![],
+            lifetime: Duration::from_hours(8),
+            encapsulation: Encapsulation::Forced,
+            keepalive: Keepalive { interval: Duration::from_secs(20), forced: false },
+            liveness: Duration::from_secs(10),
+            retransmit: Retransmit::default(),
+            retry: Retry::default(),
+        };
+        let connection = Arc::new(connection);
+        ConnectionStatus { connection, state, tunnel: None, last_failure: None, next_try: None, attempts: 1 }
+    }
+
+    fn connecting() -> [ConnectionStatus; 1] {
+        [centre(Remote::Hosts(vec!["hub.example".into()]), ConnectionState::Connecting)]
+    }
+
+    fn waiting_for(goal: Goal) -> (Waiting, oneshot::Receiver<Reply>) {
+        let mut waiting = Waiting::default();
+        let (reply, answer) = oneshot::channel();
+        waiting.add(Name::from("centre"), goal, LATER, reply);
+        (waiting, answer)
+    }
+
+    fn failure(connection: &str) -> Event {
+        let diagnosis = Diagnosis {
+            kind: DiagnosisKind::NoAnswer,
+            refused_by: Side::Nobody,
+            summary: "no answer".into(),
+            offered: None,
+            acceptable: None,
+            advice: "look at the line".into(),
+        };
+        Event::NegotiationFailed {
+            connection: Some(Name::from(connection)),
+            remote: None,
+            diagnosis: Box::new(diagnosis),
+            next_try: None,
+        }
+    }
+
+    #[test]
+    fn up_answers_with_the_diagnosis_of_its_own_failure_and_of_no_other() {
+        let (mut waiting, mut answer) = waiting_for(Goal::Up);
+        waiting.observe(&failure("another"), None);
+        assert!(waiting.settle(SOON, &connecting()).is_empty());
+        assert!(answer.try_recv().is_err(), "still waiting");
+        waiting.observe(&failure("centre"), None);
+        waiting.settle(SOON, &connecting());
+        let Reply::Failed(failure) = answer.try_recv().unwrap() else { panic!("refused") };
+        assert_eq!(failure.error, "no answer");
+        assert_eq!(failure.diagnosis.unwrap().advice, "look at the line");
+        assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn a_request_that_takes_too_long_hears_so() {
+        let (mut waiting, mut answer) = waiting_for(Goal::Up);
+        assert_eq!(waiting.deadline(), Some(LATER));
+        waiting.settle(LATER, &connecting());
+        let Reply::Failed(failure) = answer.try_recv().unwrap() else { panic!("overdue") };
+        assert_eq!(failure.error, "tunnel `centre` is not up yet (connecting)");
+    }
+
+    #[test]
+    fn a_tunnel_that_only_the_peer_can_start_is_up_when_it_is_allowed() {
+        let (mut waiting, _answer) = waiting_for(Goal::Up);
+        let settled = waiting.settle(SOON, &[centre(Remote::Any, ConnectionState::Waiting)]);
+        assert!(matches!(settled.as_slice(), [Settled::Done(..)]));
+    }
+
+    #[test]
+    fn a_rekey_of_both_goes_on_to_the_ike_sa_when_every_child_is_replaced() {
+        let old = BTreeSet::from([ChildSaId(1), ChildSaId(2)]);
+        let (mut waiting, _answer) = waiting_for(Goal::Children { old, then_ike: true });
+        waiting.observe(&Event::OutboundSwitch { child_sa: ChildSaId(3) }, Some(ChildSaId(1)));
+        assert!(waiting.settle(SOON, &connecting()).is_empty(), "one is left");
+        let gone = Event::Retired { child_sa: ChildSaId(2), reason: EndReason::DeletedByPeer };
+        waiting.observe(&gone, None);
+        let settled = waiting.settle(SOON, &connecting());
+        assert!(matches!(settled.as_slice(), [Settled::NowIke(name)] if name.as_str() == "centre"));
+        assert!(waiting.settle(SOON, &connecting()).is_empty(), "commanded once");
+        assert!(!waiting.is_empty());
+    }
+
+    #[test]
+    fn a_rekey_fails_with_its_tunnel() {
+        let (mut waiting, mut answer) = waiting_for(Goal::Ike);
+        let down = Event::TunnelDown {
+            tunnel: TunnelId(1),
+            connection: Name::from("centre"),
+            reason: EndReason::PeerDead,
+        };
+        waiting.observe(&down, None);
+        waiting.settle(SOON, &connecting());
+        let Reply::Failed(failure) = answer.try_recv().unwrap() else { panic!("failed") };
+        assert!(failure.error.contains("does not answer"), "{}", failure.error);
+    }
+
+    #[test]
+    fn too_many_requests_are_turned_away() {
+        let mut waiting = Waiting::default();
+        for _ in 0..MOST {
+            waiting.add(Name::from("centre"), Goal::Up, LATER, oneshot::channel().0);
+        }
+        let (reply, mut answer) = oneshot::channel();
+        waiting.add(Name::from("centre"), Goal::Up, LATER, reply);
+        assert!(matches!(answer.try_recv(), Ok(Reply::Failed(_))));
+        assert_eq!(waiting.0.len(), MOST);
+    }
+}

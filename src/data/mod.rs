@@ -21,6 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use sekisho_esp::pmtu::Outer;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::net::ready::{Stop, Woken};
@@ -238,4 +239,9 @@ impl fmt::Debug for FromData {
             Self::Failed(what) => write!(f, "Failed({what:?})"),
         }
     }
+}
+/// The largest packet, in bytes, that passes a line of `line` bytes inside UDP-encapsulated ESP, with an outer header
+/// of IPv6 or IPv4.
+pub fn inner_mtu(ipv6: bool, line: usize) -> usize {
+    Outer { ipv6, udp: true }.inner_mtu(line)
 }

@@ -104,7 +104,7 @@ pub fn run(args: &Args) -> ExitCode {
     let (result, stage) = match Stage::set() {
         Ok(mut stage) => {
             voice.say(stage::DRAWING);
-            (Story { voice: &voice, report: &mut report, stage: &mut stage }.tell(args.keep), Some(stage))
+            (Story::new(&voice, &mut report, &mut stage).tell(args.keep), Some(stage))
         }
         Err(error) => (Err(error), None),
     };

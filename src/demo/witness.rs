@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Sub;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 
 use super::traffic::Marker;
-use crate::net::packet::Capture;
+use crate::net::packet::{Capture, Progress};
 
 /// How long one look at the link waits for something to cross it.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -39,6 +40,22 @@ pub struct Sightings {
     pub ike: u64,
     /// Frames that crossed and that the capture did not see in full.
     pub missed: u64,
+}
+
+impl Sub for Sightings {
+    type Output = Self;
+
+    /// What was seen after `earlier` was counted, by the same watch. What counted as missed then may have been seen since.
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            frames: self.frames.saturating_sub(earlier.frames),
+            clear_text: self.clear_text.saturating_sub(earlier.clear_text),
+            marked: self.marked.saturating_sub(earlier.marked),
+            esp: self.esp.saturating_sub(earlier.esp),
+            ike: self.ike.saturating_sub(earlier.ike),
+            missed: self.missed.saturating_sub(earlier.missed),
+        }
+    }
 }
 
 /// A watch that is going on, on a thread of its own; dropping it ends it.
@@ -92,22 +109,21 @@ fn look(mut capture: Capture, judge: &Judge, questions: &Receiver<Question>) {
     }
 }
 
-/// Reads once, or with a deadline until everything that crossed is seen. The answer is what is not.
+/// Reads once, or with a deadline until everything that crossed is seen. The answer is what was not and will not be.
 fn read_up_to(
     deadline: Option<Instant>,
     capture: &mut Capture,
     mut visit: impl FnMut(&[u8]),
 ) -> io::Result<u64> {
     loop {
-        let quiet = capture.read(PATIENCE, &mut visit)? == 0;
-        match deadline {
-            None => return Ok(0),
-            Some(deadline) => {
-                let unseen = capture.unseen()?;
-                if (quiet && unseen == 0) || Instant::now() > deadline {
-                    return Ok(unseen);
-                }
-            }
+        capture.read(PATIENCE, &mut visit)?;
+        let Some(deadline) = deadline else { return Ok(0) };
+        let Progress { pending, missed } = capture.progress()?;
+        if pending == 0 {
+            return Ok(missed);
+        }
+        if Instant::now() > deadline {
+            return Ok(missed + pending);
         }
     }
 }

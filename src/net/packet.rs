@@ -26,8 +26,10 @@ const RETIRE_MS: u32 = 10;
 pub struct Capture {
     ring: Ring,
     next_block: usize,
-    shown: u64,
-    crossed: u64,
+    stored: u64,
+    dropped: u64,
+    visited: u64,
+    truncated: u64,
     // Behind the ring: the mapping goes before the socket that it belongs to.
     socket: Socket,
 }
@@ -42,7 +44,7 @@ impl Capture {
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         let ring = Ring::map(&socket)?;
         socket.bind(&every_protocol_on(if_nametoindex(interface)?)?)?;
-        Ok(Self { ring, next_block: 0, shown: 0, crossed: 0, socket })
+        Ok(Self { ring, next_block: 0, stored: 0, dropped: 0, visited: 0, truncated: 0, socket })
     }
 
     /// Waits up to `patience` for a block and visits the frames of all blocks that are ready, link-layer header first. The answer is
@@ -59,7 +61,8 @@ impl Capture {
         while let Some(block) = self.ring.block(self.next_block) {
             for frame in Frames::of(block) {
                 frames += 1;
-                self.shown += u64::from(frame.whole);
+                self.visited += 1;
+                self.truncated += u64::from(frame.truncated);
                 visit(frame.bytes);
             }
             self.ring.release(self.next_block);
@@ -71,16 +74,29 @@ impl Capture {
         Ok(frames)
     }
 
-    /// Frames that crossed the interface since `open` and that `read` did not show in full: lost for want of room, or waiting for the
-    /// next `read`.
+    /// How far `read` has come with what crossed the interface since `open`.
     ///
     /// # Errors
     /// The kernel does not answer.
-    pub fn unseen(&mut self) -> io::Result<u64> {
-        // The kernel counts from the last time that it was asked, the frames that it dropped included.
-        self.crossed += u64::from(statistics(&self.socket)?.tp_packets);
-        Ok(self.crossed.saturating_sub(self.shown))
+    pub fn progress(&mut self) -> io::Result<Progress> {
+        // The kernel counts from the last time that it was asked. Its packets include those that it dropped.
+        let counts = statistics(&self.socket)?;
+        self.dropped += u64::from(counts.tp_drops);
+        self.stored += u64::from(counts.tp_packets.saturating_sub(counts.tp_drops));
+        Ok(Progress {
+            pending: self.stored.saturating_sub(self.visited),
+            missed: self.dropped + self.truncated,
+        })
     }
+}
+
+/// Frames that crossed an interface and that the capture did not show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Waiting for the next `read`.
+    pub pending: u64,
+    /// Lost for want of room, or shown cut short.
+    pub missed: u64,
 }
 
 /// The mapped ring: `BLOCKS` blocks of `BLOCK_BYTES`.
@@ -164,7 +180,7 @@ unsafe impl Send for Ring {}
 
 struct Frame<'a> {
     bytes: &'a [u8],
-    whole: bool,
+    truncated: bool,
 }
 
 /// The frames of one block, in order of arrival.
@@ -197,7 +213,7 @@ impl<'a> Iterator for Frames<'a> {
         let start = self.header + usize::from(u16::from_ne_bytes([low, high]));
         let bytes = self.block.get(start..start + captured)?;
         self.header += field(offset_of!(libc::tpacket3_hdr, tp_next_offset))? as usize;
-        Some(Frame { bytes, whole: captured == on_the_wire })
+        Some(Frame { bytes, truncated: captured < on_the_wire })
     }
 }
 

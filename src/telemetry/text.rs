@@ -7,7 +7,7 @@ use super::{ChildSa, ChildSaEnd, Diagnosis, End, Fact, IkeSa, IkeSaEnd, Record, 
 impl Record {
     /// Writes the log line, at the level that the fact deserves.
     pub(super) fn log(&self) {
-        let (fact, tunnel) = (&self.fact, self.fact.tunnel().unwrap_or_default());
+        let (fact, tunnel) = (&self.fact, self.fact.tunnel());
         match fact.severity() {
             Severity::Error => tracing::error!(tunnel, "{fact}"),
             Severity::Warn => tracing::warn!(tunnel, "{fact}"),

@@ -28,16 +28,9 @@ use crate::event::{
 use crate::path::Path;
 use crate::random::SecureRandom;
 use crate::sa::{Attempt, Context, DropReason, Ids, Output, SpiPool, Task, Tunnel};
+use crate::spi_allocator::SpiAllocator;
 use crate::time::{Instant, Now};
-use crate::wire::{EspSpi, IkeSpi};
-
-/// Gives out inbound ESP SPIs: the shell's, because an SPI may carry the number of a data worker.
-pub trait SpiAllocator: Send {
-    /// A fresh SPI (not below [`EspSpi::MIN`], not in use), or `None` if there is none left.
-    fn allocate(&mut self, random: &mut dyn SecureRandom) -> Option<EspSpi>;
-    /// It will not be used again.
-    fn release(&mut self, spi: EspSpi);
-}
+use crate::wire::IkeSpi;
 
 /// The poll contract. After each `handle_*`, the driver drains, in this order: `poll_event` (and acts on each),
 /// `poll_job`, `poll_transmit`, and then asks `poll_timeout`. Events come first because a Child SA must be able
@@ -52,6 +45,8 @@ pub struct Endpoint {
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
     jobs: VecDeque<Job>,
+    /// Tunnels whose way to the peer is being looked up anew.
+    path_checks: BTreeMap<JobId, TunnelId>,
     stopping: bool,
 }
 
@@ -100,6 +95,7 @@ impl Endpoint {
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),
             jobs: VecDeque::new(),
+            path_checks: BTreeMap::new(),
             stopping: false,
         }
     }
@@ -222,6 +218,7 @@ impl Endpoint {
             self.pursue_at_once(now, &name);
         }
         for id in self.tunnels.keys().copied().collect::<Vec<_>>() {
+            self.check_path(id);
             self.with_tunnel(now, id, Tunnel::probe);
         }
     }

@@ -50,7 +50,23 @@ impl Endpoint {
         self.set_pursuit(name, Pursuit::Resolving { job, host, hosts });
     }
 
+    /// Asks the shell which address of ours leads to the peer now.
+    pub(super) fn check_path(&mut self, id: TunnelId) {
+        let Some(tunnel) = self.tunnels.get(&id).filter(|t| t.ended().is_none()) else { return };
+        let (connection, host) = (tunnel.connection().name.clone(), tunnel.path.remote_ip().to_string());
+        let job = JobId(self.core.ids.next());
+        self.jobs.push_back(Job { id: job, kind: JobKind::Resolve { connection, host } });
+        self.path_checks.insert(job, id);
+    }
+
     pub(super) fn resolved(&mut self, now: Now, job: JobId, result: Result<Vec<Path>, String>) {
+        if let Some(id) = self.path_checks.remove(&job) {
+            // Without a way there is nothing to change: it may come back, or the probe finds the peer dead.
+            if let Some(local) = result.ok().and_then(|paths| paths.first().map(|path| path.local.ip())) {
+                self.with_tunnel(now, id, |tunnel, ctx| tunnel.move_to(ctx, local));
+            }
+            return;
+        }
         let ours = |m: &&Managed| matches!(&m.pursuit, Pursuit::Resolving { job: j, .. } if *j == job);
         let Some(name) = self.connections.iter().find(ours).map(|m| m.config.name.clone()) else { return };
         let Some(managed) = self.connections.get_mut(&name) else { return };

@@ -46,11 +46,12 @@ impl Tunnel {
         if let Some(child) = self.children.get_mut(&id) {
             child.replaced_by = successor;
         }
-        self.child_deleted(ctx, id, &EndReason::DeletedByPeer);
-        // The one that deletes the old has the new: it can receive on it.
+        // The one that deletes the old has the new: it can receive on it. Switched before the old one stops, so that
+        // no packet finds nothing to be sent on.
         if let Some(newer) = successor {
             self.send_on(ctx, newer);
         }
+        self.child_deleted(ctx, id, &EndReason::DeletedByPeer);
         (!ours_too).then_some(spi_in)
     }
 

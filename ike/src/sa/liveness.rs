@@ -1,6 +1,8 @@
 //! Is the peer there, and where: probes, keepalives, and the peer's changing address (RFC 7296 §2.4, §2.23;
 //! RFC 3948 §4).
 
+use std::net::IpAddr;
+
 use super::child_sa::{ChildPlace, Wear};
 use super::context::Context;
 use super::ike_sa::Place;
@@ -28,6 +30,17 @@ impl Tunnel {
             self.path = path;
             ctx.output.event(Event::PathChanged { tunnel: self.id, path });
         }
+    }
+
+    /// Our address changed. The peer takes us for one behind a NAT, since we force encapsulation or are behind one,
+    /// and follows the next authentic message; so it is probed at once.
+    pub(crate) fn move_to(&mut self, ctx: &mut Context<'_>, local: IpAddr) {
+        if self.ended().is_some() || local == self.path.local.ip() {
+            return;
+        }
+        self.path.local.set_ip(local);
+        ctx.output.event(Event::PathChanged { tunnel: self.id, path: self.path });
+        self.probe(ctx);
     }
 
     /// The peer uses the IKE SA that its rekey made: so it has it, and it carries our requests too from now on.

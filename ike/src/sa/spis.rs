@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::endpoint::SpiAllocator;
 use crate::random::SecureRandom;
+use crate::spi_allocator::SpiAllocator;
 use crate::wire::{EspSpi, IkeSpi};
 
 /// Gives out the local SPIs of IKE SAs, and through the shell's allocator those of ESP.

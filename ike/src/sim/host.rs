@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::random::SeededRandom;
 use crate::config::{EndpointConfig, Name};
 use crate::diagnosis::Diagnosis;
-use crate::endpoint::{Endpoint, SpiAllocator};
+use crate::endpoint::Endpoint;
 use crate::event::{ChildSaId, Command, ConnectionStatus, EndReason, Event, TunnelId};
 use crate::path::Path;
 use crate::random::SecureRandom;
+use crate::spi_allocator::SpiAllocator;
 use crate::time::Now;
 use crate::wire::EspSpi;
 

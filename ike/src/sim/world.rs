@@ -120,6 +120,13 @@ impl World {
         self.configure(side, connections);
     }
 
+    /// An end gets another address, and notices.
+    pub fn move_host(&mut self, side: Side, address: IpAddr) {
+        self.host(side).address = address;
+        // Cannot be refused.
+        let _ = self.command(side, Command::NetworkChanged);
+    }
+
     /// Lets the time pass.
     pub fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;

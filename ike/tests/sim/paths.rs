@@ -2,7 +2,7 @@
 
 use sekisho_ike::sim::{Conditions, Nat, Side, World, connection_pair};
 
-use crate::{MINUTE, SECOND};
+use crate::{MINUTE, SECOND, up};
 
 fn behind_nat() -> World {
     let mut world = World::new(1, Conditions::GOOD);
@@ -37,4 +37,16 @@ fn a_nat_that_forgets_its_mappings_loses_nobody() {
     world.run_for(5 * MINUTE);
     assert!(world.a.ended.is_empty() && world.b.ended.is_empty());
     assert_eq!(world.disagreement(), None);
+}
+
+#[test]
+fn a_site_that_gets_another_address_keeps_its_tunnel() {
+    let mut world = up(1, Conditions::GOOD);
+    world.traffic = Some(SECOND / 10);
+    world.move_host(Side::A, [10, 0, 0, 77].into());
+    let there = |w: &World| w.b.outbound().unwrap().path.remote.ip();
+    assert!(world.run_until(SECOND, |w| there(w).to_string() == "10.0.0.77"), "{}", there(&world));
+    world.run_for(MINUTE);
+    assert_eq!(world.disagreement(), None);
+    assert!(world.a.ended.is_empty() && world.b.ended.is_empty(), "the same tunnel goes on");
 }
