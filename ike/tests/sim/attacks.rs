@@ -1,0 +1,57 @@
+//! A peer that has the right key, or none, and does what no honest one does.
+
+use std::net::SocketAddr;
+
+use sekisho_ike::Secret;
+use sekisho_ike::config::Auth;
+use sekisho_ike::event::ConnectionState;
+use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair};
+use sekisho_ike::wire::{Delete, EspSpi, ExchangeType, Notify, NotifyType, Payload, PayloadType};
+
+use crate::{HOUR, MINUTE, SECOND, up_with};
+
+/// B alone, and a rogue whose tunnel stands.
+fn rogue() -> (World, Rogue) {
+    let mut world = World::new(1, Conditions::GOOD);
+    world.configure(Side::B, vec![connection(Side::B, false)]);
+    let mut rogue = Rogue::new(connection(Side::A, true), "198.51.100.66:4500".parse().unwrap(), 1);
+    assert!(rogue.connect(&mut world, EspSpi(0x1000)));
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+    (world, rogue)
+}
+
+fn malformed() -> Vec<Payload> {
+    vec![Payload::Nonce(vec![0; 4])]
+}
+
+/// A tunnel that has ended leaves nothing behind, and wakes nobody any more.
+fn assert_gone(world: &mut World) {
+    world.run_for(10 * MINUTE);
+    assert!(world.b.status().tunnel.is_none());
+    assert_eq!((world.b.installed.len(), world.b.spis_in_use()), (0, 0));
+    assert_eq!(world.b.endpoint.poll_timeout(), None, "nothing is waited for");
+}
+
+#[test]
+fn deletes_of_what_is_not_there_change_nothing() {
+    let (mut world, mut rogue) = rogue();
+    let spis = vec![EspSpi(0), EspSpi(1), EspSpi(0x9999), EspSpi(u32::MAX), EspSpi(0x9999)];
+    let ours = world.b.status().tunnel.unwrap().children[0].spi_in;
+    let delete = [Payload::Delete(Delete::Esp(spis)), Payload::Delete(Delete::Esp(vec![ours]))];
+    let answer = rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &delete).unwrap();
+    assert!(answer.is_empty(), "{answer:?}");
+    assert_eq!(world.b.installed.len(), 1, "our own SPI is not the peer's to delete");
+}
+
+#[test]
+fn child_sas_and_ike_sas_of_a_peer_are_bounded() {
+    let (mut world, mut rogue) = rogue();
+    for number in 0..110 {
+        let another = rogue.another_child(EspSpi(0x2000 + number));
+        rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &another).unwrap();
+        world.run_for(SECOND);
+    }
+    assert_eq!(world.b.installed.len(), 64);
+    rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &[Payload::Delete(Delete::Ike)]).unwrap();
+    assert_gone(&mut world);
+}
