@@ -20,17 +20,20 @@ impl Tunnel {
 
     fn deadlines(&self) -> impl Iterator<Item = Deadline> {
         let deadline = |reason| move |at| Deadline { at, reason };
+        let running = self.ended().is_none();
         let ike_sas = self.ike_sas.values().flat_map(move |sa| {
             let redundant = match sa.place {
                 Place::Successor { until } | Place::Replaced { until, .. } => Some(until),
                 Place::Current | Place::Deleting => None,
             };
+            // What is to go anyway goes by its retransmissions or by `redundant`.
+            let lives = running && sa.place == Place::Current;
             let again = sa.window.outstanding().map(|o| o.retransmission.next());
             [
                 again.map(deadline(DeadlineReason::Retransmit)),
                 redundant.map(deadline(DeadlineReason::Retire)),
-                sa.rekey_at.filter(|_| sa.place == Place::Current).map(deadline(DeadlineReason::Rekey)),
-                Some(deadline(DeadlineReason::Expire)(sa.expires_at)),
+                sa.rekey_at.filter(|_| lives).map(deadline(DeadlineReason::Rekey)),
+                Some(sa.expires_at).filter(|_| lives).map(deadline(DeadlineReason::Expire)),
             ]
         });
         let children = self.children.values().flat_map(move |child| {
@@ -45,7 +48,6 @@ impl Tunnel {
             ]
         });
         let closed = self.closed.values().map(move |sa| deadline(DeadlineReason::Retire)(sa.until));
-        let running = self.ended().is_none();
         let whole = [
             self.next_task_at().map(deadline(DeadlineReason::Task)),
             self.probe_at().filter(|_| running).map(deadline(DeadlineReason::Liveness)),

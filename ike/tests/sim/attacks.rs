@@ -55,3 +55,23 @@ fn child_sas_and_ike_sas_of_a_peer_are_bounded() {
     rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &[Payload::Delete(Delete::Ike)]).unwrap();
     assert_gone(&mut world);
 }
+
+#[test]
+fn an_ike_sa_that_expires_while_it_waits_for_its_end_wakes_nobody() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let mut b = connection(Side::B, false);
+    b.lifetime = MINUTE;
+    world.configure(Side::B, vec![b]);
+    let mut rogue = Rogue::new(connection(Side::A, true), "198.51.100.66:4500".parse().unwrap(), 1);
+    assert!(rogue.connect(&mut world, EspSpi(0x1000)));
+    // Replaced, and never deleted: B waits longer for that than the old one may live.
+    let mut sa = 0;
+    for _ in 0..20 {
+        sa = rogue.rekey_ike(&mut world, sa);
+        for _ in 0..4 {
+            assert!(rogue.ask(&mut world, sa, ExchangeType::INFORMATIONAL, &[]).is_some());
+            world.run_for(9 * SECOND);
+        }
+    }
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+}
