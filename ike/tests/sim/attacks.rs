@@ -75,3 +75,14 @@ fn an_ike_sa_that_expires_while_it_waits_for_its_end_wakes_nobody() {
     }
     assert_eq!(world.b.status().state, ConnectionState::Up);
 }
+
+#[test]
+fn a_malformed_message_on_a_replaced_ike_sa_ends_the_whole_tunnel() {
+    let (mut world, mut rogue) = rogue();
+    let new = rogue.rekey_ike(&mut world, 0);
+    assert!(rogue.ask(&mut world, new, ExchangeType::INFORMATIONAL, &[]).is_some());
+    let answer = rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &malformed()).unwrap();
+    assert!(matches!(&answer[..], [Payload::Notify(n)] if n.kind == NotifyType::INVALID_SYNTAX));
+    assert_gone(&mut world);
+    assert!(rogue.ask(&mut world, new, ExchangeType::INFORMATIONAL, &[]).is_none(), "the newer one too");
+}
