@@ -86,3 +86,21 @@ fn a_malformed_message_on_a_replaced_ike_sa_ends_the_whole_tunnel() {
     assert_gone(&mut world);
     assert!(rogue.ask(&mut world, new, ExchangeType::INFORMATIONAL, &[]).is_none(), "the newer one too");
 }
+
+#[test]
+fn refused_peers_at_one_address_leave_room_for_others() {
+    let mut world = World::new(1, Conditions::GOOD);
+    world.configure(Side::B, vec![connection(Side::B, false)]);
+    let mut wrong = connection(Side::A, true);
+    wrong.auth = Auth::Psk(Secret::new(b"not the same at all".to_vec()));
+    for number in 0..100u16 {
+        let from = SocketAddr::from(([198, 51, 100, 66], 1000 + number));
+        let mut rogue = Rogue::new(wrong.clone(), from, number.into());
+        assert!(!rogue.connect(&mut world, EspSpi(0x1000)));
+    }
+    let sent = world.link.sent;
+    let (a, _) = connection_pair();
+    world.configure(Side::A, vec![a]);
+    assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    assert_eq!(world.link.sent - sent, 4, "an honest peer elsewhere needs no cookie");
+}
