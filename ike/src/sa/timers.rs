@@ -133,8 +133,10 @@ impl Tunnel {
         }
         if ike_sa.rekey_at.is_some_and(|at| at <= now) {
             ike_sa.rekey_at = None;
-            // A clock that jumped over both deadlines leaves time for the rekey.
-            ike_sa.expires_at = ike_sa.expires_at.max(now + slack);
+            if ike_sa.expires_at <= now {
+                // A clock that jumped over both deadlines leaves time for the rekey.
+                ike_sa.expires_at = now + slack;
+            }
             self.tasks.push(ctx, Task::RekeyIke);
         } else if ike_sa.expires_at <= now {
             self.fail(diagnose::expired());
@@ -161,7 +163,9 @@ impl Tunnel {
             }
             ChildPlace::Standing if child.rekey_at.is_some_and(|at| at <= now) => {
                 child.rekey_at = None;
-                child.expires_at = child.expires_at.max(now + slack);
+                if child.expires_at <= now {
+                    child.expires_at = now + slack;
+                }
                 self.tasks.push(ctx, Task::RekeyChild(id));
             }
             _ if child.expires_at <= now => self.expire_child(ctx, id),

@@ -104,3 +104,17 @@ fn refused_peers_at_one_address_leave_room_for_others() {
     assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
     assert_eq!(world.link.sent - sent, 4, "an honest peer elsewhere needs no cookie");
 }
+
+/// A and B, whose rekeys are always refused, for they do not agree on perfect forward secrecy.
+#[test]
+fn a_peer_that_refuses_every_rekey_does_not_keep_old_keys_alive() {
+    let mut world = up_with(1, Conditions::GOOD, |a, b| {
+        a.children[0].lifetime.time = 10 * MINUTE;
+        b.children[0].lifetime.time = 1000 * HOUR;
+        b.children[0].proposals = vec!["aes256gcm16".parse().unwrap()];
+    });
+    let first = world.a.status().tunnel.unwrap().children[0].id;
+    world.run_for(20 * MINUTE);
+    let ids: Vec<_> = world.a.status().tunnel.unwrap().children.iter().map(|c| c.id).collect();
+    assert!(!ids.contains(&first), "its hard lifetime ended");
+}
