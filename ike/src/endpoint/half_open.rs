@@ -8,7 +8,8 @@ use crate::limits;
 use crate::sa::{DropReason, HalfOpen};
 use crate::wire::IkeSpi;
 
-/// Half-open SAs by their local SPI, and by what tells a repeated first message.
+/// Half-open SAs by their local SPI, and by what tells a repeated first message. One whose proof was refused counts
+/// like the others until it expires: it takes their room.
 #[derive(Default)]
 pub(super) struct HalfOpenTable {
     by_spi: BTreeMap<IkeSpi, Box<HalfOpen>>,
@@ -48,10 +49,8 @@ impl HalfOpenTable {
     pub(super) fn insert(&mut self, half_open: Box<HalfOpen>) {
         let remote = half_open.path().remote;
         self.by_peer.insert((half_open.peer_spi(), remote), half_open.spi());
-        if half_open.is_waiting() {
-            *self.per_address.entry(remote.ip()).or_default() += 1;
-            *self.per_prefix.entry(prefix(remote.ip())).or_default() += 1;
-        }
+        *self.per_address.entry(remote.ip()).or_default() += 1;
+        *self.per_prefix.entry(prefix(remote.ip())).or_default() += 1;
         self.by_spi.insert(half_open.spi(), half_open);
     }
 
@@ -59,10 +58,8 @@ impl HalfOpenTable {
         let half_open = self.by_spi.remove(&spi)?;
         let remote = half_open.path().remote;
         self.by_peer.remove(&(half_open.peer_spi(), remote));
-        if half_open.is_waiting() {
-            decrement(&mut self.per_address, remote.ip());
-            decrement(&mut self.per_prefix, prefix(remote.ip()));
-        }
+        decrement(&mut self.per_address, remote.ip());
+        decrement(&mut self.per_prefix, prefix(remote.ip()));
         Some(half_open)
     }
 

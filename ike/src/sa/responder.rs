@@ -146,11 +146,6 @@ impl HalfOpen {
         self.path
     }
 
-    /// Whether it still waits for a proof.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.refused.is_none()
-    }
-
     /// The initiator's SPI: with its address, what tells a repeated first message.
     pub(crate) fn peer_spi(&self) -> IkeSpi {
         self.channel.spis.initiator

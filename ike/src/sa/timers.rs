@@ -22,19 +22,20 @@ impl Tunnel {
 
     fn deadlines(&self) -> impl Iterator<Item = Deadline> {
         let deadline = |reason| move |at| Deadline { at, reason };
+        let running = self.ended().is_none();
         let ike_sas = self.ike_sas.values().flat_map(move |sa| {
             let redundant = match sa.place {
                 Place::Successor { until } | Place::Replaced { until, .. } => Some(until),
                 Place::Current | Place::Deleting => None,
             };
+            // What is to go anyway goes by its retransmissions or by `redundant`.
+            let lives = running && sa.place == Place::Current;
             let again = sa.window.outstanding().map(|o| o.retransmission.next());
             [
                 again.map(deadline(DeadlineReason::Retransmit)),
                 redundant.map(deadline(DeadlineReason::Retire)),
-                sa.rekey_at.filter(|_| sa.place == Place::Current).map(deadline(DeadlineReason::Rekey)),
-                Some(sa.expires_at)
-                    .filter(|_| sa.place == Place::Current)
-                    .map(deadline(DeadlineReason::Expire)),
+                sa.rekey_at.filter(|_| lives).map(deadline(DeadlineReason::Rekey)),
+                Some(sa.expires_at).filter(|_| lives).map(deadline(DeadlineReason::Expire)),
             ]
         });
         let children = self.children.values().flat_map(move |child| {
@@ -49,7 +50,6 @@ impl Tunnel {
             ]
         });
         let closed = self.closed.values().map(move |sa| deadline(DeadlineReason::Retire)(sa.until));
-        let running = self.ended().is_none();
         let whole = [
             self.next_task_at().map(deadline(DeadlineReason::Task)),
             self.probe_at().filter(|_| running).map(deadline(DeadlineReason::Liveness)),
@@ -142,8 +142,10 @@ impl Tunnel {
         }
         if ike_sa.rekey_at.is_some_and(|at| at <= now) {
             ike_sa.rekey_at = None;
-            // A clock that jumped over both deadlines leaves time for the rekey.
-            ike_sa.expires_at = ike_sa.expires_at.max(now + slack);
+            if ike_sa.expires_at <= now {
+                // A clock that jumped over both deadlines leaves time for the rekey.
+                ike_sa.expires_at = now + slack;
+            }
             self.tasks.push(ctx, Task::RekeyIke);
         } else if ike_sa.expires_at <= now {
             self.fail(diagnose::expired());
@@ -170,7 +172,9 @@ impl Tunnel {
             }
             ChildPlace::Standing if child.rekey_at.is_some_and(|at| at <= now) => {
                 child.rekey_at = None;
-                child.expires_at = child.expires_at.max(now + slack);
+                if child.expires_at <= now {
+                    child.expires_at = now + slack;
+                }
                 self.tasks.push(ctx, Task::RekeyChild(id));
             }
             _ if child.expires_at <= now => self.expire_child(ctx, id),

@@ -202,6 +202,8 @@ impl Tunnel {
                 self.fail(diagnosis.clone());
                 self.end(ctx, EndReason::Failed(Box::new(diagnosis)));
                 self.close_ike_sa(ctx, spi);
+                // The peer gives up this IKE SA without a word; others of the tunnel it would keep.
+                self.delete_gracefully(ctx);
             }
         }
     }

@@ -3,9 +3,11 @@
 mod host;
 mod link;
 mod random;
+mod rogue;
 mod world;
 
 pub use host::{Host, Installed};
 pub use link::{Conditions, Link, Nat};
 pub use random::SeededRandom;
+pub use rogue::Rogue;
 pub use world::{Side, World, connection, connection_pair, run_seeds};

@@ -1,0 +1,255 @@
+//! A peer that has the right key and keeps no rule: it says whatever a test has it say, well sealed and in order.
+#![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a test's expectations")]
+
+use std::net::SocketAddr;
+
+use super::random::SeededRandom;
+use super::world::{Side, World};
+use crate::config::{Connection, Encapsulation};
+use crate::crypto::{ActiveKeyExchange, Provider};
+use crate::exchange::{
+    AuthRequest, ChildOffer, CreateChildRequest, CreateChildResponse, IkeRequest, InitRequest, InitResponse,
+    KeyExchangeData, Protected,
+};
+use crate::identity::{Covered, prove};
+use crate::keys::{ChildKeySource, DirectionProtection, IkeKeys, Nonces, Spis};
+use crate::negotiate::proposal::{accept_ike, offer_esp, offer_ike};
+use crate::negotiate::{narrow, nat};
+use crate::path::{Path, Transport};
+use crate::random::SecureRandom;
+use crate::suite::IkeSuite;
+use crate::wire::{
+    Body, Datagram, EspSpi, ExchangeType, Header, IkeSpi, NotifyType, Payload, PayloadType, emit_chain,
+    emit_clear,
+};
+
+/// One end of an IKE SA that it initiated.
+struct RogueSa {
+    spis: Spis,
+    suite: IkeSuite,
+    child_source: ChildKeySource,
+    outgoing: DirectionProtection,
+    incoming: DirectionProtection,
+    next_id: u32,
+}
+
+/// The peer, from its first message on.
+pub struct Rogue {
+    connection: Connection,
+    provider: Provider,
+    random: Box<dyn SecureRandom>,
+    path: Path,
+    sas: Vec<RogueSa>,
+}
+
+impl Rogue {
+    /// A peer at `remote` that speaks to B by this connection, which is A's view of it.
+    pub fn new(connection: Connection, remote: SocketAddr, seed: u64) -> Self {
+        let local = SocketAddr::from(([10, 0, 0, 2], 4500));
+        Self {
+            connection,
+            provider: Provider::ring(),
+            random: Box::new(SeededRandom::new(seed, 666)),
+            path: Path { local, remote, transport: Transport::UdpEncap },
+            sas: Vec::new(),
+        }
+    }
+
+    /// A first message and what its answer is read with.
+    fn init(&mut self) -> (IkeSpi, InitRequest, Box<dyn ActiveKeyExchange>) {
+        let spi = IkeSpi(self.random.bytes());
+        let group = self.connection.proposals.iter().find_map(|p| p.groups.first()).expect("a group");
+        let exchange = self.provider.key_exchange.begin(*group, &mut *self.random).expect("a value");
+        let seen = Path { local: self.path.remote, remote: self.path.local, ..self.path };
+        let notifies = nat::notifies(spi, IkeSpi::ZERO, seen, Encapsulation::Forced, &mut *self.random);
+        let request = InitRequest {
+            cookie: None,
+            proposals: offer_ike(&self.connection.proposals, &[]),
+            key_exchange: KeyExchangeData { group: group.number(), data: exchange.public().to_vec() },
+            nonce: self.random.bytes::<32>().to_vec(),
+            notifies: notifies.into(),
+        };
+        (spi, request, exchange)
+    }
+
+    /// Sends a first message, again with a cookie if one is asked for; it and the answer, if B does not drop it.
+    fn ask_first(
+        &self,
+        world: &mut World,
+        spi: IkeSpi,
+        request: &InitRequest,
+    ) -> Option<(Vec<u8>, IkeSpi, InitResponse)> {
+        let spis = Spis { initiator: spi, responder: IkeSpi::ZERO };
+        let message = emit_clear(header(spis, ExchangeType::IKE_SA_INIT, 0), &request.clone().write());
+        let answer = self.deliver(world, &message).pop()?;
+        let datagram = Datagram::parse(&answer).expect("well formed");
+        let Body::Clear(payloads) = datagram.body else { panic!("IKE_SA_INIT in clear") };
+        match InitResponse::read(payloads).expect("well formed") {
+            InitResponse::Cookie(cookie) if request.cookie.is_none() => {
+                self.ask_first(world, spi, &InitRequest { cookie: Some(cookie), ..request.clone() })
+            }
+            response => Some((message, datagram.header.spi_r, response)),
+        }
+    }
+
+    /// Both exchanges; whether B took it in. It receives on `spi`.
+    pub fn connect(&mut self, world: &mut World, spi: EspSpi) -> bool {
+        let (spi_i, request, exchange) = self.init();
+        let answer = self.ask_first(world, spi_i, &request);
+        let Some((first, spi_r, InitResponse::Accept { proposals, key_exchange, nonce: nonce_r, .. })) =
+            answer
+        else {
+            return false;
+        };
+        let nonce_i = request.nonce;
+        let suite = accept_ike(&proposals, &self.connection.proposals).expect("one of ours").suite;
+        let shared = exchange.complete(&key_exchange.data).expect("a good value");
+        let spis = Spis { initiator: spi_i, responder: spi_r };
+        let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
+        let keys = IkeKeys::derive(&self.provider, suite, nonces, spis, &shared).expect("keys");
+        let id_i = self.connection.local_id.to_wire();
+        let covered = Covered {
+            provider: &self.provider,
+            prf: suite.prf,
+            key: &*keys.auth_i,
+            message: &first,
+            nonce: &nonce_r,
+            id: &id_i,
+        };
+        let auth = Some(prove(&self.connection, &covered));
+        let id_r = Some(self.connection.remote_id.to_wire());
+        let child = Some(self.offer(spi, false));
+        self.sas.clear();
+        self.keep(spis, suite, keys, 1);
+        let request = AuthRequest { id_i, id_r, auth, child, initial_contact: false };
+        let answer = self.ask(world, 0, ExchangeType::IKE_AUTH, &request.write()).expect("an answer");
+        let refused =
+            |p: &Payload| matches!(p, Payload::Notify(n) if n.kind == NotifyType::AUTHENTICATION_FAILED);
+        !answer.iter().any(refused)
+    }
+
+    /// SA and traffic selectors of the first configured child.
+    fn offer(&self, spi: EspSpi, key_exchange: bool) -> ChildOffer {
+        let child = self.connection.children.first().expect("a child");
+        ChildOffer {
+            proposals: offer_esp(&child.proposals, &spi.0.to_be_bytes(), key_exchange),
+            ts_i: narrow::to_wire(&child.local),
+            ts_r: narrow::to_wire(&child.remote),
+        }
+    }
+
+    /// The payloads that ask for one more Child SA as configured, with a key exchange.
+    pub fn another_child(&mut self, spi: EspSpi) -> Vec<Payload> {
+        let group = self.sas.first().expect("an IKE SA").suite.group;
+        let exchange = self.provider.key_exchange.begin(group, &mut *self.random).expect("a value");
+        let request = crate::exchange::ChildRequest {
+            rekeys: None,
+            offer: self.offer(spi, true),
+            nonce: self.random.bytes::<32>().to_vec(),
+            key_exchange: Some(KeyExchangeData { group: group.number(), data: exchange.public().to_vec() }),
+        };
+        CreateChildRequest::Child(request).write()
+    }
+
+    /// Rekeys the IKE SA numbered so and keeps the old one; the number of the new one.
+    pub fn rekey_ike(&mut self, world: &mut World, sa: usize) -> usize {
+        let spi = IkeSpi(self.random.bytes());
+        let nonce = self.random.bytes::<32>().to_vec();
+        let suite = self.sas.get(sa).expect("an IKE SA").suite;
+        let exchange = self.provider.key_exchange.begin(suite.group, &mut *self.random).expect("a value");
+        let request = CreateChildRequest::Ike(IkeRequest {
+            proposals: offer_ike(&self.connection.proposals, &spi.0),
+            nonce: nonce.clone(),
+            key_exchange: KeyExchangeData { group: suite.group.number(), data: exchange.public().to_vec() },
+        });
+        let answer = self.ask(world, sa, ExchangeType::CREATE_CHILD_SA, &request.write());
+        let answer = CreateChildResponse::read(answer.expect("an answer"));
+        let Ok(CreateChildResponse::Ike(answer)) = answer else { panic!("refused: {answer:?}") };
+        let choice = accept_ike(&answer.proposals, &self.connection.proposals).expect("one of ours");
+        let responder = IkeSpi(choice.peer_spi.try_into().expect("eight bytes"));
+        let shared = exchange.complete(&answer.key_exchange.data).expect("a good value");
+        let spis = Spis { initiator: spi, responder };
+        let nonces = Nonces { initiator: &nonce, responder: &answer.nonce };
+        let old = &self.sas.get(sa).expect("an IKE SA").child_source;
+        let keys = IkeKeys::derive_rekey(&self.provider, old, choice.suite, nonces, spis, &shared);
+        self.keep(spis, choice.suite, keys.expect("keys"), 0);
+        self.sas.len() - 1
+    }
+
+    fn keep(&mut self, spis: Spis, suite: IkeSuite, keys: IkeKeys, next_id: u32) {
+        let IkeKeys { child, initiator, responder, .. } = keys;
+        let sa =
+            RogueSa { spis, suite, child_source: child, outgoing: initiator, incoming: responder, next_id };
+        self.sas.push(sa);
+    }
+
+    /// Sends the next request on the IKE SA numbered so; the payloads of the answer, if there is one.
+    pub fn ask(
+        &mut self,
+        world: &mut World,
+        sa: usize,
+        exchange: ExchangeType,
+        payloads: &[Payload],
+    ) -> Option<Vec<Payload>> {
+        let mut chain = Vec::new();
+        let first = emit_chain(payloads, &mut chain);
+        self.ask_raw(world, sa, exchange, first, &chain)
+    }
+
+    /// The same with a chain of payloads that need not be one.
+    pub fn ask_raw(
+        &mut self,
+        world: &mut World,
+        sa: usize,
+        exchange: ExchangeType,
+        first: PayloadType,
+        chain: &[u8],
+    ) -> Option<Vec<Payload>> {
+        let this = self.sas.get_mut(sa).expect("an IKE SA");
+        let message_id = this.next_id;
+        this.next_id += 1;
+        let request = sealed(header(this.spis, exchange, message_id), &mut this.outgoing, first, chain);
+        let answers = self.deliver(world, &request);
+        let this = self.sas.get(sa).expect("an IKE SA");
+        answers.iter().find_map(|bytes| {
+            let datagram = Datagram::parse(bytes).ok()?;
+            let Body::Encrypted(sk) = &datagram.body else { return None };
+            let ours = datagram.header.response && datagram.header.message_id == message_id;
+            Some(Protected::open(sk, &this.incoming).ok().filter(|_| ours)?.into_inner())
+        })
+    }
+
+    /// Has B receive these bytes; what B sends to this peer.
+    pub fn deliver(&self, world: &mut World, bytes: &[u8]) -> Vec<Vec<u8>> {
+        world.inject(Side::B, self.path, bytes)
+    }
+}
+
+fn header(spis: Spis, exchange: ExchangeType, message_id: u32) -> Header {
+    Header {
+        spi_i: spis.initiator,
+        spi_r: spis.responder,
+        next_payload: PayloadType::NONE,
+        exchange,
+        from_initiator: true,
+        response: false,
+        message_id,
+        length: 0,
+    }
+}
+
+/// As [`crate::exchange::seal`], whatever the chain holds.
+fn sealed(mut header: Header, key: &mut DirectionProtection, first: PayloadType, chain: &[u8]) -> Vec<u8> {
+    let plaintext = [chain, &[0]].concat();
+    let length = u16::try_from(4 + 8 + 16 + plaintext.len()).expect("a short message");
+    header.next_payload = PayloadType::SK;
+    header.length = u32::from(length) + 28;
+    let mut message = Vec::new();
+    header.emit(&mut message);
+    message.extend_from_slice(&[first.0, 0]);
+    message.extend_from_slice(&length.to_be_bytes());
+    let (iv, sealed) = key.seal(&message, plaintext).expect("an IV");
+    message.extend_from_slice(&iv);
+    message.extend_from_slice(&sealed);
+    message
+}

@@ -1,0 +1,120 @@
+//! A peer that has the right key, or none, and does what no honest one does.
+
+use std::net::SocketAddr;
+
+use sekisho_ike::Secret;
+use sekisho_ike::config::Auth;
+use sekisho_ike::event::ConnectionState;
+use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair};
+use sekisho_ike::wire::{Delete, EspSpi, ExchangeType, Notify, NotifyType, Payload, PayloadType};
+
+use crate::{HOUR, MINUTE, SECOND, up_with};
+
+/// B alone, and a rogue whose tunnel stands.
+fn rogue() -> (World, Rogue) {
+    let mut world = World::new(1, Conditions::GOOD);
+    world.configure(Side::B, vec![connection(Side::B, false)]);
+    let mut rogue = Rogue::new(connection(Side::A, true), "198.51.100.66:4500".parse().unwrap(), 1);
+    assert!(rogue.connect(&mut world, EspSpi(0x1000)));
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+    (world, rogue)
+}
+
+fn malformed() -> Vec<Payload> {
+    vec![Payload::Nonce(vec![0; 4])]
+}
+
+/// A tunnel that has ended leaves nothing behind, and wakes nobody any more.
+fn assert_gone(world: &mut World) {
+    world.run_for(10 * MINUTE);
+    assert!(world.b.status().tunnel.is_none());
+    assert_eq!((world.b.installed.len(), world.b.spis_in_use()), (0, 0));
+    assert_eq!(world.b.endpoint.poll_timeout(), None, "nothing is waited for");
+}
+
+#[test]
+fn deletes_of_what_is_not_there_change_nothing() {
+    let (mut world, mut rogue) = rogue();
+    let spis = vec![EspSpi(0), EspSpi(1), EspSpi(0x9999), EspSpi(u32::MAX), EspSpi(0x9999)];
+    let ours = world.b.status().tunnel.unwrap().children[0].spi_in;
+    let delete = [Payload::Delete(Delete::Esp(spis)), Payload::Delete(Delete::Esp(vec![ours]))];
+    let answer = rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &delete).unwrap();
+    assert!(answer.is_empty(), "{answer:?}");
+    assert_eq!(world.b.installed.len(), 1, "our own SPI is not the peer's to delete");
+}
+
+#[test]
+fn child_sas_and_ike_sas_of_a_peer_are_bounded() {
+    let (mut world, mut rogue) = rogue();
+    for number in 0..110 {
+        let another = rogue.another_child(EspSpi(0x2000 + number));
+        rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &another).unwrap();
+        world.run_for(SECOND);
+    }
+    assert_eq!(world.b.installed.len(), 64);
+    rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &[Payload::Delete(Delete::Ike)]).unwrap();
+    assert_gone(&mut world);
+}
+
+#[test]
+fn an_ike_sa_that_expires_while_it_waits_for_its_end_wakes_nobody() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let mut b = connection(Side::B, false);
+    b.lifetime = MINUTE;
+    world.configure(Side::B, vec![b]);
+    let mut rogue = Rogue::new(connection(Side::A, true), "198.51.100.66:4500".parse().unwrap(), 1);
+    assert!(rogue.connect(&mut world, EspSpi(0x1000)));
+    // Replaced, and never deleted: B waits longer for that than the old one may live.
+    let mut sa = 0;
+    for _ in 0..20 {
+        sa = rogue.rekey_ike(&mut world, sa);
+        for _ in 0..4 {
+            assert!(rogue.ask(&mut world, sa, ExchangeType::INFORMATIONAL, &[]).is_some());
+            world.run_for(9 * SECOND);
+        }
+    }
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+}
+
+#[test]
+fn a_malformed_message_on_a_replaced_ike_sa_ends_the_whole_tunnel() {
+    let (mut world, mut rogue) = rogue();
+    let new = rogue.rekey_ike(&mut world, 0);
+    assert!(rogue.ask(&mut world, new, ExchangeType::INFORMATIONAL, &[]).is_some());
+    let answer = rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &malformed()).unwrap();
+    assert!(matches!(&answer[..], [Payload::Notify(n)] if n.kind == NotifyType::INVALID_SYNTAX));
+    assert_gone(&mut world);
+    assert!(rogue.ask(&mut world, new, ExchangeType::INFORMATIONAL, &[]).is_none(), "the newer one too");
+}
+
+#[test]
+fn refused_peers_at_one_address_leave_room_for_others() {
+    let mut world = World::new(1, Conditions::GOOD);
+    world.configure(Side::B, vec![connection(Side::B, false)]);
+    let mut wrong = connection(Side::A, true);
+    wrong.auth = Auth::Psk(Secret::new(b"not the same at all".to_vec()));
+    for number in 0..100u16 {
+        let from = SocketAddr::from(([198, 51, 100, 66], 1000 + number));
+        let mut rogue = Rogue::new(wrong.clone(), from, number.into());
+        assert!(!rogue.connect(&mut world, EspSpi(0x1000)));
+    }
+    let sent = world.link.sent;
+    let (a, _) = connection_pair();
+    world.configure(Side::A, vec![a]);
+    assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    assert_eq!(world.link.sent - sent, 4, "an honest peer elsewhere needs no cookie");
+}
+
+/// A and B, whose rekeys are always refused, for they do not agree on perfect forward secrecy.
+#[test]
+fn a_peer_that_refuses_every_rekey_does_not_keep_old_keys_alive() {
+    let mut world = up_with(1, Conditions::GOOD, |a, b| {
+        a.children[0].lifetime.time = 10 * MINUTE;
+        b.children[0].lifetime.time = 1000 * HOUR;
+        b.children[0].proposals = vec!["aes256gcm16".parse().unwrap()];
+    });
+    let first = world.a.status().tunnel.unwrap().children[0].id;
+    world.run_for(20 * MINUTE);
+    let ids: Vec<_> = world.a.status().tunnel.unwrap().children.iter().map(|c| c.id).collect();
+    assert!(!ids.contains(&first), "its hard lifetime ended");
+}
