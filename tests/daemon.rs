@@ -185,6 +185,53 @@ fn what_keeps_it_from_starting_is_named_with_its_remedy() {
     });
 }
 
+#[test]
+fn refused_strangers_leave_a_few_records_and_a_count() {
+    in_namespace(|| async {
+        let _line = Line::new();
+        let site = Site::new();
+        let answering = "[tunnel.anywhere]
+local_id = \"hub.example\"
+remote_id = \"clinic-18.example\"
+psk_file = \"centre.psk\"
+local_networks = [\"10.18.0.0/24\"]
+remote_networks = [\"10.19.0.0/24\"]
+";
+        let config = fs::read_to_string(site.config()).unwrap();
+        fs::write(site.config(), format!("{config}{answering}")).unwrap();
+        let daemon = site.start();
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for number in 0..200 {
+            stranger.send_to(&refused_request(number), "127.0.0.1:500").unwrap();
+        }
+        let not_recorded = || {
+            let status: Status = site.ask(&Request::Status).into_data().unwrap();
+            status.drops.get("failure_not_recorded").copied().unwrap_or_default()
+        };
+        assert!((0..500).any(|_| not_recorded() >= 150), "{}", not_recorded());
+        daemon.stop();
+        let log = fs::read_to_string(site.0.path().join("sa.jsonl")).unwrap();
+        let recorded = log.lines().filter(|line| line.contains("127.0.0.1")).count();
+        assert!((1..50).contains(&recorded), "{recorded} records:\n{log}");
+    });
+}
+
+/// An `IKE_SA_INIT` request that offers nothing but what nobody should take: 3DES, SHA-1 and group 2.
+fn refused_request(number: u8) -> Vec<u8> {
+    let payload = |next: u8, body: &[u8]| {
+        let length = u16::try_from(body.len() + 4).unwrap().to_be_bytes();
+        [&[next, 0][..], &length, body].concat()
+    };
+    let transform = |more: u8, kind: u8, id: u8| [more, 0, 0, 8, kind, 0, 0, id];
+    let transforms = [transform(3, 1, 3), transform(3, 2, 2), transform(3, 3, 2), transform(0, 4, 2)];
+    let proposal = [&[0, 0, 0, 40, 1, 1, 0, 4][..], transforms.as_flattened()].concat();
+    let key_exchange = [&[0, 2, 0, 0][..], &[7; 128]].concat();
+    let payloads = [payload(34, &proposal), payload(40, &key_exchange), payload(0, &[number; 32])].concat();
+    let length = u32::try_from(28 + payloads.len()).unwrap().to_be_bytes();
+    let spis = [1, 2, 3, 4, 5, 6, 7, number, 0, 0, 0, 0, 0, 0, 0, 0];
+    [&spis[..], &[33, 0x20, 34, 0x08, 0, 0, 0, 0], &length, &payloads].concat()
+}
+
 /// A directory with a configuration, its key, and the daemon's state.
 struct Site(TempDir);
 

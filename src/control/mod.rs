@@ -22,6 +22,7 @@ mod request;
 mod routing;
 mod spi;
 mod status;
+mod strangers;
 mod waiting;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ use books::Books;
 use jobs::Jobs;
 use random::OsRandom;
 use spi::Spis;
+use strangers::Strangers;
 use waiting::Waiting;
 
 pub use routing::{Routing, policy};
@@ -87,6 +89,7 @@ pub struct Control {
     books: Books,
     waiting: Waiting,
     jobs: Jobs,
+    strangers: Strangers,
     /// IKE datagrams that the network refused.
     unsent: u64,
     started: Instant,
@@ -111,6 +114,7 @@ impl Control {
             books: Books::default(),
             waiting: Waiting::default(),
             jobs,
+            strangers: Strangers::new(now().boot),
             unsent: 0,
             started: now().boot,
             end: None,
