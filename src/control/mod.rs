@@ -28,7 +28,7 @@ mod waiting;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sekisho_ike::config::EndpointConfig;
+use sekisho_ike::config::{Connection, EndpointConfig};
 use sekisho_ike::event::Command;
 use sekisho_ike::{Endpoint, Instant, Now};
 use tokio::sync::{mpsc, oneshot};
@@ -119,8 +119,18 @@ impl Control {
             started: now().boot,
             end: None,
         };
-        control.command(Command::Configure(control.config.connections.clone()));
+        let connections = control.config.connections.clone();
+        control.configure(connections);
         control
+    }
+
+    /// Connections in force from now on; first it is settled whose packets are whose.
+    fn configure(&mut self, connections: Vec<Arc<Connection>>) {
+        match install::reservations(&connections) {
+            Ok(reserved) => self.out.data.reserve(reserved),
+            Err(error) => tracing::error!(%error, "networks are not kept for their tunnels"),
+        }
+        self.command(Command::Configure(connections));
     }
 
     /// Gives the endpoint a command that it cannot refuse, or whose refusal changes nothing.

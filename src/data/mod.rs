@@ -30,8 +30,8 @@ use crate::net::udp::Sockets;
 use drops::Drops;
 use inbound::Inbound;
 use outbound::Outbound;
-pub use publish::NewSa;
 use publish::{Installed, Snapshot};
+pub use publish::{NewSa, Reservation};
 
 /// Messages to control that may wait; beyond it datagrams are dropped and counted.
 const QUEUE: usize = 256;
@@ -161,6 +161,11 @@ impl DataPath {
         };
         self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(guarded)?);
         Ok(())
+    }
+
+    /// What is configured: none of it is sent on a less specific SA, also while its own is down.
+    pub fn reserve(&self, reserved: Vec<Reservation>) {
+        self.change(|installed| installed.reserve(reserved));
     }
 
     /// Receive on this SA from now on; send on it only after [`Self::switch_outbound`].
