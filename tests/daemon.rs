@@ -117,6 +117,21 @@ fn a_running_daemon_holds_no_privilege_but_that_over_the_network() {
 }
 
 #[test]
+fn a_daemon_whose_device_was_removed_ends_with_the_reason_and_leaves_all_closed() {
+    in_namespace(|| async {
+        let line = Line::new();
+        let site = Site::new();
+        let mut daemon = site.start();
+        run("ip link delete sekisho0");
+        assert_eq!(daemon.child.wait().unwrap().code(), Some(1));
+        let log = fs::read_to_string(site.0.path().join("sa.jsonl")).unwrap();
+        assert!(log.lines().any(|line| line.contains("stopping") && line.contains("was removed")), "{log}");
+        assert_closed(&line);
+        site.start().stop();
+    });
+}
+
+#[test]
 fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
     in_namespace(|| async {
         let _line = Line::new();

@@ -95,6 +95,8 @@ pub struct Control {
     started: Instant,
     /// When the daemon ends at the latest, once it was told to.
     end: Option<Instant>,
+    /// Why the data path died, if it did.
+    dead: Option<String>,
 }
 
 impl Control {
@@ -118,6 +120,7 @@ impl Control {
             unsent: 0,
             started: now().boot,
             end: None,
+            dead: None,
         };
         let connections = control.config.connections.clone();
         control.configure(connections);

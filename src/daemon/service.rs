@@ -84,7 +84,7 @@ impl Signals {
     /// Until the control loop has ended. A second signal ends the daemon at once.
     async fn serve(
         mut self,
-        mut control: JoinHandle<()>,
+        mut control: JoinHandle<Result<(), String>>,
         orders: mpsc::Sender<Order>,
         telemetry: &Telemetry,
     ) -> Result<(), Failure> {
@@ -93,7 +93,8 @@ impl Signals {
         loop {
             let reason = tokio::select! {
                 ended = &mut control => {
-                    return ended.map_err(|error| Failure(format!("the control loop failed: {error}")));
+                    let ended = ended.map_err(|error| Failure(format!("the control loop failed: {error}")))?;
+                    return ended.map_err(|why| Failure(format!("{why}; start it again: until then all is blocked")));
                 }
                 _ = self.hang_up.recv(), if !stopping => {
                     telemetry.reopen();

@@ -7,7 +7,7 @@
 //! 5. `seal` makes ESP of each in place;
 //! 6. `depart` sends the train: one call, if the kernel segments.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -52,7 +52,10 @@ impl Outbound {
     }
 
     /// Until the stop flag is raised.
-    pub(super) fn run(&mut self) {
+    ///
+    /// # Errors
+    /// If the device was removed: it will not come back.
+    pub(super) fn run(&mut self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         while !shared.stop.is_raised() {
             let pause = match shared.tun.read(&mut self.packet) {
@@ -65,6 +68,10 @@ impl Outbound {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+                Err(error) if error.raw_os_error() == Some(libc::EBADFD) => {
+                    let name = shared.tun.name();
+                    return Err(io::Error::other(format!("the TUN device {name} was removed: {error}")));
+                }
                 Err(error) => Some(self.device.note(&error, &shared.to_control)),
             };
             self.depart();
@@ -72,9 +79,10 @@ impl Outbound {
             let device = shared.tun.as_fd();
             let sources = if pause.is_some() { &[][..] } else { &[device] };
             if let Ok(Woken::Stop) = shared.stop.wait(sources, pause) {
-                return;
+                break;
             }
         }
+        Ok(())
     }
 
     /// One packet or super-packet, `length` bytes of the buffer.
