@@ -17,7 +17,7 @@ use std::time::Duration;
 use namespace::{Line, PROTECTED, assert_closed, in_namespace, routes, run, send};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sekisho::api::{Client, Reloaded, Reply, Request, State, Status};
+use sekisho::api::{Client, Fact, Reloaded, Reply, Request, State, Status};
 use tempfile::TempDir;
 
 /// Who may use nothing.
@@ -145,7 +145,8 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
         assert_ne!(status.tunnels[0].state, State::Up);
 
         let good = fs::read_to_string(site.config()).unwrap();
-        fs::write(site.config(), good.replace("remote_id", "remote_di")).unwrap();
+        let bad = good.replace("remote_id", "remote_di").replace("local_id", "local_di");
+        fs::write(site.config(), bad).unwrap();
         let refused = site.ask(&Request::Reload);
         assert!(
             matches!(&refused, Reply::Failed(failure) if failure.error.contains("remote_di")),
@@ -153,6 +154,15 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
         );
         let status: Status = site.ask(&Request::Status).into_data().unwrap();
         assert_eq!(status.tunnels.len(), 1, "the old one stays in force");
+        let events = Client::connect(&site.0.path().join("control.sock")).unwrap().events(false).unwrap();
+        let reasons: Vec<String> = events
+            .filter_map(|event| match event.unwrap().1?.fact {
+                Fact::ConfigRefused { reason, .. } => Some(reason),
+                _ => None,
+            })
+            .collect();
+        let [reason] = reasons.as_slice() else { panic!("{reasons:?}") };
+        assert!(reason.lines().count() == 1 && reason.contains(" more)"), "{reason}");
 
         let other = good.replace("10.0.0.0/16", "10.99.0.0/16").replace("ike_port = 500", "ike_port = 501");
         fs::write(site.config(), other).unwrap();
@@ -188,6 +198,14 @@ fn what_keeps_it_from_starting_is_named_with_its_remedy() {
         fs::write(site.config(), good.replace("10.17.0.0/24", "10.17.0.1/24")).unwrap();
         site.refuses(&["--check"], &["10.17.0.1/24", "10.17.0.0/24", "sekisho.toml:"]);
         fs::write(site.config(), good).unwrap();
+        fs::set_permissions(site.config(), PermissionsExt::from_mode(0o666)).unwrap();
+        let checked = site.command(&["--check"]).output().unwrap();
+        let said = String::from_utf8(checked.stdout).unwrap();
+        assert!(
+            checked.status.success() && said.contains("warning: the configuration may be changed"),
+            "{said}"
+        );
+        assert!(said.ends_with("sekisho.toml is good; tunnels: 1\n"), "{said}");
 
         for file in ["", "sekisho.toml", "centre.psk"] {
             chown(site.0.path().join(file), Some(NOBODY), Some(NOBODY)).unwrap();

@@ -18,8 +18,7 @@ impl Control {
         let new = match config::load(&source) {
             Ok(new) => new,
             Err(error) => {
-                let first = error.errors.first().map(ToString::to_string).unwrap_or_default();
-                return self.refuse(&error, first);
+                return self.refuse(&error, error.summary());
             }
         };
         let mtu = match self.out.routing.configure(&new).await {

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::api::{Limits, Reply, Server};
+use crate::api::{Limits, Server};
 use crate::config::Config;
 use crate::control::{Control, Inputs, Order, Outputs, Routing};
 use crate::data::{self, DataPath};
@@ -121,10 +121,9 @@ async fn reload(orders: &mpsc::Sender<Order>) {
         Err(_) => notify(&[NotifyState::Reloading]),
     }
     let (reply, answer) = oneshot::channel();
-    if orders.send(Order::Reload(reply)).await.is_ok()
-        && let Ok(Reply::Failed(failure)) = answer.await
-    {
-        tracing::error!("the new configuration is refused and the old one stays in force: {}", failure.error);
+    if orders.send(Order::Reload(reply)).await.is_ok() {
+        // A refusal was recorded, and so logged.
+        let _ = answer.await;
     }
     notify(&[NotifyState::Ready]);
 }
