@@ -118,3 +118,16 @@ fn a_peer_that_refuses_every_rekey_does_not_keep_old_keys_alive() {
     let ids: Vec<_> = world.a.status().tunnel.unwrap().children.iter().map(|c| c.id).collect();
     assert!(!ids.contains(&first), "its hard lifetime ended");
 }
+
+#[test]
+fn an_unknown_critical_payload_is_named_and_ends_nothing() {
+    let (mut world, mut rogue) = rogue();
+    // Type 200, critical, four bytes long.
+    for exchange in [ExchangeType::INFORMATIONAL, ExchangeType::CREATE_CHILD_SA] {
+        let answer = rogue.ask_raw(&mut world, 0, exchange, PayloadType(200), &[0, 0x80, 0, 4]).unwrap();
+        let expected = Notify::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, [200]);
+        assert_eq!(answer, [Payload::Notify(expected)]);
+    }
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+    assert!(rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &[]).is_some_and(|p| p.is_empty()));
+}
