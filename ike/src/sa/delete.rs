@@ -87,11 +87,15 @@ impl Tunnel {
             }
             return;
         }
-        let index = child.index;
-        if !child.reported {
-            ctx.output.event(Event::Retired { child_sa: id, reason: reason.clone() });
+        let (index, sending) = (child.index, child.sending);
+        // A peer may set up one child twice: the one that is left carries its traffic on.
+        let twin = self.children.values().rfind(|c| c.id != id && c.index == index && c.is_standing());
+        if let Some(twin) = twin.map(|c| c.id).filter(|_| sending) {
+            self.send_on(ctx, twin);
         }
-        self.children.remove(&id);
+        if let Some(child) = self.children.remove(&id).filter(|c| !c.reported) {
+            ctx.output.event(Event::Retired { child_sa: child.id, reason: reason.clone() });
+        }
         if *reason != EndReason::DeletedHere {
             self.try_child_later(ctx, &Task::CreateChild(index));
         }

@@ -9,7 +9,7 @@ use super::child_exchange::{Asked, ChildRefusal, IKE_AUTH, accept};
 use super::context::{Context, DropReason};
 use super::ike_sa::{Channel, IkeSa, NewIkeSa, OtherKeys, Place};
 use super::spis::IkeSpiLease;
-use super::tunnel::{Origin, Tunnel, error_payload};
+use super::tunnel::{Origin, Tunnel};
 use super::window::{Arrival, Window};
 use crate::config::{Connection, Encapsulation};
 use crate::diagnose;
@@ -28,7 +28,7 @@ use crate::path::Path;
 use crate::suite::{IkeProposal, IkeSuite};
 use crate::time::Instant;
 use crate::wire::{
-    Body, Datagram, ExchangeType, Header, IkeSpi, NotifyType, Payload, PayloadType, emit_clear,
+    Body, Datagram, ExchangeType, Header, IkeSpi, Notify, NotifyType, Payload, PayloadType, emit_clear,
 };
 
 /// An SA whose initiator has not proved anything yet.
@@ -197,7 +197,7 @@ impl HalfOpen {
             Err(OpenError::Forged) => dropped(ctx, DropReason::Forged, self),
             Err(OpenError::Malformed(error)) => {
                 let diagnosis = diagnose::malformed(IKE_AUTH, &error.to_string());
-                self.refuse(ctx, path, datagram, (NotifyType::INVALID_SYNTAX, None, diagnosis))
+                self.refuse(ctx, path, datagram, (Notify::refusing(error), None, diagnosis))
             }
         }
     }
@@ -218,7 +218,7 @@ impl HalfOpen {
                 (peer, connection)
             }
             Err((connection, diagnosis)) => {
-                let refusal = (NotifyType::AUTHENTICATION_FAILED, connection, diagnosis);
+                let refusal = (Notify::new(NotifyType::AUTHENTICATION_FAILED, []), connection, diagnosis);
                 return self.refuse(ctx, path, datagram, refusal);
             }
         };
@@ -228,7 +228,7 @@ impl HalfOpen {
                 ctx,
                 path,
                 datagram,
-                (NotifyType::AUTHENTICATION_FAILED, Some(connection), diagnosis),
+                (Notify::new(NotifyType::AUTHENTICATION_FAILED, []), Some(connection), diagnosis),
             );
         }
         if !connection.proposals.iter().any(|p| holds(p, self.suite)) {
@@ -238,7 +238,7 @@ impl HalfOpen {
                 ctx,
                 path,
                 datagram,
-                (NotifyType::NO_PROPOSAL_CHOSEN, Some(connection), diagnosis),
+                (Notify::new(NotifyType::NO_PROPOSAL_CHOSEN, []), Some(connection), diagnosis),
             );
         }
         self.establish(ctx, path, datagram, peer, &request)
@@ -336,9 +336,9 @@ impl HalfOpen {
         ctx: &mut Context<'_>,
         path: Path,
         datagram: &Datagram<'_>,
-        (kind, connection, diagnosis): (NotifyType, Option<Arc<Connection>>, Diagnosis),
+        (notify, connection, diagnosis): (Notify, Option<Arc<Connection>>, Diagnosis),
     ) -> AuthOutcome {
-        let payloads: Vec<Payload> = error_payload(kind);
+        let payloads = [Payload::Notify(notify)];
         let mut window = Window::new(0, 1);
         if let Ok(answer) = self.channel.seal(ExchangeType::IKE_AUTH, true, 1, &payloads) {
             window.answer(datagram.bytes, answer.clone());

@@ -21,7 +21,7 @@ use crate::identity::VerifiedPeer;
 use crate::limits;
 use crate::path::Path;
 use crate::time::Instant;
-use crate::wire::{Body, Datagram, ExchangeType, IkeSpi, Notify, NotifyType, Payload};
+use crate::wire::{Body, Datagram, ExchangeType, IkeSpi, Malformed, Notify, NotifyType, Payload};
 
 /// A tunnel whose peer has proved its identity.
 #[derive(Debug)]
@@ -150,16 +150,14 @@ impl Tunnel {
         ctx: &mut Context<'_>,
         spi: IkeSpi,
         datagram: &Datagram<'_>,
-    ) -> Option<Result<Protected<Vec<Payload>>, Diagnosis>> {
+    ) -> Option<Result<Protected<Vec<Payload>>, Malformed>> {
         let Body::Encrypted(sk) = &datagram.body else {
             ctx.output.drop(DropReason::Unprotected);
             return None;
         };
         match self.ike_sas.get(&spi)?.channel.open(sk) {
             Ok(payloads) => Some(Ok(payloads)),
-            Err(OpenError::Malformed(error)) => {
-                Some(Err(diagnose::malformed(&datagram.header.exchange.to_string(), &error.to_string())))
-            }
+            Err(OpenError::Malformed(error)) => Some(Err(error)),
             Err(OpenError::Forged) => {
                 ctx.output.drop(DropReason::Forged);
                 None
@@ -180,19 +178,24 @@ impl Tunnel {
         let answered = opened.and_then(|payloads| match header.exchange {
             ExchangeType::CREATE_CHILD_SA => payloads
                 .try_map(CreateChildRequest::read)
-                .map(|request| (self.answer_create_child(ctx, spi, request), Afterwards::Nothing))
-                .map_err(|e| diagnose::malformed("CREATE_CHILD_SA", &e.to_string())),
-            ExchangeType::INFORMATIONAL => payloads
-                .try_map(Informational::read)
-                .map(|request| self.answer_informational(ctx, request))
-                .map_err(|e| diagnose::malformed("INFORMATIONAL", &e.to_string())),
+                .map(|request| (self.answer_create_child(ctx, spi, request), Afterwards::Nothing)),
+            ExchangeType::INFORMATIONAL => {
+                payloads.try_map(Informational::read).map(|request| self.answer_informational(ctx, request))
+            }
             _ => {
                 ctx.output.drop(DropReason::UnexpectedExchange);
                 Ok((error_payload(NotifyType::INVALID_SYNTAX), Afterwards::Nothing))
             }
         });
-        let (payloads, afterwards) = answered.unwrap_or_else(|diagnosis| {
-            (error_payload(NotifyType::INVALID_SYNTAX), Afterwards::Broken(diagnosis))
+        let (payloads, afterwards) = answered.unwrap_or_else(|error| {
+            let afterwards = match error {
+                // RFC 7296 §2.21.3: of these, only INVALID_SYNTAX "is considered fatal in both peers".
+                Malformed::UnsupportedCritical(_) => Afterwards::Nothing,
+                _ => {
+                    Afterwards::Broken(diagnose::malformed(&header.exchange.to_string(), &error.to_string()))
+                }
+            };
+            (vec![Payload::Notify(Notify::refusing(error))], afterwards)
         });
         self.send_answer(ctx, spi, path, datagram, &payloads);
         match afterwards {
@@ -262,10 +265,17 @@ impl Tunnel {
         let Some(opened) = self.open(ctx, spi, datagram) else { return };
         self.heard(ctx, spi, path);
         let Some(exchange) = self.ike_sas.get_mut(&spi).and_then(|sa| sa.window.take()) else { return };
-        if self.end.is_some() && !matches!(exchange, Exchange::DeleteIke | Exchange::RekeyIke { .. }) {
-            return;
+        match exchange {
+            // Whatever it says: who has the keys has answered.
+            Exchange::DeleteIke => return self.ike_sa_deleted_here(ctx, spi),
+            Exchange::RekeyIke { .. } => {}
+            _ if self.end.is_some() => return,
+            _ => {}
         }
-        let result = opened.and_then(|payloads| self.answered(ctx, spi, exchange, payloads));
+        let malformed =
+            |e: Malformed| diagnose::malformed(&datagram.header.exchange.to_string(), &e.to_string());
+        let result =
+            opened.map_err(malformed).and_then(|payloads| self.answered(ctx, spi, exchange, payloads));
         if let Err(diagnosis) = result {
             self.fail(diagnosis.clone());
             self.end(ctx, EndReason::Failed(Box::new(diagnosis)));
@@ -298,10 +308,7 @@ impl Tunnel {
                 ids.into_iter().for_each(|id| self.child_deleted(ctx, id, &EndReason::DeletedHere));
                 Ok(())
             }
-            Exchange::DeleteIke => {
-                self.ike_sa_deleted_here(ctx, spi);
-                Ok(())
-            }
+            Exchange::DeleteIke => Ok(()),
             Exchange::Probe => {
                 payloads.try_map(Informational::read).map_err(malformed("INFORMATIONAL"))?;
                 Ok(())

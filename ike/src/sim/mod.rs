@@ -9,5 +9,5 @@ mod world;
 pub use host::{Host, Installed};
 pub use link::{Conditions, Link, Nat};
 pub use random::SeededRandom;
-pub use rogue::Rogue;
+pub use rogue::{Request, Rogue};
 pub use world::{Side, World, connection, connection_pair, run_seeds};

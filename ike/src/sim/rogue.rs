@@ -191,25 +191,40 @@ impl Rogue {
         exchange: ExchangeType,
         payloads: &[Payload],
     ) -> Option<Vec<Payload>> {
+        let request = self.seal(sa, exchange, payloads);
+        self.ask_sealed(world, sa, &request)
+    }
+
+    /// The next request on the IKE SA numbered so, not sent yet.
+    pub fn seal(&mut self, sa: usize, exchange: ExchangeType, payloads: &[Payload]) -> Vec<u8> {
         let mut chain = Vec::new();
         let first = emit_chain(payloads, &mut chain);
-        self.ask_raw(world, sa, exchange, first, &chain)
+        self.seal_raw(sa, exchange, first, &chain)
     }
 
     /// The same with a chain of payloads that need not be one.
-    pub fn ask_raw(
+    pub fn seal_raw(
         &mut self,
-        world: &mut World,
         sa: usize,
         exchange: ExchangeType,
         first: PayloadType,
         chain: &[u8],
-    ) -> Option<Vec<Payload>> {
+    ) -> Vec<u8> {
         let this = self.sas.get_mut(sa).expect("an IKE SA");
         let message_id = this.next_id;
         this.next_id += 1;
-        let request = sealed(header(this.spis, exchange, message_id), &mut this.outgoing, first, chain);
-        let answers = self.deliver(world, &request);
+        sealed(header(this.spis, exchange, message_id), &mut this.outgoing, first, chain)
+    }
+
+    /// Sends from there from now on.
+    pub fn move_to(&mut self, remote: SocketAddr) {
+        self.path.remote = remote;
+    }
+
+    /// Sends a request; the payloads of the answer, if there is one.
+    pub fn ask_sealed(&mut self, world: &mut World, sa: usize, request: &[u8]) -> Option<Vec<Payload>> {
+        let message_id = Datagram::parse(request).expect("well formed").header.message_id;
+        let answers = self.deliver(world, request);
         let this = self.sas.get(sa).expect("an IKE SA");
         answers.iter().find_map(|bytes| {
             let datagram = Datagram::parse(bytes).ok()?;
@@ -219,10 +234,52 @@ impl Rogue {
         })
     }
 
+    /// The requests of B that have come in on the IKE SA numbered so, the repeated ones too.
+    pub fn requests(&self, world: &mut World, sa: usize) -> Vec<Request> {
+        let this = self.sas.get(sa).expect("an IKE SA");
+        let read = |bytes: &Vec<u8>| {
+            let datagram = Datagram::parse(bytes).ok()?;
+            let Body::Encrypted(sk) = &datagram.body else { return None };
+            let Header { exchange, message_id, response, .. } = datagram.header;
+            let payloads = Protected::open(sk, &this.incoming).ok().filter(|_| !response)?.into_inner();
+            Some(Request { exchange, message_id, payloads })
+        };
+        std::mem::take(&mut world.strays).iter().filter_map(read).collect()
+    }
+
+    /// Answers a request of B's; what B sends thereupon.
+    pub fn answer(
+        &mut self,
+        world: &mut World,
+        sa: usize,
+        request: &Request,
+        payloads: &[Payload],
+    ) -> Vec<Vec<u8>> {
+        let mut chain = Vec::new();
+        let first = emit_chain(payloads, &mut chain);
+        let this = self.sas.get_mut(sa).expect("an IKE SA");
+        let header = Header { response: true, ..header(this.spis, request.exchange, request.message_id) };
+        let answer = sealed(header, &mut this.outgoing, first, &chain);
+        let back = self.deliver(world, &answer);
+        world.strays.extend(back.iter().cloned());
+        back
+    }
+
     /// Has B receive these bytes; what B sends to this peer.
     pub fn deliver(&self, world: &mut World, bytes: &[u8]) -> Vec<Vec<u8>> {
         world.inject(Side::B, self.path, bytes)
     }
+}
+
+/// A request of B's.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Which exchange it begins.
+    pub exchange: ExchangeType,
+    /// Its number.
+    pub message_id: u32,
+    /// What it says.
+    pub payloads: Vec<Payload>,
 }
 
 fn header(spis: Spis, exchange: ExchangeType, message_id: u32) -> Header {

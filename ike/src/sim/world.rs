@@ -49,6 +49,8 @@ pub struct World {
     pub a: Host,
     /// Both ends.
     pub b: Host,
+    /// IKE messages that arrived where no host is.
+    pub strays: Vec<Vec<u8>>,
     /// How often each end sends a user packet, if at all.
     pub traffic: Option<Duration>,
     next_traffic: Instant,
@@ -74,6 +76,7 @@ impl World {
             link: Link::new(conditions, SeededRandom::new(seed, 0)),
             a: Host::new(address(1), seed, 1, &config),
             b: Host::new(address(2), seed, 2, &config),
+            strays: Vec::new(),
             traffic: None,
             next_traffic: Instant::default(),
             at_this_instant: 0,
@@ -175,7 +178,12 @@ impl World {
 
     fn deliver(&mut self, datagram: super::link::Datagram) {
         let side = [Side::A, Side::B].into_iter().find(|side| self.host(*side).address == datagram.to.ip());
-        let Some(side) = side else { return };
+        let Some(side) = side else {
+            if let Packet::Ike(bytes) = datagram.packet {
+                self.strays.push(bytes);
+            }
+            return;
+        };
         let now = self.clock();
         let path = Path { local: datagram.to, remote: datagram.from, transport: datagram.transport };
         match datagram.packet {

@@ -29,6 +29,16 @@ impl Notify {
         Self { protocol: ProtocolId::ESP, spi: spi.0.to_be_bytes().into(), kind, data: Vec::new() }
     }
 
+    /// The answer to a request that cannot be read: RFC 7296 §2.5 wants the type of an unknown critical payload named.
+    pub fn refusing(error: Malformed) -> Self {
+        match error {
+            Malformed::UnsupportedCritical(kind) => {
+                Self::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, [kind])
+            }
+            Malformed::Syntax(_) | Malformed::MajorVersion(_) => Self::new(NotifyType::INVALID_SYNTAX, []),
+        }
+    }
+
     /// The Child SA it is about, if that is what it is about.
     pub fn esp_spi(&self) -> Option<EspSpi> {
         let spi: [u8; 4] = self.spi.as_slice().try_into().ok()?;

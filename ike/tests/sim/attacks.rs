@@ -4,17 +4,20 @@ use std::net::SocketAddr;
 
 use sekisho_ike::Secret;
 use sekisho_ike::config::Auth;
-use sekisho_ike::event::ConnectionState;
+use sekisho_ike::event::{Command, ConnectionState};
+use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair};
-use sekisho_ike::wire::{Delete, EspSpi, ExchangeType, Notify, NotifyType, Payload, PayloadType};
+use sekisho_ike::wire::{Delete, EspSpi, ExchangeType, Notify, NotifyType, Payload, PayloadType, Proposal};
 
 use crate::{HOUR, MINUTE, SECOND, up_with};
+
+const ROGUE: &str = "198.51.100.66:4500";
 
 /// B alone, and a rogue whose tunnel stands.
 fn rogue() -> (World, Rogue) {
     let mut world = World::new(1, Conditions::GOOD);
     world.configure(Side::B, vec![connection(Side::B, false)]);
-    let mut rogue = Rogue::new(connection(Side::A, true), "198.51.100.66:4500".parse().unwrap(), 1);
+    let mut rogue = Rogue::new(connection(Side::A, true), ROGUE.parse().unwrap(), 1);
     assert!(rogue.connect(&mut world, EspSpi(0x1000)));
     assert_eq!(world.b.status().state, ConnectionState::Up);
     (world, rogue)
@@ -30,6 +33,131 @@ fn assert_gone(world: &mut World) {
     assert!(world.b.status().tunnel.is_none());
     assert_eq!((world.b.installed.len(), world.b.spis_in_use()), (0, 0));
     assert_eq!(world.b.endpoint.poll_timeout(), None, "nothing is waited for");
+}
+
+/// The answer that a good peer gives to our request for a Child SA: the first of everything, and another nonce.
+fn choice_of(request: &[Payload]) -> Vec<Payload> {
+    let mut answer: Vec<_> = request.iter().filter(|p| p.kind() != PayloadType::NOTIFY).cloned().collect();
+    alter_sa(&mut answer, |proposals| {
+        proposals.truncate(1);
+        let mut kinds = vec![];
+        proposals[0].transforms.retain(|t| {
+            kinds.push(t.kind);
+            kinds.iter().filter(|k| **k == t.kind).count() == 1
+        });
+    });
+    replace(&mut answer, &Payload::Nonce(vec![9; 32]));
+    answer
+}
+
+fn alter_sa(payloads: &mut [Payload], alter: impl FnOnce(&mut Vec<Proposal>)) {
+    let proposals = payloads.iter_mut().find_map(|p| match p {
+        Payload::Sa(proposals) => Some(proposals),
+        _ => None,
+    });
+    alter(proposals.unwrap());
+}
+
+fn set_spi(payloads: &mut [Payload], spi: &[u8]) {
+    alter_sa(payloads, |proposals| proposals[0].spi = spi.to_vec());
+}
+
+/// Puts this payload in the place of the one of its type.
+fn replace(payloads: &mut [Payload], new: &Payload) {
+    *payloads.iter_mut().find(|p| p.kind() == new.kind()).unwrap() = new.clone();
+}
+
+fn nonce_of(payloads: &[Payload]) -> Payload {
+    payloads.iter().find(|p| p.kind() == PayloadType::NONCE).unwrap().clone()
+}
+
+#[test]
+fn a_malformed_message_on_a_replaced_ike_sa_ends_the_whole_tunnel() {
+    let (mut world, mut rogue) = rogue();
+    let new = rogue.rekey_ike(&mut world, 0);
+    assert!(rogue.ask(&mut world, new, ExchangeType::INFORMATIONAL, &[]).is_some());
+    let answer = rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &malformed()).unwrap();
+    assert!(matches!(&answer[..], [Payload::Notify(n)] if n.kind == NotifyType::INVALID_SYNTAX));
+    assert_gone(&mut world);
+    assert!(rogue.ask(&mut world, new, ExchangeType::INFORMATIONAL, &[]).is_none(), "the newer one too");
+}
+
+#[test]
+fn an_ike_sa_that_expires_while_it_waits_for_its_end_wakes_nobody() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let mut b = connection(Side::B, false);
+    b.lifetime = MINUTE;
+    world.configure(Side::B, vec![b]);
+    let mut rogue = Rogue::new(connection(Side::A, true), ROGUE.parse().unwrap(), 1);
+    assert!(rogue.connect(&mut world, EspSpi(0x1000)));
+    // Replaced, and never deleted: B waits longer for that than the old one may live.
+    let mut sa = 0;
+    for _ in 0..20 {
+        sa = rogue.rekey_ike(&mut world, sa);
+        for _ in 0..4 {
+            assert!(rogue.ask(&mut world, sa, ExchangeType::INFORMATIONAL, &[]).is_some());
+            world.run_for(9 * SECOND);
+        }
+    }
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+}
+
+/// A and B, whose rekeys are always refused, for they do not agree on perfect forward secrecy.
+#[test]
+fn a_peer_that_refuses_every_rekey_does_not_keep_old_keys_alive() {
+    let mut world = up_with(1, Conditions::GOOD, |a, b| {
+        a.children[0].lifetime.time = 10 * MINUTE;
+        b.children[0].lifetime.time = 1000 * HOUR;
+        b.children[0].proposals = vec!["aes256gcm16".parse().unwrap()];
+    });
+    let first = world.a.status().tunnel.unwrap().children[0].id;
+    world.run_for(20 * MINUTE);
+    let ids: Vec<_> = world.a.status().tunnel.unwrap().children.iter().map(|c| c.id).collect();
+    assert!(!ids.contains(&first), "its hard lifetime ended");
+}
+
+#[test]
+fn refused_peers_at_one_address_leave_room_for_others() {
+    let mut world = World::new(1, Conditions::GOOD);
+    world.configure(Side::B, vec![connection(Side::B, false)]);
+    let mut wrong = connection(Side::A, true);
+    wrong.auth = Auth::Psk(Secret::new(b"not the same at all".to_vec()));
+    for number in 0..100u16 {
+        let from = SocketAddr::from(([198, 51, 100, 66], 1000 + number));
+        let mut rogue = Rogue::new(wrong.clone(), from, number.into());
+        assert!(!rogue.connect(&mut world, EspSpi(0x1000)));
+    }
+    let sent = world.link.sent;
+    let (a, _) = connection_pair();
+    world.configure(Side::A, vec![a]);
+    assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    assert_eq!(world.link.sent - sent, 4, "an honest peer elsewhere needs no cookie");
+}
+
+#[test]
+fn an_unknown_critical_payload_is_named_and_ends_nothing() {
+    let (mut world, mut rogue) = rogue();
+    // Type 200, critical, four bytes long.
+    for exchange in [ExchangeType::INFORMATIONAL, ExchangeType::CREATE_CHILD_SA] {
+        let request = rogue.seal_raw(0, exchange, PayloadType(200), &[0, 0x80, 0, 4]);
+        let answer = rogue.ask_sealed(&mut world, 0, &request).unwrap();
+        let expected = Notify::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, [200]);
+        assert_eq!(answer, [Payload::Notify(expected)]);
+    }
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+    assert!(rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &[]).is_some_and(|p| p.is_empty()));
+}
+
+#[test]
+fn the_end_of_a_second_child_sa_gives_the_first_its_traffic_back() {
+    let (mut world, mut rogue) = rogue();
+    let first = world.b.sending.clone();
+    let another = rogue.another_child(EspSpi(0x2000));
+    assert!(rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &another).is_some());
+    assert_ne!(world.b.sending, first, "the newer one is sent on");
+    let delete = [Payload::Delete(Delete::Esp(vec![EspSpi(0x2000)]))];
+    assert!(rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &delete).is_some());
+    assert_eq!(world.b.sending, first, "and then the one that is left");
 }
 
 #[test]
@@ -57,64 +185,72 @@ fn child_sas_and_ike_sas_of_a_peer_are_bounded() {
 }
 
 #[test]
-fn an_ike_sa_that_expires_while_it_waits_for_its_end_wakes_nobody() {
-    let mut world = World::new(1, Conditions::GOOD);
-    let mut b = connection(Side::B, false);
-    b.lifetime = MINUTE;
-    world.configure(Side::B, vec![b]);
-    let mut rogue = Rogue::new(connection(Side::A, true), "198.51.100.66:4500".parse().unwrap(), 1);
-    assert!(rogue.connect(&mut world, EspSpi(0x1000)));
-    // Replaced, and never deleted: B waits longer for that than the old one may live.
-    let mut sa = 0;
-    for _ in 0..20 {
-        sa = rogue.rekey_ike(&mut world, sa);
-        for _ in 0..4 {
-            assert!(rogue.ask(&mut world, sa, ExchangeType::INFORMATIONAL, &[]).is_some());
-            world.run_for(9 * SECOND);
-        }
-    }
-    assert_eq!(world.b.status().state, ConnectionState::Up);
-}
-
-#[test]
-fn a_malformed_message_on_a_replaced_ike_sa_ends_the_whole_tunnel() {
+fn a_delete_that_is_answered_with_nonsense_is_answered() {
     let (mut world, mut rogue) = rogue();
-    let new = rogue.rekey_ike(&mut world, 0);
-    assert!(rogue.ask(&mut world, new, ExchangeType::INFORMATIONAL, &[]).is_some());
-    let answer = rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &malformed()).unwrap();
-    assert!(matches!(&answer[..], [Payload::Notify(n)] if n.kind == NotifyType::INVALID_SYNTAX));
+    world.command(Side::B, Command::Down("link".into())).unwrap();
+    world.run_for(SECOND / 10);
+    let delete = rogue.requests(&mut world, 0).remove(0);
+    let next = rogue.answer(&mut world, 0, &delete, &malformed());
+    assert!(next.is_empty(), "and not sent again");
     assert_gone(&mut world);
-    assert!(rogue.ask(&mut world, new, ExchangeType::INFORMATIONAL, &[]).is_none(), "the newer one too");
 }
 
 #[test]
-fn refused_peers_at_one_address_leave_room_for_others() {
-    let mut world = World::new(1, Conditions::GOOD);
-    world.configure(Side::B, vec![connection(Side::B, false)]);
-    let mut wrong = connection(Side::A, true);
-    wrong.auth = Auth::Psk(Secret::new(b"not the same at all".to_vec()));
-    for number in 0..100u16 {
-        let from = SocketAddr::from(([198, 51, 100, 66], 1000 + number));
-        let mut rogue = Rogue::new(wrong.clone(), from, number.into());
-        assert!(!rogue.connect(&mut world, EspSpi(0x1000)));
+fn a_right_answer_to_a_rekey_installs_one_child_sa_and_its_repetition_none() {
+    let (mut world, mut rogue) = rogue();
+    world.command(Side::B, Command::RekeyChildren("link".into())).unwrap();
+    world.run_for(SECOND / 10);
+    let request = rogue.requests(&mut world, 0).remove(0);
+    let answer = choice_of(&request.payloads);
+    for _ in 0..3 {
+        rogue.answer(&mut world, 0, &request, &answer);
+        assert_eq!(world.b.child_sas_made, 2);
     }
-    let sent = world.link.sent;
-    let (a, _) = connection_pair();
-    world.configure(Side::A, vec![a]);
-    assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
-    assert_eq!(world.link.sent - sent, 4, "an honest peer elsewhere needs no cookie");
 }
 
-/// A and B, whose rekeys are always refused, for they do not agree on perfect forward secrecy.
 #[test]
-fn a_peer_that_refuses_every_rekey_does_not_keep_old_keys_alive() {
-    let mut world = up_with(1, Conditions::GOOD, |a, b| {
-        a.children[0].lifetime.time = 10 * MINUTE;
-        b.children[0].lifetime.time = 1000 * HOUR;
-        b.children[0].proposals = vec!["aes256gcm16".parse().unwrap()];
-    });
-    let first = world.a.status().tunnel.unwrap().children[0].id;
-    world.run_for(20 * MINUTE);
-    let ids: Vec<_> = world.a.status().tunnel.unwrap().children.iter().map(|c| c.id).collect();
-    assert!(!ids.contains(&first), "its hard lifetime ended");
+fn an_ike_sa_whose_rekeys_are_refused_comes_to_its_end() {
+    for refusal in
+        [NotifyType::NO_ADDITIONAL_SAS, NotifyType::TEMPORARY_FAILURE, NotifyType::INVALID_KE_PAYLOAD]
+    {
+        let mut world = World::new(1, Conditions::GOOD);
+        let mut b = connection(Side::B, false);
+        b.lifetime = 10 * MINUTE;
+        world.configure(Side::B, vec![b]);
+        let mut rogue = Rogue::new(connection(Side::A, true), ROGUE.parse().unwrap(), 1);
+        assert!(rogue.connect(&mut world, EspSpi(0x1000)));
+        for _ in 0..120 * 20 {
+            world.run_for(SECOND / 2);
+            for request in rogue.requests(&mut world, 0) {
+                let answer = match request.exchange {
+                    ExchangeType::CREATE_CHILD_SA => vec![Payload::Notify(Notify::new(refusal, [0, 31]))],
+                    _ => vec![],
+                };
+                rogue.answer(&mut world, 0, &request, &answer);
+            }
+        }
+        assert_eq!(world.b.ended.len(), 1, "{refusal}");
+        assert_gone(&mut world);
+    }
+}
+
+#[test]
+fn a_replayed_message_does_not_move_the_path() {
+    let (mut world, mut rogue) = rogue();
+    let there = |w: &World| w.b.outbound().unwrap().path.remote.to_string();
+    assert_eq!(there(&world), ROGUE);
+    let probe = rogue.seal(0, ExchangeType::INFORMATIONAL, &[]);
+    assert_eq!(rogue.deliver(&mut world, &probe).len(), 1);
+    rogue.move_to("203.0.113.1:4500".parse().unwrap());
+    assert_eq!(rogue.deliver(&mut world, &probe).len(), 1, "answered once more, bit for bit");
+    assert_eq!(there(&world), ROGUE, "but nobody is followed");
+    let forged = [&probe[..probe.len() - 1], &[0]].concat();
+    assert!(rogue.deliver(&mut world, &forged).is_empty());
+    assert_eq!(there(&world), ROGUE);
+    let fresh = rogue.seal(0, ExchangeType::INFORMATIONAL, &[]);
+    rogue.deliver(&mut world, &fresh);
+    assert_eq!(there(&world), "203.0.113.1:4500", "a new authentic message is");
+    rogue.move_to(ROGUE.parse().unwrap());
+    assert!(rogue.deliver(&mut world, &probe).is_empty(), "an older one is not even answered");
+    assert_eq!(there(&world), "203.0.113.1:4500");
 }
