@@ -11,7 +11,7 @@ use crate::config::{
     Auth, Child, ChildLifetime, Connection, Encapsulation, EndpointConfig, Keepalive, Remote, Retransmit,
     Retry,
 };
-use crate::event::{Command, CommandError, Completion, JobKind, Payload};
+use crate::event::{Command, CommandError, Completion, Deadline, JobKind, Payload};
 use crate::path::{Path, Transport};
 use crate::secret::Secret;
 use crate::suite::{EspProposal, IkeProposal};
@@ -52,6 +52,7 @@ pub struct World {
     /// How often each end sends a user packet, if at all.
     pub traffic: Option<Duration>,
     next_traffic: Instant,
+    standing_still: u32,
     seed: u64,
     restarts: u64,
     config: EndpointConfig,
@@ -74,6 +75,7 @@ impl World {
             b: Host::new(address(2), seed, 2, &config),
             traffic: None,
             next_traffic: Instant::default(),
+            standing_still: 0,
             seed,
             restarts: 0,
             config,
@@ -152,6 +154,12 @@ impl World {
         let traffic = self.traffic.map(|_| self.next_traffic);
         let next = [self.link.next_at(), deadline(&self.a), deadline(&self.b), traffic];
         let Some(at) = next.into_iter().flatten().min().filter(|at| *at <= end) else { return false };
+        self.standing_still = if at > self.now { 0 } else { self.standing_still + 1 };
+        assert!(
+            self.standing_still < 10_000,
+            "a deadline that has passed is never cleared: {:?}",
+            self.deadlines()
+        );
         self.now = self.now.max(at);
         while let Some(datagram) = self.link.receive(self.now) {
             self.deliver(datagram);
@@ -165,6 +173,10 @@ impl World {
         }
         self.send_traffic();
         true
+    }
+
+    fn deadlines(&self) -> [Option<Deadline>; 2] {
+        [self.a.endpoint.poll_timeout(), self.b.endpoint.poll_timeout()]
     }
 
     fn deliver(&mut self, datagram: super::link::Datagram) {
