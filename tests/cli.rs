@@ -153,7 +153,9 @@ fn events_are_words_or_json_lines() {
     let expected = "2025-11-21T21:48:40.000Z sekishod stops on SIGTERM\n{\"time\":\"2025-11-21T21:48:41.000Z\",\"event\":\"from_the_future\"}\n";
     assert_eq!(text(&output.stdout), expected);
     let (output, _) = asked(lines, &["events", "--json", "--follow"]);
-    assert_eq!(text(&output.stdout).trim_end(), lines);
+    assert!(text(&output.stdout).starts_with(lines), "{}", text(&output.stdout));
+    assert_eq!(output.status.code(), Some(1), "whoever follows must not take the daemon's end for quiet");
+    assert!(text(&output.stderr).contains("no more events come"), "{}", text(&output.stderr));
 }
 
 #[test]

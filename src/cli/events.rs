@@ -1,7 +1,7 @@
 //! `sekisho events`: what happened, one line a record.
 
 use super::Daemon;
-use super::output::{Done, Output, print};
+use super::output::{Done, Failed, Output, print};
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho events                    the recent records\n  sekisho events --follow           and those to come, until Ctrl-C\n  sekisho events --follow --json | jq -c 'select(.event == \"tunnel_down\")'";
 
@@ -18,6 +18,11 @@ pub(super) fn run(daemon: &Daemon, output: &Output, args: &Args) -> Done {
             (_, Some(record)) if !output.json => print(&record.to_string())?,
             (line, _) => print(&line)?,
         }
+    }
+    if args.follow {
+        return Err(Failed::because(
+            "no more events come: the daemon has ended, or this reader was too slow for it",
+        ));
     }
     Ok(())
 }

@@ -45,7 +45,12 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
     let inputs = Inputs { data: from_data, requests, orders: ordered };
     announce(&config, &telemetry);
     let control = Control::new(config, Outputs { data, sockets, routing, telemetry: telemetry.clone() });
-    let served = tokio::spawn(server.run(asked, telemetry.clone()));
+    let serving = server.run(asked, telemetry.clone());
+    let served = tokio::spawn(async {
+        if let Err(error) = serving.await {
+            tracing::error!("the control socket is not served: {error}");
+        }
+    });
     let ended = signals.serve(tokio::spawn(control.run(inputs)), orders, &telemetry).await;
     served.abort();
     telemetry.flush();

@@ -20,7 +20,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::drops::Loss;
 use super::failure::Failure;
 use super::publish::{Receiving, Snapshot};
-use super::{FromData, Shared, UdpPath};
+use super::{FromData, QUEUE, Shared, UdpPath};
 use crate::net::clock::since_boot;
 use crate::net::ready::Woken;
 use crate::net::udp::{Received, Socket};
@@ -148,13 +148,25 @@ fn classify(datagram: &[u8], encap: bool) -> Datagram<'_> {
     }
 }
 
-/// The message is copied only when there is room for it.
+/// The message is copied only when there is room for it. However many ask for a new SA, half of the queue is left to
+/// the SAs that stand.
 fn to_control(shared: &Shared, path: UdpPath, message: &[u8]) -> Result<(), DropReason> {
+    if asks_for_a_new_sa(message) && shared.to_control.capacity() <= QUEUE / 2 {
+        return Err(DropReason::QueueFull);
+    }
     match shared.to_control.try_reserve() {
         Ok(permit) => permit.send(FromData::Ike { path, bytes: message.to_vec() }),
         Err(TrySendError::Full(()) | TrySendError::Closed(())) => return Err(DropReason::QueueFull),
     }
     Ok(())
+}
+
+/// A request without a responder SPI (RFC 7296 §3.1): `IKE_SA_INIT`. Nothing else costs us much before it proves to be
+/// of an SA that we know.
+fn asks_for_a_new_sa(message: &[u8]) -> bool {
+    const RESPONSE: u8 = 0x20;
+    let header = message.first_chunk::<28>();
+    header.is_none_or(|header| header[8..16] == [0; 8] && header[19] & RESPONSE == 0)
 }
 
 /// The inner packet of an ESP packet, opened in place.

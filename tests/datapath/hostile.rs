@@ -145,7 +145,7 @@ fn a_flood_of_ike_beyond_the_queue_is_dropped_and_counted_while_esp_still_passes
     let host = site.namespace.run(|| UdpSocket::bind("10.1.0.1:7000").expect("bind"));
     host.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
     for _ in 0..1_000 {
-        peer.send(b"\0\0\0\0flood");
+        peer.send(b"\0\0\0\0a flood of messages for one IKE SA");
     }
     peer.send(&peer.seal(&inner([10, 2, 0, 1], [10, 1, 0, 1])));
     host.recv(&mut [0; 100]).expect("the packet behind the flood");
@@ -159,6 +159,25 @@ fn a_flood_of_ike_beyond_the_queue_is_dropped_and_counted_while_esp_still_passes
     peer.send(&peer.seal(&inner([10, 2, 0, 1], [10, 1, 0, 1])));
     let told = site.from_data.blocking_recv();
     assert!(matches!(told, Some(FromData::FirstPacket(1))), "{told:?}");
+}
+
+#[test]
+fn a_flood_of_requests_for_new_sas_leaves_room_for_the_sas_that_stand() {
+    let (mut site, peer) = site_and_peer();
+    let mut request = [&[0; 4][..], &[7; 8], &[0; 8], &[33, 0x20, 34, 0x08], &[0; 8]].concat();
+    for _ in 0..1_000 {
+        peer.send(&request);
+    }
+    until("every one is taken or dropped", || site.drops("queue_full") >= 872);
+    request[12..20].fill(9);
+    peer.send(&request);
+    peer.send(&peer.seal(&inner([10, 2, 0, 1], [10, 1, 0, 1])));
+    let told: Vec<FromData> = (0..130).filter_map(|_| site.from_data.blocking_recv()).collect();
+    let [.., FromData::Ike { bytes, .. }, FromData::FirstPacket(1)] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!(bytes[8..16], [9; 8], "the message of an SA came through");
+    assert_eq!(site.drops("queue_full"), 872);
 }
 
 #[test]
