@@ -136,6 +136,14 @@ impl Connections {
     pub(super) fn acceptable(&self, remote: IpAddr) -> Option<&Acceptable> {
         self.by_address.get(&remote).or(self.anywhere.as_ref())
     }
+
+    /// The one connection that names this address and is down: what a refused stranger there was probably for.
+    pub(super) fn down_at(&self, remote: IpAddr) -> Option<Name> {
+        let names_it = |m: &&Managed| m.hosts().iter().any(|host| host.parse() == Ok(remote));
+        let mut there = self.by_name.values().filter(names_it);
+        let only = there.next().filter(|_| there.next().is_none())?;
+        only.tunnels.is_empty().then(|| only.config.name.clone())
+    }
 }
 
 fn nothing() -> Acceptable {

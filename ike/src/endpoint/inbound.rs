@@ -112,9 +112,7 @@ impl Endpoint {
         match HalfOpen::open(&mut self.core.context(now), acceptable, path, datagram, request) {
             InitOutcome::Opened(half_open) => self.keep(half_open),
             InitOutcome::Refused(None) => {}
-            InitOutcome::Refused(Some(diagnosis)) => {
-                self.failed(now, None, Some(path.remote_ip()), *diagnosis, None);
-            }
+            InitOutcome::Refused(Some(diagnosis)) => self.refused(now, path, None, *diagnosis),
         }
     }
 
@@ -141,7 +139,9 @@ impl Endpoint {
     }
 
     fn refused(&mut self, now: Now, path: Path, connection: Option<Arc<Connection>>, diagnosis: Diagnosis) {
-        let name = connection.map(|c| c.name.clone());
+        // Nobody proved anything, so this is for the operator's eyes alone: a tunnel that stands is not told of it.
+        let guess = || self.connections.down_at(path.remote_ip());
+        let name = connection.map(|c| c.name.clone()).or_else(guess);
         self.failed(now, name.as_ref(), Some(path.remote_ip()), diagnosis, None);
     }
 

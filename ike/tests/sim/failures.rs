@@ -53,6 +53,9 @@ fn no_common_suite_for_the_ike_sa() {
     assert_diagnosis(first(&world.a), "no_ike_proposal", Refused::Peer, &["aes128gcm16-prfsha256-ecp256"]);
     let words = ["offered: aes128gcm16-prfsha256-ecp256", "acceptable: aes256gcm16-prfsha384-x25519"];
     assert_diagnosis(first(&world.b), "no_ike_proposal", Refused::Here, &words);
+    // B knows one tunnel to that address: its status says why it is down.
+    let (_, told) = world.b.status().last_failure.expect("a failure in the status");
+    assert_eq!(told.kind.code(), "no_ike_proposal");
 }
 
 #[test]
