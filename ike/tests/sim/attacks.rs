@@ -185,6 +185,17 @@ fn child_sas_and_ike_sas_of_a_peer_are_bounded() {
 }
 
 #[test]
+fn a_delete_that_is_answered_with_nonsense_is_answered() {
+    let (mut world, mut rogue) = rogue();
+    world.command(Side::B, Command::Down("link".into())).unwrap();
+    world.run_for(SECOND / 10);
+    let delete = rogue.requests(&mut world, 0).remove(0);
+    let next = rogue.answer(&mut world, 0, &delete, &malformed());
+    assert!(next.is_empty(), "and not sent again");
+    assert_gone(&mut world);
+}
+
+#[test]
 fn a_right_answer_to_a_rekey_installs_one_child_sa_and_its_repetition_none() {
     let (mut world, mut rogue) = rogue();
     world.command(Side::B, Command::RekeyChildren("link".into())).unwrap();
