@@ -196,6 +196,43 @@ fn a_delete_that_is_answered_with_nonsense_is_answered() {
 }
 
 #[test]
+fn a_wrong_answer_to_a_rekey_installs_nothing() {
+    let wide = Payload::TsInitiator(vec!["0.0.0.0/0".parse::<TrafficSelector>().unwrap().to_wire()]);
+    let none = Payload::TsResponder(vec![]);
+    let short = Payload::KeyExchange { group: 31, data: vec![9; 31] };
+    let zero = Payload::KeyExchange { group: 31, data: vec![0; 32] };
+    let other = Payload::KeyExchange { group: 19, data: vec![9; 64] };
+    type Twist<'a> = Box<dyn Fn(&mut Vec<Payload>, &[Payload]) + 'a>;
+    let twists: [(&str, Twist<'_>); 12] = [
+        ("nothing", Box::new(|p, _| p.clear())),
+        ("selectors wider than ours", Box::new(|p, _| replace(p, &wide))),
+        ("no selectors", Box::new(|p, _| replace(p, &none))),
+        ("no key exchange", Box::new(|p, _| p.retain(|p| p.kind() != PayloadType::KE))),
+        ("a short public value", Box::new(|p, _| replace(p, &short))),
+        ("a public value of small order", Box::new(|p, _| replace(p, &zero))),
+        ("another group", Box::new(|p, _| replace(p, &other))),
+        ("a reserved SPI", Box::new(|p, _| set_spi(p, &[0, 0, 0, 7]))),
+        ("an SPI of the wrong length", Box::new(|p, _| set_spi(p, &[1, 2, 3]))),
+        ("two proposals", Box::new(|p, _| alter_sa(p, |sa| sa.push(sa[0].clone())))),
+        ("another proposal's number", Box::new(|p, _| alter_sa(p, |sa| sa[0].number = 2))),
+        ("our own nonce", Box::new(|p, ours| replace(p, &nonce_of(ours)))),
+    ];
+    for (what, twist) in twists {
+        let (mut world, mut rogue) = rogue();
+        world.command(Side::B, Command::RekeyChildren("link".into())).unwrap();
+        world.run_for(SECOND / 10);
+        let request = rogue.requests(&mut world, 0).remove(0);
+        let mut answer = choice_of(&request.payloads);
+        twist(&mut answer, &request.payloads);
+        let made = world.b.child_sas_made;
+        rogue.answer(&mut world, 0, &request, &answer);
+        assert_eq!(world.b.child_sas_made, made, "{what}");
+        assert_eq!(world.b.ended.len(), 1, "{what}: the tunnel has ended");
+        assert_gone(&mut world);
+    }
+}
+
+#[test]
 fn a_right_answer_to_a_rekey_installs_one_child_sa_and_its_repetition_none() {
     let (mut world, mut rogue) = rogue();
     world.command(Side::B, Command::RekeyChildren("link".into())).unwrap();
