@@ -106,6 +106,8 @@ impl HalfOpen {
     ) -> Result<Self, Diagnosis> {
         let malformed = |error: &dyn ToString| diagnose::malformed("IKE_SA_INIT", &error.to_string());
         let suite = choice.suite;
+        let nat = nat::detect(&request.notifies, datagram.header.spi_i, IkeSpi::ZERO, path);
+        let nat = nat.ok_or_else(diagnose::no_nat_traversal)?;
         let answer = ctx.provider.key_exchange.respond(suite.group, &request.key_exchange.data, ctx.random);
         let (data, shared) = answer.map_err(|error| malformed(&error))?;
         let (lease, nonce_r) = (ctx.spis.ike(ctx.random), ctx.nonce());
@@ -114,7 +116,6 @@ impl HalfOpen {
         let keys = IkeKeys::derive(ctx.provider, suite, nonces, spis, &shared);
         let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
         let (channel, keys) = Channel::new(keys, spis, false);
-        let nat = nat::detect(&request.notifies, spis.initiator, IkeSpi::ZERO, path);
         let response = InitResponse::Accept {
             proposals: vec![choice.answer(&[])],
             key_exchange: KeyExchangeData { group: suite.group.number(), data },
@@ -129,7 +130,7 @@ impl HalfOpen {
             nonce_r,
             init_request: datagram.bytes.to_vec(),
             init_response: emit_clear(init_header(datagram, spis.responder), &response.write()),
-            nat: nat.ok_or_else(diagnose::no_nat_traversal)?,
+            nat,
             path,
             started: ctx.now.boot,
             expires_at: ctx.now.boot + limits::HALF_OPEN_LIFETIME,
