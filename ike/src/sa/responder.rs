@@ -12,6 +12,7 @@ use super::spis::IkeSpiLease;
 use super::tunnel::{Origin, Tunnel};
 use super::window::{Arrival, Window};
 use crate::config::{Connection, Encapsulation};
+use crate::crypto::sha256;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::NatStatus;
@@ -40,6 +41,7 @@ pub(crate) struct HalfOpen {
     nonce_i: Vec<u8>,
     nonce_r: Vec<u8>,
     init_request: Vec<u8>,
+    init_digest: [u8; 32],
     init_response: Vec<u8>,
     nat: NatStatus,
     path: Path,
@@ -129,6 +131,7 @@ impl HalfOpen {
             nonce_i: request.nonce,
             nonce_r,
             init_request: datagram.bytes.to_vec(),
+            init_digest: sha256(&[datagram.bytes]),
             init_response: emit_clear(init_header(datagram, spis.responder), &response.write()),
             nat,
             path,
@@ -147,22 +150,18 @@ impl HalfOpen {
         self.path
     }
 
-    /// The initiator's SPI: with its address, what tells a repeated first message.
-    pub(crate) fn peer_spi(&self) -> IkeSpi {
-        self.channel.spis.initiator
+    /// The hash of the first message: with its sender's address, what tells a repeated one.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.init_digest
     }
 
     pub(crate) fn expires_at(&self) -> Instant {
         self.expires_at
     }
 
-    /// The first message again: the same answer, if it is the same bit for bit.
-    pub(crate) fn repeat(&self, ctx: &mut Context<'_>, path: Path, datagram: &Datagram<'_>) {
-        if datagram.bytes == self.init_request {
-            ctx.output.transmit(path, self.init_response.clone());
-        } else {
-            ctx.output.drop(DropReason::OutsideWindow);
-        }
+    /// The first message came again: the same answer.
+    pub(crate) fn repeat_answer(&self, ctx: &mut Context<'_>, path: Path) {
+        ctx.output.transmit(path, self.init_response.clone());
     }
 
     /// A message came in for this SPI. `find` names the connection for the identities, if one is configured.

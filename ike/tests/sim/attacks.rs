@@ -291,3 +291,19 @@ fn a_replayed_message_does_not_move_the_path() {
     assert!(rogue.deliver(&mut world, &probe).is_empty(), "an older one is not even answered");
     assert_eq!(there(&world), "203.0.113.1:4500");
 }
+
+#[test]
+fn a_first_message_is_known_by_all_its_bytes() {
+    let mut world = World::new(1, Conditions::GOOD);
+    world.configure(Side::B, vec![connection(Side::B, false)]);
+    let mut rogue = Rogue::new(connection(Side::A, true), ROGUE.parse().unwrap(), 1);
+    let [first, other] = rogue.first_messages();
+    let answer = rogue.deliver(&mut world, &first);
+    assert_eq!(answer.len(), 1);
+    assert_eq!(rogue.deliver(&mut world, &first), answer, "the same again");
+    // Somebody else behind the same NAT, or the same peer after an INVALID_KE_PAYLOAD that was not from us.
+    let another = rogue.deliver(&mut world, &other);
+    assert_eq!(another.len(), 1, "another message is another beginning");
+    assert_ne!(another[0][8..16], answer[0][8..16]);
+    assert_eq!(rogue.deliver(&mut world, &first), answer);
+}
