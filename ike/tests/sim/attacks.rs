@@ -195,6 +195,9 @@ fn a_delete_that_is_answered_with_nonsense_is_answered() {
     assert_gone(&mut world);
 }
 
+/// What a rogue makes of a right answer; it may look at our request.
+type Twist<'a> = Box<dyn Fn(&mut Vec<Payload>, &[Payload]) + 'a>;
+
 #[test]
 fn a_wrong_answer_to_a_rekey_installs_nothing() {
     let wide = Payload::TsInitiator(vec!["0.0.0.0/0".parse::<TrafficSelector>().unwrap().to_wire()]);
@@ -202,7 +205,6 @@ fn a_wrong_answer_to_a_rekey_installs_nothing() {
     let short = Payload::KeyExchange { group: 31, data: vec![9; 31] };
     let zero = Payload::KeyExchange { group: 31, data: vec![0; 32] };
     let other = Payload::KeyExchange { group: 19, data: vec![9; 64] };
-    type Twist<'a> = Box<dyn Fn(&mut Vec<Payload>, &[Payload]) + 'a>;
     let twists: [(&str, Twist<'_>); 12] = [
         ("nothing", Box::new(|p, _| p.clear())),
         ("selectors wider than ours", Box::new(|p, _| replace(p, &wide))),
