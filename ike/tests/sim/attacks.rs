@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use sekisho_ike::Secret;
 use sekisho_ike::config::Auth;
-use sekisho_ike::event::{Command, ConnectionState};
+use sekisho_ike::event::{Command, ConnectionState, EndReason};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair};
 use sekisho_ike::wire::{Delete, EspSpi, ExchangeType, Notify, NotifyType, Payload, PayloadType, Proposal};
@@ -114,6 +114,9 @@ fn a_peer_that_refuses_every_rekey_does_not_keep_old_keys_alive() {
     world.run_for(20 * MINUTE);
     let ids: Vec<_> = world.a.status().tunnel.unwrap().children.iter().map(|c| c.id).collect();
     assert!(!ids.contains(&first), "its hard lifetime ended");
+    // Nothing but IKE_AUTH makes a Child SA with this peer: so the tunnel is set up anew.
+    assert_eq!(world.a.ended, [EndReason::Expired]);
+    assert_eq!(world.a.status().state, ConnectionState::Up);
 }
 
 #[test]
