@@ -17,7 +17,7 @@ use std::time::Duration;
 use namespace::{Line, PROTECTED, assert_closed, in_namespace, routes, run, send};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sekisho::api::{Client, Reloaded, Reply, Request, State, Status};
+use sekisho::api::{Client, Fact, Reloaded, Reply, Request, State, Status};
 use tempfile::TempDir;
 
 /// Who may use nothing.
@@ -117,6 +117,21 @@ fn a_running_daemon_holds_no_privilege_but_that_over_the_network() {
 }
 
 #[test]
+fn a_daemon_whose_device_was_removed_ends_with_the_reason_and_leaves_all_closed() {
+    in_namespace(|| async {
+        let line = Line::new();
+        let site = Site::new();
+        let mut daemon = site.start();
+        run("ip link delete sekisho0");
+        assert_eq!(daemon.child.wait().unwrap().code(), Some(1));
+        let log = fs::read_to_string(site.0.path().join("sa.jsonl")).unwrap();
+        assert!(log.lines().any(|line| line.contains("stopping") && line.contains("was removed")), "{log}");
+        assert_closed(&line);
+        site.start().stop();
+    });
+}
+
+#[test]
 fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
     in_namespace(|| async {
         let _line = Line::new();
@@ -130,7 +145,8 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
         assert_ne!(status.tunnels[0].state, State::Up);
 
         let good = fs::read_to_string(site.config()).unwrap();
-        fs::write(site.config(), good.replace("remote_id", "remote_di")).unwrap();
+        let bad = good.replace("remote_id", "remote_di").replace("local_id", "local_di");
+        fs::write(site.config(), bad).unwrap();
         let refused = site.ask(&Request::Reload);
         assert!(
             matches!(&refused, Reply::Failed(failure) if failure.error.contains("remote_di")),
@@ -138,6 +154,15 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
         );
         let status: Status = site.ask(&Request::Status).into_data().unwrap();
         assert_eq!(status.tunnels.len(), 1, "the old one stays in force");
+        let events = Client::connect(&site.0.path().join("control.sock")).unwrap().events(false).unwrap();
+        let reasons: Vec<String> = events
+            .filter_map(|event| match event.unwrap().1?.fact {
+                Fact::ConfigRefused { reason, .. } => Some(reason),
+                _ => None,
+            })
+            .collect();
+        let [reason] = reasons.as_slice() else { panic!("{reasons:?}") };
+        assert!(reason.lines().count() == 1 && reason.contains(" more)"), "{reason}");
 
         let other = good.replace("10.0.0.0/16", "10.99.0.0/16").replace("ike_port = 500", "ike_port = 501");
         fs::write(site.config(), other).unwrap();
@@ -173,6 +198,14 @@ fn what_keeps_it_from_starting_is_named_with_its_remedy() {
         fs::write(site.config(), good.replace("10.17.0.0/24", "10.17.0.1/24")).unwrap();
         site.refuses(&["--check"], &["10.17.0.1/24", "10.17.0.0/24", "sekisho.toml:"]);
         fs::write(site.config(), good).unwrap();
+        fs::set_permissions(site.config(), PermissionsExt::from_mode(0o666)).unwrap();
+        let checked = site.command(&["--check"]).output().unwrap();
+        let said = String::from_utf8(checked.stdout).unwrap();
+        assert!(
+            checked.status.success() && said.contains("warning: the configuration may be changed"),
+            "{said}"
+        );
+        assert!(said.ends_with("sekisho.toml is good; tunnels: 1\n"), "{said}");
 
         for file in ["", "sekisho.toml", "centre.psk"] {
             chown(site.0.path().join(file), Some(NOBODY), Some(NOBODY)).unwrap();
@@ -183,6 +216,53 @@ fn what_keeps_it_from_starting_is_named_with_its_remedy() {
         assert!(why.contains("CAP_NET_ADMIN") && why.contains("root"), "{why}");
         assert_eq!(site.command(&["--no-such-option"]).output().unwrap().status.code(), Some(2));
     });
+}
+
+#[test]
+fn refused_strangers_leave_a_few_records_and_a_count() {
+    in_namespace(|| async {
+        let _line = Line::new();
+        let site = Site::new();
+        let answering = "[tunnel.anywhere]
+local_id = \"hub.example\"
+remote_id = \"clinic-18.example\"
+psk_file = \"centre.psk\"
+local_networks = [\"10.18.0.0/24\"]
+remote_networks = [\"10.19.0.0/24\"]
+";
+        let config = fs::read_to_string(site.config()).unwrap();
+        fs::write(site.config(), format!("{config}{answering}")).unwrap();
+        let daemon = site.start();
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for number in 0..200 {
+            stranger.send_to(&refused_request(number), "127.0.0.1:500").unwrap();
+        }
+        let not_recorded = || {
+            let status: Status = site.ask(&Request::Status).into_data().unwrap();
+            status.drops.get("failure_not_recorded").copied().unwrap_or_default()
+        };
+        assert!((0..500).any(|_| not_recorded() >= 150), "{}", not_recorded());
+        daemon.stop();
+        let log = fs::read_to_string(site.0.path().join("sa.jsonl")).unwrap();
+        let recorded = log.lines().filter(|line| line.contains("127.0.0.1")).count();
+        assert!((1..50).contains(&recorded), "{recorded} records:\n{log}");
+    });
+}
+
+/// An `IKE_SA_INIT` request that offers nothing but what nobody should take: 3DES, SHA-1 and group 2.
+fn refused_request(number: u8) -> Vec<u8> {
+    let payload = |next: u8, body: &[u8]| {
+        let length = u16::try_from(body.len() + 4).unwrap().to_be_bytes();
+        [&[next, 0][..], &length, body].concat()
+    };
+    let transform = |more: u8, kind: u8, id: u8| [more, 0, 0, 8, kind, 0, 0, id];
+    let transforms = [transform(3, 1, 3), transform(3, 2, 2), transform(3, 3, 2), transform(0, 4, 2)];
+    let proposal = [&[0, 0, 0, 40, 1, 1, 0, 4][..], transforms.as_flattened()].concat();
+    let key_exchange = [&[0, 2, 0, 0][..], &[7; 128]].concat();
+    let payloads = [payload(34, &proposal), payload(40, &key_exchange), payload(0, &[number; 32])].concat();
+    let length = u32::try_from(28 + payloads.len()).unwrap().to_be_bytes();
+    let spis = [1, 2, 3, 4, 5, 6, 7, number, 0, 0, 0, 0, 0, 0, 0, 0];
+    [&spis[..], &[33, 0x20, 34, 0x08, 0, 0, 0, 0], &length, &payloads].concat()
 }
 
 /// A directory with a configuration, its key, and the daemon's state.

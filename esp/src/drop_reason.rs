@@ -57,6 +57,9 @@ drop_reasons! {
     FragmentWithoutPorts = "fragment_without_ports",
     /// Congestion was marked outside on a packet that cannot carry the mark inside (RFC 6040 §4.2).
     EcnCeOnNotEct = "ecn_ce_on_not_ect",
+    /// Link-local or of link-local scope: the kernel's own noise on the TUN, or what a peer would tell our kernel as
+    /// if it stood beside us. Never for a tunnel.
+    LinkLocal = "link_local",
     /// No SA is there for it: fail closed.
     NoSa = "no_sa",
     /// The SA has sent all that it may.

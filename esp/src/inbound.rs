@@ -158,6 +158,9 @@ impl Opener<'_> {
         // What lies behind the inner packet is padding for traffic flow confidentiality (RFC 4303 §2.7).
         let inner = InnerView::parse(payload)?;
         self.check_selectors(&inner)?;
+        if inner.is_link_local() {
+            return Err(DropReason::LinkLocal);
+        }
         let tos = ecn::decapsulate(outer_tos, inner.tos())?;
         if tos != inner.tos() {
             set_tos(payload, tos);

@@ -27,7 +27,7 @@ impl Address for u128 {
     }
 }
 
-/// A local and a remote selector of one SA.
+/// A local and a remote selector of one SA, or of what is reserved for one.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule<A> {
     pub(crate) destination: (A, A),
@@ -36,8 +36,8 @@ pub(crate) struct Rule<A> {
     pub(crate) protocol: u8,
     pub(crate) destination_ports: (u16, u16),
     pub(crate) source_ports: (u16, u16),
-    /// The SA; of two rules alike the one with the greater number is preferred.
-    pub(crate) target: usize,
+    /// The SA; of two rules alike the one with the greater number is preferred. None: reserved, so dropped.
+    pub(crate) target: Option<usize>,
 }
 
 impl<A: Address> Rule<A> {
@@ -138,7 +138,7 @@ impl<A: Address> Index<A> {
             let rules = self.groups.get(*group).and_then(|range| self.rules.get(range.clone()));
             for rule in rules.unwrap_or_default() {
                 match rule.judge(source, protocol, ports) {
-                    Match::Yes => return Ok(rule.target),
+                    Match::Yes => return rule.target.ok_or(DropReason::NoSa),
                     // Its first fragment may have gone this way; another way is not for this one to take.
                     Match::PortsHidden => return Err(DropReason::FragmentWithoutPorts),
                     Match::No => {}

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::checksum;
 use crate::drop_reason::DropReason;
+use crate::scope::is_link_local;
 
 pub(crate) const ICMP: u8 = 1;
 pub(crate) const TCP: u8 = 6;
@@ -109,6 +110,11 @@ impl InnerView {
     /// Where it goes.
     pub fn destination(&self) -> IpAddr {
         self.destination
+    }
+
+    /// Whether no router would forward it: it comes from or goes to somebody on the same link.
+    pub fn is_link_local(&self) -> bool {
+        is_link_local(self.source) || is_link_local(self.destination)
     }
 
     /// The protocol behind the IP header, or behind the IPv6 extension headers.

@@ -28,6 +28,7 @@ mod outbound;
 pub mod pmtu;
 mod replay;
 mod sa;
+mod scope;
 mod selector;
 mod suite;
 mod table;

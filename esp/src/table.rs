@@ -31,7 +31,7 @@ impl<In, Out> Table<In, Out> {
     /// range, then protocol, then ports; among equals the one that was added last.
     ///
     /// # Errors
-    /// [`DropReason::NoSa`]; [`DropReason::FragmentWithoutPorts`] if the most specific one names ports that a later
+    /// [`DropReason::NoSa`], also where something more specific is reserved; [`DropReason::FragmentWithoutPorts`] if the most specific one names ports that a later
     /// fragment does not show.
     pub fn outbound(&self, packet: &InnerView) -> Result<&Arc<Out>, DropReason> {
         let (protocol, ports) = (packet.protocol(), packet.ports());
@@ -65,12 +65,13 @@ impl<In, Out> Default for Table<In, Out> {
 pub struct TableBuilder<In = InboundSa, Out = OutboundSa> {
     inbound: BySpi<In>,
     outbound: Vec<Arc<Out>>,
+    reserved: Rules,
 }
 
 impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> TableBuilder<In, Out> {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self { inbound: BySpi::default(), outbound: Vec::new() }
+        Self { inbound: BySpi::default(), outbound: Vec::new(), reserved: Rules::default() }
     }
 
     /// Adds an SA that we receive on.
@@ -84,30 +85,24 @@ impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> TableBuilder<In, Out> {
         self.outbound.push(sa);
     }
 
+    /// Reserves what these selectors name for an SA of their own: while there is none, it is dropped, and never sent
+    /// on a less specific SA, whose peer is another one.
+    pub fn reserve(&mut self, local: &[Selector], remote: &[Selector]) {
+        self.reserved.add(local, remote, None);
+    }
+
     /// The snapshot.
     pub fn build(self) -> Table<In, Out> {
-        let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
+        let mut rules = self.reserved;
         for (target, sa) in self.outbound.iter().enumerate() {
             let sa = (**sa).as_ref();
-            for local in sa.local() {
-                for remote in sa.remote() {
-                    match (local.addresses(), remote.addresses()) {
-                        (AddressRange::V4(a, b), AddressRange::V4(c, d)) => {
-                            ipv4.extend(rule(local, remote, (a, b), (c, d), target));
-                        }
-                        (AddressRange::V6(a, b), AddressRange::V6(c, d)) => {
-                            ipv6.extend(rule(local, remote, (a, b), (c, d), target));
-                        }
-                        _ => {}
-                    }
-                }
-            }
+            rules.add(sa.local(), sa.remote(), Some(target));
         }
         Table {
             inbound: self.inbound,
             outbound: self.outbound.into(),
-            ipv4: Index::new(ipv4),
-            ipv6: Index::new(ipv6),
+            ipv4: Index::new(rules.ipv4),
+            ipv6: Index::new(rules.ipv6),
         }
     }
 }
@@ -118,13 +113,39 @@ impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> Default for TableBuilder<In, 
     }
 }
 
+/// The rules of both address families.
+#[derive(Debug, Default)]
+struct Rules {
+    ipv4: Vec<Rule<u32>>,
+    ipv6: Vec<Rule<u128>>,
+}
+
+impl Rules {
+    /// A rule for each pair of selectors.
+    fn add(&mut self, local: &[Selector], remote: &[Selector], target: Option<usize>) {
+        for local in local {
+            for remote in remote {
+                match (local.addresses(), remote.addresses()) {
+                    (AddressRange::V4(a, b), AddressRange::V4(c, d)) => {
+                        self.ipv4.extend(rule(local, remote, (a, b), (c, d), target));
+                    }
+                    (AddressRange::V6(a, b), AddressRange::V6(c, d)) => {
+                        self.ipv6.extend(rule(local, remote, (a, b), (c, d), target));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
 /// The rule of a pair of selectors, unless they name two protocols.
 fn rule<A>(
     local: &Selector,
     remote: &Selector,
     source: (A, A),
     destination: (A, A),
-    target: usize,
+    target: Option<usize>,
 ) -> Option<Rule<A>> {
     let protocol = match (local.protocol(), remote.protocol()) {
         (0, protocol) | (protocol, 0) => protocol,

@@ -213,6 +213,26 @@ fn the_ends_of_the_address_space_are_no_special_case() {
 }
 
 #[test]
+fn what_is_reserved_for_one_sa_is_never_sent_on_a_less_specific_one() {
+    let table = |narrow_is_up: bool| {
+        let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
+        builder.reserve(&[net("10.17.0.0/24")], &[net("10.0.0.0/8")]);
+        builder.reserve(&[net("10.17.0.0/24")], &[net("10.5.0.0/16")]);
+        builder.outbound(outbound(1000, vec![net("10.17.0.0/24")], vec![net("10.0.0.0/8")]));
+        if narrow_is_up {
+            builder.outbound(outbound(1001, vec![net("10.17.0.0/24")], vec![net("10.5.0.0/16")]));
+        }
+        builder.build()
+    };
+    let to = |table: &Table, destination| table.outbound(&view("10.17.0.1", destination)).map(|sa| sa.spi());
+    for narrow_is_up in [true, false] {
+        assert_eq!(to(&table(narrow_is_up), "10.6.0.1"), Ok(1000), "what nothing else is reserved for");
+    }
+    assert_eq!(to(&table(true), "10.5.0.1"), Ok(1001));
+    assert_eq!(to(&table(false), "10.5.0.1"), Err(DropReason::NoSa), "it is not for this peer");
+}
+
+#[test]
 fn an_empty_table_protects_nothing_and_passes_nothing() {
     let table = Table::<InboundSa, OutboundSa>::default();
     assert_eq!(table.outbound(&view("10.0.0.1", "10.0.0.2")).unwrap_err(), DropReason::NoSa);

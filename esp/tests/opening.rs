@@ -201,6 +201,36 @@ fn inner_addresses_are_those_of_this_sa_or_the_packet_is_dropped() {
 }
 
 #[test]
+fn a_peer_that_may_send_from_anywhere_still_does_not_stand_on_our_link() {
+    let direction = Direction::new(Suite::Aes128Gcm16, false);
+    let everything = || vec![net("0.0.0.0/0"), net("::/0")];
+    let sa = receiver(&direction, everything(), everything());
+    let v6 = |source: &str, destination: &str| {
+        let bits = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
+        let mut packet = Vec::new();
+        PacketBuilder::ipv6(bits(source), bits(destination), 255).udp(1, 2).write(&mut packet, b"").unwrap();
+        packet
+    };
+    let v4 = |destination: [u8; 4]| {
+        let mut packet = Vec::new();
+        PacketBuilder::ipv4(HERE, destination, 1).udp(1, 2).write(&mut packet, b"").unwrap();
+        packet
+    };
+    let refused = [
+        v6("fe80::1", "ff02::1"),
+        v6("fe80::1", "2001:db8::1"),
+        v6("2001:db8::1", "ff02::1"),
+        v4([224, 0, 0, 251]),
+        v4([255; 4]),
+    ];
+    for (sequence, packet) in (1..).zip(&refused) {
+        let opened = open(&sa, &direction.forge_packet(sequence, packet));
+        assert_eq!(opened, Err(DropReason::LinkLocal), "{packet:?}");
+    }
+    assert!(open(&sa, &direction.forge_packet(9, &v6("2001:db8::1", "2001:db8::2"))).is_ok());
+}
+
+#[test]
 fn protocols_and_ports_are_checked_at_both_ends() {
     let direction = Direction::new(Suite::Aes128Gcm16, false);
     let sa = receiver(

@@ -405,6 +405,8 @@ impl ConnectionState {
 /// A tunnel as `status` shows it.
 #[derive(Clone, Debug)]
 pub struct TunnelStatus {
+    /// When the tunnel came up; its IKE SA may be younger.
+    pub established: Instant,
     /// Its present IKE SA.
     pub ike_sa: IkeSaRecord,
     /// Its Child SAs, the ones being replaced included.

@@ -115,7 +115,6 @@ impl Server {
         let listener = UnixListener::from_std(self.listener.try_clone()?)?;
         let mut clients = JoinSet::new();
         loop {
-            while clients.try_join_next().is_some() {}
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -125,6 +124,7 @@ impl Server {
                     continue;
                 }
             };
+            while clients.try_join_next().is_some() {}
             match self.admit(&stream, clients.len()) {
                 Ok(peer) => {
                     let session = Session::new(peer, self.limits, control.clone(), telemetry.clone());

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
@@ -72,7 +72,10 @@ impl Session {
         match serde_json::from_slice(&line) {
             Ok(Request::Events { follow }) => self.events(stream, follow).await.map(|()| false),
             Ok(request) => {
-                let reply = self.ask(request).await;
+                let reply = tokio::select! {
+                    reply = self.ask(request) => reply,
+                    () = left(stream) => return Err(Gone),
+                };
                 self.answer(stream, &reply).await.map(|()| true)
             }
             Err(error) => {
@@ -167,6 +170,15 @@ async fn read_line(stream: &mut UnixStream, frames: &mut Frames) -> Result<Optio
             return Ok(None);
         }
         frames.push(chunk.get(..length).unwrap_or_default());
+    }
+}
+
+/// Until nobody is left to answer. A client that only ended its own direction still reads.
+async fn left(stream: &UnixStream) {
+    // Nothing urgent ever comes on such a socket, but the end of the client's direction is told so.
+    let _ = stream.ready(Interest::PRIORITY).await;
+    if stream.ready(Interest::WRITABLE).await.is_ok_and(|ready| !ready.is_write_closed()) {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Tunnel {
     pub next_try_in_s: Option<u64>,
     /// The last failure since the last success.
     pub last_failure: Option<Failed>,
+    /// Since the tunnel came up; its SAs may be younger.
+    pub age_s: Option<u64>,
     /// The IKE SA, while it is up.
     pub ike: Option<IkeSa>,
     /// The Child SAs, the ones being replaced included.

@@ -292,6 +292,36 @@ fn more_clients_than_allowed_are_turned_away_with_a_word() {
 }
 
 #[test]
+fn a_client_that_has_ended_is_not_counted_against_the_next() {
+    let running = Running::start(Limits { clients: 1, ..LONG });
+    for _ in 0..3 {
+        let mut stream = running.connect();
+        writeln!(stream, r#"{{"command":"events"}}"#).unwrap();
+        assert_eq!(rest(stream), "", "no events, and the end");
+    }
+}
+
+#[test]
+fn a_client_that_left_while_its_request_waits_makes_room() {
+    let running = Running::start(LONG);
+    let held: Vec<UnixStream> = (0..LONG.clients).map(|_| running.connect()).collect();
+    for mut stream in held {
+        writeln!(stream, r#"{{"command":"down","tunnel":"t"}}"#).unwrap();
+    }
+    let ask = || Client::connect(&running.socket()).and_then(|mut client| client.ask(&Request::Status));
+    eventually(|| matches!(ask(), Ok(Reply::Done(_))));
+}
+
+#[test]
+fn a_client_that_has_no_more_to_say_still_gets_its_answer() {
+    let running = Running::start(LONG);
+    let mut stream = running.connect();
+    writeln!(stream, r#"{{"command":"status"}}"#).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(rest(stream).trim_end(), r#"{"ok":true,"data":{"count":1}}"#);
+}
+
+#[test]
 fn events_are_the_recent_ones_and_then_those_to_come() {
     let running = Running::start(LONG);
     let lost = |lost| Fact::EventsLost { lost };

@@ -66,7 +66,7 @@ fn row(tunnel: &Tunnel) -> [String; 8] {
         word(tunnel.state).to_owned(),
         peer,
         tunnel.ike.as_ref().map_or_else(none, |ike| ike.suite.clone()),
-        tunnel.ike.as_ref().map_or_else(none, |ike| time(ike.age_s)),
+        tunnel.age_s.map_or_else(none, time),
         rekey.map_or_else(none, time),
         bytes(tunnel.bytes_in),
         bytes(tunnel.bytes_out),

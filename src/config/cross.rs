@@ -15,6 +15,7 @@ pub(super) fn check(judge: &mut Judge<'_>, daemon: &Daemon, tunnels: &[Tunnel]) 
     identities_differ(judge, tunnels);
     keys_differ(judge, tunnels);
     remote_networks_differ(judge, tunnels);
+    nothing_turns_round(judge, tunnels);
     mtu_carries_ipv6(judge, daemon, tunnels);
 }
 
@@ -107,11 +108,40 @@ fn tell(judge: &mut Judge<'_>, tunnels: &[Tunnel], a: (usize, &Network), b: (usi
     } else {
         let message = format!("`{y}` of {} overlaps `{x}` of {}", of(second), of(first));
         let help = format!(
-            "the other one stands in line {line}; a packet takes the tunnel with the most specific network"
+            "the other one stands in line {line}; a packet takes the tunnel with the most specific network, and is dropped while that one is down"
         );
         judge.warn(&second.1.span, message, help);
     }
     true
+}
+
+/// What one peer may reach must not lie behind another, or the two talk through us: allowed, but seldom meant.
+fn nothing_turns_round(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
+    let mut told = 0;
+    for from in tunnels {
+        for network in from.on(Side::Local) {
+            let Some(to) = tunnels.iter().find(|to| turns_round(from, network, to)) else { continue };
+            let message = format!(
+                "the peer of tunnel `{}` reaches the peer of tunnel `{}` through us: `{}` lies on both sides",
+                from.connection.name, to.connection.name, network.selector
+            );
+            let help =
+                "name only the networks on our own side, unless the two are meant to talk to each other";
+            judge.warn(&network.span, message, help);
+            told += 1;
+            if told >= PAIRS {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether a packet that `from` may send to `network` goes on to the peer of `to`, which takes its source too.
+fn turns_round(from: &Tunnel, network: &Network, to: &Tunnel) -> bool {
+    let meet = |a: &Network, b: &Network| a.selector.intersection(&b.selector).is_some();
+    from.connection.name != to.connection.name
+        && to.on(Side::Remote).any(|behind| meet(behind, network))
+        && from.on(Side::Remote).any(|source| to.on(Side::Local).any(|taken| meet(taken, source)))
 }
 
 fn mtu_carries_ipv6(judge: &mut Judge<'_>, daemon: &Daemon, tunnels: &[Tunnel]) {

@@ -9,7 +9,7 @@ use sekisho_ike::identity::Identity;
 use sekisho_ike::suite::IkeProposal;
 use toml::Spanned;
 
-use super::child::{self, Network};
+use super::child::{self, Network, Side};
 use super::document::{Judge, Section, Span};
 use super::psk::{Key, KeyFiles};
 use super::{duration, limits};
@@ -24,6 +24,13 @@ pub(super) struct Tunnel {
     /// All networks of all children.
     pub(super) networks: Vec<Network>,
     pub(super) weak_psk: bool,
+}
+
+impl Tunnel {
+    /// The networks on one side.
+    pub(super) fn on(&self, side: Side) -> impl Iterator<Item = &Network> {
+        self.networks.iter().filter(move |network| network.side == side)
+    }
 }
 
 /// The section, judged. All of it is read before the first `?`, so that every error is found.

@@ -53,6 +53,9 @@ impl Control {
                 follow_up.peers.push((tunnel, Some(path)));
                 self.books.path_changed(tunnel, path)
             }
+            Event::NegotiationFailed { connection: None, .. } if !self.strangers.may_record(now().boot) => {
+                None
+            }
             Event::NegotiationFailed { connection, remote, diagnosis, next_try } => {
                 Some(Fact::NegotiationFailed {
                     tunnel: connection.map(|name| name.to_string()),

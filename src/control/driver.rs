@@ -30,7 +30,10 @@ const KEEPALIVE: [u8; 1] = [0xff];
 
 impl Control {
     /// Runs until an order to stop is carried out.
-    pub async fn run(mut self, mut inputs: Inputs) {
+    ///
+    /// # Errors
+    /// If the data path died, with the reason: tunnels were deleted then, so that the peers know.
+    pub async fn run(mut self, mut inputs: Inputs) -> Result<(), String> {
         let mut usage = interval(USAGE);
         usage.set_missed_tick_behavior(MissedTickBehavior::Skip);
         self.drain().await;
@@ -57,6 +60,7 @@ impl Control {
             self.drain().await;
         }
         self.out.data.shutdown();
+        self.dead.map_or(Ok(()), Err)
     }
 
     /// Events first: a Child SA must be able to receive before the message leaves that lets the peer send.
@@ -105,6 +109,10 @@ impl Control {
             FromData::Ike { path, bytes } => self.endpoint.handle_datagram(now(), ike_path(path), &bytes),
             FromData::FirstPacket(id) => self.command(Command::FirstPacket(ChildSaId(id))),
             FromData::Failed(what) => tracing::error!("{what}"),
+            FromData::Dead(why) => {
+                self.stop(format!("since {why}"));
+                self.dead = Some(why);
+            }
         }
     }
 
@@ -131,12 +139,14 @@ impl Control {
                 // A daemon that ends meanwhile needs no answer.
                 let _ = reply.send(self.reload().await);
             }
-            Order::Stop(reason) => {
-                self.record(Fact::DaemonStopping { reason });
-                self.command(Command::Shutdown);
-                self.end = Some(now().boot + FAREWELL);
-            }
+            Order::Stop(reason) => self.stop(reason),
         }
+    }
+
+    fn stop(&mut self, reason: String) {
+        self.record(Fact::DaemonStopping { reason });
+        self.command(Command::Shutdown);
+        self.end = Some(now().boot + FAREWELL);
     }
 
     /// Answers requests whose time has come, and carries others further: whether there were any of these.

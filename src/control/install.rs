@@ -1,13 +1,16 @@
 //! From a negotiated Child SA to the SAs of the data path: the only place that knows both protocol crates.
 
+use std::sync::Arc;
+
 use sekisho_esp::{ConfigError, InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
+use sekisho_ike::config::Connection;
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{Cipher, Esn};
 use sekisho_ike::{Path, Transport};
 
 use crate::config::Daemon;
-use crate::data::UdpPath;
+use crate::data::{Reservation, UdpPath};
 
 /// Both directions of a Child SA, and the way of its packets.
 #[derive(Debug)]
@@ -24,6 +27,17 @@ pub(super) fn pair(child: &ChildSaParameters, daemon: &Daemon) -> Result<Pair, C
         outbound: OutboundSa::new(direction(child, &child.outbound, daemon)?)?,
         path: udp_path(child.path),
     })
+}
+
+/// What each configured child may carry.
+///
+/// # Errors
+/// If a child's selectors could never make an SA.
+pub(super) fn reservations(connections: &[Arc<Connection>]) -> Result<Vec<Reservation>, ConfigError> {
+    let children = connections.iter().flat_map(|connection| &connection.children);
+    children
+        .map(|child| Ok(Reservation { local: selectors(&child.local)?, remote: selectors(&child.remote)? }))
+        .collect()
 }
 
 /// The data path's word for a path.

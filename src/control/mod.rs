@@ -22,12 +22,13 @@ mod request;
 mod routing;
 mod spi;
 mod status;
+mod strangers;
 mod waiting;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sekisho_ike::config::EndpointConfig;
+use sekisho_ike::config::{Connection, EndpointConfig};
 use sekisho_ike::event::Command;
 use sekisho_ike::{Endpoint, Instant, Now};
 use tokio::sync::{mpsc, oneshot};
@@ -43,6 +44,7 @@ use books::Books;
 use jobs::Jobs;
 use random::OsRandom;
 use spi::Spis;
+use strangers::Strangers;
 use waiting::Waiting;
 
 pub use routing::{Routing, policy};
@@ -87,11 +89,14 @@ pub struct Control {
     books: Books,
     waiting: Waiting,
     jobs: Jobs,
+    strangers: Strangers,
     /// IKE datagrams that the network refused.
     unsent: u64,
     started: Instant,
     /// When the daemon ends at the latest, once it was told to.
     end: Option<Instant>,
+    /// Why the data path died, if it did.
+    dead: Option<String>,
 }
 
 impl Control {
@@ -111,12 +116,24 @@ impl Control {
             books: Books::default(),
             waiting: Waiting::default(),
             jobs,
+            strangers: Strangers::new(now().boot),
             unsent: 0,
             started: now().boot,
             end: None,
+            dead: None,
         };
-        control.command(Command::Configure(control.config.connections.clone()));
+        let connections = control.config.connections.clone();
+        control.configure(connections);
         control
+    }
+
+    /// Connections in force from now on; first it is settled whose packets are whose.
+    fn configure(&mut self, connections: Vec<Arc<Connection>>) {
+        match install::reservations(&connections) {
+            Ok(reserved) => self.out.data.reserve(reserved),
+            Err(error) => tracing::error!(%error, "networks are not kept for their tunnels"),
+        }
+        self.command(Command::Configure(connections));
     }
 
     /// Gives the endpoint a command that it cannot refuse, or whose refusal changes nothing.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sekisho_ike::config::{Connection, Name};
-use sekisho_ike::event::Command;
 
 use crate::api::{Reloaded, Reply};
 use crate::config::{self, Config, Daemon};
@@ -19,8 +18,7 @@ impl Control {
         let new = match config::load(&source) {
             Ok(new) => new,
             Err(error) => {
-                let first = error.errors.first().map(ToString::to_string).unwrap_or_default();
-                return self.refuse(&error, first);
+                return self.refuse(&error, error.summary());
             }
         };
         let mtu = match self.out.routing.configure(&new).await {
@@ -31,7 +29,7 @@ impl Control {
             self.out.data.set_mtu(mtu);
         }
         let reloaded = difference(&self.config, &new);
-        self.command(Command::Configure(new.connections.clone()));
+        self.configure(new.connections.clone());
         self.record(Fact::ConfigLoaded {
             source: source.display().to_string(),
             tunnels: new.connections.len(),

@@ -82,7 +82,7 @@ impl Control {
 
     fn status(&self) -> Status {
         let mut drops: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
-        let own = [("ike_not_sent", self.unsent)];
+        let own = [("ike_not_sent", self.unsent), ("failure_not_recorded", self.strangers.unrecorded())];
         for (reason, count) in self.out.data.drops().into_iter().chain(self.endpoint.drops()).chain(own) {
             *drops.entry(reason.to_owned()).or_default() += count;
         }

@@ -26,6 +26,8 @@ const SMALLEST_IPV6: u16 = 1280;
 const SMALLEST_IPV4: u16 = 576;
 /// Between two tries to watch the kernel's routes.
 const WATCH_AGAIN: Duration = Duration::from_secs(1);
+/// Between two tries to put routes right that the kernel refused.
+const REPAIR_AGAIN: Duration = Duration::from_secs(5);
 
 /// Our part of the kernel's routing.
 pub struct Routing {
@@ -33,6 +35,9 @@ pub struct Routing {
     link: TunnelLink,
     watch: Option<Watch>,
     watch_again: Instant,
+    /// When what failed is tried again, though nothing is heard of the kernel.
+    repair_again: Option<Instant>,
+    unprotected: bool,
     policy: Policy,
     stale: BTreeSet<IpNet>,
     problems: BTreeSet<String>,
@@ -69,6 +74,8 @@ impl Routing {
         let mut routing = Self {
             watch: None,
             watch_again: Instant::now(),
+            repair_again: None,
+            unprotected: false,
             policy: Policy::default(),
             stale: BTreeSet::new(),
             problems: BTreeSet::new(),
@@ -103,7 +110,11 @@ impl Routing {
     pub async fn next(&mut self) -> Change {
         loop {
             if let Some(watch) = &mut self.watch {
-                match watch.next().await {
+                let watched = tokio::select! {
+                    change = watch.next() => change,
+                    () = at(self.repair_again) => Ok(Change::Protection),
+                };
+                match watched {
                     Ok(change) => return change,
                     Err(error) => {
                         tracing::error!(%error, "the kernel's routes are not watched for the moment");
@@ -136,11 +147,17 @@ impl Routing {
         Ok(self.update_mtu().await)
     }
 
-    /// Puts right what the kernel or others changed. The new MTU, if it changed.
+    /// Puts right what the kernel or others changed; what the kernel refuses is tried again before long. The new MTU,
+    /// if it changed.
     pub async fn repair(&mut self) -> Option<u16> {
         match self.netlink.protect(&self.policy, Some(self.link.index())).await {
             Ok(protection) => self.report(protection),
-            Err(error) => tracing::error!(%error, "protected traffic may leave in clear"),
+            Err(error) => {
+                if !std::mem::replace(&mut self.unprotected, true) {
+                    tracing::error!(%error, "protected traffic may leave in clear");
+                }
+                self.repair_again = Some(Instant::now() + REPAIR_AGAIN);
+            }
         }
         self.update_mtu().await
     }
@@ -159,7 +176,11 @@ impl Routing {
         for problem in problems.difference(&self.problems) {
             tracing::warn!("{problem}: traffic there is dropped");
         }
+        self.repair_again = (!problems.is_empty()).then(|| Instant::now() + REPAIR_AGAIN);
         self.problems = problems;
+        if std::mem::take(&mut self.unprotected) {
+            tracing::warn!("protected traffic is blocked or tunnelled again");
+        }
         for prefix in protection.stale.difference(&self.stale) {
             tracing::warn!(
                 "{prefix} is no longer configured and stays blocked; to free it stop the daemon and run `sekisho unprotect`"
@@ -192,6 +213,14 @@ impl Routing {
         tracing::debug!(mtu = wanted, "the TUN's MTU is set");
         self.mtu = wanted;
         Some(wanted)
+    }
+}
+
+/// At a time, or never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

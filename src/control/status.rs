@@ -40,6 +40,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
             .last_failure
             .as_ref()
             .map(|(at, diagnosis)| Failed { at: *at, diagnosis: diagnosis.into() }),
+        age_s: status.tunnel.as_ref().map(|tunnel| now.boot.since(tunnel.established).as_secs()),
         ike: ike_sa.map(|sa| self::ike_sa(now, sa)),
         packets_in: sum(ended.packets_in, |child| child.packets_in),
         packets_out: sum(ended.packets_out, |child| child.packets_out),

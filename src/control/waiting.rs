@@ -61,6 +61,7 @@ impl Waiting {
         deadline: Instant,
         reply: oneshot::Sender<Reply>,
     ) {
+        self.0.retain(|waiter| !waiter.reply.is_closed());
         if self.0.len() >= MOST {
             let _ =
                 reply.send(Reply::failed(format!("{MOST} requests are waiting already; try again later")));
@@ -97,6 +98,9 @@ impl Waiting {
     pub(super) fn settle(&mut self, now: Instant, connections: &[ConnectionStatus]) -> Vec<Settled> {
         let mut settled = Vec::new();
         for mut waiter in std::mem::take(&mut self.0) {
+            if waiter.reply.is_closed() {
+                continue;
+            }
             let status = connections.iter().find(|status| status.connection.name == waiter.connection);
             match waiter.judge(now, status) {
                 Verdict::Wait => self.0.push(waiter),
@@ -333,12 +337,20 @@ mod tests {
     #[test]
     fn too_many_requests_are_turned_away() {
         let mut waiting = Waiting::default();
+        let mut clients = Vec::new();
         for _ in 0..MOST {
-            waiting.add(Name::from("centre"), Goal::Up, LATER, oneshot::channel().0);
+            let (reply, answer) = oneshot::channel();
+            waiting.add(Name::from("centre"), Goal::Up, LATER, reply);
+            clients.push(answer);
         }
         let (reply, mut answer) = oneshot::channel();
         waiting.add(Name::from("centre"), Goal::Up, LATER, reply);
         assert!(matches!(answer.try_recv(), Ok(Reply::Failed(_))));
         assert_eq!(waiting.0.len(), MOST);
+
+        drop(clients);
+        let (reply, mut answer) = oneshot::channel();
+        waiting.add(Name::from("centre"), Goal::Up, LATER, reply);
+        assert!(answer.try_recv().is_err(), "clients that left make room");
     }
 }

@@ -1,10 +1,14 @@
 //! One instance a machine: a lock on a file of the state directory, which ends with the process.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::Failure;
+
+/// Whoever may open the file may lock it too, and so keep us from starting.
+const MODE: u32 = 0o600;
 
 /// Held as long as this lives.
 #[derive(Debug)]
@@ -24,8 +28,11 @@ impl Lock {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(MODE)
+            .custom_flags(libc::O_NOFOLLOW)
             .open(&path)
             .map_err(cannot)?;
+        file.set_permissions(Permissions::from_mode(MODE)).map_err(cannot)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(held(&mut file, &path)),
@@ -41,7 +48,7 @@ fn held(file: &mut File, path: &Path) -> Failure {
     // Who it is only helps the reader.
     let _ = file.read_to_string(&mut holder);
     Failure(format!(
-        "another sekishod runs already (process {}, which holds {}); stop it first, or give this one another `state_dir`",
+        "another sekishod runs already (process {}, which holds {}); stop it first (in a network namespace of its own, one more may run with another `state_dir`)",
         holder.trim(),
         path.display()
     ))
@@ -60,6 +67,22 @@ mod tests {
         assert!(why.contains(&format!("process {},", std::process::id())), "{why}");
         drop(first);
         Lock::take(state.path()).unwrap();
+    }
+
+    #[test]
+    fn nobody_else_can_open_the_file_to_lock_it_first_or_make_it_another_file() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join("sekishod.lock");
+        fs::write(&path, "1").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let _lock = Lock::take(state.path()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+        let (state, victim) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        fs::write(victim.path(), "precious").unwrap();
+        std::os::unix::fs::symlink(victim.path(), state.path().join("sekishod.lock")).unwrap();
+        Lock::take(state.path()).unwrap_err();
+        assert_eq!(fs::read_to_string(victim.path()).unwrap(), "precious");
     }
 
     #[test]

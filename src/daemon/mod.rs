@@ -9,6 +9,7 @@ mod privileges;
 mod service;
 
 use std::fmt;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -62,7 +63,7 @@ pub fn run(args: &Args) -> ExitCode {
 fn start(args: &Args) -> Result<(), Failure> {
     let config = config::load(&args.config).map_err(Failure::new)?;
     if args.check {
-        return Ok(());
+        return verdict(&config);
     }
     logging::start(args.log.unwrap_or(config.daemon.log));
     privileges::harden();
@@ -81,6 +82,17 @@ fn start(args: &Args) -> Result<(), Failure> {
     runtime.shutdown_background();
     drop(lock);
     ended
+}
+
+/// What `--check` says of a good configuration; `sekisho check` also looks at the machine.
+fn verdict(config: &Config) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let warnings = config.warnings.iter().map(|warning| warning.show("warning", &config.source));
+    let good = format!("{} is good; tunnels: {}", config.source.display(), config.connections.len());
+    let mut lines = warnings.chain([good]);
+    lines
+        .try_for_each(|line| writeln!(out, "{line}"))
+        .map_err(|error| Failure(format!("cannot print: {error}")))
 }
 
 /// The blackholes stand before anything else exists.

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::api::{Limits, Reply, Server};
+use crate::api::{Limits, Server};
 use crate::config::Config;
 use crate::control::{Control, Inputs, Order, Outputs, Routing};
 use crate::data::{self, DataPath};
@@ -84,7 +84,7 @@ impl Signals {
     /// Until the control loop has ended. A second signal ends the daemon at once.
     async fn serve(
         mut self,
-        mut control: JoinHandle<()>,
+        mut control: JoinHandle<Result<(), String>>,
         orders: mpsc::Sender<Order>,
         telemetry: &Telemetry,
     ) -> Result<(), Failure> {
@@ -93,7 +93,8 @@ impl Signals {
         loop {
             let reason = tokio::select! {
                 ended = &mut control => {
-                    return ended.map_err(|error| Failure(format!("the control loop failed: {error}")));
+                    let ended = ended.map_err(|error| Failure(format!("the control loop failed: {error}")))?;
+                    return ended.map_err(|why| Failure(format!("{why}; start it again: until then all is blocked")));
                 }
                 _ = self.hang_up.recv(), if !stopping => {
                     telemetry.reopen();
@@ -120,10 +121,9 @@ async fn reload(orders: &mpsc::Sender<Order>) {
         Err(_) => notify(&[NotifyState::Reloading]),
     }
     let (reply, answer) = oneshot::channel();
-    if orders.send(Order::Reload(reply)).await.is_ok()
-        && let Ok(Reply::Failed(failure)) = answer.await
-    {
-        tracing::error!("the new configuration is refused and the old one stays in force: {}", failure.error);
+    if orders.send(Order::Reload(reply)).await.is_ok() {
+        // A refusal was recorded, and so logged.
+        let _ = answer.await;
     }
     notify(&[NotifyState::Ready]);
 }

@@ -8,8 +8,6 @@ use sekisho_esp::{Counters, DropReason};
 /// A reason that only sockets and devices know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// Link-local or of link-local scope: the kernel's own noise on the TUN, never for the peer.
-    LinkLocal,
     /// A NAT keepalive of the peer: no error.
     Keepalive,
     /// The kernel cut a datagram off.
@@ -25,8 +23,7 @@ pub(super) enum Loss {
 }
 
 impl Loss {
-    const ALL: [Self; 7] = [
-        Self::LinkLocal,
+    const ALL: [Self; 6] = [
         Self::Keepalive,
         Self::DatagramCut,
         Self::Unreachable,
@@ -38,7 +35,6 @@ impl Loss {
     /// A stable word for `status --json` and metrics.
     fn code(self) -> &'static str {
         match self {
-            Self::LinkLocal => "link_local",
             Self::Keepalive => "keepalive",
             Self::DatagramCut => "datagram_cut",
             Self::Unreachable => "peer_unreachable",

@@ -63,13 +63,16 @@ impl Inbound {
     }
 
     /// Until the stop flag is raised.
-    pub(super) fn run(&mut self) {
+    ///
+    /// # Errors
+    /// If the sockets cannot be waited for.
+    pub(super) fn run(&mut self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let sockets = shared.sockets.all();
         let sources: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
         let mut pause = None;
-        while let Ok(Woken::Ready(ready)) =
-            shared.stop.wait(if pause.is_some() { &[] } else { &sources }, pause)
+        while let Woken::Ready(ready) =
+            shared.stop.wait(if pause.is_some() { &[] } else { &sources }, pause)?
         {
             pause = None;
             for (number, socket) in sockets.iter().enumerate() {
@@ -78,6 +81,7 @@ impl Inbound {
                 }
             }
         }
+        Ok(())
     }
 
     /// What waits at one socket, or how long to leave a network alone that fails.

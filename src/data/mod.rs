@@ -30,8 +30,8 @@ use crate::net::udp::Sockets;
 use drops::Drops;
 use inbound::Inbound;
 use outbound::Outbound;
-pub use publish::NewSa;
 use publish::{Installed, Snapshot};
+pub use publish::{NewSa, Reservation};
 
 /// Messages to control that may wait; beyond it datagrams are dropped and counted.
 const QUEUE: usize = 256;
@@ -49,6 +49,8 @@ pub enum FromData {
     FirstPacket(u64),
     /// The device or a socket fails persistently, for the reason told. The thread goes on trying.
     Failed(String),
+    /// A thread has ended, for the reason told: nothing passes any more until the daemon starts again.
+    Dead(String),
 }
 
 /// Where [`FromData`] goes in.
@@ -143,12 +145,21 @@ impl DataPath {
         Ok(data)
     }
 
-    fn spawn(&mut self, name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let guarded = move || {
+            let why = match catch_unwind(AssertUnwindSafe(work)) {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(format!("the thread `{name}` ended: {error}")),
+                Err(_) => Some(format!("the thread `{name}` panicked")),
+            };
             // A thread that dies must not die in silence: without it the tunnels carry nothing.
-            if catch_unwind(AssertUnwindSafe(work)).is_err() {
-                let message = || FromData::Failed(format!("the thread `{name}` panicked"));
+            if let Some(why) = why {
+                let message = || FromData::Dead(why.clone());
                 while let Err(TrySendError::Full(_)) = shared.to_control.try_send(message()) {
                     if matches!(
                         shared.stop.wait(&[], Some(Duration::from_millis(100))),
@@ -161,6 +172,11 @@ impl DataPath {
         };
         self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(guarded)?);
         Ok(())
+    }
+
+    /// What is configured: none of it is sent on a less specific SA, also while its own is down.
+    pub fn reserve(&self, reserved: Vec<Reservation>) {
+        self.change(|installed| installed.reserve(reserved));
     }
 
     /// Receive on this SA from now on; send on it only after [`Self::switch_outbound`].
@@ -237,6 +253,7 @@ impl fmt::Debug for FromData {
             Self::Ike { path, bytes } => write!(f, "Ike({path:?}, {} bytes)", bytes.len()),
             Self::FirstPacket(id) => write!(f, "FirstPacket({id})"),
             Self::Failed(what) => write!(f, "Failed({what:?})"),
+            Self::Dead(why) => write!(f, "Dead({why:?})"),
         }
     }
 }

@@ -7,8 +7,7 @@
 //! 5. `seal` makes ESP of each in place;
 //! 6. `depart` sends the train: one call, if the kernel segments.
 
-use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr};
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +15,6 @@ use std::sync::atomic::Ordering;
 use sekisho_esp::{DropReason, InnerView, OffloadHeader, OutboundSa, mss, sealed_length, segment, too_big};
 
 use super::Shared;
-use super::drops::Loss;
 use super::failure::Failure;
 use super::publish::Sending;
 use super::train::Train;
@@ -52,7 +50,10 @@ impl Outbound {
     }
 
     /// Until the stop flag is raised.
-    pub(super) fn run(&mut self) {
+    ///
+    /// # Errors
+    /// If the device was removed: it will not come back.
+    pub(super) fn run(&mut self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         while !shared.stop.is_raised() {
             let pause = match shared.tun.read(&mut self.packet) {
@@ -65,6 +66,10 @@ impl Outbound {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+                Err(error) if error.raw_os_error() == Some(libc::EBADFD) => {
+                    let name = shared.tun.name();
+                    return Err(io::Error::other(format!("the TUN device {name} was removed: {error}")));
+                }
                 Err(error) => Some(self.device.note(&error, &shared.to_control)),
             };
             self.depart();
@@ -72,18 +77,18 @@ impl Outbound {
             let device = shared.tun.as_fd();
             let sources = if pause.is_some() { &[][..] } else { &[device] };
             if let Ok(Woken::Stop) = shared.stop.wait(sources, pause) {
-                return;
+                break;
             }
         }
+        Ok(())
     }
 
     /// One packet or super-packet, `length` bytes of the buffer.
     fn forward(&mut self, header: OffloadHeader, length: usize) -> Result<(), DropReason> {
         let packet = self.packet.get(..length).ok_or(DropReason::InnerLength)?;
         let view = InnerView::parse(packet)?;
-        if is_link_local(view.source()) || is_link_local(view.destination()) {
-            self.shared.drops.loss(Loss::LinkLocal, 1);
-            return Ok(());
+        if view.is_link_local() {
+            return Err(DropReason::LinkLocal);
         }
         let snapshot = self.shared.snapshot.load();
         let sending = snapshot.outbound(&view)?;
@@ -173,40 +178,5 @@ impl Outbound {
             Err(error) => self.shared.drops.unsent(Some(&error), self.train.count()),
         }
         self.train.clear();
-    }
-}
-
-/// Link-local, or of a scope that no router leaves (RFC 4291 §2.5.6, §2.7; RFC 3927; 224.0.0.0/24: RFC 5771).
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            v4.is_link_local()
-                || v4.is_broadcast()
-                || v4.octets().starts_with(&[224, 0, 0])
-                || v4 == Ipv4Addr::UNSPECIFIED
-        }
-        IpAddr::V6(v6) => {
-            v6.is_unicast_link_local()
-                || v6.is_unspecified()
-                || v6.is_multicast() && matches!(v6.octets()[1] & 0xf, 0..=2)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::is_link_local;
-
-    #[test]
-    fn what_no_router_forwards_is_told_from_what_may_be_meant_for_the_peer() {
-        for noise in ["fe80::1", "ff02::16", "ff02::2", "::", "169.254.1.1", "224.0.0.251", "255.255.255.255"]
-        {
-            assert!(is_link_local(noise.parse().unwrap()), "{noise}");
-        }
-        for traffic in ["10.0.0.1", "239.1.2.3", "224.0.1.1", "2001:db8::1", "ff0e::1", "ff05::2", "fd00::1"]
-        {
-            assert!(!is_link_local(traffic.parse().unwrap()), "{traffic}");
-        }
     }
 }

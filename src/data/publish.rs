@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sekisho_esp::{InboundSa, OutboundSa, Table, TableBuilder};
+use sekisho_esp::{InboundSa, OutboundSa, Selector, Table, TableBuilder};
 
 use super::{FromData, FromDataSender, SaUsage, UdpPath};
 
@@ -29,6 +29,15 @@ pub struct NewSa {
     pub outbound: OutboundSa,
     /// How its packets travel.
     pub path: UdpPath,
+}
+
+/// What a configured child may carry: reserved for it, whether it has an SA or not.
+#[derive(Clone, Debug)]
+pub struct Reservation {
+    /// Our side.
+    pub local: Vec<Selector>,
+    /// The peer's side.
+    pub remote: Vec<Selector>,
 }
 
 /// The receiving half of a Child SA, as a thread sees it.
@@ -85,6 +94,7 @@ pub(super) struct Installed {
     /// In the order in which they were switched to, those that only receive first: of two that suit a packet
     /// equally, the later is used.
     entries: Vec<Entry>,
+    reserved: Vec<Reservation>,
 }
 
 /// One Child SA.
@@ -140,6 +150,11 @@ impl Installed {
         }
     }
 
+    /// What is configured, in the place of what was.
+    pub(super) fn reserve(&mut self, reserved: Vec<Reservation>) {
+        self.reserved = reserved;
+    }
+
     pub(super) fn usage(&self, id: u64) -> Option<SaUsage> {
         self.entries.iter().find(|entry| entry.id == id).map(Entry::usage)
     }
@@ -147,6 +162,9 @@ impl Installed {
     /// What the threads are to see.
     pub(super) fn snapshot(&self) -> Snapshot {
         let mut builder = TableBuilder::new();
+        for Reservation { local, remote } in &self.reserved {
+            builder.reserve(local, remote);
+        }
         for entry in &self.entries {
             builder.inbound(Arc::clone(&entry.receiving));
             if entry.switched {

@@ -193,12 +193,12 @@ fn a_sender_of_what_does_not_fit_is_told_and_then_gets_through_in_fragments() {
 }
 
 #[test]
-fn a_device_that_goes_away_is_reported_once_and_the_threads_still_end() {
+fn a_device_that_goes_away_ends_the_data_path_which_says_so_once() {
     let (mut a, _b) = Site::pair(false);
     a.namespace.ip("link delete sekisho0");
     let told = a.from_data.blocking_recv();
-    let Some(FromData::Failed(what)) = told else { panic!("{told:?}") };
-    assert!(what.starts_with("reading from the TUN device fails: "), "{what}");
+    let Some(FromData::Dead(why)) = told else { panic!("{told:?}") };
+    assert!(why.contains("the TUN device sekisho0 was removed"), "{why}");
     a.data.shutdown();
     assert!(a.from_data.try_recv().is_err(), "told twice");
 }

@@ -43,11 +43,11 @@ fn pair(name: &'static str, outer: Outer, esp: &'static str) {
 #[test]
 fn both_initiate_at_once() {
     let site = Site::new("pair_both_initiate");
-    site.lose_percent(100);
+    site.cut();
     let start = |end| Tunnel { initiate: true, ..Tunnel::at(&site, end, Outer::V4) };
     let a = Sekisho::start(&site.a, &start(End::A));
     let b = Sekisho::start(&site.b, &start(End::B));
-    site.lose_nothing();
+    site.mend();
 
     wait_until(Duration::from_secs(20), "both ends to hold the same single SAs", || {
         let (a, b) = (a.tunnel(), b.tunnel());

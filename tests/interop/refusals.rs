@@ -49,7 +49,7 @@ fn no_child_proposal_for_us() {
 #[test]
 fn disjoint_selectors_for_the_peer() {
     let failure = refused_when_we_initiate("refused_selectors_by_peer", |tunnel| {
-        tunnel.remote_networks = vec!["10.99.0.0/24".into()];
+        tunnel.remote_networks = ["10.99.0.0/24", "2001:db8:99::/64"].map(str::to_owned).to_vec();
     });
     assert_diagnosis(&failure, "traffic_selectors", "peer");
     assert_names(&failure, "offered", "10.99.0.0/24");
@@ -58,7 +58,7 @@ fn disjoint_selectors_for_the_peer() {
 #[test]
 fn disjoint_selectors_for_us() {
     let failure = refused_when_we_respond("refused_selectors_by_us", |tunnel| {
-        tunnel.remote_networks = vec!["10.99.0.0/24".into()];
+        tunnel.remote_networks = ["10.99.0.0/24", "2001:db8:99::/64"].map(str::to_owned).to_vec();
     });
     assert_diagnosis(&failure, "traffic_selectors", "here");
     assert_names(&failure, "offered", "10.17.0.0/24");

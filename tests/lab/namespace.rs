@@ -8,6 +8,8 @@ use std::thread::{self, JoinHandle};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
+use serde_json::Value;
+
 use super::process::run;
 
 /// A network namespace without a name in the file system: the open file keeps it, and the kernel frees it with us.
@@ -74,6 +76,26 @@ impl Namespace {
     /// Loads an nftables ruleset.
     pub fn nft(&self, ruleset: &str) {
         run(self.command("nft").arg(ruleset));
+    }
+
+    /// What its kernel dropped for want of room, where it did: UDP sockets' buffers and devices' queues.
+    pub fn kernel_drops(&self) -> Vec<String> {
+        let sockets = run(self.command("nstat").args(["--json", "--zeros", "--ignore", "--noupdate"]));
+        let sockets: Value = serde_json::from_str(&sockets).expect("nstat prints JSON");
+        let devices: Value =
+            serde_json::from_str(&self.ip("-json -statistics link")).expect("ip prints JSON");
+        let mut drops = vec![];
+        for counter in ["UdpRcvbufErrors", "Udp6RcvbufErrors"] {
+            drops.push((counter.to_owned(), sockets["kernel"][counter].clone()));
+        }
+        for device in devices.as_array().into_iter().flatten() {
+            for direction in ["rx", "tx"] {
+                let name = format!("{} {direction}", device["ifname"]);
+                drops.push((name, device["stats64"][direction]["dropped"].clone()));
+            }
+        }
+        drops.retain(|(_, count)| count.as_u64() != Some(0));
+        drops.into_iter().map(|(what, count)| format!("{} {what}: {count}", self.name)).collect()
     }
 
     /// Sets a value under `/proc/sys/net`, which shows the namespace of whoever looks.

@@ -96,7 +96,7 @@ impl<'a> Sekisho<'a> {
             let records = String::from_utf8_lossy(&output.stdout).into_owned();
             let parsed =
                 records.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record a line"));
-            parsed.filter(|record| record["event"] == "negotiation_failed").last()
+            parsed.rev().find(|record| record["event"] == "negotiation_failed")
         })
     }
 
@@ -187,6 +187,8 @@ impl Drop for Sekisho<'_> {
         if std::thread::panicking() {
             let log = self.directory.path().join("sekishod.log");
             print_tail(&format!("sekishod in {}", self.namespace.name), &log);
+            let status = self.try_command(&["status", "--json"]).stdout;
+            eprintln!("---- its status ----\n{}", String::from_utf8_lossy(&status));
         }
     }
 }

@@ -105,16 +105,31 @@ impl Site {
 
     /// Loses this share of the packets in each direction, at random.
     pub fn lose_percent(&self, percent: u32) {
+        self.drop_forwarded(&format!("numgen random mod 100 < {percent}"));
+    }
+
+    /// Cuts the line: nothing passes.
+    pub fn cut(&self) {
+        self.drop_forwarded("");
+    }
+
+    /// Ends loss and cut.
+    pub fn mend(&self) {
+        self.router.nft("delete table inet loss");
+    }
+
+    /// Where kernels dropped packets on the way: full socket buffers and device queues, by namespace.
+    pub fn kernel_drops(&self) -> Vec<String> {
+        let namespaces = [&self.a.host, &self.a.namespace, &self.router, &self.b.namespace, &self.b.host];
+        namespaces.into_iter().flat_map(Namespace::kernel_drops).collect()
+    }
+
+    fn drop_forwarded(&self, condition: &str) {
         self.router.nft(&format!(
             "add table inet loss; \
              add chain inet loss passing {{ type filter hook forward priority 0; }}; \
-             add rule inet loss passing numgen random mod 100 < {percent} counter drop"
+             add rule inet loss passing {condition} counter drop"
         ));
-    }
-
-    /// Ends the loss.
-    pub fn lose_nothing(&self) {
-        self.router.nft("delete table inet loss");
     }
 
     /// Lets the router carry the inner networks, so that clear text would really arrive (a control experiment).

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBufForce;
+
 use super::namespace::Namespace;
 use super::site::{Gateway, Site};
 use super::wait::wait_until;
@@ -17,6 +20,8 @@ const PERIOD: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_mins(1);
 /// After the last datagram was sent, and while some are missing, quiet of this length means that they are lost.
 const STRAGGLERS: Duration = Duration::from_secs(1);
+/// Bytes of backlog at the receiver: a busy machine may keep it waiting for seconds.
+const BUFFER: usize = 8 << 20;
 /// Bytes of a datagram: number, marker, padding.
 const LENGTH: usize = 200;
 
@@ -57,7 +62,9 @@ impl Stream {
     /// Starts sending from one host to another, once a first datagram has come through (within 10 s).
     pub fn start(from: (&Namespace, IpAddr), to: (&Namespace, IpAddr), marker: &[u8]) -> Self {
         let bind = |(namespace, address): (&Namespace, IpAddr)| {
-            namespace.run(|| UdpSocket::bind((address, 0)).expect("bind a UDP socket"))
+            let socket = namespace.run(|| UdpSocket::bind((address, 0)).expect("bind a UDP socket"));
+            setsockopt(&socket, RcvBufForce, &BUFFER).expect("enlarge the receiver's buffer");
+            socket
         };
         let (sending, receiving) = (bind(from), bind(to));
         let target = receiving.local_addr().expect("the receiver's address");
@@ -119,6 +126,9 @@ pub fn both_ways(site: &Site, family: usize, work: impl FnOnce()) -> [Tally; 2] 
     await_more(&streams);
     streams.iter().for_each(Stream::stop);
     let tallies = streams.map(Stream::finish);
+    if tallies.iter().any(|tally| tally.lost > 0) {
+        println!("dropped by kernels on the way: {:?}", site.kernel_drops());
+    }
     println!("stream a to b: {:?}\nstream b to a: {:?}", tallies[0], tallies[1]);
     tallies
 }

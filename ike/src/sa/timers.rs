@@ -1,5 +1,7 @@
 //! A tunnel's deadlines, each with its reason, and what happens when they pass.
 
+use std::time::Duration;
+
 use super::child_sa::ChildPlace;
 use super::context::Context;
 use super::ike_sa::{Exchange, Place};
@@ -110,14 +112,21 @@ impl Tunnel {
                     self.promote(ctx, by);
                 }
                 self.close_ike_sa(ctx, spi);
+                if spi == self.current {
+                    self.end(ctx, EndReason::PeerDead);
+                }
             }
             Place::Successor { until } if until <= now && spi != self.current => {
-                let awaited = self.current().is_some_and(|sa| match sa.place {
-                    Place::Replaced { by, .. } => by == spi,
-                    _ => false,
+                let replaced_at = self.current().and_then(|sa| match sa.place {
+                    Place::Replaced { by, until } if by == spi => Some(until),
+                    _ => None,
                 });
-                if !awaited {
-                    self.close_ike_sa(ctx, spi);
+                match (replaced_at, self.ike_sas.get_mut(&spi)) {
+                    // It waits longer than the one that it is to replace, whose end promotes it.
+                    (Some(end), Some(ike_sa)) => {
+                        ike_sa.place = Place::Successor { until: end.max(now) + Duration::from_secs(1) };
+                    }
+                    _ => self.close_ike_sa(ctx, spi),
                 }
             }
             _ => {}

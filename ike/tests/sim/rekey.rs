@@ -110,3 +110,31 @@ fn an_ike_sa_that_cannot_be_rekeyed_ends_and_is_set_up_anew() {
     assert_ne!(first, second, "rekeyed by time");
     assert!(world.a.ended.is_empty());
 }
+
+#[test]
+fn each_message_of_a_rekey_may_be_lost_in_turn() {
+    for side in [Side::A, Side::B] {
+        for ike in [false, true] {
+            // The request, its answer, the DELETE, its answer.
+            for lost in 1..=4 {
+                let mut world = up(lost, Conditions::GOOD);
+                world.traffic = Some(Duration::from_millis(20));
+                world.run_for(SECOND);
+                let (sent, made) = (world.link.sent, (world.a.child_sas_made, world.a.ike_sas_made));
+                world.link.lose.insert(sent + lost);
+                let name = "link".into();
+                let command = if ike { Command::RekeyIke(name) } else { Command::RekeyChildren(name) };
+                world.command(side, command).unwrap();
+                world.run_for(GRACE);
+                world.traffic = None;
+                world.run_for(SECOND);
+                let what = format!("message {lost} of a rekey by {side:?}, of the IKE SA: {ike}");
+                assert_eq!(world.disagreement(), None, "{what}");
+                let now = (world.a.child_sas_made, world.a.ike_sas_made);
+                assert_eq!(now, (made.0 + u32::from(!ike), made.1 + u32::from(ike)), "{what}: once");
+                assert_eq!((world.a.refused, world.b.refused), (0, 0), "{what}: no packet is lost");
+                assert_eq!((world.a.received, world.b.received), (world.b.sent, world.a.sent), "{what}");
+            }
+        }
+    }
+}

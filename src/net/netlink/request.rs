@@ -1,6 +1,7 @@
 //! One request and its answers.
 
 use std::io;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use rtnetlink::packet_core::{
@@ -8,8 +9,12 @@ use rtnetlink::packet_core::{
     NetlinkPayload,
 };
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use tokio::time::timeout;
 
 use super::Netlink;
+
+/// The kernel answers at once, but an answer that found no room in our socket never comes.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the kernel refused.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +87,13 @@ impl Netlink {
     ) -> io::Result<Vec<RouteNetlinkMessage>> {
         let mut request = NetlinkMessage::from(message);
         request.header.flags = NLM_F_REQUEST | flags;
+        timeout(PATIENCE, self.answers(request)).await?
+    }
+
+    async fn answers(
+        &self,
+        request: NetlinkMessage<RouteNetlinkMessage>,
+    ) -> io::Result<Vec<RouteNetlinkMessage>> {
         let mut handle = self.handle.clone();
         let mut answers = handle.request(request).map_err(io::Error::other)?;
         let mut messages = Vec::new();
