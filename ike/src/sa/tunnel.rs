@@ -459,7 +459,8 @@ impl Tunnel {
                 sending: child.sending,
             })
         });
-        Some(TunnelStatus { children: children.collect(), ike_sa: self.record()? })
+        let established = self.origin.established;
+        Some(TunnelStatus { established, children: children.collect(), ike_sa: self.record()? })
     }
 }
 
