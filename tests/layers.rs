@@ -25,7 +25,7 @@ const IKE: Layers = Layers {
         ("diagnose", &["identity", "negotiate", "wire"]),
         ("sa", &["diagnose", "exchange", "identity", "negotiate", "keys", "crypto", "wire"]),
         ("endpoint", &["sa", "diagnose", "exchange", "identity", "negotiate", "crypto", "wire"]),
-        ("sim", &["endpoint", "identity", "negotiate", "wire"]),
+        ("sim", &["endpoint", "exchange", "identity", "negotiate", "keys", "crypto", "wire"]),
         ("fuzzing", &["exchange", "keys", "crypto", "wire"]),
         ("config", &["identity", "negotiate"]),
         ("event", &["identity", "negotiate", "wire"]),

@@ -184,6 +184,10 @@ pub(crate) fn bad_answer(exchange: &str) -> Diagnosis {
     malformed(exchange, "the answer chose what was not offered")
 }
 
+pub(crate) fn reflected(exchange: &str) -> Diagnosis {
+    malformed(exchange, "the answer carries our own SPI or nonce")
+}
+
 pub(crate) fn no_nat_traversal() -> Diagnosis {
     let summary = "the peer does not do NAT traversal, and we need UDP encapsulation".to_owned();
     let advice = "Switch NAT traversal (RFC 3948) on at the peer";

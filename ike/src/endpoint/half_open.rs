@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::EndpointConfig;
+use crate::crypto::sha256;
 use crate::limits;
 use crate::sa::{DropReason, HalfOpen};
 use crate::wire::IkeSpi;
@@ -13,7 +14,9 @@ use crate::wire::IkeSpi;
 #[derive(Default)]
 pub(super) struct HalfOpenTable {
     by_spi: BTreeMap<IkeSpi, Box<HalfOpen>>,
-    by_peer: BTreeMap<(IkeSpi, SocketAddr), IkeSpi>,
+    /// RFC 7296 §2.1: "a robust responder will do the IKE SA lookup using the whole packet, its hash, or the Ni
+    /// payload": two peers behind one NAT may have the same SPI, and one peer may have cause to begin anew.
+    by_first_message: BTreeMap<(SocketAddr, [u8; 32]), IkeSpi>,
     per_address: BTreeMap<IpAddr, usize>,
     per_prefix: BTreeMap<IpAddr, usize>,
 }
@@ -48,7 +51,7 @@ impl HalfOpenTable {
 
     pub(super) fn insert(&mut self, half_open: Box<HalfOpen>) {
         let remote = half_open.path().remote;
-        self.by_peer.insert((half_open.peer_spi(), remote), half_open.spi());
+        self.by_first_message.insert((remote, half_open.digest()), half_open.spi());
         *self.per_address.entry(remote.ip()).or_default() += 1;
         *self.per_prefix.entry(prefix(remote.ip())).or_default() += 1;
         self.by_spi.insert(half_open.spi(), half_open);
@@ -57,15 +60,16 @@ impl HalfOpenTable {
     pub(super) fn take(&mut self, spi: IkeSpi) -> Option<Box<HalfOpen>> {
         let half_open = self.by_spi.remove(&spi)?;
         let remote = half_open.path().remote;
-        self.by_peer.remove(&(half_open.peer_spi(), remote));
+        self.by_first_message.remove(&(remote, half_open.digest()));
         decrement(&mut self.per_address, remote.ip());
         decrement(&mut self.per_prefix, prefix(remote.ip()));
         Some(half_open)
     }
 
-    /// The half-open SA that this peer's first message made before.
-    pub(super) fn of_peer(&self, spi_i: IkeSpi, remote: SocketAddr) -> Option<&HalfOpen> {
-        self.by_spi.get(self.by_peer.get(&(spi_i, remote))?).map(Box::as_ref)
+    /// The half-open SA that this first message has made before.
+    pub(super) fn made_by(&self, message: &[u8], remote: SocketAddr) -> Option<&HalfOpen> {
+        let spi = self.by_first_message.get(&(remote, sha256(&[message])))?;
+        self.by_spi.get(spi).map(Box::as_ref)
     }
 
     pub(super) fn clear(&mut self) {

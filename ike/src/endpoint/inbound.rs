@@ -58,8 +58,8 @@ impl Endpoint {
         if self.attempts.contains_key(&spi_i) || self.tunnel_by_spi.contains_key(&spi_i) {
             return self.drop_datagram(DropReason::Reflected);
         }
-        if let Some(half_open) = self.half_open.of_peer(spi_i, path.remote) {
-            return half_open.repeat(&mut self.core.context(now), path, datagram);
+        if let Some(half_open) = self.half_open.made_by(datagram.bytes, path.remote) {
+            return half_open.repeat_answer(&mut self.core.context(now), path);
         }
         let Ok(request) = InitRequest::read(payloads.clone()) else {
             return self.drop_datagram(DropReason::Malformed);

@@ -294,7 +294,7 @@ impl Attempt {
             || spis.responder == spis.initiator
             || accepted.nonce == init.request.nonce
         {
-            return Err(bad());
+            return Err(diagnose::reflected(IKE_SA_INIT));
         }
         let suite = accept_ike(&accepted.proposals, &self.connection.proposals).ok_or_else(bad)?.suite;
         if suite.group != init.key_exchange.group() || accepted.key_exchange.group != suite.group.number() {

@@ -107,6 +107,10 @@ impl Tunnel {
             child.place = ChildPlace::Deleting;
             let index = child.index;
             self.fail(diagnose::expired());
+            if !self.has_child() {
+                // Its rekeys came to nothing, so a new one would too: IKE_AUTH needs no agreement on a key exchange.
+                return self.delete(ctx, EndReason::Expired);
+            }
             self.tasks.push(ctx, Task::DeleteChild(id));
             self.try_child_later(ctx, &Task::CreateChild(index));
         }

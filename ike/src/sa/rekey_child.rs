@@ -126,6 +126,9 @@ impl Tunnel {
                 let connection = self.connection().clone();
                 let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
                 let nonce_i = pending.nonce.clone();
+                if nonce == nonce_i {
+                    return Err(diagnose::reflected(CREATE_CHILD_SA));
+                }
                 let agreed = pending.complete(config, &answer, key_exchange.as_ref(), CREATE_CHILD_SA)?;
                 let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
                 let new = self.install(ctx, spi, agreed, nonces);

@@ -211,6 +211,9 @@ impl Tunnel {
         let bad = || diagnose::bad_answer(CREATE_CHILD_SA);
         let choice = accept_ike(&answer.proposals, &self.connection().proposals).ok_or_else(bad)?;
         let spi_r = ike_spi(&choice.peer_spi).ok_or_else(bad)?;
+        if spi_r == pending.lease.spi() || answer.nonce == pending.nonce {
+            return Err(diagnose::reflected(CREATE_CHILD_SA));
+        }
         let group = choice.suite.group;
         if group != pending.key_exchange.group() || answer.key_exchange.group != group.number() {
             return Err(bad());

@@ -12,6 +12,7 @@ use super::spis::IkeSpiLease;
 use super::tunnel::{Origin, Tunnel};
 use super::window::{Arrival, Window};
 use crate::config::{Connection, Encapsulation};
+use crate::crypto::sha256;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::NatStatus;
@@ -40,6 +41,7 @@ pub(crate) struct HalfOpen {
     nonce_i: Vec<u8>,
     nonce_r: Vec<u8>,
     init_request: Vec<u8>,
+    init_digest: [u8; 32],
     init_response: Vec<u8>,
     nat: NatStatus,
     path: Path,
@@ -106,6 +108,8 @@ impl HalfOpen {
     ) -> Result<Self, Diagnosis> {
         let malformed = |error: &dyn ToString| diagnose::malformed("IKE_SA_INIT", &error.to_string());
         let suite = choice.suite;
+        let nat = nat::detect(&request.notifies, datagram.header.spi_i, IkeSpi::ZERO, path);
+        let nat = nat.ok_or_else(diagnose::no_nat_traversal)?;
         let answer = ctx.provider.key_exchange.respond(suite.group, &request.key_exchange.data, ctx.random);
         let (data, shared) = answer.map_err(|error| malformed(&error))?;
         let (lease, nonce_r) = (ctx.spis.ike(ctx.random), ctx.nonce());
@@ -114,7 +118,6 @@ impl HalfOpen {
         let keys = IkeKeys::derive(ctx.provider, suite, nonces, spis, &shared);
         let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
         let (channel, keys) = Channel::new(keys, spis, false);
-        let nat = nat::detect(&request.notifies, spis.initiator, IkeSpi::ZERO, path);
         let response = InitResponse::Accept {
             proposals: vec![choice.answer(&[])],
             key_exchange: KeyExchangeData { group: suite.group.number(), data },
@@ -128,8 +131,9 @@ impl HalfOpen {
             nonce_i: request.nonce,
             nonce_r,
             init_request: datagram.bytes.to_vec(),
+            init_digest: sha256(&[datagram.bytes]),
             init_response: emit_clear(init_header(datagram, spis.responder), &response.write()),
-            nat: nat.ok_or_else(diagnose::no_nat_traversal)?,
+            nat,
             path,
             started: ctx.now.boot,
             expires_at: ctx.now.boot + limits::HALF_OPEN_LIFETIME,
@@ -146,22 +150,18 @@ impl HalfOpen {
         self.path
     }
 
-    /// The initiator's SPI: with its address, what tells a repeated first message.
-    pub(crate) fn peer_spi(&self) -> IkeSpi {
-        self.channel.spis.initiator
+    /// The hash of the first message: with its sender's address, what tells a repeated one.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.init_digest
     }
 
     pub(crate) fn expires_at(&self) -> Instant {
         self.expires_at
     }
 
-    /// The first message again: the same answer, if it is the same bit for bit.
-    pub(crate) fn repeat(&self, ctx: &mut Context<'_>, path: Path, datagram: &Datagram<'_>) {
-        if datagram.bytes == self.init_request {
-            ctx.output.transmit(path, self.init_response.clone());
-        } else {
-            ctx.output.drop(DropReason::OutsideWindow);
-        }
+    /// The first message came again: the same answer.
+    pub(crate) fn repeat_answer(&self, ctx: &mut Context<'_>, path: Path) {
+        ctx.output.transmit(path, self.init_response.clone());
     }
 
     /// A message came in for this SPI. `find` names the connection for the identities, if one is configured.

@@ -265,12 +265,12 @@ impl Tunnel {
         let Some(opened) = self.open(ctx, spi, datagram) else { return };
         self.heard(ctx, spi, path);
         let Some(exchange) = self.ike_sas.get_mut(&spi).and_then(|sa| sa.window.take()) else { return };
-        match exchange {
-            // Whatever it says: who has the keys has answered.
-            Exchange::DeleteIke => return self.ike_sa_deleted_here(ctx, spi),
-            Exchange::RekeyIke { .. } => {}
-            _ if self.end.is_some() => return,
-            _ => {}
+        if matches!(exchange, Exchange::DeleteIke) {
+            // Whatever the answer says: it came, and that is all that was awaited.
+            return self.ike_sa_deleted_here(ctx, spi);
+        }
+        if self.end.is_some() && !matches!(exchange, Exchange::RekeyIke { .. }) {
+            return;
         }
         let malformed =
             |e: Malformed| diagnose::malformed(&datagram.header.exchange.to_string(), &e.to_string());
@@ -308,8 +308,7 @@ impl Tunnel {
                 ids.into_iter().for_each(|id| self.child_deleted(ctx, id, &EndReason::DeletedHere));
                 Ok(())
             }
-            Exchange::DeleteIke => Ok(()),
-            Exchange::Probe => {
+            Exchange::Probe | Exchange::DeleteIke => {
                 payloads.try_map(Informational::read).map_err(malformed("INFORMATIONAL"))?;
                 Ok(())
             }

@@ -46,7 +46,8 @@ impl<E> Window<E> {
     }
 
     pub(crate) fn arrival(&self, message_id: u32, request: &[u8]) -> Arrival {
-        if message_id == self.next_receive {
+        // The last id is never taken: without a next one, it could be repeated as new for ever.
+        if message_id == self.next_receive && message_id != u32::MAX {
             return Arrival::New;
         }
         match &self.answered {
@@ -116,7 +117,9 @@ mod tests {
     fn message_ids_never_wrap() {
         let mut window = Window::<()>::new(u32::MAX, u32::MAX);
         assert_eq!(window.free(), None);
+        assert_eq!(window.arrival(u32::MAX, b"last"), Arrival::Outside);
         window.answer(b"last", vec![]);
+        assert_eq!(window.arrival(u32::MAX, b"last"), Arrival::Outside, "not new again and again");
         assert_eq!(window.arrival(0, b"wrapped"), Arrival::Outside);
     }
 }

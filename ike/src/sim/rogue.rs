@@ -72,6 +72,15 @@ impl Rogue {
         (spi, request, exchange)
     }
 
+    /// Two first messages with the same SPI.
+    pub fn first_messages(&mut self) -> [Vec<u8>; 2] {
+        let (spi, request, _) = self.init();
+        let nonce = self.random.bytes::<32>().to_vec();
+        let header = header(Spis { initiator: spi, responder: IkeSpi::ZERO }, ExchangeType::IKE_SA_INIT, 0);
+        let other = InitRequest { nonce, ..request.clone() };
+        [request, other].map(|request| emit_clear(header, &request.write()))
+    }
+
     /// Sends a first message, again with a cookie if one is asked for; it and the answer, if B does not drop it.
     fn ask_first(
         &self,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use sekisho_ike::Secret;
 use sekisho_ike::config::Auth;
-use sekisho_ike::event::{Command, ConnectionState};
+use sekisho_ike::event::{Command, ConnectionState, EndReason};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair};
 use sekisho_ike::wire::{Delete, EspSpi, ExchangeType, Notify, NotifyType, Payload, PayloadType, Proposal};
@@ -114,6 +114,9 @@ fn a_peer_that_refuses_every_rekey_does_not_keep_old_keys_alive() {
     world.run_for(20 * MINUTE);
     let ids: Vec<_> = world.a.status().tunnel.unwrap().children.iter().map(|c| c.id).collect();
     assert!(!ids.contains(&first), "its hard lifetime ended");
+    // Nothing but IKE_AUTH makes a Child SA with this peer: so the tunnel is set up anew.
+    assert_eq!(world.a.ended, [EndReason::Expired]);
+    assert_eq!(world.a.status().state, ConnectionState::Up);
 }
 
 #[test]
@@ -195,6 +198,45 @@ fn a_delete_that_is_answered_with_nonsense_is_answered() {
     assert_gone(&mut world);
 }
 
+/// What a rogue makes of a right answer; it may look at our request.
+type Twist<'a> = Box<dyn Fn(&mut Vec<Payload>, &[Payload]) + 'a>;
+
+#[test]
+fn a_wrong_answer_to_a_rekey_installs_nothing() {
+    let wide = Payload::TsInitiator(vec!["0.0.0.0/0".parse::<TrafficSelector>().unwrap().to_wire()]);
+    let none = Payload::TsResponder(vec![]);
+    let short = Payload::KeyExchange { group: 31, data: vec![9; 31] };
+    let zero = Payload::KeyExchange { group: 31, data: vec![0; 32] };
+    let other = Payload::KeyExchange { group: 19, data: vec![9; 64] };
+    let twists: [(&str, Twist<'_>); 12] = [
+        ("nothing", Box::new(|p, _| p.clear())),
+        ("selectors wider than ours", Box::new(|p, _| replace(p, &wide))),
+        ("no selectors", Box::new(|p, _| replace(p, &none))),
+        ("no key exchange", Box::new(|p, _| p.retain(|p| p.kind() != PayloadType::KE))),
+        ("a short public value", Box::new(|p, _| replace(p, &short))),
+        ("a public value of small order", Box::new(|p, _| replace(p, &zero))),
+        ("another group", Box::new(|p, _| replace(p, &other))),
+        ("a reserved SPI", Box::new(|p, _| set_spi(p, &[0, 0, 0, 7]))),
+        ("an SPI of the wrong length", Box::new(|p, _| set_spi(p, &[1, 2, 3]))),
+        ("two proposals", Box::new(|p, _| alter_sa(p, |sa| sa.push(sa[0].clone())))),
+        ("another proposal's number", Box::new(|p, _| alter_sa(p, |sa| sa[0].number = 2))),
+        ("our own nonce", Box::new(|p, ours| replace(p, &nonce_of(ours)))),
+    ];
+    for (what, twist) in twists {
+        let (mut world, mut rogue) = rogue();
+        world.command(Side::B, Command::RekeyChildren("link".into())).unwrap();
+        world.run_for(SECOND / 10);
+        let request = rogue.requests(&mut world, 0).remove(0);
+        let mut answer = choice_of(&request.payloads);
+        twist(&mut answer, &request.payloads);
+        let made = world.b.child_sas_made;
+        rogue.answer(&mut world, 0, &request, &answer);
+        assert_eq!(world.b.child_sas_made, made, "{what}");
+        assert_eq!(world.b.ended.len(), 1, "{what}: the tunnel has ended");
+        assert_gone(&mut world);
+    }
+}
+
 #[test]
 fn a_right_answer_to_a_rekey_installs_one_child_sa_and_its_repetition_none() {
     let (mut world, mut rogue) = rogue();
@@ -253,4 +295,20 @@ fn a_replayed_message_does_not_move_the_path() {
     rogue.move_to(ROGUE.parse().unwrap());
     assert!(rogue.deliver(&mut world, &probe).is_empty(), "an older one is not even answered");
     assert_eq!(there(&world), "203.0.113.1:4500");
+}
+
+#[test]
+fn a_first_message_is_known_by_all_its_bytes() {
+    let mut world = World::new(1, Conditions::GOOD);
+    world.configure(Side::B, vec![connection(Side::B, false)]);
+    let mut rogue = Rogue::new(connection(Side::A, true), ROGUE.parse().unwrap(), 1);
+    let [first, other] = rogue.first_messages();
+    let answer = rogue.deliver(&mut world, &first);
+    assert_eq!(answer.len(), 1);
+    assert_eq!(rogue.deliver(&mut world, &first), answer, "the same again");
+    // Somebody else behind the same NAT, or the same peer after an INVALID_KE_PAYLOAD that was not from us.
+    let another = rogue.deliver(&mut world, &other);
+    assert_eq!(another.len(), 1, "another message is another beginning");
+    assert_ne!(another[0][8..16], answer[0][8..16]);
+    assert_eq!(rogue.deliver(&mut world, &first), answer);
 }

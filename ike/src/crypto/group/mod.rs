@@ -37,16 +37,19 @@ impl KeyExchangeFactory for Groups {
         }
     }
 
-    /// In Diffie-Hellman the responder does what the initiator does, both halves in a row.
     fn respond(
         &self,
         group: Group,
         peer: &[u8],
         random: &mut dyn SecureRandom,
     ) -> Result<(Vec<u8>, Secret), CryptoError> {
-        let ours = self.begin(group, random)?;
-        let public = ours.public().to_vec();
-        Ok((public, ours.complete(peer)?))
+        match group {
+            Group::X25519 => respond::<x25519::X25519>(peer, random),
+            Group::P256 => respond::<nist::P256>(peer, random),
+            Group::P384 => respond::<nist::P384>(peer, random),
+            Group::Modp3072 => respond::<modp::Modp3072>(peer, random),
+            Group::Modp2048 => respond::<modp::Modp2048>(peer, random),
+        }
     }
 }
 
@@ -58,7 +61,18 @@ trait DiffieHellman: Sized + Send + 'static {
     fn public(&self) -> Vec<u8>;
     /// The shared secret with a peer's public value, **which it checks**: both belong to the same operation, so
     /// that an unchecked value cannot meet a private one (RFC 6989 §2).
-    fn agree(self, peer: &[u8]) -> Result<Secret, CryptoError>;
+    fn agree(&self, peer: &[u8]) -> Result<Secret, CryptoError>;
+}
+
+/// In Diffie-Hellman the responder does what the initiator does. The peer's value comes first: one that is refused
+/// costs its sender nothing, so it shall not cost us a public value of our own.
+fn respond<D: DiffieHellman>(
+    peer: &[u8],
+    random: &mut dyn SecureRandom,
+) -> Result<(Vec<u8>, Secret), CryptoError> {
+    let private = D::generate(random)?;
+    let shared = private.agree(peer)?;
+    Ok((private.public(), shared))
 }
 
 fn begin<D: DiffieHellman>(

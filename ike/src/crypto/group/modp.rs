@@ -64,7 +64,7 @@ where
     /// exponent is used for no other exchange; the test that excludes it would cost a full exponentiation.
     ///
     /// The secret has the length of the prime too, padded with zeros on the left (RFC 7296 §2.14).
-    fn agree(self, peer: &[u8]) -> Result<Secret, CryptoError> {
+    fn agree(&self, peer: &[u8]) -> Result<Secret, CryptoError> {
         if peer.len() != Uint::<L>::BYTES {
             return Err(CryptoError::BadPublicValue);
         }

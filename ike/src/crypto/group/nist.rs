@@ -45,7 +45,7 @@ where
     /// The secret is the x coordinate of the shared point, alone (RFC 5903 §9). Checked is that x and y are below
     /// the prime and lie on the curve (RFC 6989 §2.3); as the curve's order is prime and x|y cannot say "infinity",
     /// no point of small order is left.
-    fn agree(self, peer: &[u8]) -> Result<Secret, CryptoError> {
+    fn agree(&self, peer: &[u8]) -> Result<Secret, CryptoError> {
         if peer.len() != 2 * FieldBytes::<C>::default().len() {
             return Err(CryptoError::BadPublicValue);
         }

@@ -23,7 +23,7 @@ impl DiffieHellman for X25519 {
     /// Refused is a value of small order: it would force the secret to be zero, whatever our private value
     /// (RFC 7748 §6.1). Any other value is safe to use; one that is not reduced, or has its top bit set, is taken as
     /// RFC 7748 §5 says: "implementations … MUST mask the most significant bit in the final byte".
-    fn agree(self, peer: &[u8]) -> Result<Secret, CryptoError> {
+    fn agree(&self, peer: &[u8]) -> Result<Secret, CryptoError> {
         let peer: [u8; 32] = peer.try_into().map_err(|_| CryptoError::BadPublicValue)?;
         let shared = self.0.diffie_hellman(&PublicKey::from(peer));
         if !shared.was_contributory() {
