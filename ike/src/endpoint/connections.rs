@@ -130,9 +130,13 @@ impl Connections {
             // A peer with a fixed address may still come from another one, as behind a NAT.
             merge(self.anywhere.get_or_insert_with(nothing), config);
         }
+        // And another peer may come from that address: its suites come after those of the one that names it.
+        for acceptable in self.by_address.values_mut() {
+            self.by_name.values().for_each(|managed| merge(acceptable, &managed.config));
+        }
     }
 
-    /// What we would accept from this address: of the connections that name it, else of all.
+    /// What we would accept from this address: first that of the connections that name it, then of all.
     pub(super) fn acceptable(&self, remote: IpAddr) -> Option<&Acceptable> {
         self.by_address.get(&remote).or(self.anywhere.as_ref())
     }
