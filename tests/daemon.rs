@@ -11,6 +11,7 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -88,6 +89,33 @@ fn no_start_stop_crash_or_reload_opens_a_window() {
             assert!(sender.join().unwrap() > 100, "there was traffic all the while");
         });
         assert_eq!(counted(), [1, 1], "{}", routes());
+    });
+}
+
+#[test]
+fn a_boot_with_a_broken_configuration_blocks_what_the_last_good_one_protected() {
+    let site = Arc::new(Site::new());
+    let broken = "[tunnel.centre]\nremot = 1\n";
+    let before = Arc::clone(&site);
+    in_namespace(move || async move {
+        let _line = Line::new();
+        let good = fs::read_to_string(before.config()).unwrap();
+        fs::write(before.config(), broken).unwrap();
+        before.refuses(&["--protect-only"], &["remot"]);
+        assert!(!routes().contains("blackhole"), "there was no good one yet: {}", routes());
+        fs::write(before.config(), good).unwrap();
+        assert!(before.run(&["--protect-only"]).0);
+        fs::write(before.config(), broken).unwrap();
+    });
+    // Another namespace: the kernel has forgotten everything, as at a boot.
+    in_namespace(move || async move {
+        let line = Line::new();
+        assert!(PROTECTED.iter().all(|address| line.carries(address)), "nothing protects yet");
+        site.refuses(
+            &["--protect-only"],
+            &["remot", "what the last good configuration protected is blocked"],
+        );
+        assert_closed(&line);
     });
 }
 
@@ -308,6 +336,7 @@ remote_networks = ["10.0.0.0/16", "2001:db8:5::/48"]
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sekishod"));
         command.arg("--config").arg(self.config()).args(arguments).env_remove("JOURNAL_STREAM");
+        command.env("STATE_DIRECTORY", self.0.path());
         command
     }
 

@@ -16,6 +16,7 @@ mod books;
 mod driver;
 mod install;
 mod jobs;
+pub mod last_good;
 mod random;
 mod reload;
 mod request;

@@ -9,7 +9,7 @@ use crate::api::{Reloaded, Reply};
 use crate::config::{self, Config, Daemon};
 use crate::telemetry::Fact;
 
-use super::Control;
+use super::{Control, last_good};
 
 impl Control {
     /// New prefixes are protected before the endpoint hears of them; tunnels that did not change keep their SAs.
@@ -28,6 +28,7 @@ impl Control {
         if let Some(mtu) = mtu {
             self.out.data.set_mtu(mtu);
         }
+        last_good::keep(&Config { daemon: in_force(&self.config.daemon, &new.daemon), ..new.clone() });
         let reloaded = difference(&self.config, &new);
         self.configure(new.connections.clone());
         self.record(Fact::ConfigLoaded {

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, LogLevel};
+use crate::control::last_good::{self, LastGood};
 use crate::control::policy;
 use crate::net::netlink::{Netlink, Settings};
 
@@ -61,7 +62,11 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn start(args: &Args) -> Result<(), Failure> {
-    let config = config::load(&args.config).map_err(Failure::new)?;
+    let config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(error) if args.check => return Err(Failure::new(error)),
+        Err(error) => return Err(refused(&error)),
+    };
     if args.check {
         return verdict(&config);
     }
@@ -84,6 +89,32 @@ fn start(args: &Args) -> Result<(), Failure> {
     ended
 }
 
+/// A configuration that cannot be used. What the last good one protected is blocked all the same: after a boot
+/// nothing else would.
+fn refused(error: &config::ConfigError) -> Failure {
+    let Some(last_good) = LastGood::recall() else { return Failure::new(error) };
+    let blocked = block(&last_good).map_or_else(
+        |failure| format!("what the last good configuration protected could not be blocked: {}", failure.0),
+        |()| "what the last good configuration protected is blocked".to_owned(),
+    );
+    Failure(format!("{error}\n{blocked}"))
+}
+
+fn block(last_good: &LastGood) -> Result<(), Failure> {
+    let _lock = Lock::take(&last_good.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let netlink = connect(last_good.settings())?;
+        netlink.protect(&last_good.policy, None).await.map_err(Failure::new)?;
+        Ok(())
+    })
+}
+
+fn connect(settings: Settings) -> Result<Netlink, Failure> {
+    Netlink::connect(settings).map_err(|error| Failure(format!("cannot open netlink: {error}")))
+}
+
 /// What `--check` says of a good configuration; `sekisho check` also looks at the machine.
 fn verdict(config: &Config) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
@@ -99,8 +130,8 @@ fn verdict(config: &Config) -> Result<(), Failure> {
 async fn protect(config: &Config) -> Result<Netlink, Failure> {
     let daemon = &config.daemon;
     let settings = Settings { table: daemon.route_table, priority: daemon.rule_priority, mark: daemon.mark };
-    let netlink =
-        Netlink::connect(settings).map_err(|error| Failure(format!("cannot open netlink: {error}")))?;
+    let netlink = connect(settings)?;
     netlink.protect(&policy(&config.connections), None).await.map_err(Failure::new)?;
+    last_good::keep(config);
     Ok(netlink)
 }

@@ -1,0 +1,73 @@
+//! What the last good configuration protected, kept on disk: a file that is refused at the next boot must not leave
+//! open what was closed before.
+//!
+//! It is kept where systemd says (`StateDirectory=`, which sets the environment variable `STATE_DIRECTORY`), and
+//! nowhere if nobody says.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, Daemon};
+use crate::net::netlink::{Policy, Settings};
+
+use super::policy;
+
+const FILE: &str = "protected.json";
+
+/// What is to be protected, and with which routes.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastGood {
+    route_table: u32,
+    rule_priority: u32,
+    mark: u32,
+    /// Where the lock of the daemon is, which must not run meanwhile.
+    pub state_dir: PathBuf,
+    /// The remote prefixes, each with the local networks that may talk to it.
+    pub policy: Policy,
+}
+
+impl LastGood {
+    fn of(config: &Config) -> Self {
+        let Daemon { route_table, rule_priority, mark, ref state_dir, .. } = config.daemon;
+        let policy = policy(&config.connections);
+        Self { route_table, rule_priority, mark, state_dir: state_dir.clone(), policy }
+    }
+
+    /// The table, rule and mark.
+    pub fn settings(&self) -> Settings {
+        Settings { table: self.route_table, priority: self.rule_priority, mark: self.mark }
+    }
+
+    /// What the last good configuration protected, if that is known.
+    pub fn recall() -> Option<Self> {
+        let text = fs::read(directory()?.join(FILE)).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+/// Keeps what this configuration protects. A failure is told and changes nothing.
+pub fn keep(config: &Config) {
+    let Some(directory) = directory() else { return };
+    if let Err(error) = write(&directory, &LastGood::of(config)) {
+        let path = directory.join(FILE);
+        tracing::warn!("cannot keep what is protected in {}: {error}", path.display());
+    }
+}
+
+/// Whole or not at all: a power cut leaves the old file.
+fn write(directory: &Path, last_good: &LastGood) -> io::Result<()> {
+    let (new, kept) = (directory.join(format!("{FILE}.new")), directory.join(FILE));
+    fs::write(&new, serde_json::to_vec(last_good)?)?;
+    fs::File::open(&new)?.sync_all()?;
+    fs::rename(&new, &kept)
+}
+
+/// The first of the directories that systemd names.
+fn directory() -> Option<PathBuf> {
+    let named = env::var_os("STATE_DIRECTORY")?;
+    env::split_paths(&named).next().filter(|path| path.is_absolute())
+}
