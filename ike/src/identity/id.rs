@@ -58,7 +58,7 @@ impl Identity {
             Self::Ipv6(address) => (IdType::IPV6_ADDR, address.octets().to_vec()),
             Self::KeyId(bytes) => (IdType::KEY_ID, bytes.clone()),
         };
-        IdData { kind, data }
+        IdData::new(kind, data)
     }
 
     /// From the wire; `None` for kinds that we do not have and for what is malformed.
@@ -202,7 +202,7 @@ mod tests {
             let id: Identity = text.parse().expect(text);
             assert_eq!(Identity::from_wire(&id.to_wire()), Some(id));
         }
-        let wire = |kind, data: &[u8]| Identity::from_wire(&IdData { kind, data: data.to_vec() });
+        let wire = |kind, data: &[u8]| Identity::from_wire(&IdData::new(kind, data.to_vec()));
         assert_eq!(wire(IdType::FQDN, b"Hub.Example"), Some(Identity::Fqdn("hub.example".into())));
         assert_eq!(wire(IdType::FQDN, b""), None);
         assert_eq!(wire(IdType::FQDN, b"hub\0.example"), None);

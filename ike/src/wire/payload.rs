@@ -49,15 +49,22 @@ pub enum Payload {
 pub struct IdData {
     /// The kind of identity.
     pub kind: IdType,
+    /// "MUST be sent as zero and MUST be ignored on receipt"; but the proof of identity covers them as they were.
+    pub reserved: [u8; 3],
     /// The identity.
     pub data: Vec<u8>,
 }
 
 impl IdData {
-    /// The body of the payload: what the proof of identity covers (RFC 7296 §2.15, `RestOfID`). The three
-    /// reserved bytes are taken as zero, as everyone sends them.
+    /// An identity to send.
+    pub fn new(kind: IdType, data: Vec<u8>) -> Self {
+        Self { kind, reserved: [0; 3], data }
+    }
+
+    /// The body of the payload: what the proof of identity covers (RFC 7296 §2.15, `RestOfID`).
     pub fn body(&self) -> Vec<u8> {
-        let mut out = vec![self.kind.0, 0, 0, 0];
+        let mut out = vec![self.kind.0];
+        out.extend_from_slice(&self.reserved);
         out.extend_from_slice(&self.data);
         out
     }
@@ -65,11 +72,8 @@ impl IdData {
     fn parse(body: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(body);
         let kind = IdType(reader.u8("identification")?);
-        let reserved = reader.take(3, "identification")?;
-        if reserved != [0, 0, 0] {
-            return Err(Malformed::Syntax("reserved bytes of an identification"));
-        }
-        Ok(Self { kind, data: reader.rest().to_vec() })
+        let reserved = reader.array("identification")?;
+        Ok(Self { kind, reserved, data: reader.rest().to_vec() })
     }
 }
 

@@ -36,7 +36,10 @@ fn sample() -> Vec<Payload> {
         ]),
         Payload::KeyExchange { group: 31, data: vec![9; 32] },
         Payload::Nonce(vec![5; 32]),
-        Payload::IdInitiator(IdData { kind: IdType::FQDN, data: b"a.example".to_vec() }),
+        Payload::IdInitiator(IdData {
+            reserved: [1, 2, 3],
+            ..IdData::new(IdType::FQDN, b"a.example".to_vec())
+        }),
         Payload::Auth { method: AuthMethod::SHARED_KEY_MIC, data: vec![1; 32] },
         Payload::Notify(Notify::about(NotifyType::REKEY_SA, EspSpi(0x1234_5678))),
         Payload::Notify(Notify::new(NotifyType::COOKIE, vec![1, 2, 3])),
