@@ -3,6 +3,7 @@
 
 mod namespace;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -54,6 +55,22 @@ fn a_restart_adopts_what_stands_and_keeps_what_left_the_configuration_closed() {
 
         let again = restarted.protect(&facility(), None).await.unwrap();
         assert_eq!(again.stale, ["10.99.0.0/16"].map(net).into());
+    });
+}
+
+#[test]
+fn a_wider_network_takes_the_place_of_the_one_inside_it() {
+    in_namespace(|| async {
+        let _line = Line::new();
+        let netlink = Netlink::connect(SETTINGS).unwrap();
+        netlink.protect(&facility(), None).await.unwrap();
+        let mut wider = Policy::default();
+        wider.protect(net("10.0.0.0/8"), [net("10.17.0.0/24")]);
+        wider.protect(net("2001:db8:5::/48"), [net("2001:db8:17::/64")]);
+        let protection = netlink.protect(&wider, None).await.unwrap();
+        assert_eq!(protection.stale, BTreeSet::new(), "nothing is blocked that is not configured");
+        assert!(routes().contains("blackhole 10.0.0.0/8"), "{}", routes());
+        assert!(!routes().contains("10.0.0.0/16"), "it would swallow what the wider one leads: {}", routes());
     });
 }
 

@@ -102,7 +102,7 @@ pub(crate) fn no_auth(peer: &Identity) -> Diagnosis {
 pub(crate) fn auth_refused_there(connection: &Connection) -> Diagnosis {
     let (local, remote) = (&connection.local_id, &connection.remote_id);
     let summary = format!("the peer does not accept that we are `{local}`, or knows no `{remote}`");
-    let advice = "Compare the pre-shared key at both ends, and that the peer is configured for exactly these two identities";
+    let advice = "Compare the pre-shared key at both ends, and that the peer is configured for exactly these two identities; or an operator took the tunnel down there";
     diagnosis(DiagnosisKind::AuthenticationFailed, Side::Peer, summary, advice)
         .about(format!("local_id {local}, remote_id {remote}"), None)
 }

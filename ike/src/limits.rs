@@ -37,6 +37,9 @@ pub const DIAGNOSIS_QUOTE: usize = 400;
 
 /// How long a half-open SA waits for its `IKE_AUTH` request.
 pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
+/// How long a refused one answers its repeated request: as long as most initiators repeat it, and so short that one
+/// who corrects a mistake is not counted out (see [`HALF_OPEN_PER_ADDRESS`]).
+pub const REFUSED_LIFETIME: Duration = Duration::from_secs(4);
 /// How often the cookie secret is replaced; the one before it is still accepted.
 pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_mins(2);
 /// How long a replaced Child SA still receives after its end was agreed, for packets on the way.

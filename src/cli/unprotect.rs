@@ -8,8 +8,7 @@ use super::output::{Done, Failed, Output, print, print_json};
 use crate::api::{Client, ClientError};
 use crate::net::netlink;
 
-pub(super) const EXAMPLES: &str =
-    "Examples:\n  systemctl disable --now sekishod && sekisho unprotect\n\nRefused while a daemon answers.";
+pub(super) const EXAMPLES: &str = "Examples:\n  systemctl disable --now sekishod sekisho-protect && sekisho unprotect\n\nRefused while a daemon answers.";
 
 pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
     match Client::connect(&daemon.0) {

@@ -2,7 +2,7 @@
 
 use super::Daemon;
 use super::output::{Done, Output};
-use crate::api::{Request, Tunnel};
+use crate::api::{Request, State, Tunnel};
 
 pub(super) const EXAMPLES: &str =
     "Examples:\n  sekisho up centre\n  sekisho up centre --timeout 5 || sekisho status";
@@ -20,6 +20,12 @@ pub(super) struct Args {
 pub(super) fn run(daemon: &Daemon, output: &Output, args: Args) -> Done {
     let data = daemon.ask(&Request::Up { tunnel: args.name, timeout_s: args.timeout })?;
     output.answer(data, |tunnel: &Tunnel| {
+        if tunnel.state == State::Waiting {
+            return format!(
+                "{} is allowed again, and waits for {}, which starts it",
+                tunnel.name, tunnel.remote_id
+            );
+        }
         let peer = tunnel.remote.map_or_else(String::new, |remote| format!(" at {remote}"));
         let suite = tunnel.ike.as_ref().map_or_else(String::new, |ike| format!(", {}", ike.suite));
         format!("{} is up with {}{peer}{suite}", tunnel.name, tunnel.remote_id)

@@ -344,6 +344,8 @@ impl HalfOpen {
             window.answer(datagram.bytes, answer.clone());
             ctx.output.transmit(path, answer);
         }
+        // What is left only answers a repeated request: not as long as one that waits for its proof.
+        self.expires_at = self.expires_at.min(ctx.now.boot + limits::REFUSED_LIFETIME);
         self.refused = Some(window);
         AuthOutcome::Refused { half_open: self, connection, diagnosis: Box::new(diagnosis) }
     }

@@ -140,3 +140,15 @@ fn a_name_that_cannot_be_resolved_is_tried_again() {
     let world = fail(|a, _| a.remote = config::Remote::Hosts(vec!["no.such.host".into()]));
     assert_diagnosis(first(&world.a), "unreachable", Refused::Nobody, &["no.such.host"]);
 }
+
+#[test]
+fn who_corrects_a_mistake_is_not_shut_out_for_it() {
+    let mut world = fail(|a, _| a.auth = Auth::Psk(Secret::new(b"not the same at all".to_vec())));
+    for _ in 0..12 {
+        world.command(Side::A, Command::Up("link".into())).unwrap();
+        world.run_for(SECOND);
+    }
+    let (right, _) = sekisho_ike::sim::connection_pair();
+    world.configure(Side::A, vec![right]);
+    assert!(world.run_until(5 * SECOND, |w| w.is_up()), "{:?}", world.disagreement());
+}

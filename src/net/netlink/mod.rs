@@ -14,7 +14,8 @@
 //!
 //! - Blackholes are added before the rule and before the routes to the TUN, and nothing but [`Netlink::unprotect`]
 //!   removes one: no start, stop, crash, restart or reload opens a window in which protected traffic leaves in
-//!   clear. A prefix that left the configuration stays blackholed and is reported as stale.
+//!   clear. A prefix that left the configuration stays blackholed and is reported as stale, unless a configured one
+//!   covers it.
 //! - Rule and routes carry the protocol number [`ROUTE_PROTOCOL`], by which the next start adopts them.
 //! - A socket with the mark skips the table, so a selector that contains the peer's own address is harmless.
 //!

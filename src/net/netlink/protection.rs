@@ -40,8 +40,9 @@ impl Netlink {
         let lans = self.lans(policy, &addresses).await?;
         let blackholes = present.iter().filter(|(_, entry)| entry.kind == Kind::Blackhole);
         let configured: BTreeSet<IpNet> = policy.remote().collect();
-        let stale =
-            blackholes.map(|(_, entry)| entry.prefix).filter(|net| !configured.contains(net)).collect();
+        // One inside a configured network is not stale but in the way: what covers it takes its place.
+        let covered = |net: &IpNet| configured.iter().any(|wider| wider.contains(net));
+        let stale = blackholes.map(|(_, entry)| entry.prefix).filter(|net| !covered(net)).collect();
         let desired = plan::routes(policy, &stale, &addresses, &lans, tunnel);
         let problems = self.add_missing(&desired, &present).await?;
         self.switch_rules(&desired).await?;

@@ -152,6 +152,7 @@ impl Sockets {
 /// A running IKE daemon that is not this process: its name and process id.
 pub fn other_ike_daemon() -> Option<String> {
     let own = std::process::id().to_string();
+    let network = fs::read_link("/proc/self/ns/net").ok()?;
     fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let pid = entry.file_name().into_string().ok()?;
         if pid == own || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -159,7 +160,9 @@ pub fn other_ike_daemon() -> Option<String> {
         }
         let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
         let name = comm.trim();
-        IKE_DAEMONS.contains(&name).then(|| format!("{name}, process {pid}"))
+        // One in another network namespace holds other ports.
+        let beside_us = fs::read_link(entry.path().join("ns/net")).is_ok_and(|its| its == network);
+        (beside_us && IKE_DAEMONS.contains(&name)).then(|| format!("{name}, process {pid}"))
     })
 }
 
