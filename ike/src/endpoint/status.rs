@@ -15,7 +15,8 @@ impl Endpoint {
         let tunnel = managed.tunnels.last().and_then(|id| self.tunnels.get(id));
         let next_try = match managed.pursuit {
             Pursuit::BackOff { until } => Some(until),
-            _ => None,
+            // The IKE SA stands, its Child SA was refused.
+            _ => tunnel.filter(|tunnel| !tunnel.has_child()).and_then(Tunnel::next_child_try),
         };
         ConnectionStatus {
             connection: managed.config.clone(),

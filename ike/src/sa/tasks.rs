@@ -118,6 +118,12 @@ impl Tunnel {
         self.tasks.iter().filter(|q| self.is_free_for(&q.task)).map(|q| q.not_before).min()
     }
 
+    /// When a refused Child SA is asked for again.
+    pub(crate) fn next_child_try(&self) -> Option<Instant> {
+        let create = |queued: &&Queued| matches!(queued.task, Task::CreateChild(_));
+        self.tasks.iter().filter(create).map(|queued| queued.not_before).min()
+    }
+
     fn is_free_for(&self, task: &Task) -> bool {
         let ike_sa = match task {
             Task::DeleteIke(spi) => self.ike_sas.get(spi),

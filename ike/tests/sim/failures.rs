@@ -66,7 +66,9 @@ fn no_common_suite_for_the_child_sa() {
     });
     assert_diagnosis(first(&world.a), "no_child_proposal", Refused::Peer, &["aes128gcm16-noesn"]);
     assert_diagnosis(first(&world.b), "no_child_proposal", Refused::Here, &["acceptable: aes256gcm16-esn"]);
-    assert_eq!(world.a.status().state, ConnectionState::BackOff, "an IKE SA alone carries nothing");
+    let status = world.a.status();
+    assert_eq!(status.state, ConnectionState::BackOff, "an IKE SA alone carries nothing");
+    assert!(status.next_try.is_some_and(|at| at > world.now), "and the status says when it is tried again");
 }
 
 #[test]
