@@ -25,6 +25,7 @@ mod spi;
 mod status;
 mod strangers;
 mod waiting;
+pub mod workers;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
