@@ -14,6 +14,7 @@
 mod apply;
 mod books;
 mod driver;
+pub mod fetch;
 mod install;
 mod jobs;
 pub mod last_good;
