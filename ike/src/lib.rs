@@ -15,6 +15,7 @@ mod keys;
 mod limits;
 pub mod negotiate;
 mod path;
+pub mod pki;
 mod random;
 mod sa;
 mod secret;

@@ -19,7 +19,8 @@ pub use notify::{Delete, Notify};
 pub use payload::{IdData, Payload, emit_chain, parse_chain};
 pub use proposal::{Proposal, Transform};
 pub use registry::{
-    AuthMethod, ExchangeType, IdType, NotifyType, PayloadType, ProtocolId, TransformType, TsType,
+    AuthMethod, CertEncoding, ExchangeType, IdType, NotifyType, PayloadType, ProtocolId, TransformType,
+    TsType,
 };
 pub use selectors::WireSelector;
 pub use spi::{EspSpi, IkeSpi};
