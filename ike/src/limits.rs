@@ -58,6 +58,10 @@ pub const CERTREQ_HASHES: usize = 256;
 pub const CRL: usize = 16 * 1024 * 1024;
 /// Bytes of one OCSP response.
 pub const OCSP_RESPONSE: usize = 16 * 1024;
+/// Certificates that one OCSP response answers about, and certificates of the responder in it.
+pub const OCSP_ANSWERS: usize = 64;
+/// See [`OCSP_ANSWERS`].
+pub const OCSP_CERTIFICATES: usize = 8;
 /// OCSP responses that a peer may send along.
 pub const STAPLED_RESPONSES: usize = 8;
 /// URLs of one kind that are taken from one certificate.

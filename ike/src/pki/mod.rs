@@ -5,29 +5,46 @@
 //! may be fetched is learned from [`assess`], which takes one.
 
 mod certificate;
+mod check;
+mod constraints;
 mod crl;
+mod crl_scope;
+mod extensions;
+mod fetch;
 mod name;
+mod name_text;
 mod ocsp;
+mod ocsp_der;
+mod ocsp_id;
+mod oid;
 mod path;
 mod path_error;
 mod payload;
 mod public_key;
 mod revocation;
+mod ring_signer;
 mod scheme;
 mod signature;
+mod signed;
 mod signing_key;
+mod standing;
 mod trust;
+mod utc;
+mod verification;
 
-pub use certificate::{Certificate, CertificateError, SubjectAltName};
+pub use certificate::{Certificate, CertificateError};
 pub use crl::{Crl, CrlError};
+pub use extensions::SubjectAltName;
+pub use fetch::{Answer, Fetch, FetchKind};
 pub use name::{DistinguishedName, NameError};
 pub use ocsp::{OcspError, OcspResponse};
 pub use path::{TrustedPath, trust, trust_key};
 pub use path_error::PathError;
 pub use payload::{Offered, OfferedError, cert_payloads, cert_requests, choose};
 pub use public_key::{KeyKind, PublicKey, PublicKeyError};
-pub use revocation::{Answer, Assessment, Evidence, Fetch, FetchKind, RevocationError, Revoked, assess};
+pub use revocation::{Assessment, Evidence, RevocationError, Revoked, assess};
 pub use scheme::{HashAlgorithm, Scheme, SchemeError};
 pub use signature::{PeerHashes, SignatureError, sign, signature_hash_algorithms, verify};
 pub use signing_key::{Signer, SigningError, SigningKey, SigningKeyError};
 pub use trust::{Credential, CredentialError, Pin, RevocationPolicy, RsaPadding, Trust};
+pub use utc::Utc;

@@ -1,13 +1,26 @@
 //! Public keys that a peer may prove itself with (RFC 5280 §4.1.2.7, RFC 8410).
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+
+use der::asn1::{AnyRef, ObjectIdentifier, UintRef};
+use der::{Decode, Sequence};
+use spki::SubjectPublicKeyInfoRef;
+
+use super::oid;
+use crate::limits;
+
+/// RFC 8247 §4.1.2: "SHOULD NOT ... less than 2048 bits"; the longest is what `ring` verifies with.
+const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
 /// A key of a kind and strength that we use. Compared by the key itself. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PublicKey {
     kind: KeyKind,
     spki: Arc<[u8]>,
+    /// How many bytes at the end of `spki` are the key itself.
+    key_length: usize,
 }
 
 /// The kinds of keys.
@@ -49,8 +62,25 @@ impl PublicKey {
     /// # Errors
     /// [`PublicKeyError`]; nothing may stand behind it.
     pub fn from_spki_der(der: &[u8]) -> Result<Self, PublicKeyError> {
-        let _ = der;
-        Err(PublicKeyError::Malformed)
+        if der.len() > limits::PUBLIC_KEY {
+            return Err(PublicKeyError::Malformed);
+        }
+        let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| PublicKeyError::Malformed)?;
+        let key = info.subject_public_key.as_bytes().ok_or(PublicKeyError::Malformed)?;
+        let kind = match info.algorithm.oid {
+            oid::RSA_ENCRYPTION if info.algorithm.parameters.is_none_or(AnyRef::is_null) => rsa(key)?,
+            oid::EC_PUBLIC_KEY => {
+                let curve = info.algorithm.parameters.and_then(|p| p.decode_as().ok());
+                elliptic(
+                    curve.ok_or_else(|| PublicKeyError::Unsupported("EC without a named curve".into()))?,
+                    key,
+                )?
+            }
+            oid::ED25519 if info.algorithm.parameters.is_none() && key.len() == 32 => KeyKind::Ed25519,
+            oid::RSA_ENCRYPTION | oid::ED25519 => return Err(PublicKeyError::Malformed),
+            other => return Err(PublicKeyError::Unsupported(oid::name(other))),
+        };
+        Ok(Self { kind, spki: der.into(), key_length: key.len() })
     }
 
     /// The `SubjectPublicKeyInfo`, DER.
@@ -61,6 +91,59 @@ impl PublicKey {
     /// The kind.
     pub fn kind(&self) -> KeyKind {
         self.kind
+    }
+
+    /// The content of the BIT STRING: a point, an `RSAPublicKey`, or 32 bytes.
+    pub(super) fn key_bytes(&self) -> &[u8] {
+        let start = self.spki.len().saturating_sub(self.key_length);
+        self.spki.get(start..).unwrap_or_default()
+    }
+}
+
+/// RFC 3279 §2.3.1.
+#[derive(Sequence)]
+struct RsaPublicKey<'a> {
+    modulus: UintRef<'a>,
+    public_exponent: UintRef<'a>,
+}
+
+fn rsa(key: &[u8]) -> Result<KeyKind, PublicKeyError> {
+    let key = RsaPublicKey::from_der(key).map_err(|_| PublicKeyError::Malformed)?;
+    let bits = bit_length(key.modulus.as_bytes());
+    if bits < *RSA_BITS.start() {
+        return Err(PublicKeyError::WeakRsa(bits));
+    }
+    if bits > *RSA_BITS.end() {
+        return Err(PublicKeyError::LongRsa(bits));
+    }
+    let exponent = key.public_exponent.as_bytes();
+    let odd = exponent.last().is_some_and(|byte| byte & 1 == 1);
+    // What `ring` takes: it bounds the work of a verification as well.
+    if odd && (17..=33).contains(&bit_length(exponent)) {
+        Ok(KeyKind::Rsa(bits))
+    } else {
+        Err(PublicKeyError::RsaExponent)
+    }
+}
+
+fn bit_length(number: &[u8]) -> usize {
+    let significant: &[u8] =
+        number.iter().position(|b| *b != 0).and_then(|at| number.get(at..)).unwrap_or_default();
+    let top = significant.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    (significant.len() * 8).saturating_sub(top)
+}
+
+/// Points must be uncompressed and lie on their curve.
+fn elliptic(curve: ObjectIdentifier, point: &[u8]) -> Result<KeyKind, PublicKeyError> {
+    let (kind, length, on_curve) = match curve {
+        oid::P256 => (KeyKind::P256, 65, p256::PublicKey::from_sec1_bytes(point).is_ok()),
+        oid::P384 => (KeyKind::P384, 97, p384::PublicKey::from_sec1_bytes(point).is_ok()),
+        other => return Err(PublicKeyError::Unsupported(oid::name(other))),
+    };
+    match point.first() {
+        Some(2 | 3) => Err(PublicKeyError::Unsupported(format!("{kind} with a compressed point"))),
+        Some(4) if point.len() == length && on_curve => Ok(kind),
+        _ => Err(PublicKeyError::Malformed),
     }
 }
 

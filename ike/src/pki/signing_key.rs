@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Certificate, PublicKey, Scheme};
+use super::ring_signer;
+use super::{Certificate, KeyKind, PublicKey, PublicKeyError, Scheme};
 
-/// Something that signs: a key in memory, or a fake one in a simulation, or later one in hardware.
+/// Something that signs: a key in memory, a fake one in a simulation, later one in hardware.
 pub trait Signer: Send + Sync {
     /// Its public half.
     fn public_key(&self) -> &PublicKey;
@@ -24,18 +25,15 @@ pub enum SigningError {
     #[error("a key of type {key} cannot sign with {scheme}")]
     WrongKeyType {
         /// The key's kind.
-        key: super::KeyKind,
+        key: KeyKind,
         /// What was asked of it.
         scheme: Scheme,
     },
     /// The peer verifies nothing that our key can make.
-    #[error("the peer verifies nothing that our {key} key can sign with: {why}")]
-    NothingInCommon {
-        /// Our key's kind.
-        key: super::KeyKind,
-        /// What the peer announced.
-        why: String,
-    },
+    #[error(
+        "the peer does not verify Ed25519: its SIGNATURE_HASH_ALGORITHMS must hold 5, `identity` (RFC 8420); it sent {0}"
+    )]
+    NothingInCommon(String),
     /// The signer failed: no randomness, or hardware that is gone.
     #[error("the signature could not be made")]
     Failed,
@@ -45,7 +43,7 @@ pub enum SigningError {
 ///
 /// Ed25519 and RSASSA-PKCS1-v1_5 signatures are a function of key and message. `ring` draws the randomness of ECDSA and
 /// RSASSA-PSS itself, so those bytes differ from run to run. No decision depends on them, but an ECDSA value as DER has
-/// one of three lengths: simulations whose seeds must replay to the byte should sign with Ed25519.
+/// one of several lengths: simulations whose seeds must replay to the byte sign with Ed25519.
 ///
 /// `ring` does not erase keys on drop.
 #[derive(Clone)]
@@ -59,9 +57,9 @@ pub enum SigningKeyError {
     Malformed,
     /// Its public half is of no kind that we use.
     #[error(transparent)]
-    Unsupported(#[from] super::PublicKeyError),
+    Unsupported(#[from] PublicKeyError),
     /// The parts of the key do not fit each other, or it is longer than `ring` signs with (RSA: 4,096 bits).
-    #[error("the private key is not usable: {0}")]
+    #[error("the private key cannot be used: {0}")]
     Rejected(String),
 }
 
@@ -71,8 +69,7 @@ impl SigningKey {
     /// # Errors
     /// [`SigningKeyError`].
     pub fn from_der(der: &[u8]) -> Result<Self, SigningKeyError> {
-        let _ = der;
-        Err(SigningKeyError::Malformed)
+        ring_signer::from_der(der).map(|key| Self(Arc::new(key)))
     }
 
     /// A key that lives elsewhere.
@@ -88,6 +85,10 @@ impl SigningKey {
     /// Whether this is the key of the certificate.
     pub fn matches(&self, certificate: &Certificate) -> bool {
         certificate.public_key() == Ok(self.public_key())
+    }
+
+    pub(super) fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        self.0.sign(scheme, message)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an engineer decides about certificates: who we are, and whom we believe.
 
 use super::{Certificate, Crl, PublicKey, SigningKey};
+use crate::limits;
 
 /// What we prove ourselves with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +29,24 @@ pub enum CredentialError {
 }
 
 impl Credential {
-    /// A key with its certificates, the end entity's first; none for a raw public key.
+    /// A key with its certificates, the end entity's first and each followed by its issuer's; none for a raw public key.
+    /// An anchor at the end does no harm: it is not sent.
     ///
     /// # Errors
     /// [`CredentialError`].
     pub fn new(key: SigningKey, chain: Vec<Certificate>) -> Result<Self, CredentialError> {
-        if let Some(first) = chain.first()
-            && !key.matches(first)
-        {
-            return Err(CredentialError::KeyMismatch(first.subject().to_string()));
+        let name = |certificate: &Certificate| certificate.subject().to_string();
+        if chain.len() > limits::CERTIFICATES {
+            return Err(CredentialError::TooLong(chain.len()));
+        }
+        if let Some(first) = chain.first().filter(|first| !key.matches(first)) {
+            return Err(CredentialError::KeyMismatch(name(first)));
+        }
+        for (certificate, next) in chain.iter().zip(chain.iter().skip(1)) {
+            let signed = next.public_key().is_ok_and(|key| certificate.verify(key).is_ok());
+            if certificate.issuer() != next.subject() || !signed {
+                return Err(CredentialError::Disorder(name(certificate), certificate.issuer().to_string()));
+            }
         }
         Ok(Self { key, chain, rsa_padding: RsaPadding::Pss })
     }
