@@ -86,4 +86,6 @@ impl fmt::Debug for IkeKeys {
 }
 
 #[cfg(test)]
+mod cbc_tests;
+#[cfg(test)]
 mod tests;
