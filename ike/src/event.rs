@@ -152,7 +152,7 @@ pub struct ChildSaParameters {
 pub struct DirectionKeys {
     /// The receiver's SPI.
     pub spi: EspSpi,
-    /// Key and salt: [`crate::suite::Cipher::keymat_length`] bytes.
+    /// Key and salt, or encryption key and integrity key: [`crate::suite::Protection::keymat_length`] bytes.
     pub keymat: Secret,
 }
 

@@ -284,7 +284,7 @@ impl Tunnel {
     ) -> Result<ChildSaId, CryptoError> {
         let connection = self.connection().clone();
         let source = self.ike_sas.get(&spi).ok_or(CryptoError::BadKeyLength)?;
-        let keymat = source.child_source.keymat(agreed.suite.cipher, nonces, agreed.shared.as_ref())?;
+        let keymat = source.child_source.keymat(agreed.suite.protection, nonces, agreed.shared.as_ref())?;
         let (outbound, inbound) = if agreed.initiator { keymat } else { (keymat.1, keymat.0) };
         let config = connection.children.get(agreed.index).ok_or(CryptoError::BadKeyLength)?;
         let (rekey_at, expires_at) = lifetimes(ctx, config.lifetime.time, &connection);

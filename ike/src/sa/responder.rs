@@ -231,7 +231,7 @@ impl HalfOpen {
                 (Notify::new(NotifyType::AUTHENTICATION_FAILED, []), Some(connection), diagnosis),
             );
         }
-        if !connection.proposals.iter().any(|p| holds(p, self.suite)) {
+        if !connection.proposals.iter().any(|p| p.holds(self.suite)) {
             let diagnosis =
                 diagnose::suite_not_for_connection(&self.suite.to_string(), &connection.proposals);
             return self.refuse(
@@ -395,12 +395,6 @@ pub(crate) trait Directory {
     fn is_down(&self, connection: &Connection) -> bool;
     /// The pairs of identities that are configured, for a diagnosis.
     fn identities(&self) -> Vec<String>;
-}
-
-fn holds(proposal: &IkeProposal, suite: IkeSuite) -> bool {
-    proposal.ciphers.contains(&suite.cipher)
-        && proposal.prfs.contains(&suite.prf)
-        && proposal.groups.contains(&suite.group)
 }
 
 fn init_header(request: &Datagram<'_>, spi_r: IkeSpi) -> Header {

@@ -20,7 +20,7 @@ use crate::random::SecureRandom;
 use crate::suite::IkeSuite;
 use crate::wire::{
     Body, Datagram, EspSpi, ExchangeType, Header, IkeSpi, NotifyType, Payload, PayloadType, emit_chain,
-    emit_clear,
+    emit_clear, prepare_chain,
 };
 
 /// One end of an IKE SA that it initiated.
@@ -305,17 +305,8 @@ fn header(spis: Spis, exchange: ExchangeType, message_id: u32) -> Header {
 }
 
 /// As [`crate::exchange::seal`], whatever the chain holds.
-fn sealed(mut header: Header, key: &mut DirectionProtection, first: PayloadType, chain: &[u8]) -> Vec<u8> {
-    let plaintext = [chain, &[0]].concat();
-    let length = u16::try_from(4 + 8 + 16 + plaintext.len()).expect("a short message");
-    header.next_payload = PayloadType::SK;
-    header.length = u32::from(length) + 28;
-    let mut message = Vec::new();
-    header.emit(&mut message);
-    message.extend_from_slice(&[first.0, 0]);
-    message.extend_from_slice(&length.to_be_bytes());
-    let (iv, sealed) = key.seal(&message, plaintext).expect("an IV");
-    message.extend_from_slice(&iv);
-    message.extend_from_slice(&sealed);
-    message
+fn sealed(header: Header, key: &mut DirectionProtection, first: PayloadType, chain: &[u8]) -> Vec<u8> {
+    let (associated, plaintext) = prepare_chain(header, first, chain.to_vec(), key.frame());
+    let sealed = key.seal(&associated, plaintext).expect("an IV");
+    [associated, sealed].concat()
 }

@@ -15,6 +15,8 @@ pub fn public_length(group: Group) -> usize {
         Group::X25519 => 32,
         Group::P256 => 64,
         Group::P384 => 96,
+        Group::P521 => 132,
+        Group::Modp4096 => 512,
         Group::Modp3072 => 384,
         Group::Modp2048 => 256,
     }
@@ -32,6 +34,8 @@ impl KeyExchangeFactory for Groups {
             Group::X25519 => begin::<x25519::X25519>(group, random),
             Group::P256 => begin::<nist::P256>(group, random),
             Group::P384 => begin::<nist::P384>(group, random),
+            Group::P521 => begin::<nist::P521>(group, random),
+            Group::Modp4096 => begin::<modp::Modp4096>(group, random),
             Group::Modp3072 => begin::<modp::Modp3072>(group, random),
             Group::Modp2048 => begin::<modp::Modp2048>(group, random),
         }
@@ -47,6 +51,8 @@ impl KeyExchangeFactory for Groups {
             Group::X25519 => respond::<x25519::X25519>(peer, random),
             Group::P256 => respond::<nist::P256>(peer, random),
             Group::P384 => respond::<nist::P384>(peer, random),
+            Group::P521 => respond::<nist::P521>(peer, random),
+            Group::Modp4096 => respond::<modp::Modp4096>(peer, random),
             Group::Modp3072 => respond::<modp::Modp3072>(peer, random),
             Group::Modp2048 => respond::<modp::Modp2048>(peer, random),
         }
