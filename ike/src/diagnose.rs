@@ -9,6 +9,7 @@ use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow;
 use crate::negotiate::proposal::describe_ours;
 use crate::path::Path;
+use crate::pki::SigningError;
 use crate::suite::{EspProposal, IkeProposal};
 use crate::wire::{AuthMethod, IdData, NotifyType};
 
@@ -86,7 +87,25 @@ pub(crate) fn proof(error: &ProofError, id: &IdData, configured: &Identity) -> D
         ProofError::Value | ProofError::Nobody => wrong_proof(configured),
         ProofError::Method(method) => other_auth_method(configured, *method),
         ProofError::Identity => wrong_identity(&Identity::describe(id), configured),
+        ProofError::Certificates(error) => certificate(&error.to_string()),
+        ProofError::NoCertificate => certificate("the peer sent no certificate"),
+        ProofError::Path(error) => certificate(&error.to_string()),
+        ProofError::Binding(error) => certificate(&error.to_string()),
+        ProofError::Signature(error) => certificate(&error.to_string()),
+        ProofError::Revocation(error) => certificate(&error.to_string()),
+        ProofError::Ours(error) => no_signature(error),
     }
+}
+
+fn certificate(why: &str) -> Diagnosis {
+    let advice = "Look at the peer's certificate, and at `authorities` here";
+    diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, why.to_owned(), advice)
+}
+
+pub(crate) fn no_signature(error: &SigningError) -> Diagnosis {
+    let summary = format!("we cannot prove our identity to the peer: {error}");
+    let advice = "Give this tunnel a key of another kind, or switch RFC 7427 signatures on at the peer";
+    diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice)
 }
 
 fn wrong_proof(peer: &Identity) -> Diagnosis {

@@ -10,6 +10,7 @@ use crate::diagnosis::Diagnosis;
 use crate::identity::Identity;
 use crate::negotiate::TrafficSelector;
 use crate::path::Path;
+use crate::pki::{Answer, Certificate, Fetch};
 use crate::secret::Secret;
 use crate::suite::{EspSuite, IkeSuite};
 use crate::time::{Instant, Now};
@@ -96,6 +97,8 @@ pub struct IkeSaRecord {
     pub local_id: Identity,
     /// Who the peer proved to be.
     pub remote_id: Identity,
+    /// How it proved that.
+    pub remote_proof: PeerProof,
     /// Its algorithms.
     pub suite: IkeSuite,
     /// How its messages travel.
@@ -106,6 +109,19 @@ pub struct IkeSaRecord {
     pub established: Now,
     /// When it will be replaced; `None` once its rekey is under way.
     pub rekey_at: Option<Instant>,
+}
+
+/// How a peer proved its identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerProof {
+    /// `pre-shared key`, or the kind of signature, such as `ECDSA with SHA-256`.
+    pub method: String,
+    /// The peer's certificate, if it has one.
+    pub certificate: Option<Certificate>,
+    /// When the first certificate of its path expires, seconds since 1970 UTC.
+    pub not_after: Option<u64>,
+    /// What could not be found out and was let pass: revocation under the policy `soft`.
+    pub note: Option<String>,
 }
 
 /// What NAT detection saw (RFC 7296 §2.23). A peer that forces encapsulation looks like one behind a NAT.
@@ -294,6 +310,8 @@ pub enum JobKind {
     },
     /// Run it on any thread.
     Compute(Work),
+    /// Find out about revocation; an answer that was had before and is still good will do.
+    Fetch(Fetch),
 }
 
 /// What came of a job.
@@ -303,6 +321,8 @@ pub enum Completion {
     Resolved(Result<Vec<Path>, String>),
     /// What [`Work::run`] returned.
     Computed(Done),
+    /// What came of the fetch, a failure included.
+    Fetched(Answer),
     /// It could not be done: why, as a sentence for the operator.
     Failed(String),
 }

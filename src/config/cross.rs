@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sekisho_ike::config::Auth;
+use sekisho_ike::config::RemoteAuth;
 
 use super::Daemon;
 use super::child::{Network, Side, overlap};
@@ -39,7 +39,7 @@ fn identities_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
 fn keys_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
     let mut seen = BTreeMap::new();
     for tunnel in tunnels {
-        let Auth::Psk(psk) = &tunnel.connection.auth;
+        let RemoteAuth::Psk(psk) = &tunnel.connection.remote_auth else { continue };
         let digest = ring::digest::digest(&ring::digest::SHA256, psk.expose());
         if let Some(first) = seen.insert(digest.as_ref().to_vec(), &tunnel.connection.name) {
             let message = format!("tunnels `{first}` and `{}` have the same key", tunnel.connection.name);

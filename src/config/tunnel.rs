@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use sekisho_ike::Secret;
-use sekisho_ike::config::{Auth, Connection, Encapsulation, Keepalive, Name, Remote, Retransmit, Retry};
+use sekisho_ike::config::{
+    Connection, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry,
+};
 use sekisho_ike::identity::Identity;
 use sekisho_ike::suite::IkeProposal;
 use toml::Spanned;
@@ -65,7 +67,8 @@ pub(super) fn read(
         name,
         local_id,
         remote_id: remote_id.into_inner(),
-        auth: Auth::Psk(psk),
+        local_auth: LocalAuth::Psk(psk.clone()),
+        remote_auth: RemoteAuth::Psk(psk),
         remote: remote?,
         initiate,
         proposals: proposals?,

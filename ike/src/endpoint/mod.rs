@@ -27,10 +27,10 @@ use crate::event::{
     Transmit, TunnelId,
 };
 use crate::path::Path;
+use crate::pki::Answer;
 use crate::random::SecureRandom;
 use crate::sa::{
-    Attempt, AttemptStep, Context, DropReason, HalfOpen, HalfOpenStep, Ids, JobOwner, Output, SpiPool, Task,
-    Tunnel,
+    Attempt, AttemptStep, Context, DropReason, HalfOpenStep, Ids, JobOwner, Output, SpiPool, Task, Tunnel,
 };
 use crate::spi_allocator::SpiAllocator;
 use crate::time::{Instant, Now};
@@ -175,22 +175,48 @@ impl Endpoint {
                     self.half_open_stepped(now, path, step);
                 }
             }
+            (owner, Completion::Fetched(answer)) => self.fetched(now, job, &owner, Ok(answer)),
             (owner, Completion::Failed(why)) => self.job_lost(now, job, &owner, &why),
             // An answer to another question.
             _ => {}
         }
     }
 
+    /// What came of a fetch about revocation.
+    fn fetched(&mut self, now: Now, job: JobId, owner: &JobOwner, answer: Result<Answer, String>) {
+        match *owner {
+            JobOwner::Attempt(spi) => {
+                if let Some(attempt) = self.attempts.remove(&spi) {
+                    let step = attempt.fetched(&mut self.core.context(now), job, answer);
+                    self.attempt_stepped(now, spi, step);
+                }
+            }
+            JobOwner::HalfOpen(spi) => {
+                if let Some(half_open) = self.half_open.take(spi) {
+                    let path = half_open.path();
+                    let step = half_open.fetched(&mut self.core.context(now), job, answer);
+                    self.half_open_stepped(now, path, step);
+                }
+            }
+            JobOwner::Tunnel(_) | JobOwner::Connection(_) | JobOwner::Path(_) => {}
+        }
+    }
+
     /// The shell could not do a job: whoever waits for it begins anew.
     fn job_lost(&mut self, now: Now, job: JobId, owner: &JobOwner, why: &str) {
         match *owner {
+            JobOwner::Attempt(spi) if self.attempts.get(&spi).is_some_and(Attempt::is_gathering) => {
+                self.fetched(now, job, owner, Err(why.to_owned()));
+            }
             JobOwner::Attempt(spi) if self.attempts.remove(&spi).is_some() => {
                 let failed = AttemptStep::Failed(Box::new(diagnose::local(why)));
                 self.attempt_stepped(now, spi, failed);
             }
             JobOwner::Tunnel(id) => self.with_tunnel(now, id, |tunnel, ctx| tunnel.job_lost(ctx, job, why)),
             JobOwner::HalfOpen(spi) => {
-                if let Some(half_open) = self.half_open.take(spi).and_then(HalfOpen::job_lost) {
+                let Some(half_open) = self.half_open.take(spi) else { return };
+                let ctx = &mut self.core.context(now);
+                if let Some(half_open) = half_open.job_lost(ctx, job, why) {
                     self.half_open_stepped(now, half_open.path(), HalfOpenStep::Pending(half_open));
                 }
             }

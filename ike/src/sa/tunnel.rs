@@ -460,6 +460,7 @@ impl Tunnel {
             initiator: ike_sa.channel.initiator,
             local_id: self.connection().local_id.clone(),
             remote_id: self.peer.identity().clone(),
+            remote_proof: self.peer.proof().clone(),
             suite: ike_sa.suite,
             path: self.path,
             nat: self.nat,
