@@ -257,7 +257,9 @@ fn dead_end(current: &Certificate, length: usize, circle: bool) -> PathError {
         (true, 1) => PathError::SelfSigned { subject },
         (true, _) => PathError::UnknownRoot { subject },
         (false, _) if circle => PathError::Loop { subject },
-        (false, _) => PathError::UnknownIssuer { subject, issuer: check::quote(&current.issuer().to_string()) },
+        (false, _) => {
+            PathError::UnknownIssuer { subject, issuer: check::quote(&current.issuer().to_string()) }
+        }
     }
 }
 

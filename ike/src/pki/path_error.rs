@@ -24,7 +24,9 @@ pub enum PathError {
          certificates that the peer sent"
     )]
     UnknownIssuer { subject: String, issuer: String },
-    #[error("the path ends at `{subject}`, a root that the peer sent and that is not configured as an authority")]
+    #[error(
+        "the path ends at `{subject}`, a root that the peer sent and that is not configured as an authority"
+    )]
     UnknownRoot { subject: String },
     #[error("certificate `{subject}` is self-signed; such a peer can only be pinned")]
     SelfSigned { subject: String },

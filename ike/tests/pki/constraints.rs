@@ -77,9 +77,13 @@ fn email_addresses() {
 fn an_email_address_in_the_subject_is_bound_too() {
     let mut params = leaf("clinic-17");
     params.distinguished_name.push(DnType::from_oid(&[1, 2, 840, 113_549, 1, 9, 1]), "a@evil.example");
-    let permitted =
-        NameConstraints { permitted_subtrees: vec![GeneralSubtree::Rfc822Name("clinic.example".into())], excluded_subtrees: vec![] };
-    assert!(matches!(judge(permitted, params), Err(PathError::NameConstraint { name, .. }) if name == "a@evil.example"));
+    let permitted = NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::Rfc822Name("clinic.example".into())],
+        excluded_subtrees: vec![],
+    };
+    assert!(
+        matches!(judge(permitted, params), Err(PathError::NameConstraint { name, .. }) if name == "a@evil.example")
+    );
 }
 
 #[test]
@@ -101,7 +105,10 @@ fn directory_names() {
         let mut name = rcgen::DistinguishedName::new();
         name.push(DnType::CountryName, "JP");
         name.push(DnType::OrganizationName, organization);
-        NameConstraints { permitted_subtrees: vec![GeneralSubtree::DirectoryName(name)], excluded_subtrees: vec![] }
+        NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DirectoryName(name)],
+            excluded_subtrees: vec![],
+        }
     };
     assert_eq!(judge(under("Clinic"), leaf("clinic-17")), Ok(()));
     assert_eq!(judge(under("CLINIC"), leaf("clinic-17")), Ok(()));

@@ -1,6 +1,8 @@
 //! One rule of a path a test; each `PathError` is produced by one of them.
 
-use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose as Purpose, IsCa, KeyUsagePurpose as Usage, date_time_ymd};
+use rcgen::{
+    BasicConstraints, ExtendedKeyUsagePurpose as Purpose, IsCa, KeyUsagePurpose as Usage, date_time_ymd,
+};
 use sekisho_ike::pki::{PathError, Trust, Utc, trust};
 
 use crate::fixtures;
@@ -201,7 +203,10 @@ fn weak_and_unknown_keys_are_refused_wherever_they_stand() {
     );
     assert!(matches!(judge("exponent"), Err(PathError::WeakKey { .. })));
     let PathError::UnsupportedKey { reason, .. } = judge("p521").expect_err("P-521") else { panic!() };
-    assert_eq!(reason, "keys of type ECDSA P-521 are not supported; RSA, ECDSA P-256 and P-384, and Ed25519 are");
+    assert_eq!(
+        reason,
+        "keys of type ECDSA P-521 are not supported; RSA, ECDSA P-256 and P-384, and Ed25519 are"
+    );
     // As an authority's: the key decides before its signature does.
     let weak = fixtures::certificate("weak");
     let mut params = leaf("clinic-17");

@@ -18,7 +18,8 @@ fn intermediate_certificates_come_from_the_peer_in_any_order_or_from_the_configu
     let first = root.issue(ca("First"));
     let second = first.issue(ca("Second"));
     let leaf = second.issue(leaf("clinic-17"));
-    let whole: Vec<Certificate> = [&leaf, &second, &first, &root].map(|made| made.certificate.clone()).to_vec();
+    let whole: Vec<Certificate> =
+        [&leaf, &second, &first, &root].map(|made| made.certificate.clone()).to_vec();
     let trusted = root.trusted();
     assert_eq!(judge(&leaf, &[&second, &first], &trusted).as_ref(), Ok(&whole));
     assert_eq!(judge(&leaf, &[&root, &first, &leaf, &second], &trusted).as_ref(), Ok(&whole));
@@ -61,7 +62,8 @@ fn a_signature_by_another_key_of_the_same_name_is_refused() {
     let bad = PathError::BadSignature { subject: LEAF.into(), issuer: "C=JP, O=Clinic, CN=Root".into() };
     assert_eq!(judge(&leaf, &[], &real.trusted()), Err(bad));
     // Both are known: the right one is found.
-    let both = Trust { anchors: vec![real.certificate.clone(), fake.certificate.clone()], ..Trust::default() };
+    let both =
+        Trust { anchors: vec![real.certificate.clone(), fake.certificate.clone()], ..Trust::default() };
     assert_eq!(judge(&leaf, &[], &both).map(|path| path.len()), Ok(2));
 }
 

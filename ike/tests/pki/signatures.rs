@@ -131,16 +131,15 @@ fn seeds_replay_with_ed25519_and_pkcs1() {
 #[test]
 fn ecdsa_values_of_fixed_length_are_those_of_rfc_4754() {
     let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
-    let spki = |prefix: &str, point: &str| PublicKey::from_spki_der(&hex(&format!("{prefix}04{point}"))).unwrap();
+    let spki =
+        |prefix: &str, point: &str| PublicKey::from_spki_der(&hex(&format!("{prefix}04{point}"))).unwrap();
     let p256 = spki(
         "3059301306072a8648ce3d020106082a8648ce3d030107034200",
         "2442a5cc0ecd015fa3ca31dc8e2bbc70bf42d60cbca20085e0822cb04235e970\
          6fc98bd7e50211a4a27102fa3549df79ebcb4bf246b80945cddfe7d509bbfd7d",
     );
-    let signature = hex(
-        "cb28e0999b9c7715fd0a80d8e47a77079716cbbf917dd72e97566ea1c066957c\
-         86fa3bb4e26cad5bf90b7f81899256ce7594bb1ea0c89212748bff3b3d5b0315",
-    );
+    let signature = hex("cb28e0999b9c7715fd0a80d8e47a77079716cbbf917dd72e97566ea1c066957c\
+         86fa3bb4e26cad5bf90b7f81899256ce7594bb1ea0c89212748bff3b3d5b0315");
     let scheme = Scheme::EcdsaFixed(HashAlgorithm::Sha256);
     assert_eq!(verify(&p256, b"abc", AuthMethod::ECDSA_256, &signature), Ok(scheme));
     assert_eq!(verify(&p256, b"abd", AuthMethod::ECDSA_256, &signature), Err(SignatureError::Value));
@@ -179,7 +178,10 @@ fn a_signature_of_another_type_than_the_key_is_refused() {
     let data = digital(&Scheme::Ed25519.to_der(), &[0; 64]);
     for name in ["rsa", "P-256", "P-384"] {
         let error = check(name, AuthMethod::DIGITAL_SIGNATURE, &data).unwrap_err();
-        assert!(matches!(error, SignatureError::WrongKeyType { scheme: Scheme::Ed25519, .. }), "{name}: {error}");
+        assert!(
+            matches!(error, SignatureError::WrongKeyType { scheme: Scheme::Ed25519, .. }),
+            "{name}: {error}"
+        );
     }
     let error = check("P-256", AuthMethod::RSA_SIGNATURE, &[0; 256]).unwrap_err();
     assert!(matches!(error, SignatureError::WrongKeyType { key: KeyKind::P256, .. }), "{error}");
@@ -208,11 +210,20 @@ fn odd_parameters_of_pss_are_refused() {
         der.splice(at..at + from.len(), to.iter().copied());
         Scheme::from_der(&der).unwrap_err().to_string()
     };
-    assert_eq!(altered(&[2, 1, 32], &[2, 1, 20]), "RSASSA-PSS with SHA-256 and a salt of 20 bytes is not supported");
+    assert_eq!(
+        altered(&[2, 1, 32], &[2, 1, 20]),
+        "RSASSA-PSS with SHA-256 and a salt of 20 bytes is not supported"
+    );
     // The mask's hash is another than the message's.
-    assert_eq!(altered(&[4, 2, 1, 5, 0], &[4, 2, 2, 5, 0]), "RSASSA-PSS with two different hashes is not supported");
+    assert_eq!(
+        altered(&[4, 2, 1, 5, 0], &[4, 2, 2, 5, 0]),
+        "RSASSA-PSS with two different hashes is not supported"
+    );
     assert!(altered(&[1, 1, 8], &[1, 1, 9]).starts_with("RSASSA-PSS with the mask function"));
-    assert_eq!(altered(&[0xa2, 3, 2, 1, 32], &[0xa3, 3, 2, 1, 2]), "RSASSA-PSS with SHA-256 and a salt of 20 bytes is not supported");
+    assert_eq!(
+        altered(&[0xa2, 3, 2, 1, 32], &[0xa3, 3, 2, 1, 2]),
+        "RSASSA-PSS with SHA-256 and a salt of 20 bytes is not supported"
+    );
 }
 
 #[test]
