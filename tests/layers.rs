@@ -14,7 +14,7 @@ struct Layers {
 
 const IKE: Layers = Layers {
     sources: "ike/src",
-    plain: &["config", "diagnosis", "event", "limits", "path", "random", "secret", "suite", "time"],
+    plain: &["config", "diagnosis", "event", "limits", "path", "random", "secret", "suite", "time", "work"],
     rules: &[
         ("wire", &[]),
         ("crypto", &["wire"]),
@@ -30,6 +30,7 @@ const IKE: Layers = Layers {
         ("fuzzing", &["exchange", "identity", "pki", "keys", "crypto", "wire"]),
         ("config", &["identity", "pki", "negotiate"]),
         ("event", &["identity", "pki", "negotiate", "wire"]),
+        ("work", &["identity", "crypto", "wire"]),
     ],
 };
 

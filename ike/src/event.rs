@@ -10,10 +10,12 @@ use crate::diagnosis::Diagnosis;
 use crate::identity::Identity;
 use crate::negotiate::TrafficSelector;
 use crate::path::Path;
+use crate::pki::{Answer, Certificate, Fetch};
 use crate::secret::Secret;
 use crate::suite::{EspSuite, IkeSuite};
 use crate::time::{Instant, Now};
 use crate::wire::{EspSpi, IkeSpi};
+use crate::work::{Class, Done, Work};
 
 /// A tunnel: an IKE SA, the IKE SAs that replace it, and their Child SAs. Never used again in an endpoint's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,6 +97,8 @@ pub struct IkeSaRecord {
     pub local_id: Identity,
     /// Who the peer proved to be.
     pub remote_id: Identity,
+    /// How it proved that.
+    pub remote_proof: PeerProof,
     /// Its algorithms.
     pub suite: IkeSuite,
     /// How its messages travel.
@@ -105,6 +109,19 @@ pub struct IkeSaRecord {
     pub established: Now,
     /// When it will be replaced; `None` once its rekey is under way.
     pub rekey_at: Option<Instant>,
+}
+
+/// How a peer proved its identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerProof {
+    /// `pre-shared key`, or the kind of signature, such as `ECDSA with SHA-256`.
+    pub method: String,
+    /// The peer's certificate, if it has one.
+    pub certificate: Option<Certificate>,
+    /// When the first certificate of its path expires, seconds since 1970 UTC.
+    pub not_after: Option<u64>,
+    /// What could not be found out and was let pass: revocation under the policy `soft`.
+    pub note: Option<String>,
 }
 
 /// What NAT detection saw (RFC 7296 §2.23). A peer that forces encapsulation looks like one behind a NAT.
@@ -152,7 +169,7 @@ pub struct ChildSaParameters {
 pub struct DirectionKeys {
     /// The receiver's SPI.
     pub spi: EspSpi,
-    /// Key and salt: [`crate::suite::Cipher::keymat_length`] bytes.
+    /// Key and salt, or encryption key and integrity key: [`crate::suite::Protection::keymat_length`] bytes.
     pub keymat: Secret,
 }
 
@@ -266,11 +283,13 @@ pub enum CommandError {
     Stopping,
 }
 
-/// Slow work for the shell to do off the loop.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Slow work for the shell to do off the loop. Each is answered by one [`Completion`], whatever happens.
+#[derive(Debug)]
 pub struct Job {
-    /// Names it in [`Completion`].
+    /// Names it in [`crate::Endpoint::handle_completion`].
     pub id: JobId,
+    /// Whose it is.
+    pub class: Class,
     /// What to do.
     pub kind: JobKind,
 }
@@ -279,8 +298,8 @@ pub struct Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u64);
 
-/// What to do. Signatures, certificate paths and revocation will be added here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What to do.
+#[derive(Debug)]
 pub enum JobKind {
     /// Find paths (source and destination address, plain IKE port) to a host name or address.
     Resolve {
@@ -289,13 +308,23 @@ pub enum JobKind {
         /// The host, as configured.
         host: String,
     },
+    /// Run it on any thread.
+    Compute(Work),
+    /// Find out about revocation; an answer that was had before and is still good will do.
+    Fetch(Fetch),
 }
 
 /// What came of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Completion {
     /// Paths to the host, best first; or why there is none, as a sentence for the operator.
     Resolved(Result<Vec<Path>, String>),
+    /// What [`Work::run`] returned.
+    Computed(Done),
+    /// What came of the fetch, a failure included.
+    Fetched(Answer),
+    /// It could not be done: why, as a sentence for the operator.
+    Failed(String),
 }
 
 /// A datagram to send.

@@ -25,6 +25,7 @@ mod spi_allocator;
 pub mod suite;
 mod time;
 pub mod wire;
+mod work;
 
 pub use endpoint::Endpoint;
 pub use path::{Path, Transport};
@@ -32,3 +33,4 @@ pub use random::SecureRandom;
 pub use secret::Secret;
 pub use spi_allocator::SpiAllocator;
 pub use time::{Instant, Now};
+pub use work::{Class, Done, Work};

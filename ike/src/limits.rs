@@ -71,6 +71,13 @@ pub const URL: usize = 2_048;
 /// Bytes of a peer's text or list quoted in a diagnosis.
 pub const DIAGNOSIS_QUOTE: usize = 400;
 
+/// Places that are asked at once about the revocation of one peer's certificates.
+pub const FETCHES: usize = 16;
+/// Pieces of work for strangers that are being done or wait for it.
+pub const STRANGER_WORK: usize = 256;
+/// How long a piece of work for an attempt of ours may take; the shell has lost it then.
+pub const WORK_TIME: Duration = Duration::from_mins(1);
+
 /// How long a half-open SA waits for its `IKE_AUTH` request.
 pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 /// How long a refused one answers its repeated request: as long as most initiators repeat it, and so short that one

@@ -2,10 +2,8 @@
 //! (RFC 7296 §2.15: "There is no requirement that the initiator and responder sign with the same cryptographic
 //! algorithms").
 
-use std::sync::Arc;
-
 use sekisho_ike::Secret;
-use sekisho_ike::pki::{Credential, Trust};
+use sekisho_ike::config::{LocalAuth, RemoteAuth};
 use toml::Spanned;
 
 use super::credential;
@@ -13,20 +11,6 @@ use super::document::{Judge, Section, Span};
 use super::psk::{self, Key};
 use super::store::Store;
 use super::trust;
-
-/// How we prove ourselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum LocalAuth {
-    Psk(Secret),
-    Signature(Arc<Credential>),
-}
-
-/// How the peer does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RemoteAuth {
-    Psk(Secret),
-    Signature(Arc<Trust>),
-}
 
 /// Both, and where they stand.
 pub(super) struct Auth {
@@ -37,16 +21,6 @@ pub(super) struct Auth {
     /// The value of `psk_file`.
     pub(super) psk_file: Span,
     pub(super) weak_psk: bool,
-}
-
-impl Auth {
-    /// The pre-shared key, if one of the ends has it.
-    pub(super) fn psk(&self) -> Option<&Secret> {
-        match (&self.local, &self.remote) {
-            (LocalAuth::Psk(psk), _) | (_, RemoteAuth::Psk(psk)) => Some(psk),
-            _ => None,
-        }
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

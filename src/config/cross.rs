@@ -37,12 +37,12 @@ fn identities_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
 fn keys_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
     let mut seen = BTreeMap::new();
     for tunnel in tunnels {
-        let Some(psk) = tunnel.auth.psk() else { continue };
+        let Some(psk) = tunnel.psk() else { continue };
         let digest = ring::digest::digest(&ring::digest::SHA256, psk.expose());
         if let Some(first) = seen.insert(digest.as_ref().to_vec(), &tunnel.connection.name) {
             let message = format!("tunnels `{first}` and `{}` have the same key", tunnel.connection.name);
             let help = "who holds the key of one can pass for the peer of the other: make a key for each";
-            judge.warn(&tunnel.auth.psk_file, message, help);
+            judge.warn(&tunnel.psk_file, message, help);
         }
     }
 }

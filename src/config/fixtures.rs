@@ -78,6 +78,7 @@ fn make() -> BTreeMap<&'static str, Vec<u8>> {
     let own = with(|_| {});
     let mut made = BTreeMap::from([
         ("clinic-17.pem", chained(&own)),
+        ("renewed.pem", chained(&with(|p| p.not_after = date_time_ymd(2110, 1, 1)))),
         ("leaf-only.pem", issued(&own)),
         ("reversed.pem", format!("{}{}", issuing.pem(), issued(&own))),
         ("intermediate.pem", issuing.pem()),

@@ -233,7 +233,7 @@ fn parse(text: &str, source: &Path, store: &Store<'_>) -> Result<Config, ConfigE
         return Err(refused(judge, source));
     }
     judge.warnings.sort_by_key(|problem| (problem.place.line, problem.place.column));
-    let weak = tunnels.iter().filter(|tunnel| tunnel.auth.weak_psk);
+    let weak = tunnels.iter().filter(|tunnel| tunnel.weak_psk);
     Ok(Config {
         source: source.to_owned(),
         daemon,

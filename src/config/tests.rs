@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-use sekisho_ike::config::{Auth, Connection, Remote};
+use sekisho_ike::config::{Connection, LocalAuth, Remote, RemoteAuth};
 
 use super::*;
 
@@ -94,7 +94,9 @@ fn every_example_is_good_and_means_what_it_says() {
     let [centre] = minimal.connections.as_slice() else { panic!("one tunnel") };
     assert!(centre.initiate);
     assert_eq!(centre.remote, Remote::Hosts(vec!["203.0.113.1".to_owned()]));
-    assert_eq!(centre.auth, Auth::Psk(sekisho_ike::Secret::new(b"0 correct horse battery staple".to_vec())));
+    let psk = || sekisho_ike::Secret::new(b"0 correct horse battery staple".to_vec());
+    assert_eq!(centre.local_auth, LocalAuth::Psk(psk()));
+    assert_eq!(centre.remote_auth, RemoteAuth::Psk(psk()));
 
     let facility = example("facility.toml");
     assert_eq!(facility.daemon, Daemon::default());

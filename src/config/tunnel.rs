@@ -2,14 +2,15 @@
 
 use std::net::IpAddr;
 
+use sekisho_ike::Secret;
 use sekisho_ike::config::{
-    Auth as IkeAuth, Connection, Encapsulation, Keepalive, Name, Remote, Retransmit, Retry,
+    Connection, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry,
 };
 use sekisho_ike::identity::Identity;
 use sekisho_ike::suite::IkeProposal;
 use toml::Spanned;
 
-use super::auth::{self, Auth, LocalAuth, RemoteAuth};
+use super::auth::{self, Auth};
 use super::child::{self, Network, Side};
 use super::document::{Judge, Section, Span};
 use super::store::Store;
@@ -20,13 +21,22 @@ pub(super) struct Tunnel {
     pub(super) connection: Connection,
     /// Its `remote_id`.
     pub(super) remote_id: Span,
-    /// How both ends prove themselves.
-    pub(super) auth: Auth,
+    /// Its `psk_file`.
+    pub(super) psk_file: Span,
+    pub(super) weak_psk: bool,
     /// All networks of all children.
     pub(super) networks: Vec<Network>,
 }
 
 impl Tunnel {
+    /// The pre-shared key, if one of the ends has it.
+    pub(super) fn psk(&self) -> Option<&Secret> {
+        match (&self.connection.local_auth, &self.connection.remote_auth) {
+            (LocalAuth::Psk(psk), _) | (_, RemoteAuth::Psk(psk)) => Some(psk),
+            _ => None,
+        }
+    }
+
     /// The networks on one side.
     pub(super) fn on(&self, side: Side) -> impl Iterator<Item = &Network> {
         self.networks.iter().filter(move |network| network.side == side)
@@ -55,18 +65,18 @@ pub(super) fn read(
     let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);
     let liveness = section.span_of_time(judge, "liveness", &limits::LIVENESS).into_inner();
     let retry = retry(judge, &mut section);
-    let section_span = section.span.clone();
     section.finish(judge);
 
     let (local_id, remote_id) = identities?;
-    let auth = auth?;
+    let Auth { local, remote: theirs, psk_file, weak_psk, .. } = auth?;
     let (children, networks) = children?;
     let remote_span = remote_id.span();
     let connection = Connection {
         name,
         local_id,
         remote_id: remote_id.into_inner(),
-        auth: not_yet(judge, &section_span, &auth),
+        local_auth: local,
+        remote_auth: theirs,
         remote: remote?,
         initiate,
         proposals: proposals?,
@@ -79,18 +89,7 @@ pub(super) fn read(
         retry,
     };
     let good = judge.errors.len() + judge.further == errors_before;
-    good.then_some(Tunnel { connection, auth, remote_id: remote_span, networks })
-}
-
-/// Until the endpoint knows certificates.
-fn not_yet(judge: &mut Judge<'_>, span: &Span, auth: &Auth) -> IkeAuth {
-    if let (LocalAuth::Psk(psk), RemoteAuth::Psk(_)) = (&auth.local, &auth.remote) {
-        return IkeAuth::Psk(psk.clone());
-    }
-    if cfg!(not(test)) {
-        judge.error(span, "certificates are not supported yet", "use a pre-shared key");
-    }
-    IkeAuth::Psk(sekisho_ike::Secret::new(Vec::new()))
+    good.then_some(Tunnel { connection, remote_id: remote_span, psk_file, weak_psk, networks })
 }
 
 fn identities(

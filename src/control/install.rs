@@ -6,7 +6,7 @@ use sekisho_esp::{ConfigError, InboundSa, Keymat, OutboundSa, SaConfig, Selector
 use sekisho_ike::config::Connection;
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
 use sekisho_ike::negotiate::TrafficSelector;
-use sekisho_ike::suite::{Cipher, Esn};
+use sekisho_ike::suite::{Aead, Esn, Protection};
 use sekisho_ike::{Path, Transport};
 
 use crate::config::Daemon;
@@ -58,10 +58,7 @@ fn direction(
 ) -> Result<SaConfig, ConfigError> {
     Ok(SaConfig {
         spi: keys.spi.0,
-        suite: match child.suite.cipher {
-            Cipher::Aes128Gcm16 => Suite::Aes128Gcm16,
-            Cipher::Aes256Gcm16 => Suite::Aes256Gcm16,
-        },
+        suite: suite(child.suite.protection)?,
         keymat: Keymat::new(keys.keymat.expose().to_vec()),
         esn: child.suite.esn == Esn::Extended,
         local: selectors(&child.local)?,
@@ -70,6 +67,14 @@ fn direction(
         replay_window: daemon.replay_window,
         packet_limit: None,
     })
+}
+
+fn suite(protection: Protection) -> Result<Suite, ConfigError> {
+    match protection {
+        Protection::Aead(Aead::Aes128Gcm16) => Ok(Suite::Aes128Gcm16),
+        Protection::Aead(Aead::Aes256Gcm16) => Ok(Suite::Aes256Gcm16),
+        other => Err(ConfigError::KeymatLength { expected: 0, given: other.keymat_length() }),
+    }
 }
 
 fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError> {
@@ -91,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    fn child(cipher: Cipher, keymat: usize) -> ChildSaParameters {
+    fn child(protection: Protection, keymat: usize) -> ChildSaParameters {
         let keys = |spi| DirectionKeys { spi: EspSpi(spi), keymat: Secret::new(vec![7; keymat]) };
         let path = Path::udp("192.0.2.1:500".parse().unwrap(), "203.0.113.1:500".parse().unwrap());
         ChildSaParameters {
@@ -101,7 +106,7 @@ mod tests {
             child: Name::from("centre"),
             replaces: None,
             remote_id: "hub.example".parse().unwrap(),
-            suite: EspSuite { cipher, group: None, esn: Esn::Extended },
+            suite: EspSuite { protection, group: None, esn: Esn::Extended },
             inbound: keys(0x1000),
             outbound: keys(0x2000),
             local: vec!["10.17.0.0/24[tcp/443]".parse().unwrap()],
@@ -113,8 +118,9 @@ mod tests {
 
     #[test]
     fn each_direction_gets_its_spi_and_the_path_its_encapsulation() {
-        for cipher in Cipher::ALL {
-            let pair = pair(&child(cipher, cipher.keymat_length()), &Daemon::default()).unwrap();
+        for aead in [Aead::Aes256Gcm16, Aead::Aes128Gcm16] {
+            let child = child(Protection::Aead(aead), aead.keymat_length());
+            let pair = pair(&child, &Daemon::default()).unwrap();
             assert_eq!((pair.inbound.spi(), pair.outbound.spi()), (0x1000, 0x2000));
             assert!(pair.path.encap);
             assert_eq!(udp_path(ike_path(pair.path)), pair.path);
@@ -123,6 +129,6 @@ mod tests {
 
     #[test]
     fn keys_of_the_wrong_length_are_refused() {
-        assert!(pair(&child(Cipher::Aes256Gcm16, 20), &Daemon::default()).is_err());
+        assert!(pair(&child(Protection::Aead(Aead::Aes256Gcm16), 20), &Daemon::default()).is_err());
     }
 }

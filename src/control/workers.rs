@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use sekisho_ike::Class;
 use tokio::sync::mpsc;
 
 /// Threads at most: more would take the processors from the packets.
@@ -20,19 +21,8 @@ const RESULTS: usize = 64;
 /// Turns that go to higher classes before one goes to a class that waits.
 const PATIENCE: u32 = 7;
 /// Work of one class that waits, by class. A stranger's is bounded again by the half-open limits.
-const WAITING: [usize; CLASSES] = [1024, 1024, 256];
+const WAITING: [usize; CLASSES] = [65_536, 65_536, 256];
 const CLASSES: usize = 3;
-
-/// For whom work is done, the most important first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// A tunnel that stands.
-    Established,
-    /// A tunnel that we set up ourselves.
-    Attempt,
-    /// Somebody who has proved nothing yet.
-    Stranger,
-}
 
 /// Work: it needs nothing but what it holds.
 pub type Work<T> = Box<dyn FnOnce() -> T + Send>;

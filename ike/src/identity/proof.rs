@@ -1,92 +1,97 @@
-//! The one place where a proof of identity is made and the one where it is checked (RFC 7296 §2.15).
+//! The one place where our proof of identity is made (RFC 7296 §2.15, RFC 7427).
+//!
+//! A signature is slow, so what makes one is a value that carries all it needs and can be run on another thread.
 
+use std::fmt;
 use std::sync::Arc;
 
-use subtle::ConstantTimeEq;
-
-use super::{Identity, psk};
-use crate::config::{Auth, Connection};
+use super::psk;
+use crate::config::{Connection, LocalAuth};
 use crate::crypto::{PrfKey, Provider};
-use crate::secret::Secret;
+use crate::pki::{self, PeerHashes, SigningError};
 use crate::suite::Prf;
-use crate::wire::{AuthMethod, IdData};
+use crate::wire::{AuthData, AuthMethod, CertEncoding, IdData, Notify, NotifyType};
 
-/// What a proof of identity covers.
-pub(crate) struct Covered<'a> {
-    pub(crate) provider: &'a Provider,
-    pub(crate) prf: Prf,
-    /// `SK_pi` or `SK_pr`, of the one who proves.
-    pub(crate) key: &'a dyn PrfKey,
-    /// The first message that the prover sent, as it was on the wire.
-    pub(crate) message: &'a [u8],
-    /// The nonce of the other side.
-    pub(crate) nonce: &'a [u8],
-    /// The identity of the one who proves, as it was on the wire.
-    pub(crate) id: &'a IdData,
-}
-
-impl Covered<'_> {
-    fn psk_value(&self, psk: &Secret) -> Secret {
-        psk::auth_value(self.provider, self.prf, psk, self.key, self.message, self.nonce, &self.id.body())
-    }
-}
-
-/// Our proof.
-pub(crate) fn prove(connection: &Connection, covered: &Covered<'_>) -> (AuthMethod, Vec<u8>) {
-    let Auth::Psk(psk) = &connection.auth;
-    (AuthMethod::SHARED_KEY_MIC, covered.psk_value(psk).expose().to_vec())
-}
-
-/// A peer that has proved to be the one a connection was configured for. Made by [`verify`] alone, and an
-/// established tunnel cannot be made without it.
+/// What a proof of identity covers: `message | peer_nonce | prf(SK_p, id_body)`.
 #[derive(Debug)]
-pub(crate) struct VerifiedPeer {
-    connection: Arc<Connection>,
-    identity: Identity,
-}
+pub(crate) struct SignedOctets(Vec<u8>);
 
-impl VerifiedPeer {
-    pub(crate) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
+impl SignedOctets {
+    /// `sk_p` is `SK_pi` or `SK_pr` and `id` the identity, both of the one who proves; `message` the first message that
+    /// it sent, as it was on the wire; `peer_nonce` the nonce of the other side.
+    pub(crate) fn new(sk_p: &dyn PrfKey, message: &[u8], peer_nonce: &[u8], id: &IdData) -> Self {
+        Self(psk::signed_octets(sk_p, message, peer_nonce, &id.body()))
     }
 
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.identity
-    }
-}
-
-/// Why a proof was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ProofError {
-    /// Not the method that is configured.
-    Method(AuthMethod),
-    /// The identity is not the configured one.
-    Identity,
-    /// The proof does not fit: another key.
-    Value,
-}
-
-/// Checks the peer's proof for a connection. The connection must have been chosen by the identity; that it is
-/// the configured one is checked here again, where it counts.
-pub(crate) fn verify(
-    connection: &Arc<Connection>,
-    covered: &Covered<'_>,
-    (method, value): &(AuthMethod, Vec<u8>),
-) -> Result<VerifiedPeer, ProofError> {
-    if *method != AuthMethod::SHARED_KEY_MIC {
-        return Err(ProofError::Method(*method));
-    }
-    let identity = Identity::from_wire(covered.id).filter(|id| *id == connection.remote_id);
-    let identity = identity.ok_or(ProofError::Identity)?;
-    let Auth::Psk(psk) = &connection.auth;
-    if bool::from(covered.psk_value(psk).expose().ct_eq(value)) {
-        Ok(VerifiedPeer { connection: Arc::clone(connection), identity })
-    } else {
-        Err(ProofError::Value)
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.0
     }
 }
 
-/// Takes as long as [`verify`] for an identity that nobody has, so that the time does not tell which ones exist.
-pub(crate) fn verify_nobody(covered: &Covered<'_>, (_, value): &(AuthMethod, Vec<u8>)) {
-    let _ = covered.psk_value(&Secret::new(vec![0; 32])).expose().ct_eq(value);
+/// What the peer has said of how it wants us to prove ourselves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PeerWishes {
+    /// The hashes that it can verify signatures with (RFC 7427 §4).
+    pub(crate) hashes: PeerHashes,
+    /// Its CERTREQ payloads.
+    pub(crate) cert_requests: Vec<(CertEncoding, Vec<u8>)>,
+}
+
+impl PeerWishes {
+    /// From what the peer sent in `IKE_SA_INIT`.
+    pub(crate) fn new(notifies: &[Notify], cert_requests: Vec<(CertEncoding, Vec<u8>)>) -> Self {
+        let hashes = notifies.iter().find(|n| n.kind == NotifyType::SIGNATURE_HASH_ALGORITHMS);
+        let hashes = hashes.map_or_else(PeerHashes::absent, |n| PeerHashes::from_notify(&n.data));
+        Self { hashes, cert_requests }
+    }
+}
+
+/// The notification that says which signatures we can verify.
+pub(crate) fn our_hashes() -> Notify {
+    Notify::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, pki::signature_hash_algorithms())
+}
+
+/// Our proof: what the CERT payloads and the AUTH payload hold.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    pub(crate) certificates: Vec<(CertEncoding, Vec<u8>)>,
+    pub(crate) auth: AuthData,
+}
+
+/// A proof of our identity that is to be made.
+pub(crate) struct Proving {
+    pub(crate) provider: Provider,
+    pub(crate) prf: Prf,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) octets: SignedOctets,
+    pub(crate) wishes: PeerWishes,
+}
+
+impl Proving {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// If our key makes no signature that the peer can verify.
+    pub(crate) fn run(self) -> Result<Proof, SigningError> {
+        let octets = self.octets.as_slice();
+        match &self.connection.local_auth {
+            LocalAuth::Psk(psk) => {
+                let value = psk::auth_value(&self.provider, self.prf, psk, octets);
+                let auth = AuthData { method: AuthMethod::SHARED_KEY_MIC, data: value.expose().to_vec() };
+                Ok(Proof { certificates: Vec::new(), auth })
+            }
+            LocalAuth::Signature(credential) => {
+                let (method, data) =
+                    pki::sign(&credential.key, octets, &self.wishes.hashes, credential.rsa_padding)?;
+                let certificates = pki::cert_payloads(credential, &self.wishes.cert_requests);
+                Ok(Proof { certificates, auth: AuthData { method, data } })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Proving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proving({})", self.connection.local_id)
+    }
 }

@@ -4,5 +4,6 @@ pub(crate) mod narrow;
 pub(crate) mod nat;
 pub(crate) mod proposal;
 mod selector;
+mod transform;
 
 pub use selector::{Protocol, SelectorError, TrafficSelector};

@@ -3,7 +3,7 @@
 use super::cursor::{Malformed, Reader, with_length};
 use super::notify::{Delete, Notify};
 use super::proposal::{self, Proposal};
-use super::registry::{AuthMethod, IdType, PayloadType};
+use super::registry::{AuthMethod, CertEncoding, IdType, PayloadType};
 use super::selectors::{self, WireSelector};
 use crate::limits;
 
@@ -23,13 +23,22 @@ pub enum Payload {
     IdInitiator(IdData),
     /// Identification of the responder.
     IdResponder(IdData),
-    /// Authentication (§3.8).
-    Auth {
-        /// How.
-        method: AuthMethod,
-        /// The proof.
+    /// Certificate (§3.6).
+    Certificate {
+        /// What the data is.
+        encoding: CertEncoding,
+        /// As the encoding defines it.
         data: Vec<u8>,
     },
+    /// Certificate Request (§3.7).
+    CertificateRequest {
+        /// What is asked for.
+        encoding: CertEncoding,
+        /// "Certification Authority", as the encoding defines it.
+        data: Vec<u8>,
+    },
+    /// Authentication (§3.8).
+    Auth(AuthData),
     /// Nonce (§3.9), 16 to 256 bytes.
     Nonce(Vec<u8>),
     /// Notify (§3.10).
@@ -42,6 +51,15 @@ pub enum Payload {
     TsResponder(Vec<WireSelector>),
     /// A type that we do not use and that is not critical.
     Other(PayloadType),
+}
+
+/// A proof of identity as it stands on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthData {
+    /// How it was made.
+    pub method: AuthMethod,
+    /// The proof itself.
+    pub data: Vec<u8>,
 }
 
 /// An identity as it stands on the wire.
@@ -85,7 +103,9 @@ impl Payload {
             Self::KeyExchange { .. } => PayloadType::KE,
             Self::IdInitiator(_) => PayloadType::IDI,
             Self::IdResponder(_) => PayloadType::IDR,
-            Self::Auth { .. } => PayloadType::AUTH,
+            Self::Certificate { .. } => PayloadType::CERT,
+            Self::CertificateRequest { .. } => PayloadType::CERTREQ,
+            Self::Auth(_) => PayloadType::AUTH,
             Self::Nonce(_) => PayloadType::NONCE,
             Self::Notify(_) => PayloadType::NOTIFY,
             Self::Delete(_) => PayloadType::DELETE,
@@ -110,7 +130,7 @@ impl Payload {
                 let mut reader = Reader::new(body);
                 let method = AuthMethod(reader.u8("authentication")?);
                 reader.take(3, "authentication")?;
-                Self::Auth { method, data: reader.rest().to_vec() }
+                Self::Auth(AuthData { method, data: reader.rest().to_vec() })
             }
             // "the size of the Nonce Data MUST be between 16 and 256 octets, inclusive".
             PayloadType::NONCE if limits::NONCE.contains(&body.len()) => Self::Nonce(body.to_vec()),
@@ -119,11 +139,15 @@ impl Payload {
             PayloadType::DELETE => Self::Delete(Delete::parse(body)?),
             PayloadType::TSI => Self::TsInitiator(selectors::parse(body)?),
             PayloadType::TSR => Self::TsResponder(selectors::parse(body)?),
-            PayloadType::CERT
-            | PayloadType::CERTREQ
-            | PayloadType::VENDOR
-            | PayloadType::CP
-            | PayloadType::EAP => Self::Other(kind),
+            PayloadType::CERT => {
+                let (encoding, data) = certificate(body)?;
+                Self::Certificate { encoding, data }
+            }
+            PayloadType::CERTREQ => {
+                let (encoding, data) = certificate(body)?;
+                Self::CertificateRequest { encoding, data }
+            }
+            PayloadType::VENDOR | PayloadType::CP | PayloadType::EAP => Self::Other(kind),
             // An SK or SKF payload inside a chain that was already opened, or before the last place.
             PayloadType::SK | PayloadType::SKF => {
                 return Err(Malformed::Syntax("misplaced encrypted payload"));
@@ -142,7 +166,11 @@ impl Payload {
                 out.extend_from_slice(data);
             }
             Self::IdInitiator(id) | Self::IdResponder(id) => out.extend_from_slice(&id.body()),
-            Self::Auth { method, data } => {
+            Self::Certificate { encoding, data } | Self::CertificateRequest { encoding, data } => {
+                out.push(encoding.0);
+                out.extend_from_slice(data);
+            }
+            Self::Auth(AuthData { method, data }) => {
                 out.extend_from_slice(&[method.0, 0, 0, 0]);
                 out.extend_from_slice(data);
             }
@@ -153,6 +181,12 @@ impl Payload {
             Self::Other(_) => {}
         }
     }
+}
+
+/// Certificate and Certificate Request look alike.
+fn certificate(body: &[u8]) -> Result<(CertEncoding, Vec<u8>), Malformed> {
+    let mut reader = Reader::new(body);
+    Ok((CertEncoding(reader.u8("certificate encoding")?), reader.rest().to_vec()))
 }
 
 /// Reads a chain of payloads that begins with one of type `first` and fills `bytes`.

@@ -4,7 +4,6 @@ use sekisho_ike::identity::Identity;
 use sekisho_ike::pki::{KeyKind, Pin, RevocationPolicy, SigningKey};
 use zeroize::Zeroizing;
 
-use super::super::auth::{LocalAuth, RemoteAuth};
 use super::super::files::Kind;
 use super::super::material::{self, Passphrase};
 use super::super::{fixtures, pkcs12};
@@ -94,14 +93,10 @@ fn damaged_files_are_survived() {
 
 /// How the tunnels of a text prove themselves.
 fn auths(text: &str) -> Vec<(Identity, LocalAuth, RemoteAuth)> {
-    let source = Path::new("/etc/sekisho/sekisho.toml");
-    let store = Store::new(source, &fixtures::file, fixtures::NOW);
-    let mut judge = Judge::new(text);
-    let document = DeTable::parse(text).unwrap();
-    let mut top = Section::new("the file".to_owned(), document.span(), document.into_inner());
-    let tunnels = tunnels(&mut judge, &mut top, &store);
-    assert_eq!((judge.errors, judge.warnings), (Vec::new(), Vec::new()));
-    tunnels.into_iter().map(|t| (t.connection.local_id, t.auth.local, t.auth.remote)).collect()
+    let config = judged(text).unwrap();
+    assert_eq!(config.warnings, []);
+    let auth = |c: &Arc<Connection>| (c.local_id.clone(), c.local_auth.clone(), c.remote_auth.clone());
+    config.connections.iter().map(auth).collect()
 }
 
 fn tunnel(name: &str, network: u8, settings: &str) -> String {
@@ -186,19 +181,15 @@ fn a_hub_reads_each_file_once_and_its_tunnels_share_what_they_hold() {
     let source = Path::new("/etc/sekisho/sekisho.toml");
     let settings = format!("{CERTIFICATE}{AUTHORITIES}crl_files = \"root.crl\"\n");
     let text: String = (0..200).map(|n| tunnel(&format!("f{n}"), n, &settings)).collect();
-    let store = Store::new(source, &reader, fixtures::NOW);
-    let mut judge = Judge::new(&text);
-    let document = DeTable::parse(&text).unwrap();
-    let mut top = Section::new("the file".to_owned(), document.span(), document.into_inner());
-    let tunnels = tunnels(&mut judge, &mut top, &store);
-    assert_eq!(tunnels.len(), 200);
+    let config = parse(&text, source, &Store::new(source, &reader, fixtures::NOW)).unwrap();
+    assert_eq!(config.connections.len(), 200);
     assert_eq!(reads.borrow().len(), 4, "{:?}", reads.borrow());
-    let [first, .., last] = tunnels.as_slice() else { panic!() };
-    let (LocalAuth::Signature(a), LocalAuth::Signature(b)) = (&first.auth.local, &last.auth.local) else {
+    let [first, .., last] = config.connections.as_slice() else { panic!() };
+    let (LocalAuth::Signature(a), LocalAuth::Signature(b)) = (&first.local_auth, &last.local_auth) else {
         panic!()
     };
     assert!(Arc::ptr_eq(a, b));
-    let (RemoteAuth::Signature(a), RemoteAuth::Signature(b)) = (&first.auth.remote, &last.auth.remote) else {
+    let (RemoteAuth::Signature(a), RemoteAuth::Signature(b)) = (&first.remote_auth, &last.remote_auth) else {
         panic!()
     };
     assert!(Arc::ptr_eq(a, b));
@@ -249,14 +240,27 @@ fn private_keys_and_passphrases_are_guarded_and_certificates_are_not() {
 }
 
 #[test]
-fn a_renewed_certificate_makes_another_configuration_and_nothing_is_printed() {
-    let settings = "certificate = \"p256.pem\"\nprivate_key = \"p256.key\"\nauthorities = [\"ca.pem\"]\n";
-    let directory = on_disk(settings, &["p256.pem", "ca.pem"], &["p256.key"]);
+fn a_renewed_certificate_changes_the_credential_and_nothing_else() {
+    let settings =
+        "certificate = \"clinic-17.pem\"\nprivate_key = \"clinic-17.key\"\nauthorities = [\"root.pem\"]\n";
+    let directory = on_disk(settings, &["clinic-17.pem", "root.pem"], &["clinic-17.key"]);
     let first = loaded(&directory).unwrap();
     assert_eq!(first, loaded(&directory).unwrap());
-    let printed = format!("{first:?}");
-    let secret = String::from_utf8(fixture("p256.key")).unwrap();
-    assert!(!printed.contains(secret.lines().nth(1).unwrap()) && printed.len() < 4000, "{printed}");
+    fs::write(directory.path().join("clinic-17.pem"), fixture("renewed.pem")).unwrap();
+    let second = loaded(&directory).unwrap();
+    let (before, after) = (&first.connections[0], &second.connections[0]);
+    assert_ne!(before.local_auth, after.local_auth);
+    assert_eq!(Connection { local_auth: after.local_auth.clone(), ..(**before).clone() }, **after);
+}
+
+#[test]
+fn nothing_of_a_private_key_is_printed() {
+    let settings = "certificate = \"p256.pem\"\nprivate_key = \"p256.key\"\nauthorities = [\"ca.pem\"]\n";
+    let config = loaded(&on_disk(settings, &["p256.pem", "ca.pem"], &["p256.key"])).unwrap();
+    let printed = format!("{config:?}");
+    let key = fixture("p256.der");
+    let scalar: Vec<String> = key[36..68].iter().map(ToString::to_string).collect();
+    assert!(!printed.contains(&scalar[..4].join(", ")) && printed.len() < 4000, "{printed}");
 }
 
 #[test]
