@@ -180,7 +180,7 @@ async fn an_answer_that_is_valid_serves_while_the_server_gives_none() {
     lab.fetch("http://a/crl");
     lab.answer(&valid).await;
     lab.done().await.unwrap();
-    lab.restart(Duration::from_secs(86_400));
+    lab.restart(Duration::from_hours(24));
     lab.fetch("http://a/crl");
     lab.fail(HttpError::Status(503)).await;
     assert_eq!(lab.done().await.as_ref(), Ok(&valid));
