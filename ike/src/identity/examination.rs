@@ -44,6 +44,13 @@ impl VerifiedPeer {
     pub(crate) fn proof(&self) -> &PeerProof {
         &self.proof
     }
+
+    /// Takes over a configuration that demands the same of the peer.
+    pub(crate) fn renew(&mut self, connection: Arc<Connection>) {
+        if self.connection.is_renewed_by(&connection) {
+            self.connection = connection;
+        }
+    }
 }
 
 /// Why a proof was not accepted, or ours could not be made.
