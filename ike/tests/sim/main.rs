@@ -9,6 +9,7 @@ mod hostile;
 mod liveness;
 mod paths;
 mod rekey;
+mod suites;
 
 use std::time::Duration;
 
