@@ -145,27 +145,31 @@ pub trait IntegrityKey: Send + Sync {
 }
 
 /// Runs key exchanges. Public values are as on the wire, without the KE payload's header (RFC 7296 §3.4).
+///
+/// Drawing a private value costs next to nothing; what follows is slow and needs no randomness any more, so that it
+/// can be done on another thread.
 pub trait KeyExchangeFactory: Send + Sync {
-    /// The initiator's first half: a fresh private value, and the public value to send.
+    /// Draws a fresh private value.
     ///
     /// # Errors
-    /// [`CryptoError::BadRandom`] if no private value could be drawn.
-    fn begin(
-        &self,
-        group: Group,
-        random: &mut dyn SecureRandom,
-    ) -> Result<Box<dyn ActiveKeyExchange>, CryptoError>;
+    /// [`CryptoError::BadRandom`] if none could be drawn.
+    fn draw(&self, group: Group, random: &mut dyn SecureRandom)
+    -> Result<Box<dyn PrivateValue>, CryptoError>;
+}
+
+/// A private value that was not used yet. It is used once and erased.
+pub trait PrivateValue: Send {
+    /// The group.
+    fn group(&self) -> Group;
+
+    /// The initiator's first half: the public value to send.
+    fn begin(self: Box<Self>) -> Box<dyn ActiveKeyExchange>;
 
     /// The responder's half in one step, so that a KEM fits too: our public value and the shared secret.
     ///
     /// # Errors
     /// [`CryptoError::BadPublicValue`] if the peer's value is none of the group.
-    fn respond(
-        &self,
-        group: Group,
-        peer: &[u8],
-        random: &mut dyn SecureRandom,
-    ) -> Result<(Vec<u8>, Secret), CryptoError>;
+    fn respond(self: Box<Self>, peer: &[u8]) -> Result<(Vec<u8>, Secret), CryptoError>;
 }
 
 /// A key exchange that waits for the responder's public value. Its private value is used once and erased.
@@ -236,6 +240,12 @@ impl fmt::Debug for dyn IntegrityKey {
 impl fmt::Debug for dyn AeadKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AeadKey")
+    }
+}
+
+impl fmt::Debug for dyn PrivateValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateValue({})", self.group())
     }
 }
 

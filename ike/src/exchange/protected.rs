@@ -38,6 +38,11 @@ impl<T> Protected<T> {
         read(self.0).map(Protected)
     }
 
+    /// What it holds, to look at.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+
     /// What it holds.
     pub fn into_inner(self) -> T {
         self.0

@@ -40,7 +40,7 @@ fn sample() -> Vec<Payload> {
             reserved: [1, 2, 3],
             ..IdData::new(IdType::FQDN, b"a.example".to_vec())
         }),
-        Payload::Auth { method: AuthMethod::SHARED_KEY_MIC, data: vec![1; 32] },
+        Payload::Auth(AuthData { method: AuthMethod::SHARED_KEY_MIC, data: vec![1; 32] }),
         Payload::Notify(Notify::about(NotifyType::REKEY_SA, EspSpi(0x1234_5678))),
         Payload::Notify(Notify::new(NotifyType::COOKIE, vec![1, 2, 3])),
         Payload::Delete(Delete::Esp(vec![EspSpi(1000), EspSpi(1001)])),

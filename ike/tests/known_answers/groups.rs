@@ -11,17 +11,17 @@ use crate::{Chosen, hex};
 #[track_caller]
 fn assert_exchange(group: Group, private: [&str; 2], public: [&str; 2], shared: &str) {
     let exchange = Provider::ring().key_exchange;
-    let ours = exchange.begin(group, &mut Chosen::new(&hex(private[0]))).unwrap();
+    let ours = exchange.draw(group, &mut Chosen::new(&hex(private[0]))).unwrap().begin();
     assert_eq!((ours.group(), ours.public()), (group, &hex(public[0])[..]));
     let (theirs, secret) =
-        exchange.respond(group, ours.public(), &mut Chosen::new(&hex(private[1]))).unwrap();
+        exchange.draw(group, &mut Chosen::new(&hex(private[1]))).unwrap().respond(ours.public()).unwrap();
     assert_eq!(theirs, hex(public[1]));
     assert_eq!(secret.expose(), hex(shared));
     assert_eq!(ours.complete(&theirs).unwrap(), secret);
 }
 
 fn agree(group: Group, private: &[u8], peer: &[u8]) -> Result<Secret, CryptoError> {
-    Provider::ring().key_exchange.begin(group, &mut Chosen::new(private))?.complete(peer)
+    Provider::ring().key_exchange.draw(group, &mut Chosen::new(private))?.begin().complete(peer)
 }
 
 /// RFC 8031, appendix A.
@@ -195,11 +195,11 @@ fn scalar(number: &[u8], length: usize) -> Vec<u8> {
 fn every_group_refuses_values_of_another_length() {
     let exchange = Provider::ring().key_exchange;
     for group in Group::ALL {
-        let ours = exchange.begin(group, &mut Chosen::new(&[0x35])).unwrap();
+        let ours = exchange.draw(group, &mut Chosen::new(&[0x35])).unwrap().begin();
         let good = ours.public().to_vec();
         assert_eq!(good.len(), public_length(group), "{group}");
         for wrong in [&good[1..], &good[..good.len() - 1], &[&[0], &good[..]].concat(), &[]] {
-            let result = exchange.respond(group, wrong, &mut Chosen::new(&[0x53]));
+            let result = exchange.draw(group, &mut Chosen::new(&[0x53])).unwrap().respond(wrong);
             assert_eq!(result, Err(CryptoError::BadPublicValue), "{group}");
         }
         assert!(ours.complete(&good).is_ok(), "{group}");
@@ -210,8 +210,13 @@ fn every_group_refuses_values_of_another_length() {
 fn points_beside_the_curve_are_refused() {
     for group in [Group::P256, Group::P384, Group::P521] {
         let length = public_length(group);
-        let mut beside =
-            Provider::ring().key_exchange.begin(group, &mut Chosen::new(&[9])).unwrap().public().to_vec();
+        let mut beside = Provider::ring()
+            .key_exchange
+            .draw(group, &mut Chosen::new(&[9]))
+            .unwrap()
+            .begin()
+            .public()
+            .to_vec();
         beside[length - 1] ^= 1;
         for point in [beside, vec![0; length], vec![0xff; length]] {
             assert_eq!(agree(group, &[3; 48], &point), Err(CryptoError::BadPublicValue), "{group}");
@@ -224,8 +229,8 @@ fn points_beside_the_curve_are_refused() {
 fn private_values_out_of_range_are_drawn_again() {
     let order = hex("FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551");
     let begin = |bytes: &[u8]| {
-        let ours = Provider::ring().key_exchange.begin(Group::P256, &mut Chosen::new(bytes));
-        ours.map(|ours| ours.public().to_vec())
+        let ours = Provider::ring().key_exchange.draw(Group::P256, &mut Chosen::new(bytes));
+        ours.map(|ours| ours.begin().public().to_vec())
     };
     assert_eq!(begin(&[order, vec![7; 32]].concat()), begin(&[7; 32]));
     for broken in [0, 0xff] {

@@ -31,10 +31,10 @@ fn exchange(group: Group, seeds: [u8; 2]) -> ([String; 3], [u8; 2]) {
         _ => 48,
     };
     let source = |seed: u8| Chosen::new(&(0..length).map(|i| seed.wrapping_add(i)).collect::<Vec<_>>());
-    let ours = Provider::ring().key_exchange.begin(group, &mut source(seeds[0])).unwrap();
+    let ours = Provider::ring().key_exchange.draw(group, &mut source(seeds[0])).unwrap().begin();
     let public = ours.public().to_vec();
     let (theirs, secret) =
-        Provider::ring().key_exchange.respond(group, &public, &mut source(seeds[1])).unwrap();
+        Provider::ring().key_exchange.draw(group, &mut source(seeds[1])).unwrap().respond(&public).unwrap();
     assert_eq!(ours.complete(&theirs).unwrap(), secret);
     for value in [&public[..], &theirs, secret.expose()] {
         assert_eq!(value.len(), public_length(group));
@@ -115,7 +115,7 @@ fn values_out_of_range_are_refused() {
             value
         };
         let agree = |peer: &[u8]| {
-            let ours = Provider::ring().key_exchange.begin(group, &mut Chosen::new(&[5])).unwrap();
+            let ours = Provider::ring().key_exchange.draw(group, &mut Chosen::new(&[5])).unwrap().begin();
             ours.complete(peer).map(|_| ())
         };
         for bad in [small(0), small(1), minus(1), minus(0), vec![0xff; prime.len()]] {
@@ -129,7 +129,7 @@ fn values_out_of_range_are_refused() {
 
 #[test]
 fn a_source_of_zeros_is_refused() {
-    let result = Provider::ring().key_exchange.begin(Group::Modp2048, &mut Chosen::new(&[0]));
+    let result = Provider::ring().key_exchange.draw(Group::Modp2048, &mut Chosen::new(&[0]));
     assert_eq!(result.map(|_| ()).unwrap_err(), CryptoError::BadRandom);
 }
 

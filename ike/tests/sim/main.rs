@@ -7,6 +7,7 @@ mod failures;
 mod handshake;
 mod hostile;
 mod liveness;
+mod offloaded;
 mod paths;
 mod rekey;
 mod suites;
