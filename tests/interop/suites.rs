@@ -114,6 +114,22 @@ fn the_compatible_profile_meets_an_old_peer() {
 /// The second proposal of profile `compatible`.
 const COMPATIBLE: &str = "aes256-aes128-sha256-sha384-sha512-prfsha384-prfsha256-prfsha512-x25519-ecp256-ecp384-ecp521-modp3072-modp4096-modp2048";
 
+/// strongSwan's `modpnone` and its lack of any group are the same to us, as initiator and as responder of a rekey.
+#[test]
+fn pfs_is_off_where_strongswan_insists_and_we_may() {
+    for theirs in ["aes256gcm16-noesn", "aes256gcm16-modpnone-noesn"] {
+        let site = Site::new("suite_no_pfs");
+        let (sekisho, strongswan) = we_initiate(&site, Outer::V4, |tunnel| {
+            tunnel.esp_proposal = if tunnel.initiate { "aes256gcm16-x25519-nopfs-noesn" } else { theirs };
+        });
+        sekisho.rekey_child();
+        assert_eq!(sekisho.await_up()["children"][0]["suite"], "aes256gcm16-noesn");
+        strongswan.rekey_child();
+        assert_eq!(sekisho.await_up()["children"][0]["suite"], "aes256gcm16-noesn");
+        assert_carries_tcp(&site, 100);
+    }
+}
+
 /// A suite of the IKE SA in both roles, each with rekeys by both ends.
 fn ike(name: &'static str, ike: &'static str) {
     let expected = ike.parse::<sekisho_ike::suite::IkeProposal>().expect("a proposal").to_string();
