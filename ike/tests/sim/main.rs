@@ -11,6 +11,7 @@ mod liveness;
 mod offloaded;
 mod paths;
 mod rekey;
+mod suites;
 
 #[path = "../pki/fixtures.rs"]
 #[allow(dead_code, reason = "shared with the tests of certificates")]
