@@ -14,13 +14,13 @@ mod rekey;
 mod suites;
 
 #[path = "../pki/fixtures.rs"]
-#[allow(dead_code, reason = "shared with the tests of certificates")]
+#[allow(dead_code, clippy::match_bool, reason = "shared with the tests of certificates")]
 mod fixtures;
 #[path = "../pki/made.rs"]
-#[allow(dead_code, reason = "shared with the tests of certificates")]
+#[allow(dead_code, clippy::match_bool, reason = "shared with the tests of certificates")]
 mod made;
 #[path = "../pki/responder.rs"]
-#[allow(dead_code, reason = "shared with the tests of certificates")]
+#[allow(dead_code, clippy::match_bool, reason = "shared with the tests of certificates")]
 mod responder;
 
 use std::time::Duration;
