@@ -74,6 +74,16 @@ pub struct Connection {
     pub retry: Retry,
 }
 
+impl Connection {
+    /// Whether `new` differs from this in nothing but the certificate and key that we sign with: a tunnel that stands can
+    /// go on with it.
+    pub(crate) fn is_renewed_by(&self, new: &Self) -> bool {
+        let signs = |c: &Self| matches!(c.local_auth, LocalAuth::Signature(_));
+        let same = Self { local_auth: new.local_auth.clone(), ..self.clone() } == *new;
+        same && signs(self) && signs(new)
+    }
+}
+
 /// How we prove who we are. "There is no requirement that the initiator and responder sign with the same cryptographic
 /// algorithms" (RFC 7296 §2.15), nor that both sign.
 #[derive(Clone, Debug, PartialEq, Eq)]

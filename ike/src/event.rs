@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::config::{Connection, Name};
 use crate::diagnosis::Diagnosis;
-use crate::identity::Identity;
+use crate::identity::{Identity, PeerProof};
 use crate::negotiate::TrafficSelector;
 use crate::path::Path;
-use crate::pki::{Answer, Certificate, Fetch};
+use crate::pki::{Answer, Fetch};
 use crate::secret::Secret;
 use crate::suite::{EspSuite, IkeSuite};
 use crate::time::{Instant, Now};
@@ -109,19 +109,6 @@ pub struct IkeSaRecord {
     pub established: Now,
     /// When it will be replaced; `None` once its rekey is under way.
     pub rekey_at: Option<Instant>,
-}
-
-/// How a peer proved its identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerProof {
-    /// `pre-shared key`, or the kind of signature, such as `ECDSA with SHA-256`.
-    pub method: String,
-    /// The peer's certificate, if it has one.
-    pub certificate: Option<Certificate>,
-    /// When the first certificate of its path expires, seconds since 1970 UTC.
-    pub not_after: Option<u64>,
-    /// What could not be found out and was let pass: revocation under the policy `soft`.
-    pub note: Option<String>,
 }
 
 /// What NAT detection saw (RFC 7296 §2.23). A peer that forces encapsulation looks like one behind a NAT.

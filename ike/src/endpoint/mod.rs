@@ -255,6 +255,7 @@ impl Endpoint {
     }
 
     fn configure(&mut self, now: Now, wanted: Vec<Arc<Connection>>) {
+        wanted.iter().for_each(|connection| self.renew(connection));
         let gone = self.connections.names().into_iter().filter(|name| {
             let unchanged =
                 |c: &Arc<Connection>| self.connections.get(name).is_some_and(|managed| managed.config == *c);
@@ -276,6 +277,20 @@ impl Endpoint {
         for name in new {
             if self.connections.get(&name).is_some_and(Managed::is_ours_to_keep_up) {
                 self.pursue(now, &name);
+            }
+        }
+    }
+
+    /// What differs from the present configuration in our certificate alone takes its place, and nothing happens.
+    fn renew(&mut self, connection: &Arc<Connection>) {
+        let Some(managed) = self.connections.get_mut(&connection.name) else { return };
+        if !managed.config.is_renewed_by(connection) || managed.config == *connection {
+            return;
+        }
+        managed.config = Arc::clone(connection);
+        for id in &managed.tunnels {
+            if let Some(tunnel) = self.tunnels.get_mut(id) {
+                tunnel.renew(Arc::clone(connection));
             }
         }
     }

@@ -14,10 +14,9 @@ use super::proof::{PeerWishes, Proof, Proving, SignedOctets};
 use super::{Identity, psk};
 use crate::config::{Connection, RemoteAuth};
 use crate::crypto::Provider;
-use crate::event::PeerProof;
 use crate::pki::{
-    self, Answer, Assessment, Evidence, Fetch, Offered, OfferedError, PathError, Pin, RevocationError,
-    SignatureError, SigningError, Trust, TrustedPath,
+    self, Answer, Assessment, Certificate, Evidence, Fetch, Offered, OfferedError, PathError, Pin,
+    RevocationError, SignatureError, SigningError, Trust, TrustedPath,
 };
 use crate::secret::Secret;
 use crate::suite::Prf;
@@ -44,6 +43,26 @@ impl VerifiedPeer {
     pub(crate) fn proof(&self) -> &PeerProof {
         &self.proof
     }
+
+    /// Takes over a configuration that demands the same of the peer.
+    pub(crate) fn renew(&mut self, connection: Arc<Connection>) {
+        if self.connection.is_renewed_by(&connection) {
+            self.connection = connection;
+        }
+    }
+}
+
+/// How a peer proved its identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerProof {
+    /// `pre-shared key`, or the kind of signature, such as `ECDSA with SHA-256`.
+    pub method: String,
+    /// The peer's certificate, if it has one.
+    pub certificate: Option<Certificate>,
+    /// When the first certificate of its path expires, seconds since 1970 UTC.
+    pub not_after: Option<u64>,
+    /// What could not be found out and was let pass: revocation under the policy `soft`.
+    pub note: Option<String>,
 }
 
 /// Why a proof was not accepted, or ours could not be made.
@@ -185,7 +204,7 @@ impl Examination {
         }
         let offered = self.certificates.iter().map(|(encoding, data)| (*encoding, data.as_slice()));
         let end_entity = Offered::read(offered).ok().and_then(|offered| offered.end_entity);
-        if let Some(Ok(key)) = end_entity.as_ref().map(pki::Certificate::public_key) {
+        if let Some(Ok(key)) = end_entity.as_ref().map(Certificate::public_key) {
             let _ = pki::verify(key, self.octets.as_slice(), self.proof.method, &self.proof.data);
         }
     }

@@ -7,6 +7,7 @@ mod proof;
 mod psk;
 
 pub use binding::{BindingError, binds};
+pub use examination::PeerProof;
 pub(crate) use examination::{Examination, ProofError, Verdict, VerifiedPeer};
 pub use id::{Identity, IdentityError};
 pub(crate) use proof::{PeerWishes, Proof, Proving, SignedOctets, our_hashes};

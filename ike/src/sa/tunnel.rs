@@ -131,6 +131,11 @@ impl Tunnel {
         self.peer.connection()
     }
 
+    /// Our certificate was renewed, and nothing else.
+    pub(crate) fn renew(&mut self, connection: Arc<Connection>) {
+        self.peer.renew(connection);
+    }
+
     /// A message came in on the IKE SA with this local SPI.
     pub(crate) fn handle_datagram(
         &mut self,

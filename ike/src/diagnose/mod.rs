@@ -1,5 +1,7 @@
 //! The diagnoses, one function each, so that their words can be read together.
 
+mod certificate;
+
 use std::net::SocketAddr;
 
 use crate::config::Connection;
@@ -9,9 +11,10 @@ use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow;
 use crate::negotiate::proposal::describe_ours;
 use crate::path::Path;
-use crate::pki::SigningError;
 use crate::suite::{EspProposal, IkeProposal};
 use crate::wire::{AuthMethod, IdData, NotifyType};
+
+pub(crate) use certificate::no_signature;
 
 fn diagnosis(kind: DiagnosisKind, refused_by: Side, summary: String, advice: &str) -> Diagnosis {
     Diagnosis { kind, refused_by, summary, offered: None, acceptable: None, advice: advice.to_owned() }
@@ -87,25 +90,14 @@ pub(crate) fn proof(error: &ProofError, id: &IdData, configured: &Identity) -> D
         ProofError::Value | ProofError::Nobody => wrong_proof(configured),
         ProofError::Method(method) => other_auth_method(configured, *method),
         ProofError::Identity => wrong_identity(&Identity::describe(id), configured),
-        ProofError::Certificates(error) => certificate(&error.to_string()),
-        ProofError::NoCertificate => certificate("the peer sent no certificate"),
-        ProofError::Path(error) => certificate(&error.to_string()),
-        ProofError::Binding(error) => certificate(&error.to_string()),
-        ProofError::Signature(error) => certificate(&error.to_string()),
-        ProofError::Revocation(error) => certificate(&error.to_string()),
+        ProofError::Certificates(error) => certificate::offered(error),
+        ProofError::NoCertificate => certificate::missing(configured),
+        ProofError::Path(error) => certificate::path(error),
+        ProofError::Binding(error) => certificate::binding(error),
+        ProofError::Signature(error) => certificate::signature(error),
+        ProofError::Revocation(error) => certificate::revocation(error),
         ProofError::Ours(error) => no_signature(error),
     }
-}
-
-fn certificate(why: &str) -> Diagnosis {
-    let advice = "Look at the peer's certificate, and at `authorities` here";
-    diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, why.to_owned(), advice)
-}
-
-pub(crate) fn no_signature(error: &SigningError) -> Diagnosis {
-    let summary = format!("we cannot prove our identity to the peer: {error}");
-    let advice = "Give this tunnel a key of another kind, or switch RFC 7427 signatures on at the peer";
-    diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice)
 }
 
 fn wrong_proof(peer: &Identity) -> Diagnosis {
