@@ -36,8 +36,8 @@ const OURS: [&str; 3] = ["certificate", "private_key", "pkcs12"];
 /// What the peer's signature needs.
 const THEIRS: [&str; 3] = ["authorities", "peer_certificates", "peer_keys"];
 /// What goes with one of these, but says nothing by itself.
-const BESIDE: [(&str, &[&str]); 3] =
-    [("passphrase_file", &OURS), ("crl_files", &THEIRS), ("revocation", &THEIRS)];
+const BESIDE: [(&str, &[&str]); 4] =
+    [("passphrase_file", &OURS), ("rsa_padding", &OURS), ("crl_files", &THEIRS), ("revocation", &THEIRS)];
 
 /// Reads all of it before it decides, so that every error is found.
 pub(super) fn read(judge: &mut Judge<'_>, section: &mut Section<'_>, store: &Store<'_>) -> Option<Auth> {

@@ -2,7 +2,8 @@
 
 use sekisho_ike::identity::{Identity, binds};
 use sekisho_ike::pki::{
-    Certificate, Credential, CredentialError, PathError, SchemeError, SigningKey, Trust, Utc, trust,
+    Certificate, Credential, CredentialError, KeyKind, PathError, RsaPadding, SchemeError, SigningKey, Trust,
+    Utc, trust,
 };
 use toml::Spanned;
 
@@ -16,6 +17,7 @@ struct Given {
     private_key: Option<Spanned<String>>,
     pkcs12: Option<Spanned<String>>,
     passphrase_file: Option<Spanned<String>>,
+    rsa_padding: Option<Spanned<String>>,
 }
 
 /// All settings are read, so that every error is found.
@@ -29,12 +31,45 @@ pub(super) fn read(
         private_key: section.text(judge, "private_key"),
         pkcs12: section.text(judge, "pkcs12"),
         passphrase_file: section.text(judge, "passphrase_file"),
+        rsa_padding: section.text(judge, "rsa_padding"),
     };
+    let mut credential = of_files(judge, section, store, &given)?;
+    if let Some(word) = &given.rsa_padding {
+        credential.rsa_padding = rsa_padding(judge, word, &credential)?;
+    }
+    Some(credential)
+}
+
+/// How an RSA key signs.
+fn rsa_padding(judge: &mut Judge<'_>, word: &Spanned<String>, credential: &Credential) -> Option<RsaPadding> {
+    let kind = credential.key.public_key().kind();
+    if !matches!(kind, KeyKind::Rsa(_)) {
+        judge.error(&word.span(), format!("our key is not RSA but {kind}"), "remove `rsa_padding`");
+        return None;
+    }
+    match word.get_ref().as_str() {
+        "pss" => Some(RsaPadding::Pss),
+        "pkcs1" => Some(RsaPadding::Pkcs1),
+        other => {
+            let message = format!("`rsa_padding` cannot be `{}`", other.escape_debug());
+            let help = "write \"pss\" (the default), or \"pkcs1\" for a peer that knows nothing else";
+            judge.error(&word.span(), message, help);
+            None
+        }
+    }
+}
+
+fn of_files(
+    judge: &mut Judge<'_>,
+    section: &Section<'_>,
+    store: &Store<'_>,
+    given: &Given,
+) -> Option<Credential> {
     if let Some(bundle) = &given.pkcs12 {
-        return of_bundle(judge, section, store, bundle, &given);
+        return of_bundle(judge, section, store, bundle, given);
     }
     let Some(key_file) = &given.private_key else {
-        if let Some(files) = given.certificate {
+        if let Some(files) = &given.certificate {
             let message = format!("{} has a `certificate`, but no `private_key`", section.title);
             judge.error(&files.span(), message, "name the file of its key: private_key = \"FILE\"");
         }

@@ -127,11 +127,10 @@ fn strongswan_pair_with_certificates_of_an_intermediate_authority() {
     let clinic = root.issue(&Request::of("clinic-17.example", KeyKind::P384));
     let change = |tunnel: &mut Tunnel, end, _: &Site| {
         tunnel.belief = Belief::Authorities(vec![root.certificate.clone()]);
-        let (entity, intermediates) = match end {
-            End::A => (clinic.clone(), Vec::new()),
-            End::B => (hub.clone(), vec![below.certificate.clone()]),
+        tunnel.proof = match end {
+            End::A => Proof::by(&clinic),
+            End::B => Own::new(&hub).below(&below),
         };
-        tunnel.proof = Proof::Certificate(Box::new(Own { entity, intermediates, bundled: false }));
     };
     certified_pair("lab_certificates", change, |a, b, up| {
         assert!(up);

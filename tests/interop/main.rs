@@ -15,6 +15,7 @@
 mod lab;
 
 mod admin;
+mod certificates;
 mod idle;
 mod initiate;
 mod lab_self_check;
@@ -28,4 +29,5 @@ mod refusals;
 mod rekey;
 mod respond;
 mod restart;
+mod revocation;
 mod suites;

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::pki::Entity;
+use super::pki::{Authority, Entity};
 use super::process::run;
 use super::tunnel::Tunnel;
 
@@ -28,6 +28,8 @@ pub struct Own {
     pub intermediates: Vec<String>,
     /// In one encrypted PKCS#12 file (sekishod only).
     pub bundled: bool,
+    /// RSA with the older padding (sekishod only).
+    pub pkcs1: bool,
 }
 
 /// What this end believes of the other.
@@ -46,7 +48,19 @@ pub enum Belief {
 impl Proof {
     /// A certificate without any intermediate one.
     pub fn by(entity: &Entity) -> Self {
-        Self::Certificate(Box::new(Own { entity: entity.clone(), intermediates: Vec::new(), bundled: false }))
+        Self::Certificate(Box::new(Own::new(entity)))
+    }
+}
+
+impl Own {
+    /// A certificate without any intermediate one.
+    pub fn new(entity: &Entity) -> Self {
+        Self { entity: entity.clone(), intermediates: Vec::new(), bundled: false, pkcs1: false }
+    }
+
+    /// The same, sent with another one.
+    pub fn below(self, intermediate: &Authority) -> Proof {
+        Proof::Certificate(Box::new(Self { intermediates: vec![intermediate.certificate.clone()], ..self }))
     }
 }
 
@@ -80,7 +94,9 @@ fn prove(directory: &Path, proof: &Proof) -> Vec<String> {
         Proof::Certificate(own) => {
             write(directory, "own.pem", &chain(own));
             write(directory, "own.key", &own.entity.key);
-            vec!["certificate = \"own.pem\"".to_owned(), "private_key = \"own.key\"".to_owned()]
+            let padding = own.pkcs1.then(|| "rsa_padding = \"pkcs1\"".to_owned());
+            let files = ["certificate = \"own.pem\"".to_owned(), "private_key = \"own.key\"".to_owned()];
+            files.into_iter().chain(padding).collect()
         }
         Proof::RawKey(entity) => {
             write(directory, "own.key", &entity.key);
