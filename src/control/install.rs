@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sekisho_esp::{ConfigError, InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
+use sekisho_esp::{ConfigError, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite};
 use sekisho_ike::config::Connection;
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
 use sekisho_ike::negotiate::TrafficSelector;
@@ -11,6 +11,9 @@ use sekisho_ike::{Path, Transport};
 
 use crate::config::Daemon;
 use crate::data::{Reservation, UdpPath};
+
+/// That of all suites that are negotiated today.
+pub(super) const LAYOUT: Layout = Suite::AES_256_GCM_16.layout();
 
 /// Both directions of a Child SA, and the way of its packets.
 #[derive(Debug)]
@@ -59,8 +62,8 @@ fn direction(
     Ok(SaConfig {
         spi: keys.spi.0,
         suite: match child.suite.cipher {
-            Cipher::Aes128Gcm16 => Suite::Aes128Gcm16,
-            Cipher::Aes256Gcm16 => Suite::Aes256Gcm16,
+            Cipher::Aes128Gcm16 => Suite::AES_128_GCM_16,
+            Cipher::Aes256Gcm16 => Suite::AES_256_GCM_16,
         },
         keymat: Keymat::new(keys.keymat.expose().to_vec()),
         esn: child.suite.esn == Esn::Extended,

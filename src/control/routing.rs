@@ -12,6 +12,7 @@ use sekisho_ike::event::TunnelId;
 use sekisho_ike::negotiate::TrafficSelector;
 use tokio::time::{Instant, sleep_until};
 
+use super::install::LAYOUT;
 use crate::config::Config;
 use crate::data;
 use crate::net::netlink::{Change, Error, Netlink, Policy, Protection, TunnelLink, Watch};
@@ -238,7 +239,7 @@ async fn derive_mtu(netlink: &Netlink, peers: BTreeSet<IpAddr>) -> Option<u16> {
 
 fn inner_mtu(ipv6: bool, line: u32) -> u16 {
     let line = usize::try_from(line.min(LARGEST)).unwrap_or_default();
-    u16::try_from(data::inner_mtu(ipv6, line)).unwrap_or(SMALLEST_IPV6)
+    u16::try_from(data::inner_mtu(LAYOUT, ipv6, line)).unwrap_or(SMALLEST_IPV6)
 }
 
 fn literal_hosts(remote: &Remote) -> Vec<IpAddr> {

@@ -122,10 +122,10 @@ pub(crate) fn sas(id: u64, local: Place, remote: Place) -> (InboundSa, OutboundS
 
 fn config(spi: u32, local: Place, remote: Place) -> SaConfig {
     let key: Vec<u8> =
-        spi.to_be_bytes().into_iter().cycle().take(Suite::Aes256Gcm16.keymat_length()).collect();
+        spi.to_be_bytes().into_iter().cycle().take(Suite::AES_256_GCM_16.keymat_length()).collect();
     SaConfig {
         spi,
-        suite: Suite::Aes256Gcm16,
+        suite: Suite::AES_256_GCM_16,
         keymat: Keymat::new(key),
         esn: true,
         local: selectors(local),
