@@ -188,6 +188,41 @@ fn check_judges_a_file_and_says_so_by_its_exit_code() {
 }
 
 #[test]
+fn check_explains_what_a_profile_stands_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sekisho.toml");
+    let key = directory.path().join("centre.psk");
+    fs::write(&key, sekisho(&["keygen", "psk"]).stdout).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let settings = "profile = \"compatible\"\nesp_proposals = [\"aes256-sha256-modp2048-nopfs-noesn\"]\n";
+    fs::write(&path, format!("{}{settings}", include_str!("../configs/minimal.toml"))).unwrap();
+    let file = path.to_str().unwrap();
+
+    let output = sekisho(&["check", "--file-only", "--explain", file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("lets the peer rekey without perfect forward secrecy"), "{shown}");
+    let expected = "tunnel centre, profile compatible
+  ike_proposals, preferred first
+    1. aes256gcm16-aes128gcm16-chacha20poly1305-prfsha384-prfsha256-prfsha512-x25519-ecp256-ecp384-modp3072-modp2048
+    2. aes256-aes128-sha256-sha384-sha512-prfsha384-prfsha256-prfsha512-x25519-ecp256-ecp384-ecp521-modp3072-modp4096-modp2048
+  esp_proposals of child centre, preferred first
+    1. aes256-sha256-modp2048-nopfs-noesn
+";
+    assert!(shown.ends_with(expected), "{shown}");
+
+    let output = sekisho(&["check", "--file-only", "--explain", file, "--json"]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tunnel = &json["tunnels"][0];
+    assert_eq!((&tunnel["name"], &tunnel["profile"]), (&"centre".into(), &"compatible".into()));
+    assert_eq!(tunnel["ike_proposals"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        tunnel["children"][0]["esp_proposals"],
+        serde_json::json!(["aes256-sha256-modp2048-nopfs-noesn"])
+    );
+}
+
+#[test]
 fn unprotect_is_refused_while_a_daemon_answers() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("s");

@@ -14,21 +14,23 @@ struct Layers {
 
 const IKE: Layers = Layers {
     sources: "ike/src",
-    plain: &["config", "diagnosis", "event", "limits", "path", "random", "secret", "suite", "time"],
+    plain: &["config", "diagnosis", "event", "limits", "path", "random", "secret", "suite", "time", "work"],
     rules: &[
         ("wire", &[]),
         ("crypto", &["wire"]),
         ("keys", &["crypto", "wire"]),
         ("negotiate", &["crypto", "wire"]),
-        ("identity", &["crypto", "wire"]),
+        ("pki", &["crypto", "wire"]),
+        ("identity", &["pki", "crypto", "wire"]),
         ("exchange", &["keys", "crypto", "wire"]),
-        ("diagnose", &["identity", "negotiate", "wire"]),
-        ("sa", &["diagnose", "exchange", "identity", "negotiate", "keys", "crypto", "wire"]),
-        ("endpoint", &["sa", "diagnose", "exchange", "identity", "negotiate", "crypto", "wire"]),
-        ("sim", &["endpoint", "exchange", "identity", "negotiate", "keys", "crypto", "wire"]),
-        ("fuzzing", &["exchange", "keys", "crypto", "wire"]),
-        ("config", &["identity", "negotiate"]),
-        ("event", &["identity", "negotiate", "wire"]),
+        ("diagnose", &["identity", "pki", "negotiate", "wire"]),
+        ("sa", &["diagnose", "exchange", "identity", "pki", "negotiate", "keys", "crypto", "wire"]),
+        ("endpoint", &["sa", "diagnose", "exchange", "identity", "pki", "negotiate", "crypto", "wire"]),
+        ("sim", &["endpoint", "exchange", "identity", "pki", "negotiate", "keys", "crypto", "wire"]),
+        ("fuzzing", &["exchange", "identity", "pki", "keys", "crypto", "wire"]),
+        ("config", &["identity", "pki", "negotiate"]),
+        ("event", &["identity", "pki", "negotiate", "wire"]),
+        ("work", &["identity", "crypto", "wire"]),
     ],
 };
 

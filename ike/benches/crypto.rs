@@ -20,13 +20,13 @@ fn key_exchange(criterion: &mut Criterion) {
     let factory = Provider::ring().key_exchange;
     let mut random = Seeded(ChaCha20Rng::seed_from_u64(1));
     for group in Group::ALL {
-        let peer = factory.begin(group, &mut random).unwrap().public().to_vec();
+        let peer = factory.draw(group, &mut random).unwrap().begin().public().to_vec();
         let mut benches = criterion.benchmark_group(format!("key_exchange/{group}"));
         benches.bench_function("initiator", |b| {
-            b.iter(|| factory.begin(group, &mut random).unwrap().complete(&peer).unwrap());
+            b.iter(|| factory.draw(group, &mut random).unwrap().begin().complete(&peer).unwrap());
         });
         benches.bench_function("responder", |b| {
-            b.iter(|| factory.respond(group, &peer, &mut random).unwrap());
+            b.iter(|| factory.draw(group, &mut random).unwrap().respond(&peer).unwrap());
         });
         benches.finish();
     }

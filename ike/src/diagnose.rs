@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use crate::config::Connection;
 use crate::diagnosis::{Diagnosis, DiagnosisKind, Side};
-use crate::identity::Identity;
+use crate::identity::{Identity, ProofError};
 use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow;
 use crate::negotiate::proposal::describe_ours;
 use crate::path::Path;
 use crate::suite::{EspProposal, IkeProposal};
-use crate::wire::{AuthMethod, NotifyType};
+use crate::wire::{AuthMethod, IdData, NotifyType};
 
 fn diagnosis(kind: DiagnosisKind, refused_by: Side, summary: String, advice: &str) -> Diagnosis {
     Diagnosis { kind, refused_by, summary, offered: None, acceptable: None, advice: advice.to_owned() }
@@ -80,13 +80,22 @@ pub(crate) fn too_many_restarts() -> Diagnosis {
     diagnosis(DiagnosisKind::KeyExchangeGroup, Side::Peer, summary, advice)
 }
 
-pub(crate) fn wrong_proof(peer: &Identity) -> Diagnosis {
+/// Why the proof of a peer that says it has this identity is not accepted.
+pub(crate) fn proof(error: &ProofError, id: &IdData, configured: &Identity) -> Diagnosis {
+    match error {
+        ProofError::Value | ProofError::Nobody => wrong_proof(configured),
+        ProofError::Method(method) => other_auth_method(configured, *method),
+        ProofError::Identity => wrong_identity(&Identity::describe(id), configured),
+    }
+}
+
+fn wrong_proof(peer: &Identity) -> Diagnosis {
     let summary = format!("`{peer}` sent a wrong proof of its identity");
     let advice = "The pre-shared keys differ: compare `psk_file` with the peer's secret (blanks, newline and `0s`/`0x` prefixes count)";
     diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice)
 }
 
-pub(crate) fn other_auth_method(peer: &Identity, method: AuthMethod) -> Diagnosis {
+fn other_auth_method(peer: &Identity, method: AuthMethod) -> Diagnosis {
     let summary = format!("`{peer}` wants to prove its identity by method {method}");
     let advice = "Set the peer to pre-shared key authentication";
     diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice)
@@ -115,7 +124,7 @@ pub(crate) fn unknown_identity(theirs: &str, ours: Option<&str>, configured: &[S
         .about(theirs.to_owned(), (!configured.is_empty()).then(|| configured.join(", ")))
 }
 
-pub(crate) fn wrong_identity(theirs: &str, configured: &Identity) -> Diagnosis {
+fn wrong_identity(theirs: &str, configured: &Identity) -> Diagnosis {
     let summary = format!("the peer calls itself `{theirs}`");
     let advice = "Set `remote_id` to this, or correct the peer's identity";
     diagnosis(DiagnosisKind::WrongIdentity, Side::Here, summary, advice)

@@ -14,6 +14,7 @@ use crate::secret::Secret;
 use crate::suite::{EspSuite, IkeSuite};
 use crate::time::{Instant, Now};
 use crate::wire::{EspSpi, IkeSpi};
+use crate::work::{Class, Done, Work};
 
 /// A tunnel: an IKE SA, the IKE SAs that replace it, and their Child SAs. Never used again in an endpoint's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -152,7 +153,7 @@ pub struct ChildSaParameters {
 pub struct DirectionKeys {
     /// The receiver's SPI.
     pub spi: EspSpi,
-    /// Key and salt: [`crate::suite::Cipher::keymat_length`] bytes.
+    /// Key and salt, or encryption key and integrity key: [`crate::suite::Protection::keymat_length`] bytes.
     pub keymat: Secret,
 }
 
@@ -266,11 +267,13 @@ pub enum CommandError {
     Stopping,
 }
 
-/// Slow work for the shell to do off the loop.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Slow work for the shell to do off the loop. Each is answered by one [`Completion`], whatever happens.
+#[derive(Debug)]
 pub struct Job {
-    /// Names it in [`Completion`].
+    /// Names it in [`crate::Endpoint::handle_completion`].
     pub id: JobId,
+    /// Whose it is.
+    pub class: Class,
     /// What to do.
     pub kind: JobKind,
 }
@@ -279,8 +282,8 @@ pub struct Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u64);
 
-/// What to do. Signatures, certificate paths and revocation will be added here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What to do.
+#[derive(Debug)]
 pub enum JobKind {
     /// Find paths (source and destination address, plain IKE port) to a host name or address.
     Resolve {
@@ -289,13 +292,19 @@ pub enum JobKind {
         /// The host, as configured.
         host: String,
     },
+    /// Run it on any thread.
+    Compute(Work),
 }
 
 /// What came of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Completion {
     /// Paths to the host, best first; or why there is none, as a sentence for the operator.
     Resolved(Result<Vec<Path>, String>),
+    /// What [`Work::run`] returned.
+    Computed(Done),
+    /// It could not be done: why, as a sentence for the operator.
+    Failed(String),
 }
 
 /// A datagram to send.

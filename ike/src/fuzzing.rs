@@ -7,7 +7,7 @@ use crate::exchange::{
 };
 use crate::keys::{IkeKeys, Nonces, Spis};
 use crate::secret::Secret;
-use crate::suite::{Cipher, Group, IkeSuite, Prf};
+use crate::suite::{Aead, Group, IkeSuite, Prf, Protection};
 use crate::wire::{Body, Datagram, Encrypted, Header, IkeSpi, Malformed, Payload, PayloadType, emit_clear};
 
 /// A datagram as it comes from the network: reading it never panics, and what we write of it reads back and writes
@@ -35,11 +35,10 @@ pub fn payloads(data: &[u8]) {
     let Some(keys) = known_keys() else { return };
     let associated = [0u8; 32];
     let mut sealing = keys.0.initiator;
-    let Ok((iv, sealed)) = sealing.seal(&associated, plaintext.to_vec()) else { return };
+    let Ok(sealed) = sealing.seal(&associated, plaintext.to_vec()) else { return };
     let first = PayloadType(*first);
-    let open = || {
-        Protected::open(&Encrypted { first, associated: &associated, iv, sealed: &sealed }, &keys.1.initiator)
-    };
+    let open =
+        || Protected::open(&Encrypted { first, associated: &associated, sealed: &sealed }, &keys.1.initiator);
     read(open().ok(), AuthRequest::read);
     read(open().ok(), AuthResponse::read);
     read(open().ok(), CreateChildRequest::read);
@@ -53,7 +52,8 @@ fn read<T>(opened: Option<Protected<Vec<Payload>>>, read: fn(Vec<Payload>) -> Re
 
 /// The same keys for the one who seals and the one who opens.
 fn known_keys() -> Option<(IkeKeys, IkeKeys)> {
-    let suite = IkeSuite { cipher: Cipher::Aes128Gcm16, prf: Prf::HmacSha256, group: Group::X25519 };
+    let protection = Protection::Aead(Aead::Aes128Gcm16);
+    let suite = IkeSuite { protection, prf: Prf::HmacSha256, group: Group::X25519 };
     let nonces = Nonces { initiator: &[1; 32], responder: &[2; 32] };
     let spis = Spis { initiator: IkeSpi([1; 8]), responder: IkeSpi([2; 8]) };
     let derive = || IkeKeys::derive(&Provider::ring(), suite, nonces, spis, &Secret::new(vec![3; 32])).ok();

@@ -32,8 +32,49 @@ pub const HALF_OPEN_PER_PREFIX: usize = 64;
 pub const TUNNELS: usize = 65_536;
 /// Datagrams and events waiting for the driver.
 pub const OUTPUT_QUEUE: usize = 4_096;
+/// Bytes of one certificate.
+pub const CERTIFICATE: usize = 16 * 1024;
+/// Certificates that one peer may send.
+pub const CERTIFICATES: usize = 16;
+/// Bytes of all of them, OCSP responses included.
+pub const CERTIFICATES_TOTAL: usize = 64 * 1024;
+/// Extensions of one certificate, and of one revocation list or OCSP response.
+pub const EXTENSIONS: usize = 64;
+/// Names of one certificate, and subtrees of one that constrains names.
+pub const CERTIFICATE_NAMES: usize = 256;
+/// Certificates in one path, the end entity's and the anchor's included.
+pub const PATH_DEPTH: usize = 8;
+/// Signatures checked while a path is looked for.
+pub const PATH_SIGNATURES: usize = 64;
+/// Bytes of a distinguished name that is an identity.
+pub const DISTINGUISHED_NAME: usize = 2_048;
+/// Bytes of one public key with its algorithm: RSA of 8,192 bits needs 1,062.
+pub const PUBLIC_KEY: usize = 2_048;
+/// Hash functions that we look at in one `SIGNATURE_HASH_ALGORITHMS`.
+pub const SIGNATURE_HASHES: usize = 32;
+/// Key hashes that we look at in one CERTREQ.
+pub const CERTREQ_HASHES: usize = 256;
+/// Bytes of one revocation list.
+pub const CRL: usize = 16 * 1024 * 1024;
+/// Bytes of one OCSP response.
+pub const OCSP_RESPONSE: usize = 16 * 1024;
+/// Certificates that one OCSP response answers about, and certificates of the responder in it.
+pub const OCSP_ANSWERS: usize = 64;
+/// See [`OCSP_ANSWERS`].
+pub const OCSP_CERTIFICATES: usize = 8;
+/// OCSP responses that a peer may send along.
+pub const STAPLED_RESPONSES: usize = 8;
+/// URLs of one kind that are taken from one certificate.
+pub const REVOCATION_URLS: usize = 4;
+/// Bytes of such a URL.
+pub const URL: usize = 2_048;
 /// Bytes of a peer's text or list quoted in a diagnosis.
 pub const DIAGNOSIS_QUOTE: usize = 400;
+
+/// Pieces of work for strangers that are being done or wait for it.
+pub const STRANGER_WORK: usize = 256;
+/// How long a piece of work for an attempt of ours may take; the shell has lost it then.
+pub const WORK_TIME: Duration = Duration::from_mins(1);
 
 /// How long a half-open SA waits for its `IKE_AUTH` request.
 pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
@@ -57,3 +98,7 @@ pub const REKEYS_PER_PERIOD: u32 = 120;
 pub const REKEY_PERIOD: Duration = Duration::from_mins(1);
 /// A refused rekey is tried again after this long at least, and twice that at most.
 pub const REKEY_RETRY: Duration = Duration::from_secs(10);
+/// Seconds by which another machine's clock may be wrong when it says how fresh its revocation answer is.
+pub const REVOCATION_CLOCK_SKEW: u64 = 300;
+/// Seconds for which an OCSP answer without an end of its own is believed.
+pub const OCSP_LIFETIME: u64 = 24 * 3_600;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sekisho_ike::config::{Child, ChildLifetime, Name, Retransmit};
 use sekisho_ike::negotiate::{SelectorError, TrafficSelector};
-use sekisho_ike::suite::{Esn, EspProposal};
+use sekisho_ike::suite::{Esn, EspProposal, Profile};
 use toml::Spanned;
 
 use super::document::{self, Judge, Section, Span};
@@ -41,9 +41,10 @@ pub(super) fn read_all(
     judge: &mut Judge<'_>,
     tunnel: &Name,
     section: &mut Section<'_>,
+    profile: Profile,
     retransmit: Retransmit,
 ) -> Option<(Vec<Child>, Vec<Network>)> {
-    let defaults = Common { proposals: vec![EspProposal::default()], lifetime: ChildLifetime::default() };
+    let defaults = Common { proposals: profile.esp_proposals(), lifetime: ChildLifetime::default() };
     let common = common(judge, section, defaults, retransmit);
     let title = format!("[[tunnel.{tunnel}.child]]");
     let span = section.value_span("child");
@@ -257,6 +258,10 @@ fn esp_proposals(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec
             proposal.get_ref()
         );
         judge.warn(&proposal.span(), message, "append one, such as -x25519, at both ends");
+    }
+    for proposal in list.iter().filter(|p| p.get_ref().pfs_may_be_declined) {
+        let message = format!("`{}` lets the peer rekey without perfect forward secrecy", proposal.get_ref());
+        judge.warn(&proposal.span(), message, "take -nopfs away as soon as the peer can do without it");
     }
     Some(list.into_iter().map(Spanned::into_inner).collect())
 }

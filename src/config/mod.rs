@@ -1,6 +1,6 @@
 //! The configuration: one TOML file, judged as a whole, every error with its line and what is allowed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use sekisho_ike::config::{Connection, Name};
+use sekisho_ike::suite::Profile;
 use toml::de::DeTable;
 
 mod child;
@@ -39,6 +40,8 @@ pub struct Config {
     pub daemon: Daemon,
     /// The tunnels, by name.
     pub connections: Vec<Arc<Connection>>,
+    /// The profile of each tunnel; its own proposals, where it names some, take the place of the profile's.
+    pub profiles: BTreeMap<Name, Profile>,
     /// The tunnels whose pre-shared key is weak and allowed to be.
     pub weak_psk: BTreeSet<Name>,
     /// What is allowed but deserves a second look.
@@ -207,10 +210,12 @@ fn parse(text: &str, source: &Path, reader: psk::Reader<'_>) -> Result<Config, C
         return Err(refused(judge, source));
     }
     judge.warnings.sort_by_key(|problem| (problem.place.line, problem.place.column));
+    let profile = |tunnel: &tunnel::Tunnel| (tunnel.connection.name.clone(), tunnel.profile);
     let weak = tunnels.iter().filter(|tunnel| tunnel.weak_psk);
     Ok(Config {
         source: source.to_owned(),
         daemon,
+        profiles: tunnels.iter().map(profile).collect(),
         weak_psk: weak.map(|tunnel| tunnel.connection.name.clone()).collect(),
         connections: tunnels.into_iter().map(|tunnel| Arc::new(tunnel.connection)).collect(),
         warnings: judge.warnings,

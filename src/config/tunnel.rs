@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sekisho_ike::Secret;
 use sekisho_ike::config::{Auth, Connection, Encapsulation, Keepalive, Name, Remote, Retransmit, Retry};
 use sekisho_ike::identity::Identity;
-use sekisho_ike::suite::IkeProposal;
+use sekisho_ike::suite::{IkeProposal, Profile};
 use toml::Spanned;
 
 use super::child::{self, Network, Side};
@@ -17,6 +17,7 @@ use super::{duration, limits};
 /// A tunnel that was found good by itself, with the places that errors between tunnels point at.
 pub(super) struct Tunnel {
     pub(super) connection: Connection,
+    pub(super) profile: Profile,
     /// Its `remote_id`.
     pub(super) remote_id: Span,
     /// Its `psk_file`.
@@ -46,11 +47,12 @@ pub(super) fn read(
     let psk = psk(judge, &mut section, keys);
     let remote = remote(judge, &mut section);
     let initiate = initiate(judge, &mut section, remote.as_ref());
-    let proposals = ike_proposals(judge, &mut section);
+    let profile = profile(judge, &mut section);
+    let proposals = ike_proposals(judge, &mut section, profile);
     let retransmit = retransmit(judge, &mut section);
     let lifetime = section.span_of_time(judge, "ike_lifetime", &limits::IKE_LIFETIME);
     child::outlasts(judge, "ike_lifetime", &lifetime, retransmit);
-    let children = child::read_all(judge, &name, &mut section, retransmit);
+    let children = child::read_all(judge, &name, &mut section, profile, retransmit);
     let interval = section.span_of_time(judge, "keepalive", &limits::KEEPALIVE).into_inner();
     let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);
     let liveness = section.span_of_time(judge, "liveness", &limits::LIVENESS).into_inner();
@@ -78,7 +80,7 @@ pub(super) fn read(
         retry,
     };
     let good = judge.errors.len() + judge.further == errors_before;
-    good.then_some(Tunnel { connection, remote_id: remote_span, psk_file, networks, weak_psk })
+    good.then_some(Tunnel { connection, profile, remote_id: remote_span, psk_file, networks, weak_psk })
 }
 
 fn identities(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<(Identity, Spanned<Identity>)> {
@@ -205,10 +207,20 @@ fn initiate(judge: &mut Judge<'_>, section: &mut Section<'_>, remote: Option<&Re
     }
 }
 
-fn ike_proposals(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec<IkeProposal>> {
+fn profile(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Profile {
+    let help = "`sekisho check --explain` shows what a profile stands for";
+    let text = section.text(judge, "profile");
+    text.and_then(|text| judge.ok(text.get_ref().parse(), &text.span(), help)).unwrap_or_default()
+}
+
+fn ike_proposals(
+    judge: &mut Judge<'_>,
+    section: &mut Section<'_>,
+    profile: Profile,
+) -> Option<Vec<IkeProposal>> {
     if !section.has("ike_proposals") {
         section.take("ike_proposals");
-        return Some(vec![IkeProposal::default()]);
+        return Some(profile.ike_proposals());
     }
     let example = "write words joined by -, such as \"aes256gcm16-prfsha384-x25519\"";
     child::proposals(judge, section, "ike_proposals", example)

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use sekisho_esp::{ConfigError, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite};
+use sekisho_esp::{
+    AesKey, ConfigError, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite,
+};
 use sekisho_ike::config::Connection;
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
 use sekisho_ike::negotiate::TrafficSelector;
-use sekisho_ike::suite::{Cipher, Esn};
+use sekisho_ike::suite::{Aead, Cbc, Esn, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
 
 use crate::config::Daemon;
@@ -61,10 +63,7 @@ fn direction(
 ) -> Result<SaConfig, ConfigError> {
     Ok(SaConfig {
         spi: keys.spi.0,
-        suite: match child.suite.cipher {
-            Cipher::Aes128Gcm16 => Suite::AES_128_GCM_16,
-            Cipher::Aes256Gcm16 => Suite::AES_256_GCM_16,
-        },
+        suite: suite(child.suite.protection),
         keymat: Keymat::new(keys.keymat.expose().to_vec()),
         esn: child.suite.esn == Esn::Extended,
         local: selectors(&child.local)?,
@@ -73,6 +72,35 @@ fn direction(
         replay_window: daemon.replay_window,
         packet_limit: None,
     })
+}
+
+/// The data path's word for what protects packets.
+fn suite(protection: Protection) -> Suite {
+    match protection {
+        Protection::Aead(Aead::Aes256Gcm16) => Suite::AesGcm(AesKey::Bits256, GcmTag::Octets16),
+        Protection::Aead(Aead::Aes256Gcm12) => Suite::AesGcm(AesKey::Bits256, GcmTag::Octets12),
+        Protection::Aead(Aead::Aes256Gcm8) => Suite::AesGcm(AesKey::Bits256, GcmTag::Octets8),
+        Protection::Aead(Aead::Aes128Gcm16) => Suite::AesGcm(AesKey::Bits128, GcmTag::Octets16),
+        Protection::Aead(Aead::Aes128Gcm12) => Suite::AesGcm(AesKey::Bits128, GcmTag::Octets12),
+        Protection::Aead(Aead::Aes128Gcm8) => Suite::AesGcm(AesKey::Bits128, GcmTag::Octets8),
+        Protection::Aead(Aead::ChaCha20Poly1305) => Suite::ChaCha20Poly1305,
+        Protection::Cbc(cbc, integrity) => Suite::AesCbc(aes_key(cbc), hmac(integrity)),
+    }
+}
+
+fn aes_key(cbc: Cbc) -> AesKey {
+    match cbc {
+        Cbc::Aes256 => AesKey::Bits256,
+        Cbc::Aes128 => AesKey::Bits128,
+    }
+}
+
+fn hmac(integrity: Integrity) -> Hmac {
+    match integrity {
+        Integrity::HmacSha256 => Hmac::Sha256,
+        Integrity::HmacSha384 => Hmac::Sha384,
+        Integrity::HmacSha512 => Hmac::Sha512,
+    }
 }
 
 fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError> {
@@ -86,6 +114,8 @@ fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use sekisho_ike::config::Name;
     use sekisho_ike::event::{ChildSaId, TunnelId};
     use sekisho_ike::suite::EspSuite;
@@ -94,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    fn child(cipher: Cipher, keymat: usize) -> ChildSaParameters {
+    fn child(protection: Protection, keymat: usize) -> ChildSaParameters {
         let keys = |spi| DirectionKeys { spi: EspSpi(spi), keymat: Secret::new(vec![7; keymat]) };
         let path = Path::udp("192.0.2.1:500".parse().unwrap(), "203.0.113.1:500".parse().unwrap());
         ChildSaParameters {
@@ -104,7 +134,7 @@ mod tests {
             child: Name::from("centre"),
             replaces: None,
             remote_id: "hub.example".parse().unwrap(),
-            suite: EspSuite { cipher, group: None, esn: Esn::Extended },
+            suite: EspSuite { protection, group: None, esn: Esn::Extended },
             inbound: keys(0x1000),
             outbound: keys(0x2000),
             local: vec!["10.17.0.0/24[tcp/443]".parse().unwrap()],
@@ -116,8 +146,9 @@ mod tests {
 
     #[test]
     fn each_direction_gets_its_spi_and_the_path_its_encapsulation() {
-        for cipher in Cipher::ALL {
-            let pair = pair(&child(cipher, cipher.keymat_length()), &Daemon::default()).unwrap();
+        for protection in Protection::all() {
+            let child = child(protection, protection.keymat_length());
+            let pair = pair(&child, &Daemon::default()).unwrap();
             assert_eq!((pair.inbound.spi(), pair.outbound.spi()), (0x1000, 0x2000));
             assert!(pair.path.encap);
             assert_eq!(udp_path(ike_path(pair.path)), pair.path);
@@ -125,7 +156,19 @@ mod tests {
     }
 
     #[test]
+    fn both_crates_mean_the_same_suite() {
+        let ours: BTreeSet<_> = Suite::ALL.iter().map(Suite::to_string).collect();
+        let negotiated: BTreeSet<_> = Protection::all().map(|protection| protection.to_string()).collect();
+        assert_eq!(ours, negotiated);
+        for protection in Protection::all() {
+            let suite = suite(protection);
+            assert_eq!(suite.to_string(), protection.to_string());
+            assert_eq!(suite.keymat_length(), protection.keymat_length(), "{protection}");
+        }
+    }
+
+    #[test]
     fn keys_of_the_wrong_length_are_refused() {
-        assert!(pair(&child(Cipher::Aes256Gcm16, 20), &Daemon::default()).is_err());
+        assert!(pair(&child(Protection::Aead(Aead::Aes256Gcm16), 20), &Daemon::default()).is_err());
     }
 }

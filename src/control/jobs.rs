@@ -1,12 +1,14 @@
 //! Slow work of the endpoint, done off its loop.
 
-use sekisho_ike::Path;
-use sekisho_ike::event::{Completion, Job, JobId, JobKind};
+use std::io;
 use std::sync::Arc;
 
+use sekisho_ike::event::{Completion, Job, JobId, JobKind};
+use sekisho_ike::{Done, Path};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::workers::Workers;
 use crate::net::netlink::Netlink;
 use crate::net::resolver;
 
@@ -17,35 +19,56 @@ const AT_A_TIME: usize = 8;
 pub(super) struct Jobs {
     netlink: Netlink,
     ike_port: u16,
+    /// What waits for others.
     running: JoinSet<(JobId, Completion)>,
     turns: Arc<Semaphore>,
+    /// What computes.
+    workers: Workers<JobId, Done>,
 }
 
 impl Jobs {
-    pub(super) fn new(netlink: Netlink, ike_port: u16) -> Self {
-        Self { netlink, ike_port, running: JoinSet::new(), turns: Arc::new(Semaphore::new(AT_A_TIME)) }
+    /// # Errors
+    /// If no thread can be made for what computes.
+    pub(super) fn new(netlink: Netlink, ike_port: u16) -> io::Result<Self> {
+        let turns = Arc::new(Semaphore::new(AT_A_TIME));
+        Ok(Self { netlink, ike_port, running: JoinSet::new(), turns, workers: Workers::start()? })
     }
 
     pub(super) fn start(&mut self, job: Job) {
+        match job.kind {
+            JobKind::Resolve { connection, host } => self.resolve(job.id, connection.to_string(), host),
+            JobKind::Compute(work) => {
+                self.workers.submit(job.class, job.id, Box::new(|| work.run()));
+            }
+        }
+    }
+
+    fn resolve(&mut self, id: JobId, connection: String, host: String) {
         let (netlink, port, turns) = (self.netlink.clone(), self.ike_port, self.turns.clone());
-        let JobKind::Resolve { connection, host } = job.kind;
         self.running.spawn(async move {
             let _turn = turns.acquire().await;
             let pairs = resolver::resolve(&netlink, &host, port).await;
-            tracing::debug!(%connection, host, ?pairs, "resolved");
+            tracing::debug!(connection, host, ?pairs, "resolved");
             let paths = pairs
                 .map(|pairs| pairs.into_iter().map(|(local, remote)| Path::udp(local, remote)).collect());
-            (job.id, Completion::Resolved(paths))
+            (id, Completion::Resolved(paths))
         });
     }
 
     /// The next that is done; never, while nothing runs.
     pub(super) async fn next(&mut self) -> (JobId, Completion) {
         loop {
-            match self.running.join_next().await {
-                Some(Ok(done)) => return done,
-                Some(Err(error)) => tracing::error!(%error, "a job failed without an answer"),
-                None => std::future::pending().await,
+            tokio::select! {
+                (id, done) = self.workers.next() => {
+                    return (id, match done {
+                        Ok(done) => Completion::Computed(done),
+                        Err(undone) => Completion::Failed(undone.to_string()),
+                    });
+                }
+                Some(done) = self.running.join_next() => match done {
+                    Ok(done) => return done,
+                    Err(error) => tracing::error!(%error, "a job failed without an answer"),
+                },
             }
         }
     }

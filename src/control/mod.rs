@@ -3,7 +3,7 @@
 //! ```text
 //! data path  ── IKE datagrams, first packets ─┐                    ┌─ events ────> apply: data path, records, waiting requests
 //! operators  ── requests ─────────────────────┤                    │
-//! kernel     ── lines, addresses, routes ─────┼─> driver ─> Endpoint ─ jobs ──────> jobs: names
+//! kernel     ── lines, addresses, routes ─────┼─> driver ─> Endpoint ─ jobs ──────> jobs: names, arithmetic
 //! clock      ── deadlines, usage each second ─┤                    │
 //! jobs       ── completions ──────────────────┘                    └─ transmits ──> sockets
 //! ```
@@ -14,6 +14,7 @@
 mod apply;
 mod books;
 mod driver;
+pub mod fetch;
 mod install;
 mod jobs;
 pub mod last_good;
@@ -25,7 +26,9 @@ mod spi;
 mod status;
 mod strangers;
 mod waiting;
+pub mod workers;
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -102,14 +105,17 @@ pub struct Control {
 
 impl Control {
     /// A control loop with its configuration in force; [`Control::run`] makes it go.
-    pub fn new(config: Config, out: Outputs) -> Self {
+    ///
+    /// # Errors
+    /// If no thread can be made for what computes.
+    pub fn new(config: Config, out: Outputs) -> io::Result<Self> {
         let ports = EndpointConfig {
             ike_port: config.daemon.ike_port,
             nat_port: config.daemon.nat_port,
             ..EndpointConfig::default()
         };
         let endpoint = Endpoint::new(ports, Box::new(OsRandom::new()), Box::new(Spis::of_worker(0)));
-        let jobs = Jobs::new(out.routing.netlink().clone(), config.daemon.ike_port);
+        let jobs = Jobs::new(out.routing.netlink().clone(), config.daemon.ike_port)?;
         let mut control = Self {
             endpoint,
             config,
@@ -125,7 +131,7 @@ impl Control {
         };
         let connections = control.config.connections.clone();
         control.configure(connections);
-        control
+        Ok(control)
     }
 
     /// Connections in force from now on; first it is settled whose packets are whose.

@@ -20,8 +20,8 @@ use crate::net::netlink::{Netlink, Settings};
 
 use lock::Lock;
 
-/// The largest number of threads for work that blocks (the system's resolver).
-const BLOCKING_THREADS: usize = 8;
+/// The largest number of threads for work that blocks: names of peers (8) and of servers (2), and the disk.
+const BLOCKING_THREADS: usize = 12;
 
 /// What `sekishod` is told.
 #[derive(Clone, Debug, clap::Parser)]

@@ -44,7 +44,8 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
     let (orders, ordered) = mpsc::channel(1);
     let inputs = Inputs { data: from_data, requests, orders: ordered };
     announce(&config, &telemetry);
-    let control = Control::new(config, Outputs { data, sockets, routing, telemetry: telemetry.clone() });
+    let control = Control::new(config, Outputs { data, sockets, routing, telemetry: telemetry.clone() })
+        .map_err(|error| Failure(format!("cannot start the control loop: {error}")))?;
     let serving = server.run(asked, telemetry.clone());
     let served = tokio::spawn(async {
         if let Err(error) = serving.await {

@@ -1,6 +1,6 @@
-//! Each key exchange and each cipher, in the first exchange and, where it is a key exchange, in rekeys by both ends.
+//! Each key exchange and each cipher, in the first exchange and in rekeys by both ends.
 
-use crate::lab::{Outer, Site};
+use crate::lab::{Outer, Site, Tunnel};
 use crate::peers::{assert_carries_tcp, we_initiate, we_respond};
 
 #[test]
@@ -64,6 +64,89 @@ fn another_group_is_asked_for() {
         };
     });
     assert_eq!(sekisho.await_up()["ike"]["suite"], "aes256gcm16-prfsha384-ecp384");
+}
+
+#[test]
+fn ecp521() {
+    group("suite_ecp521", "aes256gcm16-prfsha512-ecp521", "aes256gcm16-ecp521-noesn");
+}
+
+#[test]
+fn modp4096() {
+    group("suite_modp4096", "aes256gcm16-prfsha256-modp4096", "aes256gcm16-modp4096-noesn");
+}
+
+#[test]
+fn ike_chacha20_poly1305() {
+    ike("suite_ike_chacha", "chacha20poly1305-prfsha256-x25519");
+}
+
+#[test]
+fn ike_gcm_with_short_tags() {
+    ike("suite_ike_gcm12", "aes256gcm12-prfsha384-x25519");
+    ike("suite_ike_gcm8", "aes128gcm8-prfsha256-x25519");
+}
+
+/// As older routers would have it; the pseudo-random function is implied at both ends.
+#[test]
+fn ike_cbc_with_sha256() {
+    ike("suite_ike_cbc_sha256", "aes256-sha256-modp2048");
+}
+
+#[test]
+fn ike_cbc_with_longer_hashes() {
+    ike("suite_ike_cbc_sha384", "aes128-sha384-prfsha384-ecp256");
+    ike("suite_ike_cbc_sha512", "aes256-sha512-prfsha256-x25519");
+}
+
+/// A peer of which we know nothing but that it is old.
+#[test]
+fn the_compatible_profile_meets_an_old_peer() {
+    let site = Site::new("suite_compatible_profile");
+    let (sekisho, strongswan) = we_initiate(&site, Outer::V4, |tunnel| {
+        tunnel.ike_proposal = if tunnel.initiate { COMPATIBLE } else { "aes128-sha256-modp3072" };
+    });
+    assert_eq!(sekisho.await_up()["ike"]["suite"], "aes128-sha256-prfsha256-modp3072");
+    strongswan.rekey_ike();
+    sekisho.rekey_ike();
+}
+
+/// The second proposal of profile `compatible`.
+const COMPATIBLE: &str = "aes256-aes128-sha256-sha384-sha512-prfsha384-prfsha256-prfsha512-x25519-ecp256-ecp384-ecp521-modp3072-modp4096-modp2048";
+
+/// strongSwan's `modpnone` and its lack of any group are the same to us, as initiator and as responder of a rekey.
+#[test]
+fn pfs_is_off_where_strongswan_insists_and_we_may() {
+    for theirs in ["aes256gcm16-noesn", "aes256gcm16-modpnone-noesn"] {
+        let site = Site::new("suite_no_pfs");
+        let (sekisho, strongswan) = we_initiate(&site, Outer::V4, |tunnel| {
+            tunnel.esp_proposal = if tunnel.initiate { "aes256gcm16-x25519-nopfs-noesn" } else { theirs };
+        });
+        sekisho.rekey_child();
+        assert_eq!(sekisho.await_up()["children"][0]["suite"], "aes256gcm16-noesn");
+        strongswan.rekey_child();
+        assert_eq!(sekisho.await_up()["children"][0]["suite"], "aes256gcm16-noesn");
+        assert_carries_tcp(&site, 100);
+    }
+}
+
+/// A suite of the IKE SA in both roles, each with rekeys by both ends.
+fn ike(name: &'static str, ike: &'static str) {
+    let expected = ike.parse::<sekisho_ike::suite::IkeProposal>().expect("a proposal").to_string();
+    for initiate in [true, false] {
+        let site = Site::new(name);
+        let change = |tunnel: &mut Tunnel| tunnel.ike_proposal = ike;
+        let (sekisho, strongswan) = if initiate {
+            we_initiate(&site, Outer::V4, change)
+        } else {
+            we_respond(&site, Outer::V4, change)
+        };
+        assert_eq!(sekisho.await_up()["ike"]["suite"], expected);
+        sekisho.rekey_ike();
+        strongswan.rekey_ike();
+        assert_eq!(sekisho.await_up()["ike"]["suite"], expected);
+        assert_carries_tcp(&site, 100);
+    }
 }
 
 fn group(name: &'static str, ike: &'static str, esp: &'static str) {

@@ -1,10 +1,7 @@
-//! HMAC as pseudo-random function (RFC 4868) and prf+ (RFC 7296 §2.13).
+//! prf+ (RFC 7296 §2.13).
 
-use ring::hmac;
-
-use super::{CryptoError, PrfFactory, PrfKey};
+use super::{CryptoError, PrfKey};
 use crate::secret::Secret;
-use crate::suite::Prf;
 
 /// A stream of `length` bytes from a key and a seed:
 /// `T1 = prf(K, S | 1)`, `Tn = prf(K, Tn-1 | S | n)`, `prf+ = T1 | T2 | ..`
@@ -30,30 +27,4 @@ pub fn prf_plus(key: &dyn PrfKey, seed: &[&[u8]], length: usize) -> Result<Secre
         stream.extend(block.expose().iter().take(length - stream.len()));
     }
     Ok(Secret::new(stream))
-}
-
-pub(super) struct RingHmac;
-
-impl PrfFactory for RingHmac {
-    fn key(&self, prf: Prf, key: &[u8]) -> Box<dyn PrfKey> {
-        let algorithm = match prf {
-            Prf::HmacSha256 => hmac::HMAC_SHA256,
-            Prf::HmacSha384 => hmac::HMAC_SHA384,
-            Prf::HmacSha512 => hmac::HMAC_SHA512,
-        };
-        Box::new(RingHmacKey(hmac::Key::new(algorithm, key)))
-    }
-}
-
-/// Holds the two hash states that HMAC starts from, not the key. `ring` does not erase them.
-struct RingHmacKey(hmac::Key);
-
-impl PrfKey for RingHmacKey {
-    fn compute(&self, parts: &[&[u8]]) -> Secret {
-        let mut context = hmac::Context::with_key(&self.0);
-        for part in parts {
-            context.update(part);
-        }
-        Secret::new(context.sign().as_ref().to_vec())
-    }
 }

@@ -9,7 +9,7 @@ use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, TunnelId};
 use crate::identity::Identity;
 use crate::path::Path;
-use crate::sa::{Acceptable, Directory};
+use crate::sa::{Acceptable, Directory, Standing};
 use crate::time::Instant;
 use crate::wire::IkeSpi;
 
@@ -171,8 +171,12 @@ impl Directory for Connections {
         named.map(|m| &m.config).find(|c| ours.is_none_or(|id| *id == c.local_id)).cloned()
     }
 
-    fn is_down(&self, connection: &Connection) -> bool {
-        self.by_name.get(&connection.name).is_none_or(|m| m.admin_down)
+    fn standing(&self, connection: &Arc<Connection>) -> Standing {
+        match self.by_name.get(&connection.name) {
+            Some(managed) if managed.admin_down => Standing::Down,
+            Some(managed) if managed.config == *connection => Standing::Allowed,
+            _ => Standing::Gone,
+        }
     }
 
     fn identities(&self) -> Vec<String> {

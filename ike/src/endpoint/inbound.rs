@@ -12,7 +12,7 @@ use crate::event::DeadlineReason;
 use crate::exchange::{InitRequest, InitResponse};
 use crate::limits;
 use crate::path::Path;
-use crate::sa::{AuthOutcome, DropReason, HalfOpen, InitOutcome, Tunnel, answer_init};
+use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Tunnel, answer_init};
 use crate::time::Now;
 use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
 
@@ -31,8 +31,8 @@ impl Endpoint {
             self.attempt_stepped(now, spi, step);
         } else if let Some(half_open) = self.half_open.take(spi) {
             let ctx = &mut self.core.context(now);
-            let outcome = half_open.handle_datagram(ctx, path, &datagram, &self.connections);
-            self.authenticated(now, path, outcome);
+            let step = half_open.handle_datagram(ctx, path, &datagram, &self.connections);
+            self.half_open_stepped(now, path, step);
         } else {
             self.drop_datagram(DropReason::UnknownSpi);
         }
@@ -64,6 +64,9 @@ impl Endpoint {
         let Ok(request) = InitRequest::read(payloads.clone()) else {
             return self.drop_datagram(DropReason::Malformed);
         };
+        if self.core.output.is_busy_with_strangers() {
+            return self.drop_datagram(DropReason::Busy);
+        }
         if self.admit(now, path, datagram, &request) {
             self.open(now, path, datagram, request);
         }
@@ -122,14 +125,15 @@ impl Endpoint {
         self.half_open.insert(half_open);
     }
 
-    fn authenticated(&mut self, now: Now, path: Path, outcome: AuthOutcome) {
-        match outcome {
-            AuthOutcome::Pending(half_open) => self.keep(half_open),
-            AuthOutcome::Refused { half_open, connection, diagnosis } => {
-                self.keep(half_open);
+    /// What a message or a finished job made of a half-open SA.
+    pub(super) fn half_open_stepped(&mut self, now: Now, path: Path, step: HalfOpenStep) {
+        match step {
+            HalfOpenStep::Pending(half_open) => self.keep(half_open),
+            HalfOpenStep::Refused { half_open, connection, diagnosis } => {
+                half_open.into_iter().for_each(|half_open| self.keep(half_open));
                 self.refused(now, path, connection, *diagnosis);
             }
-            AuthOutcome::Established { tunnel, initial_contact } => {
+            HalfOpenStep::Established { tunnel, initial_contact } => {
                 for spi in tunnel.ike_spis() {
                     self.schedule.set(Owner::HalfOpen(spi), None);
                 }

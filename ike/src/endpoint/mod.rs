@@ -9,7 +9,7 @@ mod pursuit;
 mod schedule;
 mod status;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use schedule::{Owner, Schedule};
 
 use crate::config::{Connection, EndpointConfig, Name};
 use crate::crypto::Provider;
+use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::{
     ChildSaId, Command, CommandError, Completion, Deadline, DeadlineReason, EndReason, Event, Job, JobId,
@@ -27,7 +28,10 @@ use crate::event::{
 };
 use crate::path::Path;
 use crate::random::SecureRandom;
-use crate::sa::{Attempt, Context, DropReason, Ids, Output, SpiPool, Task, Tunnel};
+use crate::sa::{
+    Attempt, AttemptStep, Context, DropReason, HalfOpen, HalfOpenStep, Ids, JobOwner, Output, SpiPool, Task,
+    Tunnel,
+};
 use crate::spi_allocator::SpiAllocator;
 use crate::time::{Instant, Now};
 use crate::wire::IkeSpi;
@@ -44,9 +48,6 @@ pub struct Endpoint {
     tunnels: BTreeMap<TunnelId, Tunnel>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
-    jobs: VecDeque<Job>,
-    /// Tunnels whose way to the peer is being looked up anew.
-    path_checks: BTreeMap<JobId, TunnelId>,
     stopping: bool,
 }
 
@@ -94,8 +95,6 @@ impl Endpoint {
             tunnels: BTreeMap::new(),
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),
-            jobs: VecDeque::new(),
-            path_checks: BTreeMap::new(),
             stopping: false,
         }
     }
@@ -152,8 +151,50 @@ impl Endpoint {
 
     /// Slow work came back.
     pub fn handle_completion(&mut self, now: Now, job: JobId, completion: Completion) {
-        match completion {
-            Completion::Resolved(result) => self.resolved(now, job, result),
+        let Some(owner) = self.core.output.owner_of(job) else { return };
+        match (owner, completion) {
+            (JobOwner::Connection(name), Completion::Resolved(result)) => {
+                self.resolved(now, job, &name, result);
+            }
+            (JobOwner::Connection(name), Completion::Failed(why)) => self.resolved(now, job, &name, Err(why)),
+            (JobOwner::Path(id), Completion::Resolved(result)) => self.path_checked(now, id, &result),
+            (JobOwner::Tunnel(id), Completion::Computed(done)) => {
+                self.with_tunnel(now, id, |tunnel, ctx| tunnel.completed(ctx, job, done.0));
+            }
+            (JobOwner::Attempt(spi), Completion::Computed(done)) => {
+                if let Some(attempt) = self.attempts.remove(&spi) {
+                    let step = attempt.completed(&mut self.core.context(now), job, done.0);
+                    self.attempt_stepped(now, spi, step);
+                }
+            }
+            (JobOwner::HalfOpen(spi), Completion::Computed(done)) => {
+                if let Some(half_open) = self.half_open.take(spi) {
+                    let path = half_open.path();
+                    let ctx = &mut self.core.context(now);
+                    let step = half_open.completed(ctx, job, done.0, &self.connections);
+                    self.half_open_stepped(now, path, step);
+                }
+            }
+            (owner, Completion::Failed(why)) => self.job_lost(now, job, &owner, &why),
+            // An answer to another question.
+            _ => {}
+        }
+    }
+
+    /// The shell could not do a job: whoever waits for it begins anew.
+    fn job_lost(&mut self, now: Now, job: JobId, owner: &JobOwner, why: &str) {
+        match *owner {
+            JobOwner::Attempt(spi) if self.attempts.remove(&spi).is_some() => {
+                let failed = AttemptStep::Failed(Box::new(diagnose::local(why)));
+                self.attempt_stepped(now, spi, failed);
+            }
+            JobOwner::Tunnel(id) => self.with_tunnel(now, id, |tunnel, ctx| tunnel.job_lost(ctx, job, why)),
+            JobOwner::HalfOpen(spi) => {
+                if let Some(half_open) = self.half_open.take(spi).and_then(HalfOpen::job_lost) {
+                    self.half_open_stepped(now, half_open.path(), HalfOpenStep::Pending(half_open));
+                }
+            }
+            JobOwner::Attempt(_) | JobOwner::Connection(_) | JobOwner::Path(_) => {}
         }
     }
 
@@ -164,7 +205,7 @@ impl Endpoint {
 
     /// The next slow work to do elsewhere.
     pub fn poll_job(&mut self) -> Option<Job> {
-        self.jobs.pop_front()
+        self.core.output.jobs.pop_front()
     }
 
     /// The next fact for the shell.
@@ -218,7 +259,7 @@ impl Endpoint {
             self.pursue_at_once(now, &name);
         }
         for id in self.tunnels.keys().copied().collect::<Vec<_>>() {
-            self.check_path(id);
+            self.check_path(now, id);
             self.with_tunnel(now, id, Tunnel::probe);
         }
     }

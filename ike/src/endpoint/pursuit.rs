@@ -8,9 +8,9 @@ use super::{Endpoint, deadline};
 use crate::config::{Name, Retry};
 use crate::diagnose;
 use crate::diagnosis::{Diagnosis, DiagnosisKind};
-use crate::event::{CommandError, DeadlineReason, EndReason, Job, JobId, JobKind, TunnelId};
+use crate::event::{CommandError, DeadlineReason, EndReason, JobId, JobKind, TunnelId};
 use crate::path::Path;
-use crate::sa::{Attempt, AttemptStep};
+use crate::sa::{Attempt, AttemptStep, JobOwner};
 use crate::time::Now;
 use crate::wire::IkeSpi;
 
@@ -42,41 +42,41 @@ impl Endpoint {
         failure: Option<Diagnosis>,
     ) {
         let Some(host) = hosts.pop_front() else { return self.back_off(now, name, failure) };
-        let job = JobId(self.core.ids.next());
-        self.jobs.push_back(Job {
-            id: job,
-            kind: JobKind::Resolve { connection: name.clone(), host: host.clone() },
-        });
+        let kind = JobKind::Resolve { connection: name.clone(), host: host.clone() };
+        let job = self.core.context(now).job(JobOwner::Connection(name.clone()), kind);
         self.set_pursuit(name, Pursuit::Resolving { job, host, hosts });
     }
 
     /// Asks the shell which address of ours leads to the peer now.
-    pub(super) fn check_path(&mut self, id: TunnelId) {
+    pub(super) fn check_path(&mut self, now: Now, id: TunnelId) {
         let Some(tunnel) = self.tunnels.get(&id).filter(|t| t.ended().is_none()) else { return };
         let (connection, host) = (tunnel.connection().name.clone(), tunnel.path.remote_ip().to_string());
-        let job = JobId(self.core.ids.next());
-        self.jobs.push_back(Job { id: job, kind: JobKind::Resolve { connection, host } });
-        self.path_checks.insert(job, id);
+        let kind = JobKind::Resolve { connection, host };
+        self.core.context(now).job(JobOwner::Path(id), kind);
     }
 
-    pub(super) fn resolved(&mut self, now: Now, job: JobId, result: Result<Vec<Path>, String>) {
-        if let Some(id) = self.path_checks.remove(&job) {
-            // Without a way there is nothing to change: it may come back, or the probe finds the peer dead.
-            if let Some(local) = result.ok().and_then(|paths| paths.first().map(|path| path.local.ip())) {
-                self.with_tunnel(now, id, |tunnel, ctx| tunnel.move_to(ctx, local));
-            }
+    /// The address of ours that leads to the peer is known, if there is a way at all: without one there is nothing to
+    /// change, for it may come back, or the probe finds the peer dead.
+    pub(super) fn path_checked(&mut self, now: Now, id: TunnelId, result: &Result<Vec<Path>, String>) {
+        let first = result.as_ref().ok().and_then(|paths| paths.first());
+        if let Some(local) = first.map(|path| path.local.ip()) {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.move_to(ctx, local));
+        }
+    }
+
+    /// Paths to a host of this connection are known, or that there is none.
+    pub(super) fn resolved(&mut self, now: Now, job: JobId, name: &Name, result: Result<Vec<Path>, String>) {
+        let Some(managed) = self.connections.get_mut(name) else { return };
+        if !matches!(&managed.pursuit, Pursuit::Resolving { job: asked, .. } if *asked == job) {
             return;
         }
-        let ours = |m: &&Managed| matches!(&m.pursuit, Pursuit::Resolving { job: j, .. } if *j == job);
-        let Some(name) = self.connections.iter().find(ours).map(|m| m.config.name.clone()) else { return };
-        let Some(managed) = self.connections.get_mut(&name) else { return };
         let Pursuit::Resolving { host, hosts, .. } = std::mem::replace(&mut managed.pursuit, Pursuit::Idle)
         else {
             return;
         };
         match result {
-            Ok(paths) => self.try_next(now, &name, paths.into(), hosts, None),
-            Err(reason) => self.resolve_next(now, &name, hosts, Some(diagnose::unreachable(&host, &reason))),
+            Ok(paths) => self.try_next(now, name, paths.into(), hosts, None),
+            Err(reason) => self.resolve_next(now, name, hosts, Some(diagnose::unreachable(&host, &reason))),
         }
     }
 

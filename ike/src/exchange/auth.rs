@@ -1,7 +1,7 @@
 //! `IKE_AUTH` (RFC 7296 §1.2): identities, their proofs, and the first Child SA.
 
 use super::parts::{Parts, need};
-use crate::wire::{AuthMethod, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector};
+use crate::wire::{AuthData, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector};
 
 /// `SAi2, TSi, TSr`: a Child SA as its initiator would have it.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub(crate) struct AuthRequest {
     pub(crate) id_i: IdData,
     pub(crate) id_r: Option<IdData>,
     /// Absent where the initiator wants EAP, which we do not have.
-    pub(crate) auth: Option<(AuthMethod, Vec<u8>)>,
+    pub(crate) auth: Option<AuthData>,
     pub(crate) child: Option<ChildOffer>,
     pub(crate) initial_contact: bool,
 }
@@ -60,7 +60,7 @@ impl AuthRequest {
         let mut payloads = vec![Payload::IdInitiator(self.id_i)];
         payloads.extend(contact.map(Payload::Notify));
         payloads.extend(self.id_r.map(Payload::IdResponder));
-        payloads.extend(self.auth.map(|(method, data)| Payload::Auth { method, data }));
+        payloads.extend(self.auth.map(Payload::Auth));
         payloads.extend(self.child.into_iter().flat_map(ChildOffer::into_payloads));
         payloads
     }
@@ -69,7 +69,7 @@ impl AuthRequest {
 /// `HDR, SK { IDr, AUTH, SAr2, TSi, TSr }`, or with a notification in place of the Child SA, or a lone error.
 #[derive(Clone, Debug)]
 pub(crate) enum AuthResponse {
-    Accept { id_r: IdData, auth: (AuthMethod, Vec<u8>), child: ChildAnswer },
+    Accept { id_r: IdData, auth: AuthData, child: ChildAnswer },
     Error(NotifyType),
 }
 
@@ -90,8 +90,8 @@ impl AuthResponse {
 
     pub(crate) fn write(self) -> Vec<Payload> {
         match self {
-            Self::Accept { id_r, auth: (method, data), child } => {
-                let mut payloads = vec![Payload::IdResponder(id_r), Payload::Auth { method, data }];
+            Self::Accept { id_r, auth, child } => {
+                let mut payloads = vec![Payload::IdResponder(id_r), Payload::Auth(auth)];
                 match child {
                     ChildAnswer::Accept(child) => payloads.extend(child.into_payloads()),
                     ChildAnswer::Refused(kind) => payloads.push(Payload::Notify(Notify::new(kind, []))),

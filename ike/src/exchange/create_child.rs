@@ -56,6 +56,14 @@ impl CreateChildRequest {
             Self::Ike(request) => request.write(),
         }
     }
+
+    /// The sender's half of a key exchange, if there is one.
+    pub(crate) fn key_exchange(&self) -> Option<&KeyExchangeData> {
+        match self {
+            Self::Child(request) => request.key_exchange.as_ref(),
+            Self::Ike(request) => Some(&request.key_exchange),
+        }
+    }
 }
 
 impl ChildRequest {
@@ -108,6 +116,15 @@ impl CreateChildResponse {
             nonce,
             key_exchange: need(key_exchange, "rekey of the IKE SA without KE")?,
         }))
+    }
+
+    /// The sender's half of a key exchange, if there is one.
+    pub(crate) fn key_exchange(&self) -> Option<&KeyExchangeData> {
+        match self {
+            Self::Child { key_exchange, .. } => key_exchange.as_ref(),
+            Self::Ike(answer) => Some(&answer.key_exchange),
+            Self::InvalidKe(_) | Self::Error(_) => None,
+        }
     }
 
     pub(crate) fn write(self) -> Vec<Payload> {

@@ -6,6 +6,8 @@ mod informational;
 mod init;
 mod parts;
 mod protected;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use auth::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer};
 pub(crate) use create_child::{ChildRequest, CreateChildRequest, CreateChildResponse, IkeRequest};

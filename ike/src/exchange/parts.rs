@@ -1,9 +1,7 @@
 //! A chain of payloads sorted by type; each type at most once, but Notify and Delete.
 
 use super::init::KeyExchangeData;
-use crate::wire::{
-    AuthMethod, Delete, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector,
-};
+use crate::wire::{AuthData, Delete, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector};
 
 #[derive(Default)]
 pub(super) struct Parts {
@@ -12,7 +10,7 @@ pub(super) struct Parts {
     pub(super) nonce: Option<Vec<u8>>,
     pub(super) id_i: Option<IdData>,
     pub(super) id_r: Option<IdData>,
-    pub(super) auth: Option<(AuthMethod, Vec<u8>)>,
+    pub(super) auth: Option<AuthData>,
     pub(super) ts_i: Option<Vec<WireSelector>>,
     pub(super) ts_r: Option<Vec<WireSelector>>,
     pub(super) notifies: Vec<Notify>,
@@ -31,7 +29,7 @@ impl Parts {
                 Payload::Nonce(nonce) => once(&mut parts.nonce, nonce)?,
                 Payload::IdInitiator(id) => once(&mut parts.id_i, id)?,
                 Payload::IdResponder(id) => once(&mut parts.id_r, id)?,
-                Payload::Auth { method, data } => once(&mut parts.auth, (method, data))?,
+                Payload::Auth(auth) => once(&mut parts.auth, auth)?,
                 Payload::TsInitiator(selectors) => once(&mut parts.ts_i, selectors)?,
                 Payload::TsResponder(selectors) => once(&mut parts.ts_r, selectors)?,
                 Payload::Notify(notify) => parts.notifies.push(notify),

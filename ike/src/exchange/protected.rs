@@ -1,4 +1,4 @@
-//! Messages under the keys of an IKE SA (RFC 7296 §3.14, RFC 5282).
+//! Messages under the keys of an IKE SA (RFC 7296 §3.14, RFC 5282 §3).
 
 use crate::crypto::CryptoError;
 use crate::keys::DirectionProtection;
@@ -14,20 +14,20 @@ pub struct Protected<T>(T);
 /// Why an SK payload gave no payloads.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum OpenError {
-    /// The tag is wrong: drop it, it is anybody's.
+    /// The tag or checksum is wrong: drop it, it is anybody's.
     Forged,
-    /// The tag is right and the inside malformed: the peer's fault (RFC 7296 §2.21).
+    /// It is right and the inside malformed: the peer's fault (RFC 7296 §2.21).
     Malformed(Malformed),
 }
-
-const IV_LENGTH: usize = 8;
-const TAG_LENGTH: usize = 16;
 
 impl Protected<Vec<Payload>> {
     /// Opens an SK payload.
     pub(crate) fn open(sk: &Encrypted<'_>, key: &DirectionProtection) -> Result<Self, OpenError> {
         let mut sealed = sk.sealed.to_vec();
-        let plaintext = key.open(sk.iv, sk.associated, &mut sealed).map_err(|_| OpenError::Forged)?;
+        let plaintext = key.open(sk.associated, &mut sealed).map_err(|error| match error {
+            CryptoError::NoWholeBlocks => OpenError::Malformed(Malformed::Syntax("length of the ciphertext")),
+            _ => OpenError::Forged,
+        })?;
         parse_opened(sk.first, plaintext).map(Self).map_err(OpenError::Malformed)
     }
 }
@@ -36,6 +36,11 @@ impl<T> Protected<T> {
     /// Reads on: what is made of protected payloads is protected.
     pub(crate) fn try_map<U, E>(self, read: impl FnOnce(T) -> Result<U, E>) -> Result<Protected<U>, E> {
         read(self.0).map(Protected)
+    }
+
+    /// What it holds, to look at.
+    pub fn get(&self) -> &T {
+        &self.0
     }
 
     /// What it holds.
@@ -50,9 +55,8 @@ pub(crate) fn seal(
     payloads: &[Payload],
     key: &mut DirectionProtection,
 ) -> Result<Vec<u8>, CryptoError> {
-    let (mut message, plaintext) = prepare_encrypted(header, payloads, IV_LENGTH + TAG_LENGTH);
-    let (iv, sealed) = key.seal(&message, plaintext)?;
-    message.extend_from_slice(&iv);
+    let (mut message, plaintext) = prepare_encrypted(header, payloads, key.frame());
+    let sealed = key.seal(&message, plaintext)?;
     message.extend_from_slice(&sealed);
     Ok(message)
 }

@@ -1,9 +1,11 @@
-//! Identities: the five kinds that a pre-shared key can stand behind (RFC 7296 §3.5).
+//! Identities (RFC 7296 §3.5).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::limits;
+use crate::pki::{DistinguishedName, NameError};
 use crate::wire::{IdData, IdType};
 
 /// An identity, compared exactly (names without regard to ASCII case).
@@ -19,6 +21,8 @@ pub enum Identity {
     Ipv6(Ipv6Addr),
     /// `ID_KEY_ID`: any bytes.
     KeyId(Vec<u8>),
+    /// `ID_DER_ASN1_DN`: such as `C=JP, O=Clinic, CN=clinic-17`; not empty.
+    Dn(DistinguishedName),
 }
 
 /// Why a text is no identity.
@@ -31,12 +35,15 @@ pub enum IdentityError {
     #[error("an identity is longer than {} bytes", Identity::MAX_LENGTH)]
     TooLong,
     /// Not letters, digits, `-`, `_`, `.` (host) with one `@` (e-mail).
-    #[error("`{0}` is no host name, e-mail address, IP address or `keyid:` value")]
+    #[error("`{0}` is no host name, e-mail address, IP address, distinguished name or `keyid:` value")]
     Malformed(String),
+    /// With a `=` in it, so meant as one.
+    #[error("no distinguished name: {0}")]
+    Dn(#[from] NameError),
 }
 
 impl Identity {
-    /// The most bytes that an identity may have.
+    /// The most bytes that an identity may have, unless it is a distinguished name.
     pub const MAX_LENGTH: usize = 256;
 
     /// The name of the kind, as in messages to people.
@@ -46,6 +53,7 @@ impl Identity {
             Self::Email(_) => "e-mail address",
             Self::Ipv4(_) | Self::Ipv6(_) => "IP address",
             Self::KeyId(_) => "key id",
+            Self::Dn(_) => "distinguished name",
         }
     }
 
@@ -57,12 +65,16 @@ impl Identity {
             Self::Ipv4(address) => (IdType::IPV4_ADDR, address.octets().to_vec()),
             Self::Ipv6(address) => (IdType::IPV6_ADDR, address.octets().to_vec()),
             Self::KeyId(bytes) => (IdType::KEY_ID, bytes.clone()),
+            Self::Dn(name) => (IdType::DER_ASN1_DN, name.der().to_vec()),
         };
         IdData::new(kind, data)
     }
 
     /// From the wire; `None` for kinds that we do not have and for what is malformed.
     pub(crate) fn from_wire(id: &IdData) -> Option<Self> {
+        if id.kind == IdType::DER_ASN1_DN {
+            return Self::distinguished(&id.data);
+        }
         if id.data.is_empty() || id.data.len() > Self::MAX_LENGTH {
             return None;
         }
@@ -91,7 +103,14 @@ impl Identity {
         }
     }
 
-    fn host_name(text: &str) -> Option<String> {
+    fn distinguished(der: &[u8]) -> Option<Self> {
+        if der.len() > limits::DISTINGUISHED_NAME {
+            return None;
+        }
+        DistinguishedName::from_der(der).ok().filter(|name| !name.is_empty()).map(Self::Dn)
+    }
+
+    pub(super) fn host_name(text: &str) -> Option<String> {
         let label = |l: &str| {
             !l.is_empty()
                 && l.len() <= 63
@@ -104,11 +123,15 @@ impl Identity {
 impl FromStr for Identity {
     type Err = IdentityError;
 
-    /// `10.0.0.1`, `2001:db8::1`, `name@host`, `keyid:TEXT`, `keyid:0xHEX`, `@host` or `host`.
+    /// `10.0.0.1`, `2001:db8::1`, `name@host`, `keyid:TEXT`, `keyid:0xHEX`, `@host` or `host`. Whatever else holds a `=`
+    /// is a distinguished name, as in strongSwan's files; `dn:` may stand before it.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let malformed = || IdentityError::Malformed(text.to_owned());
         if text.is_empty() {
             return Err(IdentityError::Empty);
+        }
+        if !text.starts_with("keyid:") && (text.starts_with("dn:") || text.contains('=')) {
+            return Ok(Self::Dn(text.strip_prefix("dn:").unwrap_or(text).parse()?));
         }
         if text.len() > Self::MAX_LENGTH {
             return Err(IdentityError::TooLong);
@@ -161,6 +184,7 @@ impl fmt::Display for Identity {
             Self::Fqdn(name) | Self::Email(name) => f.write_str(name),
             Self::Ipv4(address) => address.fmt(f),
             Self::Ipv6(address) => address.fmt(f),
+            Self::Dn(name) => name.fmt(f),
             Self::KeyId(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) if text.bytes().all(|b| b.is_ascii_graphic()) && !text.starts_with("0x") => {
                     write!(f, "keyid:{text}")

@@ -1,9 +1,11 @@
 //! Who a peer says it is (RFC 7296 §3.5) and how it proves it (§2.15).
 
+mod binding;
 mod id;
 mod proof;
 mod psk;
 
+pub use binding::{BindingError, binds};
 pub use id::{Identity, IdentityError};
-pub(crate) use proof::{Covered, ProofError, VerifiedPeer, prove, verify, verify_nobody};
-pub use psk::{PskError, WeakPsk, auth_value, parse_psk, psk_strength};
+pub(crate) use proof::{Examination, ProofError, Proving, SignedOctets, Verdict, VerifiedPeer};
+pub use psk::{PskError, WeakPsk, auth_value, parse_psk, psk_strength, signed_octets};

@@ -10,23 +10,20 @@ use crate::suite::Prf;
 /// protocol that has the same key (RFC 7296 §2.15).
 const KEY_PAD: &[u8] = b"Key Pad for IKEv2";
 
-/// `AUTH = prf(prf(psk, "Key Pad for IKEv2"), message | peer_nonce | prf(SK_p, id_body))`.
+/// What a proof covers, by key or by signature: `message | peer_nonce | prf(SK_p, id_body)`.
 ///
 /// `message` is the prover's first message as it was sent, from the IKE header on; `peer_nonce` the other side's
 /// nonce without its payload header; `sk_p` the prover's `SK_pi` or `SK_pr`; `id_body` its ID payload without the
 /// generic header (`RestOfInitIDPayload`, `RestOfRespIDPayload`): type, three reserved bytes, data.
-pub fn auth_value(
-    provider: &Provider,
-    prf: Prf,
-    psk: &Secret,
-    sk_p: &dyn PrfKey,
-    message: &[u8],
-    peer_nonce: &[u8],
-    id_body: &[u8],
-) -> Secret {
-    let padded = provider.prf.key(prf, psk.expose()).compute(&[KEY_PAD]);
+pub fn signed_octets(sk_p: &dyn PrfKey, message: &[u8], peer_nonce: &[u8], id_body: &[u8]) -> Vec<u8> {
     let maced_id = sk_p.compute(&[id_body]);
-    provider.prf.key(prf, padded.expose()).compute(&[message, peer_nonce, maced_id.expose()])
+    [message, peer_nonce, maced_id.expose()].concat()
+}
+
+/// `AUTH = prf(prf(psk, "Key Pad for IKEv2"), octets)`, where the octets are those of [`signed_octets`].
+pub fn auth_value(provider: &Provider, prf: Prf, psk: &Secret, octets: &[u8]) -> Secret {
+    let padded = provider.prf.key(prf, psk.expose()).compute(&[KEY_PAD]);
+    provider.prf.key(prf, padded.expose()).compute(&[octets])
 }
 
 /// A pre-shared key that can be guessed. Who sees one `IKE_AUTH` as an active attacker can try keys offline.

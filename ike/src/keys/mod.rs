@@ -1,7 +1,7 @@
 //! The keys of an IKE SA and of its Child SAs (RFC 7296 §2.14, §2.17, §2.18): one type a phase.
 //!
 //! ```text
-//! nonces, shared secret ──► KeySeed (SKEYSEED) ──► IkeKeys ─┬─► DirectionProtection  SK_ei, SK_er
+//! nonces, shared secret ──► KeySeed (SKEYSEED) ──► IkeKeys ─┬─► DirectionProtection  SK_ai, SK_ar, SK_ei, SK_er
 //!                             ▲                             ├─► PrfKey               SK_pi, SK_pr (for AUTH)
 //!                             └──── rekey of the IKE SA ────┴─► ChildKeySource       SK_d ──► KEYMAT
 //! ```
@@ -44,9 +44,9 @@ pub(crate) struct Spis {
 pub(crate) struct IkeKeys {
     /// `SK_d`.
     pub child: ChildKeySource,
-    /// What the initiator seals: `SK_ei`.
+    /// What the initiator seals: `SK_ei`, `SK_ai`.
     pub initiator: DirectionProtection,
-    /// What the responder seals: `SK_er`.
+    /// What the responder seals: `SK_er`, `SK_ar`.
     pub responder: DirectionProtection,
     /// `SK_pi`.
     pub auth_i: Box<dyn PrfKey>,
@@ -85,5 +85,7 @@ impl fmt::Debug for IkeKeys {
     }
 }
 
+#[cfg(test)]
+mod cbc_tests;
 #[cfg(test)]
 mod tests;

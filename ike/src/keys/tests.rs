@@ -16,10 +16,15 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
-use crate::suite::{Cipher, Group, Prf};
+use crate::suite::{Aead, Group, Prf, Protection};
 
-const FIRST: IkeSuite = IkeSuite { cipher: Cipher::Aes256Gcm16, prf: Prf::HmacSha384, group: Group::X25519 };
-const NEXT: IkeSuite = IkeSuite { cipher: Cipher::Aes128Gcm16, prf: Prf::HmacSha256, group: Group::Modp2048 };
+const FIRST: IkeSuite =
+    IkeSuite { protection: Protection::Aead(Aead::Aes256Gcm16), prf: Prf::HmacSha384, group: Group::X25519 };
+const NEXT: IkeSuite = IkeSuite {
+    protection: Protection::Aead(Aead::Aes128Gcm16),
+    prf: Prf::HmacSha256,
+    group: Group::Modp2048,
+};
 
 fn counting<const N: usize>(from: u8) -> [u8; N] {
     std::array::from_fn(|i| from + u8::try_from(i).unwrap())
@@ -44,10 +49,11 @@ fn hex(text: &str) -> Vec<u8> {
 
 /// That this direction seals with this key and salt.
 #[track_caller]
-fn assert_seals_with(direction: &mut DirectionProtection, cipher: Cipher, keymat: &str) {
-    let (iv, mut sealed) = direction.seal(b"header", b"payloads".to_vec()).unwrap();
-    let key = Provider::ring().aead.key(cipher, &hex(keymat)).unwrap();
-    assert_eq!(key.open(iv, b"header", &mut sealed).unwrap(), b"payloads");
+fn assert_seals_with(direction: &mut DirectionProtection, aead: Aead, keymat: &str) {
+    let mut sealed = direction.seal(b"header", b"payloads".to_vec()).unwrap();
+    let (iv, sealed) = sealed.split_first_chunk_mut().unwrap();
+    let key = Provider::ring().aead.key(aead, &hex(keymat)).unwrap();
+    assert_eq!(key.open(*iv, b"header", sealed).unwrap(), b"payloads");
 }
 
 #[track_caller]
@@ -61,12 +67,12 @@ fn the_keys_of_a_first_ike_sa_agree_with_python() {
     let mut keys = first();
     assert_seals_with(
         &mut keys.initiator,
-        FIRST.cipher,
+        Aead::Aes256Gcm16,
         "16a5276c6dbd43c4c97d0f097e1ee48c298cf4e63b1a1820e6430e897aa6ef6842b8e4c9",
     );
     assert_seals_with(
         &mut keys.responder,
-        FIRST.cipher,
+        Aead::Aes256Gcm16,
         "6a2d45ce1b575038b904d7e1d28a672040405fd2b1dacf1cf2b4fbf0a97c1d33dd80074f",
     );
     assert_prf_key(
@@ -85,7 +91,7 @@ fn the_keys_of_a_first_ike_sa_agree_with_python() {
 fn the_keys_of_child_sas_agree_with_python() {
     let source = first().child;
     let nonces = Nonces { initiator: &counting::<32>(0), responder: &counting::<48>(100) };
-    let (initiator, responder) = source.keymat(Cipher::Aes256Gcm16, nonces, None).unwrap();
+    let (initiator, responder) = source.keymat(FIRST.protection, nonces, None).unwrap();
     assert_eq!(
         [initiator.expose(), responder.expose()].concat(),
         hex(
@@ -97,7 +103,7 @@ fn the_keys_of_child_sas_agree_with_python() {
 
     let nonces = Nonces { initiator: &[0x11; 16], responder: &[0x22; 16] };
     let shared = Secret::new(vec![0xcd; 256]);
-    let (initiator, responder) = source.keymat(Cipher::Aes128Gcm16, nonces, Some(&shared)).unwrap();
+    let (initiator, responder) = source.keymat(NEXT.protection, nonces, Some(&shared)).unwrap();
     assert_eq!(initiator.expose(), hex("94683867efb6d35ab326dcc1e44f28505ddaf2fe"));
     assert_eq!(responder.expose(), hex("7fb310a619da2a4e6a81c1be4743942de3af67bf"));
 }
@@ -106,15 +112,15 @@ fn the_keys_of_child_sas_agree_with_python() {
 #[test]
 fn the_keys_of_a_rekeyed_ike_sa_agree_with_python() {
     let mut keys = rekeyed(&first().child);
-    assert_seals_with(&mut keys.initiator, NEXT.cipher, "6ef612b82e88e28963e54c449ef6e63021b1fa04");
-    assert_seals_with(&mut keys.responder, NEXT.cipher, "b2a80b65d379a3068e7fe73bf273c99422578513");
+    assert_seals_with(&mut keys.initiator, Aead::Aes128Gcm16, "6ef612b82e88e28963e54c449ef6e63021b1fa04");
+    assert_seals_with(&mut keys.responder, Aead::Aes128Gcm16, "b2a80b65d379a3068e7fe73bf273c99422578513");
     let auth_i = "af2b1638fdb2810ca8cd0b20cf2361a0b0eeb3f25d01007566c42a23f81354b6";
     assert_prf_key(&*keys.auth_i, NEXT.prf, auth_i);
     let auth_r = "da3d1b4d03c073ee7817f9092e20120078c34f12d1d2c6f2b5cf77f10f8af983";
     assert_prf_key(&*keys.auth_r, NEXT.prf, auth_r);
 
     let nonces = Nonces { initiator: &counting::<32>(0), responder: &counting::<48>(100) };
-    let (initiator, responder) = keys.child.keymat(Cipher::Aes128Gcm16, nonces, None).unwrap();
+    let (initiator, responder) = keys.child.keymat(NEXT.protection, nonces, None).unwrap();
     assert_eq!(
         [initiator.expose(), responder.expose()].concat(),
         hex("50962227c06945d549291899bd297c94e055934b32aa2633734bfb3cd212107c1d09e9fe5b842946")
@@ -124,24 +130,23 @@ fn the_keys_of_a_rekeyed_ike_sa_agree_with_python() {
 #[test]
 fn a_direction_opens_what_it_sealed_and_nothing_else() {
     let mut keys = first();
-    let (iv, sealed) = keys.initiator.seal(b"header", b"payloads".to_vec()).unwrap();
-    assert_eq!(sealed.len(), 8 + 16);
+    let sealed = keys.initiator.seal(b"header", b"payloads".to_vec()).unwrap();
+    assert_eq!(sealed.len(), 8 + 8 + 16);
     let forged = Err(CryptoError::Forged);
-    assert_eq!(keys.initiator.open(iv, b"header", &mut sealed.clone()).unwrap(), b"payloads");
-    assert_eq!(keys.responder.open(iv, b"header", &mut sealed.clone()), forged, "the other direction");
-    assert_eq!(keys.initiator.open(iv, b"Header", &mut sealed.clone()), forged, "another header");
-    assert_eq!(keys.initiator.open([9; 8], b"header", &mut sealed.clone()), forged, "another IV");
+    assert_eq!(keys.initiator.open(b"header", &mut sealed.clone()).unwrap(), b"payloads");
+    assert_eq!(keys.responder.open(b"header", &mut sealed.clone()), forged, "the other direction");
+    assert_eq!(keys.initiator.open(b"Header", &mut sealed.clone()), forged, "another header");
     for position in 0..sealed.len() {
         let mut changed = sealed.clone();
         *changed.get_mut(position).unwrap() ^= 0x80;
-        assert_eq!(keys.initiator.open(iv, b"header", &mut changed), forged, "byte {position}");
+        assert_eq!(keys.initiator.open(b"header", &mut changed), forged, "byte {position}");
     }
 }
 
 #[test]
 fn no_iv_is_used_twice() {
     let mut direction = first().initiator;
-    let ivs: Vec<[u8; 8]> = (0..3).map(|_| direction.seal(b"", Vec::new()).unwrap().0).collect();
+    let ivs = [0_u64, 1, 2].map(|_| *direction.seal(b"", Vec::new()).unwrap().first_chunk().unwrap());
     assert_eq!(ivs, [0_u64, 1, 2].map(u64::to_be_bytes));
 
     direction.next_iv = u64::MAX - 1;

@@ -4,5 +4,8 @@ pub(crate) mod narrow;
 pub(crate) mod nat;
 pub(crate) mod proposal;
 mod selector;
+#[cfg(test)]
+mod tests;
+mod transform;
 
 pub use selector::{Protocol, SelectorError, TrafficSelector};

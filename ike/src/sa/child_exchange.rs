@@ -1,9 +1,9 @@
 //! The negotiation of one Child SA, from either side (RFC 7296 §1.2, §1.3.1, §2.9).
 
 use super::context::Context;
+use super::share::Share;
 use super::spis::EspSpiLease;
 use crate::config::{Child, Connection};
-use crate::crypto::ActiveKeyExchange;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::ChildSaId;
@@ -14,6 +14,7 @@ use crate::negotiate::proposal::{accept_esp, choose_esp, describe, offer_esp};
 use crate::secret::Secret;
 use crate::suite::{EspProposal, EspSuite, Group};
 use crate::wire::{EspSpi, NotifyType};
+use crate::work::Agreement;
 
 /// What we keep while our request for a Child SA is on its way.
 pub(crate) struct PendingChild {
@@ -21,7 +22,7 @@ pub(crate) struct PendingChild {
     /// The one it is to replace.
     pub(crate) rekeys: Option<ChildSaId>,
     pub(crate) nonce: Vec<u8>,
-    pub(crate) key_exchange: Option<Box<dyn ActiveKeyExchange>>,
+    pub(crate) share: Option<Share>,
     lease: EspSpiLease,
 }
 
@@ -40,11 +41,13 @@ pub(crate) struct AgreedChild {
     pub(crate) initiator: bool,
 }
 
-/// Why there is no Child SA, and what the peer is told.
+/// Why there is no Child SA (yet), and what the peer is told.
 #[derive(Debug)]
 pub(crate) enum ChildRefusal {
     /// It is to try again with this group.
     InvalidKe(Group),
+    /// Nobody yet: our half of the key exchange is to be computed first.
+    Compute(Group),
     /// For good.
     Error(NotifyType, Box<Diagnosis>),
 }
@@ -65,24 +68,15 @@ impl std::fmt::Debug for PendingChild {
 }
 
 impl PendingChild {
-    /// Prepares a request; `group` is the one of its key exchange, if it has one.
+    /// Prepares a request; `share` is our half of its key exchange, if it has one.
     pub(crate) fn begin(
         ctx: &mut Context<'_>,
         index: usize,
         rekeys: Option<ChildSaId>,
-        group: Option<Group>,
+        share: Option<Share>,
     ) -> Result<Self, Diagnosis> {
         let lease = ctx.spis.esp(ctx.random).ok_or_else(|| diagnose::local("no ESP SPI is left"))?;
-        let key_exchange = match group {
-            Some(group) => Some(
-                ctx.provider
-                    .key_exchange
-                    .begin(group, ctx.random)
-                    .map_err(|error| diagnose::local(&error.to_string()))?,
-            ),
-            None => None,
-        };
-        Ok(Self { index, rekeys, nonce: ctx.nonce(), key_exchange, lease })
+        Ok(Self { index, rekeys, nonce: ctx.nonce(), share, lease })
     }
 
     /// What we would have; `key_exchange` is false in `IKE_AUTH`.
@@ -96,13 +90,11 @@ impl PendingChild {
 
     /// The request; `rekeys` is our inbound SPI of the one it is to replace.
     pub(crate) fn request(&self, config: &Child, rekeys: Option<EspSpi>) -> ChildRequest {
-        let key_exchange = self.key_exchange.as_ref();
         ChildRequest {
             rekeys,
             offer: self.offer(config, true),
             nonce: self.nonce.clone(),
-            key_exchange: key_exchange
-                .map(|kx| KeyExchangeData { group: kx.group().number(), data: kx.public().to_vec() }),
+            key_exchange: self.share.as_ref().map(Share::to_wire),
         }
     }
 
@@ -118,12 +110,12 @@ impl PendingChild {
         let with_ke = exchange == CREATE_CHILD_SA;
         let choice = accept_esp(&answer.proposals, &config.proposals, with_ke).ok_or_else(bad)?;
         let spi_out = peer_spi(&choice.peer_spi).ok_or_else(bad)?;
-        let shared = match (choice.suite.group, key_exchange, self.key_exchange) {
+        let shared = match (choice.suite.group, key_exchange, self.share) {
             (None, None, _) => None,
             (Some(group), Some(theirs), Some(ours))
                 if ours.group() == group && theirs.group == group.number() =>
             {
-                let shared = ours.complete(&theirs.data);
+                let shared = ours.into_secret().ok_or_else(bad)?;
                 Some(shared.map_err(|e| diagnose::malformed(exchange, &e.to_string()))?)
             }
             _ => return Err(bad()),
@@ -164,11 +156,13 @@ pub(crate) struct Asked<'a> {
     pub(crate) exchange: &'static str,
 }
 
-/// Answers a peer's request: what was agreed, the answer, and our public value if there was a key exchange.
+/// Answers a peer's request: what was agreed, the answer, and our public value if there was a key exchange, whose
+/// `agreement` is computed after all else was found good.
 pub(crate) fn accept(
     ctx: &mut Context<'_>,
     connection: &Connection,
     asked: &Asked<'_>,
+    agreement: Option<Agreement>,
 ) -> Result<(AgreedChild, ChildOffer, Option<KeyExchangeData>), ChildRefusal> {
     // RFC 7296 §1.3.1: a responder that declines USE_TRANSPORT_MODE just leaves it out, and "the SA will be
     // established in tunnel mode"; a peer that cannot live with this deletes it.
@@ -179,7 +173,7 @@ pub(crate) fn accept(
     let choice = choose_esp(&asked.offer.proposals, config, sent, with_ke);
     let choice = choice.ok_or_else(|| no_proposal(asked, config))?;
     let spi_out = peer_spi(&choice.peer_spi).ok_or_else(|| no_proposal(asked, config))?;
-    let (public, shared) = respond_key_exchange(ctx, choice.suite.group, asked)?;
+    let (public, shared) = respond_key_exchange(choice.suite.group, asked, agreement)?;
     let no_spi = || ChildRefusal::new(NotifyType::NO_ADDITIONAL_SAS, diagnose::local("no ESP SPI is left"));
     let lease = ctx.spis.esp(ctx.random).ok_or_else(no_spi)?;
     let suite = choice.suite;
@@ -225,16 +219,16 @@ fn fitting_child(
 }
 
 fn respond_key_exchange(
-    ctx: &mut Context<'_>,
     group: Option<Group>,
     asked: &Asked<'_>,
+    agreement: Option<Agreement>,
 ) -> Result<(Option<KeyExchangeData>, Option<Secret>), ChildRefusal> {
     let Some(group) = group else { return Ok((None, None)) };
-    let Some(theirs) = asked.key_exchange.filter(|ke| ke.group == group.number()) else {
+    if asked.key_exchange.is_none_or(|ke| ke.group != group.number()) {
         return Err(ChildRefusal::InvalidKe(group));
-    };
-    let answer = ctx.provider.key_exchange.respond(group, &theirs.data, ctx.random);
-    let (data, shared) = answer.map_err(|error| {
+    }
+    let agreement = agreement.filter(|a| a.group == group).ok_or(ChildRefusal::Compute(group))?;
+    let (data, shared) = agreement.result.map_err(|error| {
         ChildRefusal::new(NotifyType::INVALID_SYNTAX, diagnose::malformed(asked.exchange, &error.to_string()))
     })?;
     Ok((Some(KeyExchangeData { group: group.number(), data }), Some(shared)))

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use super::spis::SpiPool;
 use crate::config::EndpointConfig;
+use crate::config::Name;
 use crate::crypto::Provider;
-use crate::event::{ChildSaId, Event, Payload, Transmit, TunnelId};
+use crate::event::{ChildSaId, Event, Job, JobId, JobKind, Payload, Transmit, TunnelId};
 use crate::limits;
 use crate::path::Path;
 use crate::random::SecureRandom;
 use crate::time::Now;
 use crate::wire::IkeSpi;
+use crate::work::{Class, Work};
 
 /// Handed down through every step of one input.
 pub(crate) struct Context<'a> {
@@ -34,6 +36,18 @@ impl Context<'_> {
     pub(crate) fn between(&mut self, least: Duration, most: Duration) -> Duration {
         let fraction = f64::from(u32::from_be_bytes(self.random.bytes())) / f64::from(u32::MAX);
         least + most.saturating_sub(least).mul_f64(fraction)
+    }
+
+    /// Has this computed elsewhere; what comes of it is brought to its owner.
+    pub(crate) fn work(&mut self, owner: JobOwner, work: Work) -> JobId {
+        self.job(owner, JobKind::Compute(work))
+    }
+
+    /// Has this done elsewhere.
+    pub(crate) fn job(&mut self, owner: JobOwner, kind: JobKind) -> JobId {
+        let id = JobId(self.ids.next());
+        self.output.job(Job { id, class: owner.class(), kind }, owner);
+        id
     }
 
     /// A duration within a tenth of `about`.
@@ -61,6 +75,28 @@ impl Ids {
     }
 }
 
+/// What a job is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum JobOwner {
+    HalfOpen(IkeSpi),
+    Attempt(IkeSpi),
+    Tunnel(TunnelId),
+    /// A host of this connection is being resolved.
+    Connection(Name),
+    /// This tunnel's way to its peer is being looked up anew.
+    Path(TunnelId),
+}
+
+impl JobOwner {
+    fn class(&self) -> Class {
+        match self {
+            Self::Tunnel(_) | Self::Path(_) => Class::Established,
+            Self::Attempt(_) | Self::Connection(_) => Class::Attempt,
+            Self::HalfOpen(_) => Class::Stranger,
+        }
+    }
+}
+
 /// Why a datagram changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DropReason {
@@ -84,6 +120,10 @@ pub(crate) enum DropReason {
     CookieWanted,
     /// A wrong or stale cookie.
     BadCookie,
+    /// A request again whose answer is being worked out.
+    InProgress,
+    /// More strangers' work than is done at once.
+    Busy,
     /// The output queue is full.
     QueueFull,
     /// The endpoint is stopping.
@@ -91,7 +131,7 @@ pub(crate) enum DropReason {
 }
 
 impl DropReason {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Malformed,
         Self::UnknownSpi,
         Self::Forged,
@@ -102,6 +142,8 @@ impl DropReason {
         Self::HalfOpenLimit,
         Self::CookieWanted,
         Self::BadCookie,
+        Self::InProgress,
+        Self::Busy,
         Self::QueueFull,
         Self::Stopping,
     ];
@@ -118,6 +160,8 @@ impl DropReason {
             Self::HalfOpenLimit => "ike_half_open_limit",
             Self::CookieWanted => "ike_cookie_wanted",
             Self::BadCookie => "ike_bad_cookie",
+            Self::InProgress => "ike_in_progress",
+            Self::Busy => "ike_busy",
             Self::QueueFull => "ike_queue_full",
             Self::Stopping => "ike_stopping",
         }
@@ -129,6 +173,10 @@ impl DropReason {
 pub(crate) struct Output {
     pub(crate) events: VecDeque<Event>,
     pub(crate) transmits: VecDeque<Transmit>,
+    pub(crate) jobs: VecDeque<Job>,
+    owners: BTreeMap<JobId, JobOwner>,
+    /// How many of them are strangers.
+    strangers: usize,
     /// Local SPIs of IKE SAs made by a rekey, for the endpoint's look-up.
     pub(crate) new_ike_spis: Vec<IkeSpi>,
     drops: BTreeMap<DropReason, u64>,
@@ -148,6 +196,24 @@ impl Output {
             _ => {}
         }
         self.events.push_back(event);
+    }
+
+    fn job(&mut self, job: Job, owner: JobOwner) {
+        self.strangers += usize::from(job.class == Class::Stranger);
+        self.owners.insert(job.id, owner);
+        self.jobs.push_back(job);
+    }
+
+    /// What a finished job is for.
+    pub(crate) fn owner_of(&mut self, job: JobId) -> Option<JobOwner> {
+        let owner = self.owners.remove(&job)?;
+        self.strangers -= usize::from(owner.class() == Class::Stranger);
+        Some(owner)
+    }
+
+    /// Whether no more work for strangers is taken on.
+    pub(crate) fn is_busy_with_strangers(&self) -> bool {
+        self.strangers >= limits::STRANGER_WORK
     }
 
     /// The tunnel of a Child SA that the shell speaks of.

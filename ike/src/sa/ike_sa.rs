@@ -6,6 +6,7 @@ use super::child_exchange::PendingChild;
 use super::collision::{Collision, lowest_nonce};
 use super::context::Context;
 use super::crossing::IkeActivity;
+use super::offloaded::{Answering, Held};
 use super::rekey_ike::PendingIke;
 use super::spis::IkeSpiLease;
 use super::window::Window;
@@ -107,6 +108,10 @@ pub(crate) struct IkeSa {
     /// The lower nonce of the exchange that made it.
     pub(crate) lowest_nonce: Vec<u8>,
     pub(crate) window: Window<Exchange>,
+    /// The peer's request whose answer is being computed.
+    pub(crate) answering: Option<Answering>,
+    /// The peer's answer to our request that is being computed with.
+    pub(crate) held: Option<Held>,
     pub(crate) place: Place,
     pub(crate) established: Now,
     /// `None` once its rekey is queued.
@@ -135,6 +140,8 @@ impl IkeSa {
             suite: new.suite,
             lowest_nonce: lowest_nonce(new.nonces.initiator, new.nonces.responder),
             window: new.window,
+            answering: None,
+            held: None,
             place: new.place,
             established: ctx.now,
             rekey_at: Some(rekey_at),

@@ -16,19 +16,23 @@ mod delete;
 mod ike_sa;
 mod initiator;
 mod liveness;
+mod offloaded;
 mod rekey_child;
 mod rekey_ike;
 mod responder;
 mod retransmission;
+mod share;
 mod spis;
 mod tasks;
 mod timers;
 mod tunnel;
 mod window;
 
-pub(crate) use context::{Context, DropReason, Ids, Output};
+pub(crate) use context::{Context, DropReason, Ids, JobOwner, Output};
 pub(crate) use initiator::{Attempt, AttemptStep};
-pub(crate) use responder::{Acceptable, AuthOutcome, Directory, HalfOpen, InitOutcome, answer_init};
+pub(crate) use responder::{
+    Acceptable, Directory, HalfOpen, HalfOpenStep, InitOutcome, Standing, answer_init,
+};
 pub(crate) use spis::SpiPool;
 pub(crate) use tasks::Task;
 pub(crate) use tunnel::Tunnel;

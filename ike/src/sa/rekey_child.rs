@@ -10,6 +10,8 @@ use super::collision::{Collision, lowest_nonce, ours_goes};
 use super::context::Context;
 use super::crossing::{ChildActivity, Verdict, new_child, rekey_child};
 use super::ike_sa::{Exchange, lifetimes};
+use super::offloaded::Answer;
+use super::share::Share;
 use super::tasks::Task;
 use super::tunnel::Tunnel;
 use crate::crypto::CryptoError;
@@ -21,6 +23,7 @@ use crate::keys::Nonces;
 use crate::limits;
 use crate::suite::Group;
 use crate::wire::{EspSpi, IkeSpi, NotifyType};
+use crate::work::Agreement;
 
 impl Tunnel {
     /// Answers a peer's request for a new Child SA or a rekey.
@@ -29,10 +32,9 @@ impl Tunnel {
         ctx: &mut Context<'_>,
         spi: IkeSpi,
         request: &ChildRequest,
-    ) -> CreateChildResponse {
-        let Some(ike_sa) = self.ike_sas.get(&spi) else {
-            return CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE);
-        };
+        agreement: Option<Agreement>,
+    ) -> Answer {
+        let Some(ike_sa) = self.ike_sas.get(&spi) else { return Answer::TEMPORARY_FAILURE };
         let old = request.rekeys.map(|spi_out| (spi_out, self.child_by_peer_spi(spi_out).map(|c| c.id)));
         let verdict = match old {
             None => new_child(ike_sa.activity()),
@@ -40,11 +42,11 @@ impl Tunnel {
         };
         match verdict {
             Verdict::Proceed | Verdict::Collide => {}
-            Verdict::TemporaryFailure => return CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE),
-            Verdict::ChildSaNotFound => return CreateChildResponse::Error(NotifyType::CHILD_SA_NOT_FOUND),
+            Verdict::TemporaryFailure => return Answer::TEMPORARY_FAILURE,
+            Verdict::ChildSaNotFound => return Answer::error(NotifyType::CHILD_SA_NOT_FOUND),
         }
         if self.children.len() >= limits::CHILD_SAS {
-            return CreateChildResponse::Error(NotifyType::NO_ADDITIONAL_SAS);
+            return Answer::error(NotifyType::NO_ADDITIONAL_SAS);
         }
         let connection = self.connection().clone();
         let old = old.and_then(|(_, id)| id).and_then(|id| self.children.get(&id)).map(|c| (c.index, c.id));
@@ -54,20 +56,23 @@ impl Tunnel {
             rekeys: old,
             exchange: CREATE_CHILD_SA,
         };
-        match accept(ctx, &connection, &asked) {
+        match accept(ctx, &connection, &asked, agreement) {
             Ok((agreed, answer, key_exchange)) => {
                 let nonce = ctx.nonce();
                 let nonces = Nonces { initiator: &request.nonce, responder: &nonce };
                 let Ok(new) = self.install(ctx, spi, agreed, nonces) else {
-                    return CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE);
+                    return Answer::TEMPORARY_FAILURE;
                 };
                 self.settle_as_responder(ctx, spi, old.map(|(_, id)| id), new, nonces);
-                CreateChildResponse::Child { answer, nonce, key_exchange }
+                Answer::Now(CreateChildResponse::Child { answer, nonce, key_exchange })
             }
-            Err(ChildRefusal::InvalidKe(group)) => CreateChildResponse::InvalidKe(group.number()),
+            Err(ChildRefusal::Compute(group)) => Answer::Compute(group),
+            Err(ChildRefusal::InvalidKe(group)) => {
+                Answer::Now(CreateChildResponse::InvalidKe(group.number()))
+            }
             Err(ChildRefusal::Error(kind, diagnosis)) => {
                 self.fail(*diagnosis);
-                CreateChildResponse::Error(kind)
+                Answer::error(kind)
             }
         }
     }
@@ -202,7 +207,7 @@ impl Tunnel {
         let diagnosis = match *refusal {
             CreateChildResponse::InvalidKe(wanted) => {
                 let offered: Vec<Group> = config.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-                let tried = pending.key_exchange.as_ref().map(|kx| kx.group());
+                let tried = pending.share.as_ref().map(Share::group);
                 let other = Group::from_number(wanted).filter(|g| offered.contains(g) && Some(*g) != tried);
                 if let Some(group) = other {
                     self.tasks.push_with_group(ctx, task, group);
@@ -284,7 +289,7 @@ impl Tunnel {
     ) -> Result<ChildSaId, CryptoError> {
         let connection = self.connection().clone();
         let source = self.ike_sas.get(&spi).ok_or(CryptoError::BadKeyLength)?;
-        let keymat = source.child_source.keymat(agreed.suite.cipher, nonces, agreed.shared.as_ref())?;
+        let keymat = source.child_source.keymat(agreed.suite.protection, nonces, agreed.shared.as_ref())?;
         let (outbound, inbound) = if agreed.initiator { keymat } else { (keymat.1, keymat.0) };
         let config = connection.children.get(agreed.index).ok_or(CryptoError::BadKeyLength)?;
         let (rekey_at, expires_at) = lifetimes(ctx, config.lifetime.time, &connection);

@@ -5,11 +5,13 @@ use super::collision::{Collision, lowest_nonce, ours_goes};
 use super::context::Context;
 use super::crossing::{Verdict, rekey_ike};
 use super::ike_sa::{Channel, Exchange, IkeSa, NewIkeSa, Place};
+use super::offloaded::Answer;
+use super::share::Share;
 use super::spis::IkeSpiLease;
 use super::tasks::{Queued, Task};
 use super::tunnel::Tunnel;
 use super::window::Window;
-use crate::crypto::{ActiveKeyExchange, CryptoError};
+use crate::crypto::CryptoError;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::Event;
@@ -20,6 +22,7 @@ use crate::negotiate::proposal::{accept_ike, choose_ike, describe, offer_ike};
 use crate::secret::Secret;
 use crate::suite::{Group, IkeSuite};
 use crate::wire::{ExchangeType, IkeSpi, NotifyType};
+use crate::work::Agreement;
 
 const CREATE_CHILD_SA: &str = "CREATE_CHILD_SA (rekey of the IKE SA)";
 
@@ -27,7 +30,7 @@ const CREATE_CHILD_SA: &str = "CREATE_CHILD_SA (rekey of the IKE SA)";
 pub(crate) struct PendingIke {
     lease: IkeSpiLease,
     nonce: Vec<u8>,
-    key_exchange: Box<dyn ActiveKeyExchange>,
+    pub(super) share: Share,
 }
 
 impl std::fmt::Debug for PendingIke {
@@ -48,29 +51,20 @@ struct Agreed<'a> {
 }
 
 impl Tunnel {
-    pub(super) fn start_rekey_ike(&mut self, ctx: &mut Context<'_>, queued: &Queued) {
+    pub(super) fn start_rekey_ike(&mut self, ctx: &mut Context<'_>, queued: Queued) {
         let connection = self.connection().clone();
-        // The group that was good before is the one that the peer surely has.
-        let group = queued.group.or_else(|| self.current().map(|sa| sa.suite.group));
-        let Some(group) = group else { return };
+        let put_off = queued.put_off;
+        let Some(share) = queued.into_share() else { return };
         if let Some(ike_sa) = self.ike_sas.get_mut(&self.current) {
             ike_sa.rekey_at = None;
         }
-        let key_exchange = match ctx.provider.key_exchange.begin(group, ctx.random) {
-            Ok(key_exchange) => key_exchange,
-            Err(error) => return self.fail(diagnose::local(&error.to_string())),
-        };
-        let pending = PendingIke { lease: ctx.spis.ike(ctx.random), nonce: ctx.nonce(), key_exchange };
+        let pending = PendingIke { lease: ctx.spis.ike(ctx.random), nonce: ctx.nonce(), share };
         let request = CreateChildRequest::Ike(IkeRequest {
             proposals: offer_ike(&connection.proposals, &pending.lease.spi().0),
             nonce: pending.nonce.clone(),
-            key_exchange: KeyExchangeData {
-                group: group.number(),
-                data: pending.key_exchange.public().to_vec(),
-            },
+            key_exchange: pending.share.to_wire(),
         });
-        let exchange =
-            Exchange::RekeyIke { pending: Box::new(pending), collision: None, put_off: queued.put_off };
+        let exchange = Exchange::RekeyIke { pending: Box::new(pending), collision: None, put_off };
         self.send_request(ctx, self.current, ExchangeType::CREATE_CHILD_SA, &request.write(), exchange);
     }
 
@@ -80,13 +74,14 @@ impl Tunnel {
         ctx: &mut Context<'_>,
         spi: IkeSpi,
         request: &IkeRequest,
-    ) -> CreateChildResponse {
+        agreement: Option<Agreement>,
+    ) -> Answer {
         let verdict = self.ike_sas.get(&spi).map_or(Verdict::TemporaryFailure, |sa| rekey_ike(sa.activity()));
         if matches!(verdict, Verdict::TemporaryFailure | Verdict::ChildSaNotFound) || spi != self.current {
-            return CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE);
+            return Answer::TEMPORARY_FAILURE;
         }
         if self.ike_sas.len() >= limits::IKE_SAS {
-            return CreateChildResponse::Error(NotifyType::NO_ADDITIONAL_SAS);
+            return Answer::error(NotifyType::NO_ADDITIONAL_SAS);
         }
         let connection = self.connection().clone();
         let sent = request.key_exchange.group;
@@ -96,15 +91,17 @@ impl Tunnel {
         let chosen = choice.and_then(|c| Some((ike_spi(&c.peer_spi)?, c)));
         let Some((spi_i, choice)) = chosen else {
             self.fail(no_proposal());
-            return CreateChildResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN);
+            return Answer::error(NotifyType::NO_PROPOSAL_CHOSEN);
         };
         let suite = choice.suite;
         if suite.group.number() != sent {
-            return CreateChildResponse::InvalidKe(suite.group.number());
+            return Answer::Now(CreateChildResponse::InvalidKe(suite.group.number()));
         }
-        let answer = ctx.provider.key_exchange.respond(suite.group, &request.key_exchange.data, ctx.random);
-        let Ok((data, shared)) = answer else {
-            return CreateChildResponse::Error(NotifyType::INVALID_SYNTAX);
+        let Some(agreement) = agreement.filter(|a| a.group == suite.group) else {
+            return Answer::Compute(suite.group);
+        };
+        let Ok((data, shared)) = agreement.result else {
+            return Answer::error(NotifyType::INVALID_SYNTAX);
         };
         let (lease, nonce) = (ctx.spis.ike(ctx.random), ctx.nonce());
         let new = lease.spi();
@@ -118,14 +115,14 @@ impl Tunnel {
             lease,
         };
         if self.add_ike_sa(ctx, spi, agreed).is_err() {
-            return CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE);
+            return Answer::TEMPORARY_FAILURE;
         }
         self.settle_ike_as_responder(ctx, spi, new, &request.nonce, &nonce);
-        CreateChildResponse::Ike(IkeRequest {
+        Answer::Now(CreateChildResponse::Ike(IkeRequest {
             proposals: vec![choice.answer(&new.0)],
             nonce,
             key_exchange: KeyExchangeData { group: suite.group.number(), data },
-        })
+        }))
     }
 
     /// The peer's rekey made `new`. If ours is on its way too, its answer decides; else `new` is the successor.
@@ -215,10 +212,10 @@ impl Tunnel {
             return Err(diagnose::reflected(CREATE_CHILD_SA));
         }
         let group = choice.suite.group;
-        if group != pending.key_exchange.group() || answer.key_exchange.group != group.number() {
+        if group != pending.share.group() || answer.key_exchange.group != group.number() {
             return Err(bad());
         }
-        let shared = pending.key_exchange.complete(&answer.key_exchange.data);
+        let shared = pending.share.into_secret().ok_or_else(bad)?;
         let shared = shared.map_err(|e| diagnose::malformed(CREATE_CHILD_SA, &e.to_string()))?;
         let new = pending.lease.spi();
         let agreed = Agreed {
@@ -276,7 +273,7 @@ impl Tunnel {
             CreateChildResponse::InvalidKe(wanted) => {
                 let offered: Vec<Group> =
                     connection.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-                let tried = pending.key_exchange.group();
+                let tried = pending.share.group();
                 let other = Group::from_number(wanted).filter(|g| offered.contains(g) && *g != tried);
                 if let Some(group) = other {
                     self.tasks.push_with_group(ctx, Task::RekeyIke, group);

@@ -4,15 +4,19 @@ use std::collections::VecDeque;
 
 use super::child_exchange::PendingChild;
 use super::child_sa::ChildPlace;
-use super::context::Context;
-use super::ike_sa::{Exchange, Place};
+use super::context::{Context, JobOwner};
+use super::ike_sa::{Exchange, IkeSa, Place};
+use super::share::Share;
 use super::tunnel::Tunnel;
-use crate::event::ChildSaId;
+use crate::crypto::ActiveKeyExchange;
+use crate::diagnose;
+use crate::event::{ChildSaId, JobId};
 use crate::exchange::{CreateChildRequest, Informational};
 use crate::limits;
 use crate::suite::Group;
 use crate::time::Instant;
 use crate::wire::{ExchangeType, IkeSpi};
+use crate::work::Work;
 
 /// One exchange to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub(crate) enum Task {
 }
 
 /// A task, when it may begin, and what earlier attempts have taught.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Queued {
     pub(super) task: Task,
     not_before: Instant,
@@ -42,6 +46,34 @@ pub(super) struct Queued {
     pub(super) put_off: u32,
     /// The group that the peer insists on.
     pub(super) group: Option<Group>,
+    /// Our half of its key exchange, if it has one.
+    half: Half,
+}
+
+/// Our half of a key exchange that is to begin.
+#[derive(Debug)]
+enum Half {
+    Missing,
+    Computing(JobId),
+    Ready(Share),
+}
+
+impl Queued {
+    fn new(task: Task, not_before: Instant, put_off: u32, group: Option<Group>) -> Self {
+        Self { task, not_before, put_off, group, half: Half::Missing }
+    }
+
+    /// Our half of the key exchange, if it is ready.
+    pub(super) fn into_share(self) -> Option<Share> {
+        match self.half {
+            Half::Ready(share) => Some(share),
+            Half::Missing | Half::Computing(_) => None,
+        }
+    }
+
+    fn is_computing(&self) -> bool {
+        matches!(self.half, Half::Computing(_))
+    }
 }
 
 /// Tasks in the order they came, none twice.
@@ -51,17 +83,17 @@ pub(crate) struct TaskQueue(VecDeque<Queued>);
 impl TaskQueue {
     /// As soon as the window is free.
     pub(crate) fn push(&mut self, ctx: &Context<'_>, task: Task) {
-        self.push_at(Queued { task, not_before: ctx.now.boot, put_off: 0, group: None });
+        self.push_at(Queued::new(task, ctx.now.boot, 0, None));
     }
 
     /// Not before `at`.
     pub(super) fn push_later(&mut self, task: Task, at: Instant, put_off: u32) {
-        self.push_at(Queued { task, not_before: at, put_off, group: None });
+        self.push_at(Queued::new(task, at, put_off, None));
     }
 
     /// At once, with the group that the peer asked for.
     pub(super) fn push_with_group(&mut self, ctx: &Context<'_>, task: Task, group: Group) {
-        self.push_at(Queued { task, not_before: ctx.now.boot, put_off: 0, group: Some(group) });
+        self.push_at(Queued::new(task, ctx.now.boot, 0, Some(group)));
     }
 
     fn push_at(&mut self, queued: Queued) {
@@ -80,9 +112,21 @@ impl TaskQueue {
         self.0.iter().any(|queued| queued.task == *task)
     }
 
-    fn take_first(&mut self, mut ready: impl FnMut(&Queued) -> bool) -> Option<Queued> {
-        let position = self.0.iter().position(&mut ready)?;
-        self.0.remove(position)
+    /// The job that was to begin the key exchange of a task was lost: it is tried again, not before `at`.
+    pub(super) fn half_lost(&mut self, job: JobId, at: Instant) {
+        let waits = |q: &&mut Queued| matches!(q.half, Half::Computing(have) if have == job);
+        if let Some(queued) = self.0.iter_mut().find(waits) {
+            queued.half = Half::Missing;
+            queued.not_before = at;
+        }
+    }
+
+    /// Gives the task whose key exchange is being begun by this job our half of it.
+    fn begun(&mut self, job: JobId, half: Box<dyn ActiveKeyExchange>) {
+        let waits = |q: &&mut Queued| matches!(q.half, Half::Computing(have) if have == job);
+        if let Some(queued) = self.0.iter_mut().find(waits) {
+            queued.half = Half::Ready(Share::Sent(half));
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Queued> {
@@ -101,21 +145,68 @@ impl Tunnel {
 
     /// Begins every task that can begin now.
     pub(crate) fn start_tasks(&mut self, ctx: &mut Context<'_>) {
-        let mut tasks = std::mem::take(&mut self.tasks);
-        while let Some(queued) =
-            tasks.take_first(|q| q.not_before <= ctx.now.boot && self.is_free_for(&q.task))
+        let now = ctx.now.boot;
+        let due = |t: &Self| t.tasks.iter().position(|q| q.not_before <= now && t.can_begin(q));
+        while let Some(position) = due(self)
+            && let Some(mut queued) = self.tasks.0.remove(position)
         {
-            // A task may queue others, itself among them.
-            std::mem::swap(&mut tasks, &mut self.tasks);
-            self.start(ctx, &queued);
-            std::mem::swap(&mut tasks, &mut self.tasks);
+            match self.missing_half(&queued) {
+                Some(group) => match self.begin_key_exchange(ctx, group) {
+                    Some(job) => {
+                        queued.half = Half::Computing(job);
+                        self.tasks.0.insert(position, queued);
+                    }
+                    None => self.fail(diagnose::local("no private value could be drawn")),
+                },
+                None => self.start(ctx, queued),
+            }
         }
-        self.tasks = tasks;
+    }
+
+    /// The group of the key exchange that this task begins with, unless our half of it is ready.
+    fn missing_half(&self, queued: &Queued) -> Option<Group> {
+        if !matches!(queued.half, Half::Missing) {
+            return None;
+        }
+        let of_child = |index: usize| {
+            let proposals = &self.connection().children.get(index)?.proposals;
+            queued.group.or_else(|| proposals.iter().find_map(|p| p.groups.first()).copied())
+        };
+        match queued.task {
+            Task::CreateChild(index) if !self.stands(index) => of_child(index),
+            Task::RekeyChild(id) if !self.is_unconfirmed(id) => {
+                of_child(self.children.get(&id).filter(|child| child.is_standing())?.index)
+            }
+            // The group that was good before is the one that the peer surely has.
+            Task::RekeyIke => queued.group.or_else(|| self.current().map(|sa| sa.suite.group)),
+            _ => None,
+        }
+    }
+
+    fn begin_key_exchange(&self, ctx: &mut Context<'_>, group: Group) -> Option<JobId> {
+        let private = ctx.provider.key_exchange.draw(group, ctx.random).ok()?;
+        Some(ctx.work(JobOwner::Tunnel(self.id), Work::begin(private)))
+    }
+
+    /// Our half of the key exchange that a task begins with is ready.
+    pub(super) fn key_exchange_begun(
+        &mut self,
+        ctx: &mut Context<'_>,
+        job: JobId,
+        half: Box<dyn ActiveKeyExchange>,
+    ) {
+        self.tasks.begun(job, half);
+        self.start_tasks(ctx);
+    }
+
+    /// Whether the Child SA configured at this place stands.
+    fn stands(&self, index: usize) -> bool {
+        self.children.values().any(|c| c.index == index && c.is_standing())
     }
 
     /// When the first task may begin that only waits for the time.
     pub(super) fn next_task_at(&self) -> Option<Instant> {
-        self.tasks.iter().filter(|q| self.is_free_for(&q.task)).map(|q| q.not_before).min()
+        self.tasks.iter().filter(|q| self.can_begin(q)).map(|q| q.not_before).min()
     }
 
     /// When a refused Child SA is asked for again.
@@ -124,19 +215,21 @@ impl Tunnel {
         self.tasks.iter().filter(create).map(|queued| queued.not_before).min()
     }
 
-    fn is_free_for(&self, task: &Task) -> bool {
-        let ike_sa = match task {
+    /// Whether nothing but the time stands in its way.
+    fn can_begin(&self, queued: &Queued) -> bool {
+        let ike_sa = match &queued.task {
             Task::DeleteIke(spi) => self.ike_sas.get(spi),
             _ => self.current().filter(|sa| sa.place == Place::Current),
         };
         // The task of an IKE SA that is gone is "free": starting it drops it.
-        ike_sa.map_or(matches!(task, Task::DeleteIke(_)), |sa| sa.window.free().is_some())
+        let free = |sa: &IkeSa| sa.window.free().is_some();
+        !queued.is_computing() && ike_sa.map_or(matches!(queued.task, Task::DeleteIke(_)), free)
     }
 
-    fn start(&mut self, ctx: &mut Context<'_>, queued: &Queued) {
+    fn start(&mut self, ctx: &mut Context<'_>, queued: Queued) {
         match queued.task {
             Task::CreateChild(index) => {
-                if !self.children.values().any(|c| c.index == index && c.is_standing()) {
+                if !self.stands(index) {
                     self.start_child(ctx, index, None, queued);
                 }
             }
@@ -166,12 +259,12 @@ impl Tunnel {
         ctx: &mut Context<'_>,
         index: usize,
         rekeys: Option<ChildSaId>,
-        queued: &Queued,
+        queued: Queued,
     ) {
         let connection = self.connection().clone();
         let Some(config) = connection.children.get(index) else { return };
-        let first = config.proposals.iter().find_map(|p| p.groups.first()).copied();
-        let pending = match PendingChild::begin(ctx, index, rekeys, queued.group.or(first)) {
+        let put_off = queued.put_off;
+        let pending = match PendingChild::begin(ctx, index, rekeys, queued.into_share()) {
             Ok(pending) => pending,
             Err(diagnosis) => return self.fail(diagnosis),
         };
@@ -180,8 +273,7 @@ impl Tunnel {
             child.spi_in()
         });
         let payloads = CreateChildRequest::Child(pending.request(config, old)).write();
-        let exchange =
-            Exchange::Child { pending: Box::new(pending), collision: None, put_off: queued.put_off };
+        let exchange = Exchange::Child { pending: Box::new(pending), collision: None, put_off };
         self.send_request(ctx, self.current, ExchangeType::CREATE_CHILD_SA, &payloads, exchange);
     }
 

@@ -30,7 +30,8 @@ impl Tunnel {
             };
             // What is to go anyway goes by its retransmissions or by `redundant`.
             let lives = running && sa.place == Place::Current;
-            let again = sa.window.outstanding().map(|o| o.retransmission.next());
+            let silent = sa.window.outstanding().filter(|o| !o.is_answered);
+            let again = silent.map(|o| o.retransmission.next());
             [
                 again.map(deadline(DeadlineReason::Retransmit)),
                 redundant.map(deadline(DeadlineReason::Retire)),
@@ -85,7 +86,7 @@ impl Tunnel {
     fn check_retransmission(&mut self, ctx: &mut Context<'_>, spi: IkeSpi) {
         let path = self.path;
         let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
-        let Some(outstanding) = ike_sa.window.outstanding_mut() else { return };
+        let Some(outstanding) = ike_sa.window.outstanding_mut().filter(|o| !o.is_answered) else { return };
         match outstanding.retransmission.check(ctx) {
             None => {}
             Some(Overdue::SendAgain) => ctx.output.transmit(path, outstanding.message.clone()),

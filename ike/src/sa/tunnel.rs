@@ -6,22 +6,26 @@ use std::sync::Arc;
 use super::child_sa::{ChildPlace, ChildSa};
 use super::context::{Context, DropReason};
 use super::ike_sa::{Exchange, IkeSa, Place};
+use super::offloaded::Answer;
 use super::retransmission::Retransmission;
 use super::spis::IkeSpiLease;
 use super::tasks::{Task, TaskQueue};
-use super::window::{Arrival, Outstanding, Window};
+use super::window::{Arrival, Outstanding, Request, Window};
 use crate::config::Connection;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::{
     ChildSaId, ChildSaStatus, EndReason, Event, IkeSaRecord, NatStatus, TunnelId, TunnelStatus,
 };
-use crate::exchange::{CreateChildRequest, CreateChildResponse, Informational, OpenError, Protected};
+use crate::exchange::{
+    CreateChildRequest, CreateChildResponse, Informational, KeyExchangeData, OpenError, Protected,
+};
 use crate::identity::VerifiedPeer;
 use crate::limits;
 use crate::path::Path;
 use crate::time::Instant;
 use crate::wire::{Body, Datagram, ExchangeType, IkeSpi, Malformed, Notify, NotifyType, Payload};
+use crate::work::Agreement;
 
 /// A tunnel whose peer has proved its identity.
 #[derive(Debug)]
@@ -66,6 +70,14 @@ pub(super) struct ClosedIkeSa {
     _lease: IkeSpiLease,
     window: Window<Exchange>,
     pub(super) until: Instant,
+}
+
+/// An answer to a request of ours.
+#[derive(Debug)]
+pub(super) enum Response {
+    CreateChild(Protected<CreateChildResponse>),
+    /// Whatever it says: it came.
+    Informational,
 }
 
 /// What remains to be done once the answer to a request was sent.
@@ -170,34 +182,36 @@ impl Tunnel {
         let Some(ike_sa) = self.ike_sas.get(&spi) else { return };
         match ike_sa.window.arrival(header.message_id, datagram.bytes) {
             Arrival::New => {}
+            Arrival::InProgress => return ctx.output.drop(DropReason::InProgress),
             Arrival::Repeated(answer) => return ctx.output.transmit(path, answer),
             Arrival::Outside => return ctx.output.drop(DropReason::OutsideWindow),
         }
         let Some(opened) = self.open(ctx, spi, datagram) else { return };
         self.heard(ctx, spi, path);
+        let request = Request::of(datagram);
         let answered = opened.and_then(|payloads| match header.exchange {
-            ExchangeType::CREATE_CHILD_SA => payloads
-                .try_map(CreateChildRequest::read)
-                .map(|request| (self.answer_create_child(ctx, spi, request), Afterwards::Nothing)),
+            ExchangeType::CREATE_CHILD_SA => {
+                let asked = payloads.try_map(CreateChildRequest::read)?;
+                self.create_child_asked(ctx, spi, path, request, asked);
+                Ok(None)
+            }
             ExchangeType::INFORMATIONAL => {
-                payloads.try_map(Informational::read).map(|request| self.answer_informational(ctx, request))
+                let asked = payloads.try_map(Informational::read)?;
+                Ok(Some(self.answer_informational(ctx, asked)))
             }
             _ => {
                 ctx.output.drop(DropReason::UnexpectedExchange);
-                Ok((error_payload(NotifyType::INVALID_SYNTAX), Afterwards::Nothing))
+                Ok(Some((error_payload(NotifyType::INVALID_SYNTAX), Afterwards::Nothing)))
             }
         });
-        let (payloads, afterwards) = answered.unwrap_or_else(|error| {
-            let afterwards = match error {
-                // RFC 7296 §2.21.3: of these, only INVALID_SYNTAX "is considered fatal in both peers".
-                Malformed::UnsupportedCritical(_) => Afterwards::Nothing,
-                _ => {
-                    Afterwards::Broken(diagnose::malformed(&header.exchange.to_string(), &error.to_string()))
-                }
-            };
-            (vec![Payload::Notify(Notify::refusing(error))], afterwards)
-        });
-        self.send_answer(ctx, spi, path, datagram, &payloads);
+        let answer = answered.unwrap_or_else(|error| Some(refusal_of(header.exchange, error)));
+        if let Some((payloads, afterwards)) = answer {
+            self.send_answer(ctx, spi, path, &request, &payloads);
+            self.do_afterwards(ctx, spi, afterwards);
+        }
+    }
+
+    fn do_afterwards(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, afterwards: Afterwards) {
         match afterwards {
             Afterwards::Nothing => {}
             Afterwards::IkeSaDeleted => self.ike_sa_deleted_by_peer(ctx, spi),
@@ -216,35 +230,37 @@ impl Tunnel {
         ctx: &mut Context<'_>,
         spi: IkeSpi,
         path: Path,
-        datagram: &Datagram<'_>,
+        request: &Request,
         payloads: &[Payload],
     ) {
         let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
-        let header = datagram.header;
         // Sealing fails only once 2^64 messages were sealed: without an answer the peer gives this SA up.
-        if let Ok(answer) = ike_sa.channel.seal(header.exchange, true, header.message_id, payloads) {
-            ike_sa.window.answer(datagram.bytes, answer.clone());
+        if let Ok(answer) = ike_sa.channel.seal(request.exchange, true, request.message_id, payloads) {
+            ike_sa.window.answer(request, answer.clone());
             ctx.output.transmit(path, answer);
         }
     }
 
-    fn answer_create_child(
+    /// What to say to a peer that asks for a new SA. Nothing has changed if the answer is that something is to be
+    /// computed first.
+    pub(super) fn answer_create_child(
         &mut self,
         ctx: &mut Context<'_>,
         spi: IkeSpi,
-        request: Protected<CreateChildRequest>,
-    ) -> Vec<Payload> {
+        asked: &Protected<CreateChildRequest>,
+        agreement: Option<Agreement>,
+    ) -> Answer {
         if self.end.is_some() {
-            return error_payload(NotifyType::TEMPORARY_FAILURE);
+            return Answer::TEMPORARY_FAILURE;
         }
-        if !self.may_rekey(ctx) {
-            return error_payload(NotifyType::NO_ADDITIONAL_SAS);
+        // Counted once, where it is judged first.
+        if agreement.is_none() && !self.may_rekey(ctx) {
+            return Answer::error(NotifyType::NO_ADDITIONAL_SAS);
         }
-        let response = match request.into_inner() {
-            CreateChildRequest::Child(request) => self.answer_child(ctx, spi, &request),
-            CreateChildRequest::Ike(request) => self.answer_rekey_ike(ctx, spi, &request),
-        };
-        response.write()
+        match asked.get() {
+            CreateChildRequest::Child(request) => self.answer_child(ctx, spi, request, agreement),
+            CreateChildRequest::Ike(request) => self.answer_rekey_ike(ctx, spi, request, agreement),
+        }
     }
 
     /// A peer that rekeys without end would have us do key exchanges without end.
@@ -264,6 +280,26 @@ impl Tunnel {
         }
         let Some(opened) = self.open(ctx, spi, datagram) else { return };
         self.heard(ctx, spi, path);
+        match opened.and_then(|payloads| Response::read(datagram.header.exchange, payloads)) {
+            Ok(response) => {
+                if let Some(response) = self.hold(ctx, spi, response) {
+                    self.conclude(ctx, spi, Ok(response));
+                }
+            }
+            Err(error) => {
+                let exchange = datagram.header.exchange.to_string();
+                self.conclude(ctx, spi, Err(diagnose::malformed(&exchange, &error.to_string())));
+            }
+        }
+    }
+
+    /// The answer to our outstanding request is here, and all that had to be computed.
+    pub(super) fn conclude(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        response: Result<Response, Diagnosis>,
+    ) {
         let Some(exchange) = self.ike_sas.get_mut(&spi).and_then(|sa| sa.window.take()) else { return };
         if matches!(exchange, Exchange::DeleteIke) {
             // Whatever the answer says: it came, and that is all that was awaited.
@@ -272,10 +308,7 @@ impl Tunnel {
         if self.end.is_some() && !matches!(exchange, Exchange::RekeyIke { .. }) {
             return;
         }
-        let malformed =
-            |e: Malformed| diagnose::malformed(&datagram.header.exchange.to_string(), &e.to_string());
-        let result =
-            opened.map_err(malformed).and_then(|payloads| self.answered(ctx, spi, exchange, payloads));
+        let result = response.and_then(|response| self.answered(ctx, spi, exchange, response));
         if let Err(diagnosis) = result {
             self.fail(diagnosis.clone());
             self.end(ctx, EndReason::Failed(Box::new(diagnosis)));
@@ -289,29 +322,21 @@ impl Tunnel {
         ctx: &mut Context<'_>,
         spi: IkeSpi,
         exchange: Exchange,
-        payloads: Protected<Vec<Payload>>,
+        response: Response,
     ) -> Result<(), Diagnosis> {
-        let malformed = |name: &'static str| move |e| diagnose::malformed(name, &format!("{e}"));
-        match exchange {
-            Exchange::Child { pending, collision, put_off } => {
-                let response = payloads.try_map(CreateChildResponse::read);
-                let response = response.map_err(malformed("CREATE_CHILD_SA"))?;
+        match (exchange, response) {
+            (Exchange::Child { pending, collision, put_off }, Response::CreateChild(response)) => {
                 self.child_answered(ctx, spi, *pending, collision, put_off, response)
             }
-            Exchange::RekeyIke { pending, collision, put_off } => {
-                let response = payloads.try_map(CreateChildResponse::read);
-                let response = response.map_err(malformed("CREATE_CHILD_SA"))?;
+            (Exchange::RekeyIke { pending, collision, put_off }, Response::CreateChild(response)) => {
                 self.rekey_ike_answered(ctx, spi, *pending, collision, put_off, response)
             }
-            Exchange::DeleteChildren(ids) => {
-                payloads.try_map(Informational::read).map_err(malformed("INFORMATIONAL"))?;
+            (Exchange::DeleteChildren(ids), Response::Informational) => {
                 ids.into_iter().for_each(|id| self.child_deleted(ctx, id, &EndReason::DeletedHere));
                 Ok(())
             }
-            Exchange::Probe | Exchange::DeleteIke => {
-                payloads.try_map(Informational::read).map_err(malformed("INFORMATIONAL"))?;
-                Ok(())
-            }
+            (Exchange::Probe | Exchange::DeleteIke, Response::Informational) => Ok(()),
+            _ => Err(diagnose::malformed("an answer", "it is of another exchange than the request")),
         }
     }
 
@@ -329,7 +354,7 @@ impl Tunnel {
         let Some(message_id) = ike_sa.window.free() else { return };
         let Ok(message) = ike_sa.channel.seal(kind, false, message_id, payloads) else { return };
         ctx.output.transmit(self.path, message.clone());
-        ike_sa.window.sent(Outstanding { message_id, message, retransmission, exchange });
+        ike_sa.window.sent(Outstanding { message_id, message, retransmission, exchange, is_answered: false });
     }
 
     /// The IKE SA that carries our requests.
@@ -462,6 +487,34 @@ impl Tunnel {
         let established = self.origin.established;
         Some(TunnelStatus { established, children: children.collect(), ike_sa: self.record()? })
     }
+}
+
+impl Response {
+    fn read(exchange: ExchangeType, payloads: Protected<Vec<Payload>>) -> Result<Self, Malformed> {
+        if exchange == ExchangeType::CREATE_CHILD_SA {
+            payloads.try_map(CreateChildResponse::read).map(Self::CreateChild)
+        } else {
+            payloads.try_map(Informational::read).map(|_| Self::Informational)
+        }
+    }
+
+    /// The peer's half of a key exchange, if there is one.
+    pub(super) fn key_exchange(&self) -> Option<&KeyExchangeData> {
+        match self {
+            Self::CreateChild(response) => response.get().key_exchange(),
+            Self::Informational => None,
+        }
+    }
+}
+
+/// The answer to a request that cannot be read.
+fn refusal_of(exchange: ExchangeType, error: Malformed) -> (Vec<Payload>, Afterwards) {
+    let afterwards = match error {
+        // RFC 7296 §2.21.3: of these, only INVALID_SYNTAX "is considered fatal in both peers".
+        Malformed::UnsupportedCritical(_) => Afterwards::Nothing,
+        _ => Afterwards::Broken(diagnose::malformed(&exchange.to_string(), &error.to_string())),
+    };
+    (vec![Payload::Notify(Notify::refusing(error))], afterwards)
 }
 
 /// A lone error notification.

@@ -3,6 +3,7 @@
 
 use super::retransmission::Retransmission;
 use crate::crypto::sha256;
+use crate::wire::{Datagram, ExchangeType};
 
 /// Both directions of one IKE SA. `E` is what our outstanding request is about.
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub(crate) struct Window<E> {
     next_send: u32,
     outstanding: Option<Outstanding<E>>,
     next_receive: u32,
+    /// The answer to the next request is being worked out.
+    answering: bool,
     answered: Option<Answered>,
 }
 
@@ -20,6 +23,25 @@ pub(crate) struct Outstanding<E> {
     pub(crate) message: Vec<u8>,
     pub(crate) retransmission: Retransmission,
     pub(crate) exchange: E,
+    /// Its answer came and is being worked on.
+    pub(crate) is_answered: bool,
+}
+
+/// What an answer must know of its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    pub(crate) exchange: ExchangeType,
+    pub(crate) message_id: u32,
+    /// Of the whole message, by which it is known when it comes again.
+    digest: [u8; 32],
+}
+
+impl Request {
+    pub(crate) fn of(datagram: &Datagram<'_>) -> Self {
+        let header = datagram.header;
+        let digest = sha256(&[datagram.bytes]);
+        Self { exchange: header.exchange, message_id: header.message_id, digest }
+    }
 }
 
 #[derive(Debug)]
@@ -33,6 +55,8 @@ struct Answered {
 pub(crate) enum Arrival {
     /// The next one: open it and answer.
     New,
+    /// It came before, and its answer is not ready.
+    InProgress,
     /// The last one again, bit for bit: send this answer again.
     Repeated(Vec<u8>),
     /// Any other.
@@ -42,13 +66,13 @@ pub(crate) enum Arrival {
 impl<E> Window<E> {
     /// The window of an IKE SA whose sides have sent and received this many requests.
     pub(crate) fn new(next_send: u32, next_receive: u32) -> Self {
-        Self { next_send, outstanding: None, next_receive, answered: None }
+        Self { next_send, outstanding: None, next_receive, answering: false, answered: None }
     }
 
     pub(crate) fn arrival(&self, message_id: u32, request: &[u8]) -> Arrival {
         // The last id is never taken: without a next one, it could be repeated as new for ever.
         if message_id == self.next_receive && message_id != u32::MAX {
-            return Arrival::New;
+            return if self.answering { Arrival::InProgress } else { Arrival::New };
         }
         match &self.answered {
             Some(answered)
@@ -61,10 +85,16 @@ impl<E> Window<E> {
         }
     }
 
-    /// Notes that the request just opened was answered, for when it is repeated.
-    pub(crate) fn answer(&mut self, request: &[u8], response: Vec<u8>) {
+    /// Notes that the answer to the request just opened is being worked out.
+    pub(crate) fn work_on(&mut self) {
+        self.answering = true;
+    }
+
+    /// Notes that the request just opened, or worked on, was answered, for when it is repeated.
+    pub(crate) fn answer(&mut self, request: &Request, response: Vec<u8>) {
+        self.answering = false;
         self.next_receive = self.next_receive.saturating_add(1);
-        self.answered = Some(Answered { request: sha256(&[request]), response });
+        self.answered = Some(Answered { request: request.digest, response });
     }
 
     /// The id of the next request, if one may be sent: none is outstanding, and the ids are not used up ("once the
@@ -88,7 +118,7 @@ impl<E> Window<E> {
 
     /// Whether an answer with this message id is awaited.
     pub(crate) fn awaits(&self, message_id: u32) -> bool {
-        self.outstanding.as_ref().is_some_and(|o| o.message_id == message_id)
+        self.outstanding.as_ref().is_some_and(|o| o.message_id == message_id && !o.is_answered)
     }
 
     /// The outstanding exchange: its answer came, or it is forgotten.
@@ -101,12 +131,18 @@ impl<E> Window<E> {
 mod tests {
     use super::*;
 
+    fn request(bytes: &[u8]) -> Request {
+        Request { exchange: ExchangeType::INFORMATIONAL, message_id: 1, digest: sha256(&[bytes]) }
+    }
+
     #[test]
     fn a_request_is_answered_once_and_its_repetition_from_the_cache() {
         let mut window = Window::<()>::new(0, 1);
         assert_eq!(window.arrival(0, b"old"), Arrival::Outside);
         assert_eq!(window.arrival(1, b"one"), Arrival::New);
-        window.answer(b"one", b"answer".to_vec());
+        window.work_on();
+        assert_eq!(window.arrival(1, b"one"), Arrival::InProgress);
+        window.answer(&request(b"one"), b"answer".to_vec());
         assert_eq!(window.arrival(1, b"one"), Arrival::Repeated(b"answer".to_vec()));
         assert_eq!(window.arrival(1, b"other"), Arrival::Outside, "same id, other bytes");
         assert_eq!(window.arrival(3, b"three"), Arrival::Outside);
@@ -118,7 +154,7 @@ mod tests {
         let mut window = Window::<()>::new(u32::MAX, u32::MAX);
         assert_eq!(window.free(), None);
         assert_eq!(window.arrival(u32::MAX, b"last"), Arrival::Outside);
-        window.answer(b"last", vec![]);
+        window.answer(&request(b"last"), vec![]);
         assert_eq!(window.arrival(u32::MAX, b"last"), Arrival::Outside, "not new again and again");
         assert_eq!(window.arrival(0, b"wrapped"), Arrival::Outside);
     }

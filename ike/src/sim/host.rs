@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::desk::Desk;
 use super::random::SeededRandom;
 use crate::config::{EndpointConfig, Name};
 use crate::diagnosis::Diagnosis;
@@ -37,6 +38,8 @@ pub struct Host {
     pub address: IpAddr,
     /// The machine under test.
     pub endpoint: Endpoint,
+    /// Where its jobs are done.
+    pub desk: Desk,
     /// Every Child SA that can receive.
     pub installed: BTreeMap<ChildSaId, Installed>,
     /// Those that packets are sent on, the newest last.
@@ -68,6 +71,7 @@ impl Host {
         Self {
             address,
             endpoint,
+            desk: Desk::new(SeededRandom::new(seed, number + 1_000_000)),
             installed: BTreeMap::new(),
             sending: Vec::new(),
             failures: Vec::new(),

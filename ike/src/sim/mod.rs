@@ -1,11 +1,13 @@
 //! Two endpoints, a virtual clock and a seeded link between them: a seed replays a whole conversation exactly.
 
+mod desk;
 mod host;
 mod link;
 mod random;
 mod rogue;
 mod world;
 
+pub use desk::Desk;
 pub use host::{Host, Installed};
 pub use link::{Conditions, Link, Nat};
 pub use random::SeededRandom;

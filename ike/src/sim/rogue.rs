@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a test's expectations")]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::random::SeededRandom;
 use super::world::{Side, World};
@@ -11,16 +12,16 @@ use crate::exchange::{
     AuthRequest, ChildOffer, CreateChildRequest, CreateChildResponse, IkeRequest, InitRequest, InitResponse,
     KeyExchangeData, Protected,
 };
-use crate::identity::{Covered, prove};
+use crate::identity::{Proving, SignedOctets};
 use crate::keys::{ChildKeySource, DirectionProtection, IkeKeys, Nonces, Spis};
 use crate::negotiate::proposal::{accept_ike, offer_esp, offer_ike};
 use crate::negotiate::{narrow, nat};
 use crate::path::{Path, Transport};
 use crate::random::SecureRandom;
-use crate::suite::IkeSuite;
+use crate::suite::{Group, IkeSuite};
 use crate::wire::{
     Body, Datagram, EspSpi, ExchangeType, Header, IkeSpi, NotifyType, Payload, PayloadType, emit_chain,
-    emit_clear,
+    emit_clear, prepare_chain,
 };
 
 /// One end of an IKE SA that it initiated.
@@ -55,11 +56,15 @@ impl Rogue {
         }
     }
 
+    fn begin(&mut self, group: Group) -> Box<dyn ActiveKeyExchange> {
+        self.provider.key_exchange.draw(group, &mut *self.random).expect("a value").begin()
+    }
+
     /// A first message and what its answer is read with.
     fn init(&mut self) -> (IkeSpi, InitRequest, Box<dyn ActiveKeyExchange>) {
         let spi = IkeSpi(self.random.bytes());
-        let group = self.connection.proposals.iter().find_map(|p| p.groups.first()).expect("a group");
-        let exchange = self.provider.key_exchange.begin(*group, &mut *self.random).expect("a value");
+        let group = *self.connection.proposals.iter().find_map(|p| p.groups.first()).expect("a group");
+        let exchange = self.begin(group);
         let seen = Path { local: self.path.remote, remote: self.path.local, ..self.path };
         let notifies = nat::notifies(spi, IkeSpi::ZERO, seen, Encapsulation::Forced, &mut *self.random);
         let request = InitRequest {
@@ -79,6 +84,17 @@ impl Rogue {
         let header = header(Spis { initiator: spi, responder: IkeSpi::ZERO }, ExchangeType::IKE_SA_INIT, 0);
         let other = InitRequest { nonce, ..request.clone() };
         [request, other].map(|request| emit_clear(header, &request.write()))
+    }
+
+    /// A first message again, with the cookie that its answer asks for.
+    pub fn with_cookie(&self, first: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
+        let payloads = |bytes| match Datagram::parse(bytes).ok()?.body {
+            Body::Clear(payloads) => Some(payloads),
+            Body::Encrypted(_) => None,
+        };
+        let InitResponse::Cookie(cookie) = InitResponse::read(payloads(answer)?).ok()? else { return None };
+        let request = InitRequest { cookie: Some(cookie), ..InitRequest::read(payloads(first)?).ok()? };
+        Some(emit_clear(Datagram::parse(first).ok()?.header, &request.write()))
     }
 
     /// Sends a first message, again with a cookie if one is asked for; it and the answer, if B does not drop it.
@@ -117,15 +133,10 @@ impl Rogue {
         let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
         let keys = IkeKeys::derive(&self.provider, suite, nonces, spis, &shared).expect("keys");
         let id_i = self.connection.local_id.to_wire();
-        let covered = Covered {
-            provider: &self.provider,
-            prf: suite.prf,
-            key: &*keys.auth_i,
-            message: &first,
-            nonce: &nonce_r,
-            id: &id_i,
-        };
-        let auth = Some(prove(&self.connection, &covered));
+        let octets = SignedOctets::new(&*keys.auth_i, &first, &nonce_r, &id_i);
+        let connection = Arc::new(self.connection.clone());
+        let proving = Proving { provider: self.provider, prf: suite.prf, connection, octets };
+        let auth = Some(proving.run().expect("a proof"));
         let id_r = Some(self.connection.remote_id.to_wire());
         let child = Some(self.offer(spi, false));
         self.sas.clear();
@@ -150,7 +161,7 @@ impl Rogue {
     /// The payloads that ask for one more Child SA as configured, with a key exchange.
     pub fn another_child(&mut self, spi: EspSpi) -> Vec<Payload> {
         let group = self.sas.first().expect("an IKE SA").suite.group;
-        let exchange = self.provider.key_exchange.begin(group, &mut *self.random).expect("a value");
+        let exchange = self.begin(group);
         let request = crate::exchange::ChildRequest {
             rekeys: None,
             offer: self.offer(spi, true),
@@ -165,7 +176,7 @@ impl Rogue {
         let spi = IkeSpi(self.random.bytes());
         let nonce = self.random.bytes::<32>().to_vec();
         let suite = self.sas.get(sa).expect("an IKE SA").suite;
-        let exchange = self.provider.key_exchange.begin(suite.group, &mut *self.random).expect("a value");
+        let exchange = self.begin(suite.group);
         let request = CreateChildRequest::Ike(IkeRequest {
             proposals: offer_ike(&self.connection.proposals, &spi.0),
             nonce: nonce.clone(),
@@ -305,17 +316,8 @@ fn header(spis: Spis, exchange: ExchangeType, message_id: u32) -> Header {
 }
 
 /// As [`crate::exchange::seal`], whatever the chain holds.
-fn sealed(mut header: Header, key: &mut DirectionProtection, first: PayloadType, chain: &[u8]) -> Vec<u8> {
-    let plaintext = [chain, &[0]].concat();
-    let length = u16::try_from(4 + 8 + 16 + plaintext.len()).expect("a short message");
-    header.next_payload = PayloadType::SK;
-    header.length = u32::from(length) + 28;
-    let mut message = Vec::new();
-    header.emit(&mut message);
-    message.extend_from_slice(&[first.0, 0]);
-    message.extend_from_slice(&length.to_be_bytes());
-    let (iv, sealed) = key.seal(&message, plaintext).expect("an IV");
-    message.extend_from_slice(&iv);
-    message.extend_from_slice(&sealed);
-    message
+fn sealed(header: Header, key: &mut DirectionProtection, first: PayloadType, chain: &[u8]) -> Vec<u8> {
+    let (associated, plaintext) = prepare_chain(header, first, chain.to_vec(), key.frame());
+    let sealed = key.seal(&associated, plaintext).expect("an IV");
+    [associated, sealed].concat()
 }

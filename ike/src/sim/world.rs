@@ -1,6 +1,6 @@
 //! The clock, both hosts and the line between them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::config::{
     Auth, Child, ChildLifetime, Connection, Encapsulation, EndpointConfig, Keepalive, Remote, Retransmit,
     Retry,
 };
-use crate::event::{Command, CommandError, Completion, JobKind, Payload};
+use crate::event::{Command, CommandError, Payload};
 use crate::path::{Path, Transport};
 use crate::secret::Secret;
 use crate::suite::{EspProposal, IkeProposal};
@@ -122,7 +122,9 @@ impl World {
         self.restarts += 1;
         let (seed, number, config) = (self.seed, 100 + self.restarts, self.config.clone());
         let address = self.host(side).address;
+        let work_time = self.host(side).desk.work_time;
         *self.host(side) = Host::new(address, seed, number, &config);
+        self.host(side).desk.work_time = work_time;
         self.configure(side, connections);
     }
 
@@ -156,7 +158,8 @@ impl World {
     fn step(&mut self, end: Instant) -> bool {
         let deadline = |host: &Host| host.endpoint.poll_timeout().map(|d| d.at);
         let traffic = self.traffic.map(|_| self.next_traffic);
-        let next = [self.link.next_at(), deadline(&self.a), deadline(&self.b), traffic];
+        let done = [self.a.desk.next_at(), self.b.desk.next_at()];
+        let next = [self.link.next_at(), deadline(&self.a), deadline(&self.b), traffic, done[0], done[1]];
         let Some(at) = next.into_iter().flatten().min().filter(|at| *at <= end) else { return false };
         self.at_this_instant = if at > self.now { 0 } else { self.at_this_instant + 1 };
         let deadlines = [self.a.endpoint.poll_timeout(), self.b.endpoint.poll_timeout()];
@@ -169,8 +172,8 @@ impl World {
             let now = self.clock();
             if deadline(self.host(side)).is_some_and(|at| at <= now.boot) {
                 self.host(side).endpoint.handle_timeout(now);
-                self.drain(side);
             }
+            self.drain(side);
         }
         self.send_traffic();
         true
@@ -197,8 +200,9 @@ impl World {
     /// Has an end receive these bytes; what it sends back the same way does not get onto the line.
     pub fn inject(&mut self, side: Side, path: Path, bytes: &[u8]) -> Vec<Vec<u8>> {
         let now = self.clock();
+        self.host(side).endpoint.handle_datagram(now, path, bytes);
+        self.drain_events_and_jobs(side);
         let host = self.host(side);
-        host.endpoint.handle_datagram(now, path, bytes);
         let mut answers = Vec::new();
         let mut others = Vec::new();
         while let Some(transmit) = host.endpoint.poll_transmit() {
@@ -216,24 +220,31 @@ impl World {
     /// As the shell does it: events, then jobs, then datagrams.
     fn drain(&mut self, side: Side) {
         let now = self.clock();
-        loop {
-            let host = self.host(side);
-            while let Some(event) = host.endpoint.poll_event() {
-                host.handle_event(event);
-            }
-            let Some(job) = host.endpoint.poll_job() else { break };
-            let JobKind::Resolve { host: name, .. } = job.kind;
-            let local = SocketAddr::new(host.address, 500);
-            let paths = name.parse::<IpAddr>().map_err(|_| format!("no such host {name}"));
-            let paths = paths.map(|ip| vec![Path::udp(local, SocketAddr::new(ip, 500))]);
-            host.endpoint.handle_completion(now, job.id, Completion::Resolved(paths));
-        }
+        self.drain_events_and_jobs(side);
         while let Some(transmit) = self.host(side).endpoint.poll_transmit() {
             let packet = match transmit.payload {
                 Payload::Ike(bytes) => Packet::Ike(bytes),
                 Payload::Keepalive => Packet::Keepalive,
             };
             self.link.send(now.boot, transmit.path, packet);
+        }
+    }
+
+    /// Jobs are done at once, or after their time.
+    fn drain_events_and_jobs(&mut self, side: Side) {
+        let now = self.clock();
+        loop {
+            let host = self.host(side);
+            while let Some(event) = host.endpoint.poll_event() {
+                host.handle_event(event);
+            }
+            if let Some(job) = host.endpoint.poll_job() {
+                host.desk.put(now.boot, host.address, job);
+            } else if let Some((id, completion)) = host.desk.take(now.boot) {
+                host.endpoint.handle_completion(now, id, completion);
+            } else {
+                break;
+            }
         }
     }
 

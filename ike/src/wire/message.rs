@@ -31,12 +31,19 @@ pub enum Body<'a> {
 pub struct Encrypted<'a> {
     /// The type of the first payload inside.
     pub first: PayloadType,
-    /// Everything before the IV: what the tag covers in addition (RFC 5282 §5.1).
+    /// Everything before the IV: what the tag or checksum covers in addition (RFC 5282 §5.1, RFC 7296 §3.14).
     pub associated: &'a [u8],
-    /// The explicit IV.
-    pub iv: [u8; 8],
-    /// Ciphertext and tag.
+    /// IV, ciphertext, and tag or checksum; how long these are, only the keys know.
     pub sealed: &'a [u8],
+}
+
+/// What a cipher wants of the encrypted payload around its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The plaintext is padded to a multiple of this, bytes.
+    pub block: usize,
+    /// IV, and tag or checksum, bytes.
+    pub overhead: usize,
 }
 
 impl<'a> Datagram<'a> {
@@ -63,14 +70,11 @@ impl<'a> Datagram<'a> {
         let mut walk = ChainWalk::new(header.next_payload, chain);
         while let Some(raw) = walk.step()? {
             if raw.kind == PayloadType::SK {
-                let mut reader = Reader::new(raw.body);
                 let associated = bytes.len().checked_sub(raw.body.len()).and_then(|n| bytes.get(..n));
-                let iv = reader.array("IV of the encrypted payload")?;
                 return Ok(Some(Encrypted {
                     first: raw.next,
                     associated: associated.ok_or(Malformed::Syntax("encrypted payload"))?,
-                    iv,
-                    sealed: reader.rest(),
+                    sealed: raw.body,
                 }));
             }
         }
@@ -90,12 +94,23 @@ pub fn emit_clear(mut header: Header, payloads: &[Payload]) -> Vec<u8> {
 }
 
 /// The parts of a message whose chain will be sealed: the associated data (header and the SK payload's header),
-/// and the plaintext (chain, no padding, pad length 0). `overhead` is the length of IV and tag.
-pub fn prepare_encrypted(mut header: Header, payloads: &[Payload], overhead: usize) -> (Vec<u8>, Vec<u8>) {
-    let mut plaintext = Vec::with_capacity(512);
-    let first = emit_chain(payloads, &mut plaintext);
-    plaintext.push(0); // Pad Length
-    let sk_length = 4 + overhead + plaintext.len();
+/// and the plaintext (chain, as little padding as will do, its length).
+pub fn prepare_encrypted(header: Header, payloads: &[Payload], frame: Frame) -> (Vec<u8>, Vec<u8>) {
+    let mut chain = Vec::with_capacity(512);
+    let first = emit_chain(payloads, &mut chain);
+    prepare_chain(header, first, chain, frame)
+}
+
+/// As [`prepare_encrypted`], for a chain that is written already.
+pub fn prepare_chain(
+    mut header: Header,
+    first: PayloadType,
+    chain: Vec<u8>,
+    frame: Frame,
+) -> (Vec<u8>, Vec<u8>) {
+    let mut plaintext = chain;
+    frame.pad(&mut plaintext);
+    let sk_length = 4 + frame.overhead + plaintext.len();
     header.next_payload = PayloadType::SK;
     header.length = u32::try_from(Header::LENGTH + sk_length).unwrap_or(u32::MAX);
     let mut associated = Vec::with_capacity(Header::LENGTH + 4);
@@ -103,6 +118,16 @@ pub fn prepare_encrypted(mut header: Header, payloads: &[Payload], overhead: usi
     associated.extend_from_slice(&[first.0, 0]);
     associated.extend_from_slice(&u16::try_from(sk_length).unwrap_or(u16::MAX).to_be_bytes());
     (associated, plaintext)
+}
+
+impl Frame {
+    /// Appends padding and Pad Length: "the length of the payload plus the padding plus the Pad Length is a multiple of
+    /// the encryption block size" (RFC 7296 §3.14, shortened).
+    fn pad(self, plaintext: &mut Vec<u8>) {
+        let padding = (plaintext.len() + 1).next_multiple_of(self.block.max(1)) - plaintext.len() - 1;
+        plaintext.resize(plaintext.len() + padding, 0);
+        plaintext.push(u8::try_from(padding).unwrap_or(u8::MAX));
+    }
 }
 
 /// Takes padding off an opened SK payload and reads the chain inside.

@@ -14,12 +14,15 @@ mod tests;
 
 pub use cursor::{Malformed, Reader};
 pub use header::Header;
-pub use message::{Body, Datagram, Encrypted, emit_clear, parse_opened, prepare_encrypted};
+pub use message::{
+    Body, Datagram, Encrypted, Frame, emit_clear, parse_opened, prepare_chain, prepare_encrypted,
+};
 pub use notify::{Delete, Notify};
-pub use payload::{IdData, Payload, emit_chain, parse_chain};
+pub use payload::{AuthData, IdData, Payload, emit_chain, parse_chain};
 pub use proposal::{Proposal, Transform};
 pub use registry::{
-    AuthMethod, ExchangeType, IdType, NotifyType, PayloadType, ProtocolId, TransformType, TsType,
+    AuthMethod, CertEncoding, ExchangeType, IdType, NotifyType, PayloadType, ProtocolId, TransformType,
+    TsType,
 };
 pub use selectors::WireSelector;
 pub use spi::{EspSpi, IkeSpi};

@@ -24,12 +24,7 @@ pub enum Payload {
     /// Identification of the responder.
     IdResponder(IdData),
     /// Authentication (§3.8).
-    Auth {
-        /// How.
-        method: AuthMethod,
-        /// The proof.
-        data: Vec<u8>,
-    },
+    Auth(AuthData),
     /// Nonce (§3.9), 16 to 256 bytes.
     Nonce(Vec<u8>),
     /// Notify (§3.10).
@@ -42,6 +37,15 @@ pub enum Payload {
     TsResponder(Vec<WireSelector>),
     /// A type that we do not use and that is not critical.
     Other(PayloadType),
+}
+
+/// A proof of identity as it stands on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthData {
+    /// How it was made.
+    pub method: AuthMethod,
+    /// The proof itself.
+    pub data: Vec<u8>,
 }
 
 /// An identity as it stands on the wire.
@@ -85,7 +89,7 @@ impl Payload {
             Self::KeyExchange { .. } => PayloadType::KE,
             Self::IdInitiator(_) => PayloadType::IDI,
             Self::IdResponder(_) => PayloadType::IDR,
-            Self::Auth { .. } => PayloadType::AUTH,
+            Self::Auth(_) => PayloadType::AUTH,
             Self::Nonce(_) => PayloadType::NONCE,
             Self::Notify(_) => PayloadType::NOTIFY,
             Self::Delete(_) => PayloadType::DELETE,
@@ -110,7 +114,7 @@ impl Payload {
                 let mut reader = Reader::new(body);
                 let method = AuthMethod(reader.u8("authentication")?);
                 reader.take(3, "authentication")?;
-                Self::Auth { method, data: reader.rest().to_vec() }
+                Self::Auth(AuthData { method, data: reader.rest().to_vec() })
             }
             // "the size of the Nonce Data MUST be between 16 and 256 octets, inclusive".
             PayloadType::NONCE if limits::NONCE.contains(&body.len()) => Self::Nonce(body.to_vec()),
@@ -142,7 +146,7 @@ impl Payload {
                 out.extend_from_slice(data);
             }
             Self::IdInitiator(id) | Self::IdResponder(id) => out.extend_from_slice(&id.body()),
-            Self::Auth { method, data } => {
+            Self::Auth(AuthData { method, data }) => {
                 out.extend_from_slice(&[method.0, 0, 0, 0]);
                 out.extend_from_slice(data);
             }

@@ -83,7 +83,18 @@ registry! {
 
 registry! {
     /// RFC 7296 §3.8.
-    AuthMethod(u8) { RSA_SIGNATURE = 1, SHARED_KEY_MIC = 2, DIGITAL_SIGNATURE = 14 }
+    AuthMethod(u8) {
+        RSA_SIGNATURE = 1, SHARED_KEY_MIC = 2, DSS_SIGNATURE = 3, ECDSA_256 = 9, ECDSA_384 = 10, ECDSA_521 = 11,
+        NULL = 13, DIGITAL_SIGNATURE = 14,
+    }
+}
+
+registry! {
+    /// RFC 7296 §3.6; 14 is RFC 4806's, 15 RFC 7670's.
+    CertEncoding(u8) {
+        X509_SIGNATURE = 4, CRL = 7, HASH_AND_URL = 12, HASH_AND_URL_BUNDLE = 13, OCSP_CONTENT = 14,
+        RAW_PUBLIC_KEY = 15,
+    }
 }
 
 registry! {

@@ -40,7 +40,7 @@ fn sample() -> Vec<Payload> {
             reserved: [1, 2, 3],
             ..IdData::new(IdType::FQDN, b"a.example".to_vec())
         }),
-        Payload::Auth { method: AuthMethod::SHARED_KEY_MIC, data: vec![1; 32] },
+        Payload::Auth(AuthData { method: AuthMethod::SHARED_KEY_MIC, data: vec![1; 32] }),
         Payload::Notify(Notify::about(NotifyType::REKEY_SA, EspSpi(0x1234_5678))),
         Payload::Notify(Notify::new(NotifyType::COOKIE, vec![1, 2, 3])),
         Payload::Delete(Delete::Esp(vec![EspSpi(1000), EspSpi(1001)])),
@@ -76,15 +76,34 @@ fn what_was_written_reads_back() {
 
 #[test]
 fn an_encrypted_message_keeps_its_associated_data_and_chain() {
-    let (associated, plaintext) = prepare_encrypted(header(ExchangeType::IKE_AUTH), &sample(), 8 + 16);
-    let mut bytes = associated.clone();
-    bytes.extend_from_slice(&[7; 8]);
-    bytes.extend_from_slice(&plaintext);
-    bytes.extend_from_slice(&[0; 16]);
-    let datagram = Datagram::parse(&bytes).unwrap();
-    let Body::Encrypted(sk) = datagram.body else { panic!("encrypted expected") };
-    assert_eq!((sk.associated, sk.iv, sk.first), (&associated[..], [7; 8], PayloadType::SA));
-    assert_eq!(parse_opened(sk.first, &sk.sealed[..sk.sealed.len() - 16]).unwrap(), sample());
+    for (block, overhead) in [(1, 8 + 16), (16, 16 + 32)] {
+        let frame = Frame { block, overhead };
+        let (associated, plaintext) = prepare_encrypted(header(ExchangeType::IKE_AUTH), &sample(), frame);
+        assert_eq!(plaintext.len() % block, 0);
+        let bytes = [&associated[..], &plaintext, &vec![7; overhead]].concat();
+        let datagram = Datagram::parse(&bytes).unwrap();
+        let Body::Encrypted(sk) = datagram.body else { panic!("encrypted expected") };
+        assert_eq!((sk.associated, sk.first), (&associated[..], PayloadType::SA));
+        assert_eq!(parse_opened(sk.first, &sk.sealed[..sk.sealed.len() - overhead]).unwrap(), sample());
+    }
+}
+
+#[test]
+fn padding_fills_the_block_and_no_more() {
+    for block in [1, 16] {
+        for length in 0..40 {
+            let payloads = [Payload::Notify(Notify::new(NotifyType::COOKIE, vec![7; length]))];
+            let (_, plaintext) = prepare_encrypted(
+                header(ExchangeType::INFORMATIONAL),
+                &payloads,
+                Frame { block, overhead: 0 },
+            );
+            let padding = usize::from(*plaintext.last().unwrap());
+            assert_eq!(plaintext.len() % block, 0);
+            assert!(padding < block, "{padding} of {block}");
+            assert_eq!(parse_opened(PayloadType::NOTIFY, &plaintext).unwrap(), payloads);
+        }
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@
 
 use sekisho_ike::Secret;
 use sekisho_ike::crypto::{CryptoError, Provider, prf_plus, sha256};
-use sekisho_ike::identity::auth_value;
+use sekisho_ike::identity::{auth_value, signed_octets};
 use sekisho_ike::suite::Prf;
 
 use crate::to_hex;
@@ -90,7 +90,8 @@ fn the_proof_by_pre_shared_key_agrees_with_python() {
     ] {
         let sk_p = provider.prf.key(prf, &vec![0x55; prf.output_length()]);
         let id_body = b"\x02\0\0\0clinic-17.example";
-        let proof = auth_value(&provider, prf, &psk, &*sk_p, b"first message", &nonce, id_body);
+        let octets = signed_octets(&*sk_p, b"first message", &nonce, id_body);
+        let proof = auth_value(&provider, prf, &psk, &octets);
         assert_eq!(to_hex(proof.expose()), expected, "{prf}");
     }
 }

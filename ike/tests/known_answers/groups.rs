@@ -11,17 +11,17 @@ use crate::{Chosen, hex};
 #[track_caller]
 fn assert_exchange(group: Group, private: [&str; 2], public: [&str; 2], shared: &str) {
     let exchange = Provider::ring().key_exchange;
-    let ours = exchange.begin(group, &mut Chosen::new(&hex(private[0]))).unwrap();
+    let ours = exchange.draw(group, &mut Chosen::new(&hex(private[0]))).unwrap().begin();
     assert_eq!((ours.group(), ours.public()), (group, &hex(public[0])[..]));
     let (theirs, secret) =
-        exchange.respond(group, ours.public(), &mut Chosen::new(&hex(private[1]))).unwrap();
+        exchange.draw(group, &mut Chosen::new(&hex(private[1]))).unwrap().respond(ours.public()).unwrap();
     assert_eq!(theirs, hex(public[1]));
     assert_eq!(secret.expose(), hex(shared));
     assert_eq!(ours.complete(&theirs).unwrap(), secret);
 }
 
 fn agree(group: Group, private: &[u8], peer: &[u8]) -> Result<Secret, CryptoError> {
-    Provider::ring().key_exchange.begin(group, &mut Chosen::new(private))?.complete(peer)
+    Provider::ring().key_exchange.draw(group, &mut Chosen::new(private))?.begin().complete(peer)
 }
 
 /// RFC 8031, appendix A.
@@ -98,6 +98,47 @@ fn p384_agrees_with_rfc_5903() {
     );
 }
 
+/// RFC 5903 §8.3.
+#[test]
+fn p521_agrees_with_rfc_5903() {
+    assert_exchange(
+        Group::P521,
+        [
+            concat!(
+                "0037ADE9319A89F4DABDB3EF411AACCCA5123C61ACAB57B5393DCE47608172A0",
+                "95AA85A30FE1C2952C6771D937BA9777F5957B2639BAB072462F68C27A57382D",
+                "4A52",
+            ),
+            concat!(
+                "0145BA99A847AF43793FDD0E872E7CDFA16BE30FDC780F97BCCC3F078380201E",
+                "9C677D600B343757A3BDBF2A3163E4C2F869CCA7458AA4A4EFFC311F5CB15168",
+                "5EB9",
+            ),
+        ],
+        [
+            concat!(
+                "0015417E84DBF28C0AD3C278713349DC7DF153C897A1891BD98BAB4357C9ECBE",
+                "E1E3BF42E00B8E380AEAE57C2D107564941885942AF5A7F4601723C4195D176C",
+                "ED3E017CAE20B6641D2EEB695786D8C946146239D099E18E1D5A514C739D7CB4",
+                "A10AD8A788015AC405D7799DC75E7B7D5B6CF2261A6A7F1507438BF01BEB6CA3",
+                "926F9582",
+            ),
+            concat!(
+                "00D0B3975AC4B799F5BEA16D5E13E9AF971D5E9B984C9F39728B5E5739735A21",
+                "9B97C356436ADC6E95BB0352F6BE64A6C2912D4EF2D0433CED2B6171640012D9",
+                "460F015C68226383956E3BD066E797B623C27CE0EAC2F551A10C2C724D985207",
+                "7B87220B6536C5C408A1D2AEBB8E86D678AE49CB57091F4732296579AB44FCD1",
+                "7F0FC56A",
+            ),
+        ],
+        concat!(
+            "01144C7D79AE6956BC8EDB8E7C787C4521CB086FA64407F97894E5E6B2D79B04",
+            "D1427E73CA4BAA240A34786859810C06B3C715A3A8CC3151F2BEE417996D19F3",
+            "DDEA",
+        ),
+    );
+}
+
 /// Beyond Wycheproof, whose "acceptable" leaves a choice, we refuse the all-zero secret.
 #[test]
 fn x25519_agrees_with_wycheproof() {
@@ -125,6 +166,7 @@ fn nist_curves_agree_with_wycheproof() {
     for (group, set, least) in [
         (Group::P256, ecdh::TestName::EcdhSecp256r1Ecpoint, 300),
         (Group::P384, ecdh::TestName::EcdhSecp384r1Ecpoint, 700),
+        (Group::P521, ecdh::TestName::EcdhSecp521r1Ecpoint, 600),
     ] {
         let (mut agreed, mut refused) = (0, 0);
         for test in ecdh::TestSet::load(set).unwrap().test_groups.into_iter().flat_map(|g| g.tests) {
@@ -153,11 +195,11 @@ fn scalar(number: &[u8], length: usize) -> Vec<u8> {
 fn every_group_refuses_values_of_another_length() {
     let exchange = Provider::ring().key_exchange;
     for group in Group::ALL {
-        let ours = exchange.begin(group, &mut Chosen::new(&[0x35])).unwrap();
+        let ours = exchange.draw(group, &mut Chosen::new(&[0x35])).unwrap().begin();
         let good = ours.public().to_vec();
         assert_eq!(good.len(), public_length(group), "{group}");
         for wrong in [&good[1..], &good[..good.len() - 1], &[&[0], &good[..]].concat(), &[]] {
-            let result = exchange.respond(group, wrong, &mut Chosen::new(&[0x53]));
+            let result = exchange.draw(group, &mut Chosen::new(&[0x53])).unwrap().respond(wrong);
             assert_eq!(result, Err(CryptoError::BadPublicValue), "{group}");
         }
         assert!(ours.complete(&good).is_ok(), "{group}");
@@ -166,10 +208,15 @@ fn every_group_refuses_values_of_another_length() {
 
 #[test]
 fn points_beside_the_curve_are_refused() {
-    for group in [Group::P256, Group::P384] {
+    for group in [Group::P256, Group::P384, Group::P521] {
         let length = public_length(group);
-        let mut beside =
-            Provider::ring().key_exchange.begin(group, &mut Chosen::new(&[9])).unwrap().public().to_vec();
+        let mut beside = Provider::ring()
+            .key_exchange
+            .draw(group, &mut Chosen::new(&[9]))
+            .unwrap()
+            .begin()
+            .public()
+            .to_vec();
         beside[length - 1] ^= 1;
         for point in [beside, vec![0; length], vec![0xff; length]] {
             assert_eq!(agree(group, &[3; 48], &point), Err(CryptoError::BadPublicValue), "{group}");
@@ -182,8 +229,8 @@ fn points_beside_the_curve_are_refused() {
 fn private_values_out_of_range_are_drawn_again() {
     let order = hex("FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551");
     let begin = |bytes: &[u8]| {
-        let ours = Provider::ring().key_exchange.begin(Group::P256, &mut Chosen::new(bytes));
-        ours.map(|ours| ours.public().to_vec())
+        let ours = Provider::ring().key_exchange.draw(Group::P256, &mut Chosen::new(bytes));
+        ours.map(|ours| ours.begin().public().to_vec())
     };
     assert_eq!(begin(&[order, vec![7; 32]].concat()), begin(&[7; 32]));
     for broken in [0, 0xff] {

@@ -1,6 +1,7 @@
 //! Known answers: what the standards, Wycheproof and independent computations say, against our provider.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod cbc;
 mod derivation;
 mod groups;
 mod modp;

@@ -35,7 +35,7 @@ fn perform(world: &mut World, side: Side, deed: Deed) {
 }
 
 /// Both perform their deeds, the second `apart` later, on a line in these conditions.
-fn collide(seed: u64, deeds: (Deed, Deed), apart: Duration, conditions: Conditions) {
+fn collide(seed: u64, deeds: (Deed, Deed), apart: Duration, conditions: Conditions, work_time: Duration) {
     // What is deleted stays deleted: nobody sets it up again by itself.
     let mut world = start_with(seed, Conditions::GOOD, |a, b| {
         a.initiate = false;
@@ -45,6 +45,9 @@ fn collide(seed: u64, deeds: (Deed, Deed), apart: Duration, conditions: Conditio
     assert!(world.run_until(MINUTE, |w| w.is_up()), "set-up: {:?}", world.disagreement());
     world.run_for(SECOND);
     world.link.conditions = conditions;
+    for side in [Side::A, Side::B] {
+        world.host(side).desk.work_time = work_time;
+    }
     world.traffic = Some(Duration::from_millis(50));
     world.run_for(SECOND / 5);
     perform(&mut world, Side::A, deeds.0);
@@ -93,11 +96,20 @@ fn matrix(
     apart: impl Fn(u64) -> Duration + std::panic::RefUnwindSafe,
     conditions: impl Fn(u64) -> Conditions + std::panic::RefUnwindSafe,
 ) {
+    matrix_of(seeds, Duration::ZERO, apart, conditions);
+}
+
+fn matrix_of(
+    seeds: u64,
+    work_time: Duration,
+    apart: impl Fn(u64) -> Duration + std::panic::RefUnwindSafe,
+    conditions: impl Fn(u64) -> Conditions + std::panic::RefUnwindSafe,
+) {
     run_seeds(seeds, |seed| {
         for first in DEEDS {
             for second in DEEDS {
                 let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    collide(seed, (first, second), apart(seed), conditions(seed));
+                    collide(seed, (first, second), apart(seed), conditions(seed), work_time);
                 }));
                 if let Err(panic) = result {
                     let text = panic.downcast_ref::<String>().cloned();
@@ -117,6 +129,17 @@ fn at_the_same_instant() {
 #[test]
 fn a_little_apart() {
     matrix(40, |seed| Duration::from_millis(seed % 20), |_| Conditions::GOOD);
+}
+
+/// Each end's arithmetic takes up to 60 ms: requests cross while their answers are computed.
+#[test]
+fn with_slow_arithmetic() {
+    matrix_of(
+        30,
+        Duration::from_millis(60),
+        |seed| Duration::from_millis(seed * 7 % 120),
+        |seed| if seed % 2 == 0 { Conditions::GOOD } else { Conditions::bad(0.2) },
+    );
 }
 
 #[test]

@@ -23,6 +23,10 @@ fn messages_of_a_handshake() -> Vec<(Path, Vec<u8>)> {
     let path = Path::udp("10.0.0.1:500".parse().unwrap(), "10.0.0.2:500".parse().unwrap());
     let resolved = sekisho_ike::event::Completion::Resolved(Ok(vec![path]));
     world.a.endpoint.handle_completion(now, job.id, resolved);
+    let job = world.a.endpoint.poll_job().unwrap();
+    let sekisho_ike::event::JobKind::Compute(work) = job.kind else { panic!("a key exchange") };
+    let computed = sekisho_ike::event::Completion::Computed(work.run());
+    world.a.endpoint.handle_completion(now, job.id, computed);
     let transmit = world.a.endpoint.poll_transmit().unwrap();
     let Payload::Ike(bytes) = transmit.payload else { panic!("an IKE message") };
     vec![(transmit.path, bytes)]
@@ -56,9 +60,7 @@ fn a_flood_from_one_address_leaves_room_for_others() {
         let mut bytes = template.clone();
         random.fill(&mut bytes[..8]);
         let flood = Path { local: path.remote, remote: attacker, transport: Transport::Udp };
-        let now = world.clock();
-        world.b.endpoint.handle_datagram(now, flood, &bytes);
-        while world.b.endpoint.poll_transmit().is_some() {}
+        world.inject(Side::B, flood, &bytes);
     }
     assert!(drops(&world, "ike_cookie_wanted") > 900, "without a cookie nothing is done for it");
     world.configure(Side::A, vec![a]);

@@ -7,8 +7,10 @@ mod failures;
 mod handshake;
 mod hostile;
 mod liveness;
+mod offloaded;
 mod paths;
 mod rekey;
+mod suites;
 
 use std::time::Duration;
 

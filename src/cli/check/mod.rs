@@ -1,5 +1,6 @@
 //! `sekisho check`: judge a configuration, and then the machine.
 
+mod explain;
 mod machine;
 mod ports;
 
@@ -11,9 +12,10 @@ use super::Daemon;
 use super::output::{Colour, Done, Failed, Output, print, print_json};
 use crate::api::{Request, Status};
 use crate::config::{self, Config, ConfigError, Problem};
+use explain::{Explained, explain};
 use machine::{Finding, Machine, Severity};
 
-pub(super) const EXAMPLES: &str = "Examples:\n  sekisho check /etc/sekisho/sekisho.toml\n  sekisho check --file-only new.toml && cp new.toml /etc/sekisho/sekisho.toml && sekisho reload\n\nExit code 1 if the file has errors, or if the daemon could not start on this machine. Warnings leave it at 0.";
+pub(super) const EXAMPLES: &str = "Examples:\n  sekisho check /etc/sekisho/sekisho.toml\n  sekisho check --explain --file-only new.toml\n  sekisho check --file-only new.toml && cp new.toml /etc/sekisho/sekisho.toml && sekisho reload\n\nExit code 1 if the file has errors, or if the daemon could not start on this machine. Warnings leave it at 0.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -22,6 +24,9 @@ pub(super) struct Args {
     /// Judge the file, not this machine
     #[arg(long)]
     file_only: bool,
+    /// Show for each tunnel what it would offer and accept, preferred first
+    #[arg(long)]
+    explain: bool,
 }
 
 /// The whole verdict.
@@ -32,6 +37,8 @@ struct Verdict {
     errors: Vec<Place>,
     warnings: Vec<Place>,
     machine: Vec<Finding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tunnels: Option<Vec<Explained>>,
 }
 
 /// A problem of the file.
@@ -61,10 +68,12 @@ pub(super) fn run(daemon: &Daemon, output: &Output, args: &Args) -> Done {
         _ => Vec::new(),
     };
     let ok = judged.is_ok() && findings.iter().all(|finding| finding.severity != Severity::Error);
+    let tunnels = judged.as_ref().ok().filter(|_| args.explain).map(explain);
     if output.json {
-        print_json(&verdict(&args.file, &judged, ok, findings))?;
+        print_json(&Verdict { tunnels, ..verdict(&args.file, &judged, ok, findings) })?;
     } else {
         tell(output, &args.file, &judged, &findings, args.file_only)?;
+        tunnels.unwrap_or_default().iter().try_for_each(|tunnel| print(&tunnel.to_string()))?;
     }
     if ok { Ok(()) } else { Err(Failed::Told) }
 }
@@ -75,7 +84,8 @@ fn verdict(file: &Path, judged: &Result<Config, ConfigError>, ok: bool, machine:
         Err(error) => (error.errors.as_slice(), &error.warnings),
     };
     let places = |problems: &[Problem]| problems.iter().map(Place::from).collect();
-    Verdict { file: file.to_owned(), ok, errors: places(errors), warnings: places(warnings), machine }
+    let (errors, warnings) = (places(errors), places(warnings));
+    Verdict { file: file.to_owned(), ok, errors, warnings, machine, tunnels: None }
 }
 
 fn tell(

@@ -4,7 +4,7 @@ mod modp;
 mod nist;
 mod x25519;
 
-use super::{ActiveKeyExchange, CryptoError, KeyExchangeFactory};
+use super::{ActiveKeyExchange, CryptoError, KeyExchangeFactory, PrivateValue};
 use crate::random::SecureRandom;
 use crate::secret::Secret;
 use crate::suite::Group;
@@ -15,6 +15,8 @@ pub fn public_length(group: Group) -> usize {
         Group::X25519 => 32,
         Group::P256 => 64,
         Group::P384 => 96,
+        Group::P521 => 132,
+        Group::Modp4096 => 512,
         Group::Modp3072 => 384,
         Group::Modp2048 => 256,
     }
@@ -23,39 +25,26 @@ pub fn public_length(group: Group) -> usize {
 pub(super) struct Groups;
 
 impl KeyExchangeFactory for Groups {
-    fn begin(
+    fn draw(
         &self,
         group: Group,
         random: &mut dyn SecureRandom,
-    ) -> Result<Box<dyn ActiveKeyExchange>, CryptoError> {
+    ) -> Result<Box<dyn PrivateValue>, CryptoError> {
         match group {
-            Group::X25519 => begin::<x25519::X25519>(group, random),
-            Group::P256 => begin::<nist::P256>(group, random),
-            Group::P384 => begin::<nist::P384>(group, random),
-            Group::Modp3072 => begin::<modp::Modp3072>(group, random),
-            Group::Modp2048 => begin::<modp::Modp2048>(group, random),
-        }
-    }
-
-    fn respond(
-        &self,
-        group: Group,
-        peer: &[u8],
-        random: &mut dyn SecureRandom,
-    ) -> Result<(Vec<u8>, Secret), CryptoError> {
-        match group {
-            Group::X25519 => respond::<x25519::X25519>(peer, random),
-            Group::P256 => respond::<nist::P256>(peer, random),
-            Group::P384 => respond::<nist::P384>(peer, random),
-            Group::Modp3072 => respond::<modp::Modp3072>(peer, random),
-            Group::Modp2048 => respond::<modp::Modp2048>(peer, random),
+            Group::X25519 => draw::<x25519::X25519>(group, random),
+            Group::P256 => draw::<nist::P256>(group, random),
+            Group::P384 => draw::<nist::P384>(group, random),
+            Group::P521 => draw::<nist::P521>(group, random),
+            Group::Modp4096 => draw::<modp::Modp4096>(group, random),
+            Group::Modp3072 => draw::<modp::Modp3072>(group, random),
+            Group::Modp2048 => draw::<modp::Modp2048>(group, random),
         }
     }
 }
 
 /// A private value of a Diffie-Hellman group, for one use. Erased on drop.
 trait DiffieHellman: Sized + Send + 'static {
-    /// A fresh one.
+    /// A fresh one, cheaply: nothing but a draw.
     fn generate(random: &mut dyn SecureRandom) -> Result<Self, CryptoError>;
     /// The public value that belongs to it, as on the wire.
     fn public(&self) -> Vec<u8>;
@@ -64,24 +53,34 @@ trait DiffieHellman: Sized + Send + 'static {
     fn agree(&self, peer: &[u8]) -> Result<Secret, CryptoError>;
 }
 
-/// In Diffie-Hellman the responder does what the initiator does. The peer's value comes first: one that is refused
-/// costs its sender nothing, so it shall not cost us a public value of our own.
-fn respond<D: DiffieHellman>(
-    peer: &[u8],
-    random: &mut dyn SecureRandom,
-) -> Result<(Vec<u8>, Secret), CryptoError> {
-    let private = D::generate(random)?;
-    let shared = private.agree(peer)?;
-    Ok((private.public(), shared))
-}
-
-fn begin<D: DiffieHellman>(
+fn draw<D: DiffieHellman>(
     group: Group,
     random: &mut dyn SecureRandom,
-) -> Result<Box<dyn ActiveKeyExchange>, CryptoError> {
-    let private = D::generate(random)?;
-    let public = private.public();
-    Ok(Box::new(InProgress { group, private, public }))
+) -> Result<Box<dyn PrivateValue>, CryptoError> {
+    Ok(Box::new(Drawn { group, private: D::generate(random)? }))
+}
+
+struct Drawn<D> {
+    group: Group,
+    private: D,
+}
+
+impl<D: DiffieHellman> PrivateValue for Drawn<D> {
+    fn group(&self) -> Group {
+        self.group
+    }
+
+    fn begin(self: Box<Self>) -> Box<dyn ActiveKeyExchange> {
+        let public = self.private.public();
+        Box::new(InProgress { group: self.group, private: self.private, public })
+    }
+
+    /// In Diffie-Hellman the responder does what the initiator does. The peer's value comes first: one that is refused
+    /// costs its sender nothing, so it shall not cost us a public value of our own.
+    fn respond(self: Box<Self>, peer: &[u8]) -> Result<(Vec<u8>, Secret), CryptoError> {
+        let shared = self.private.agree(peer)?;
+        Ok((self.private.public(), shared))
+    }
 }
 
 struct InProgress<D> {

@@ -1,4 +1,4 @@
-//! The NIST curves P-256 and P-384 (RFC 5903).
+//! The NIST curves P-256, P-384 and P-521 (RFC 5903).
 
 use p256::elliptic_curve::sec1::{FromSec1Point, ModulusSize, ToSec1Point};
 use p256::elliptic_curve::{AffinePoint, CurveArithmetic, FieldBytes, FieldBytesSize, PublicKey, SecretKey};
@@ -11,8 +11,26 @@ use crate::secret::Secret;
 
 pub(super) type P256 = Nist<p256::NistP256>;
 pub(super) type P384 = Nist<p384::NistP384>;
+pub(super) type P521 = Nist<p521::NistP521>;
 
 pub(super) struct Nist<C: CurveArithmetic>(SecretKey<C>);
+
+/// How many bits of a number's first byte a private value may have set: the order of P-521 has 521 bits, in 66 bytes.
+pub(super) trait FirstByte {
+    const MASK: u8;
+}
+
+impl FirstByte for p256::NistP256 {
+    const MASK: u8 = 0xff;
+}
+
+impl FirstByte for p384::NistP384 {
+    const MASK: u8 = 0xff;
+}
+
+impl FirstByte for p521::NistP521 {
+    const MASK: u8 = 0x01;
+}
 
 /// A public value on the wire is x and y, each as long as the prime, without the byte 4 that SEC 1 puts before
 /// them (RFC 5903 §7).
@@ -23,7 +41,7 @@ const DRAWS: usize = 16;
 
 impl<C> DiffieHellman for Nist<C>
 where
-    C: CurveArithmetic,
+    C: CurveArithmetic + FirstByte,
     AffinePoint<C>: FromSec1Point<C> + ToSec1Point<C>,
     FieldBytesSize<C>: ModulusSize,
 {
@@ -32,6 +50,7 @@ where
         let mut draw = || {
             let mut bytes = Zeroizing::new(FieldBytes::<C>::default());
             random.fill(&mut bytes);
+            bytes.iter_mut().take(1).for_each(|first| *first &= C::MASK);
             SecretKey::from_bytes(&bytes).ok()
         };
         (0..DRAWS).find_map(|_| draw()).map(Self).ok_or(CryptoError::BadRandom)

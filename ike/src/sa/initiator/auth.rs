@@ -1,38 +1,40 @@
-//! The second phase: `IKE_AUTH`, and the one place where an initiator's tunnel comes to be.
+//! The second exchange: `IKE_AUTH`, and the one place where an initiator's tunnel comes to be.
 
-use super::init::InitSent;
+use std::sync::Arc;
+
+use super::init::Agreeing;
 use super::{Attempt, AttemptStep, IKE_SA_INIT, Phase};
 use crate::config::Encapsulation;
+use crate::crypto::CryptoError;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::NatStatus;
-use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, Informational, KeyExchangeData, Protected};
-use crate::identity::{Covered, Identity, ProofError, prove, verify};
-use crate::keys::{IkeKeys, Nonces, Spis};
-use crate::negotiate::nat;
-use crate::negotiate::proposal::accept_ike;
+use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, Informational, Protected};
+use crate::identity::{Examination, ProofError, Proving, SignedOctets, Verdict, VerifiedPeer};
+use crate::keys::{IkeKeys, Nonces};
 use crate::path::Path;
 use crate::sa::child_exchange::{IKE_AUTH, PendingChild};
-use crate::sa::context::Context;
+use crate::sa::context::{Context, JobOwner};
 use crate::sa::ike_sa::{Channel, IkeSa, NewIkeSa, OtherKeys, Place};
-use crate::sa::retransmission::Retransmission;
 use crate::sa::tasks::Task;
 use crate::sa::tunnel::{Origin, Tunnel};
 use crate::sa::window::Window;
+use crate::secret::Secret;
 use crate::suite::IkeSuite;
-use crate::wire::{AuthMethod, Datagram, ExchangeType, IdData, IkeSpi, Notify, NotifyType, Proposal};
+use crate::wire::{AuthData, ExchangeType, IdData, NotifyType};
+use crate::work::Work;
 
-/// `IKE_AUTH` waits for its answer.
+/// Everything that `IKE_AUTH` needs, and what its answer is read with.
 pub(super) struct AuthSent {
     pub(super) channel: Channel,
-    pub(super) keys: OtherKeys,
-    pub(super) suite: IkeSuite,
-    pub(super) nonce_i: Vec<u8>,
-    pub(super) nonce_r: Vec<u8>,
+    keys: OtherKeys,
+    suite: IkeSuite,
+    nonce_i: Vec<u8>,
+    nonce_r: Vec<u8>,
     /// The responder's `IKE_SA_INIT`, which its proof covers.
-    pub(super) init_response: Vec<u8>,
-    pub(super) nat: NatStatus,
-    pub(super) child: PendingChild,
+    init_response: Vec<u8>,
+    nat: NatStatus,
+    child: PendingChild,
 }
 
 impl std::fmt::Debug for AuthSent {
@@ -41,128 +43,140 @@ impl std::fmt::Debug for AuthSent {
     }
 }
 
-/// A responder's `IKE_SA_INIT` that goes on.
-pub(super) struct Accepted<'a> {
-    pub(super) datagram: &'a Datagram<'a>,
-    pub(super) proposals: Vec<Proposal>,
-    pub(super) key_exchange: KeyExchangeData,
-    pub(super) nonce: Vec<u8>,
-    pub(super) notifies: Vec<Notify>,
+/// The responder's answer whose proof is being examined.
+#[derive(Debug)]
+pub(super) struct Examining {
+    id_r: IdData,
+    answer: ChildAnswer,
+    path: Path,
 }
 
 impl Attempt {
-    /// The responder goes on: derives the keys and sends our proof.
-    pub(super) fn send_auth(
+    /// The shared secret is there: derives the keys, and has our proof made.
+    pub(super) fn agreed(
         mut self,
         ctx: &mut Context<'_>,
-        init: InitSent,
-        accepted: Accepted<'_>,
+        agreeing: Agreeing,
+        secret: Result<Secret, CryptoError>,
     ) -> Result<Self, Diagnosis> {
-        let bad = || diagnose::bad_answer(IKE_SA_INIT);
-        let spis = Spis { initiator: self.lease.spi(), responder: accepted.datagram.header.spi_r };
-        // A message of ours that was sent back carries our own SPI or nonce.
-        if spis.responder == IkeSpi::ZERO
-            || spis.responder == spis.initiator
-            || accepted.nonce == init.request.nonce
-        {
-            return Err(diagnose::reflected(IKE_SA_INIT));
-        }
-        let suite = accept_ike(&accepted.proposals, &self.connection.proposals).ok_or_else(bad)?.suite;
-        if suite.group != init.key_exchange.group() || accepted.key_exchange.group != suite.group.number() {
-            return Err(bad());
-        }
-        let shared = init.key_exchange.complete(&accepted.key_exchange.data);
-        let shared = shared.map_err(|error| diagnose::malformed(IKE_SA_INIT, &error.to_string()))?;
-        let (nonce_i, nonce_r) = (init.request.nonce, accepted.nonce);
+        let Agreeing { spis, suite, nonce_i, nonce_r, init_response, nat } = agreeing;
+        let shared = secret.map_err(|error| diagnose::malformed(IKE_SA_INIT, &error.to_string()))?;
         let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
         let keys = IkeKeys::derive(ctx.provider, suite, nonces, spis, &shared);
         let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
         let (channel, keys) = Channel::new(keys, spis, true);
-        let nat = nat::detect(&accepted.notifies, spis.initiator, spis.responder, self.path);
-        let nat = nat.ok_or_else(diagnose::no_nat_traversal)?;
         if nat.here || nat.there || self.connection.encapsulation == Encapsulation::Forced {
             self.path = self.path.floated(ctx.config.nat_port, peer_nat_port(ctx, self.path));
         }
         let child = PendingChild::begin(ctx, 0, None, None)?;
-        let init_response = accepted.datagram.bytes.to_vec();
-        let mut auth = AuthSent { channel, keys, suite, nonce_i, nonce_r, init_response, nat, child };
-        let request = self.auth_request(ctx, &auth)?;
-        let sealed = auth.channel.seal(ExchangeType::IKE_AUTH, false, 1, &request.write());
-        self.message = sealed.map_err(|error| diagnose::local(&error.to_string()))?;
-        self.retransmission = Retransmission::new(self.connection.retransmit, ctx);
-        ctx.output.transmit(self.path, self.message.clone());
-        Ok(Self { phase: Phase::Auth(Box::new(auth)), ..self })
+        // Still the message of the exchange before: our IKE_SA_INIT.
+        let id_i = self.connection.local_id.to_wire();
+        let octets = SignedOctets::new(&*keys.auth_i, &self.message, &nonce_r, &id_i);
+        let proving = Proving {
+            provider: *ctx.provider,
+            prf: suite.prf,
+            connection: Arc::clone(&self.connection),
+            octets,
+        };
+        let job = ctx.work(JobOwner::Attempt(self.spi()), Work::prove(proving));
+        let auth = AuthSent { channel, keys, suite, nonce_i, nonce_r, init_response, nat, child };
+        Ok(self.working(ctx, Phase::Proving(job, Box::new(auth))))
     }
 
-    fn auth_request(&self, ctx: &Context<'_>, auth: &AuthSent) -> Result<AuthRequest, Diagnosis> {
-        let id_i = self.connection.local_id.to_wire();
-        let covered = Covered {
-            provider: ctx.provider,
-            prf: auth.suite.prf,
-            key: &*auth.keys.auth_i,
-            // Still the message of the phase before: our IKE_SA_INIT.
-            message: &self.message,
-            nonce: &auth.nonce_r,
-            id: &id_i,
-        };
-        let proof = prove(&self.connection, &covered);
+    /// Our proof is there.
+    pub(super) fn send_auth(
+        self,
+        ctx: &mut Context<'_>,
+        mut auth: Box<AuthSent>,
+        proof: Result<AuthData, ProofError>,
+    ) -> Result<Self, Diagnosis> {
+        let proof = proof.map_err(|_| diagnose::local("our own proof of identity could not be made"))?;
         let config = self.connection.children.first();
         let config = config.ok_or_else(|| diagnose::local("no Child SA is configured"))?;
-        Ok(AuthRequest {
+        let request = AuthRequest {
+            id_i: self.connection.local_id.to_wire(),
             id_r: Some(self.connection.remote_id.to_wire()),
             auth: Some(proof),
             child: Some(auth.child.offer(config, false)),
             initial_contact: self.initial_contact,
-            id_i,
-        })
+        };
+        let sealed = auth.channel.seal(ExchangeType::IKE_AUTH, false, 1, &request.write());
+        let message = sealed.map_err(|error| diagnose::local(&error.to_string()))?;
+        Ok(self.sent(ctx, message, Phase::Auth(auth)))
     }
 
     pub(super) fn auth_answered(
-        self,
+        mut self,
         ctx: &mut Context<'_>,
         path: Path,
         response: Protected<AuthResponse>,
     ) -> AttemptStep {
-        let Self { phase: Phase::Auth(auth), .. } = self else { return AttemptStep::Pending(self) };
-        let attempt = Self { phase: Phase::Gone, ..self };
+        let Phase::Auth(auth) = std::mem::replace(&mut self.phase, Phase::Gone) else {
+            return AttemptStep::Pending(self);
+        };
         match response.into_inner() {
             AuthResponse::Error(kind) => AttemptStep::Failed(Box::new(match kind {
-                NotifyType::AUTHENTICATION_FAILED => diagnose::auth_refused_there(&attempt.connection),
-                NotifyType::NO_PROPOSAL_CHOSEN => {
-                    diagnose::no_ike_proposal_there(&attempt.connection.proposals)
-                }
+                NotifyType::AUTHENTICATION_FAILED => diagnose::auth_refused_there(&self.connection),
+                NotifyType::NO_PROPOSAL_CHOSEN => diagnose::no_ike_proposal_there(&self.connection.proposals),
                 other => diagnose::peer_error(IKE_AUTH, other),
             })),
-            AuthResponse::Accept { id_r, auth: proof, child } => {
-                attempt.verify_responder(ctx, path, *auth, (id_r, proof, child))
+            AuthResponse::Accept { id_r, auth: proof, child: answer } => {
+                let examination = self.examination(ctx, &auth, &id_r, proof);
+                let job = ctx.work(JobOwner::Attempt(self.spi()), Work::examine(examination));
+                let examining = Box::new(Examining { id_r, answer, path });
+                AttemptStep::Pending(self.working(ctx, Phase::Examining(job, auth, examining)))
             }
         }
     }
 
-    /// The responder's identity and proof decide: only here does an initiator's tunnel come to be.
-    fn verify_responder(
+    /// The responder's claim.
+    fn examination(
+        &self,
+        ctx: &Context<'_>,
+        auth: &AuthSent,
+        id_r: &IdData,
+        proof: AuthData,
+    ) -> Box<Examination> {
+        Box::new(Examination {
+            provider: *ctx.provider,
+            prf: auth.suite.prf,
+            connection: Some(Arc::clone(&self.connection)),
+            octets: SignedOctets::new(&*auth.keys.auth_r, &auth.init_response, &auth.nonce_i, id_r),
+            id: id_r.clone(),
+            proof,
+            ours: None,
+        })
+    }
+
+    /// The verdict on the responder's proof is here.
+    pub(super) fn examined(
+        self,
+        ctx: &mut Context<'_>,
+        mut auth: AuthSent,
+        examining: Examining,
+        verdict: Verdict,
+    ) -> AttemptStep {
+        match verdict {
+            Verdict::Accepted { peer, .. } => {
+                AttemptStep::Established(Box::new(self.establish(ctx, auth, examining, peer)))
+            }
+            Verdict::Refused(error) => {
+                self.refuse_responder(ctx, &mut auth.channel);
+                let diagnosis = diagnose::proof(&error, &examining.id_r, &self.connection.remote_id);
+                AttemptStep::Failed(Box::new(diagnosis))
+            }
+        }
+    }
+
+    /// The responder's identity is proved: only here does an initiator's tunnel come to be.
+    fn establish(
         mut self,
         ctx: &mut Context<'_>,
-        path: Path,
-        mut auth: AuthSent,
-        (id_r, proof, answer): (IdData, (AuthMethod, Vec<u8>), ChildAnswer),
-    ) -> AttemptStep {
-        let covered = Covered {
-            provider: ctx.provider,
-            prf: auth.suite.prf,
-            key: &*auth.keys.auth_r,
-            message: &auth.init_response,
-            nonce: &auth.nonce_i,
-            id: &id_r,
-        };
-        let peer = match verify(&self.connection, &covered, &proof) {
-            Ok(peer) => peer,
-            Err(error) => {
-                self.refuse_responder(ctx, &mut auth.channel);
-                return AttemptStep::Failed(Box::new(self.refusal(error, &id_r)));
-            }
-        };
-        self.path.remote = path.remote;
+        auth: AuthSent,
+        examining: Examining,
+        peer: VerifiedPeer,
+    ) -> Tunnel {
+        self.path.remote = examining.path.remote;
         let nonces = Nonces { initiator: &auth.nonce_i, responder: &auth.nonce_r };
         let new = NewIkeSa {
             lease: self.lease,
@@ -181,8 +195,8 @@ impl Attempt {
             lowest_nonce: ike_sa.lowest_nonce.clone(),
         };
         let mut tunnel = Tunnel::new(ctx, peer, self.path, auth.nat, origin, ike_sa);
-        tunnel.first_child_answered(ctx, auth.child, answer, nonces);
-        AttemptStep::Established(Box::new(tunnel))
+        tunnel.first_child_answered(ctx, auth.child, examining.answer, nonces);
+        tunnel
     }
 
     /// RFC 7296 §2.21.2: the responder believes that the SA stands; told once, it need not wait for its probes.
@@ -191,15 +205,6 @@ impl Attempt {
             Informational { error: Some(NotifyType::AUTHENTICATION_FAILED), ..Informational::default() };
         if let Ok(message) = channel.seal(ExchangeType::INFORMATIONAL, false, 2, &refusal.write()) {
             ctx.output.transmit(self.path, message);
-        }
-    }
-
-    fn refusal(&self, error: ProofError, id_r: &IdData) -> Diagnosis {
-        let configured = &self.connection.remote_id;
-        match error {
-            ProofError::Value => diagnose::wrong_proof(configured),
-            ProofError::Method(method) => diagnose::other_auth_method(configured, method),
-            ProofError::Identity => diagnose::wrong_identity(&Identity::describe(id_r), configured),
         }
     }
 }

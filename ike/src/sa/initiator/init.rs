@@ -1,37 +1,94 @@
-//! The first phase: `IKE_SA_INIT`, again with a cookie or another group where the responder asks for it.
+//! The first exchange: `IKE_SA_INIT`, again with a cookie or another group where the responder asks for it.
 
-use super::auth::Accepted;
 use super::{Attempt, AttemptStep, IKE_SA_INIT, Phase};
-use crate::config::Connection;
 use crate::crypto::ActiveKeyExchange;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
+use crate::event::NatStatus;
 use crate::exchange::{InitRequest, InitResponse, KeyExchangeData};
+use crate::keys::Spis;
 use crate::limits;
 use crate::negotiate::nat;
-use crate::negotiate::proposal::offer_ike;
-use crate::path::Path;
-use crate::sa::context::{Context, DropReason};
-use crate::sa::retransmission::Retransmission;
-use crate::suite::Group;
-use crate::wire::{Datagram, ExchangeType, Header, IkeSpi, NotifyType, PayloadType, emit_clear};
+use crate::negotiate::proposal::{accept_ike, offer_ike};
+use crate::sa::context::{Context, DropReason, JobOwner};
+use crate::suite::{Group, IkeSuite};
+use crate::wire::{
+    Datagram, ExchangeType, Header, IkeSpi, Notify, NotifyType, PayloadType, Proposal, emit_clear,
+};
+use crate::work::Work;
 
-/// `IKE_SA_INIT` waits for its answer.
-pub(super) struct InitSent {
-    pub(super) request: InitRequest,
-    pub(super) key_exchange: Box<dyn ActiveKeyExchange>,
+/// What the request will hold beside our public value, which is being computed.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    pub(super) cookie: Option<Vec<u8>>,
+    pub(super) nonce: Vec<u8>,
     pub(super) restarts: u32,
 }
 
-impl std::fmt::Debug for InitSent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("InitSent").field("restarts", &self.restarts).finish_non_exhaustive()
-    }
+/// `IKE_SA_INIT` waits for its answer.
+#[derive(Debug)]
+pub(super) struct InitSent {
+    request: InitRequest,
+    key_exchange: Box<dyn ActiveKeyExchange>,
+    restarts: u32,
+}
+
+/// What both ends have said, while the shared secret is being computed.
+#[derive(Debug)]
+pub(super) struct Agreeing {
+    pub(super) spis: Spis,
+    pub(super) suite: IkeSuite,
+    pub(super) nonce_i: Vec<u8>,
+    pub(super) nonce_r: Vec<u8>,
+    /// The responder's `IKE_SA_INIT`, which its proof covers.
+    pub(super) init_response: Vec<u8>,
+    pub(super) nat: NatStatus,
+}
+
+/// A responder's `IKE_SA_INIT` that goes on.
+struct Accepted<'a> {
+    datagram: &'a Datagram<'a>,
+    proposals: Vec<Proposal>,
+    key_exchange: KeyExchangeData,
+    nonce: Vec<u8>,
+    notifies: Vec<Notify>,
 }
 
 impl Attempt {
-    /// Sends the `IKE_SA_INIT` request of this phase, and waits anew.
-    pub(super) fn send_init(mut self, ctx: &mut Context<'_>, init: InitSent) -> AttemptStep {
+    /// Has our public value in this group computed.
+    pub(super) fn begin_key_exchange(
+        self,
+        ctx: &mut Context<'_>,
+        group: Group,
+        beginning: Beginning,
+    ) -> Result<Self, Diagnosis> {
+        let private = ctx.provider.key_exchange.draw(group, ctx.random);
+        let private = private.map_err(|error| diagnose::local(&error.to_string()))?;
+        let job = ctx.work(JobOwner::Attempt(self.spi()), Work::begin(private));
+        Ok(self.working(ctx, Phase::Beginning(job, beginning)))
+    }
+
+    /// Our public value is there.
+    pub(super) fn send_init(
+        self,
+        ctx: &mut Context<'_>,
+        beginning: Beginning,
+        key_exchange: Box<dyn ActiveKeyExchange>,
+    ) -> AttemptStep {
+        let Beginning { cookie, nonce, restarts } = beginning;
+        let (spi, encapsulation) = (self.spi(), self.connection.encapsulation);
+        let data = key_exchange.public().to_vec();
+        let request = InitRequest {
+            cookie,
+            proposals: offer_ike(&self.connection.proposals, &[]),
+            key_exchange: KeyExchangeData { group: key_exchange.group().number(), data },
+            nonce,
+            notifies: nat::notifies(spi, IkeSpi::ZERO, self.path, encapsulation, ctx.random).into(),
+        };
+        self.resend_init(ctx, InitSent { request, key_exchange, restarts })
+    }
+
+    fn resend_init(self, ctx: &mut Context<'_>, init: InitSent) -> AttemptStep {
         let header = Header {
             spi_i: self.lease.spi(),
             spi_r: IkeSpi::ZERO,
@@ -42,19 +99,19 @@ impl Attempt {
             message_id: 0,
             length: 0,
         };
-        self.message = emit_clear(header, &init.request.clone().write());
-        self.retransmission = Retransmission::new(self.connection.retransmit, ctx);
-        ctx.output.transmit(self.path, self.message.clone());
-        AttemptStep::Pending(Self { phase: Phase::Init(init), ..self })
+        let message = emit_clear(header, &init.request.clone().write());
+        AttemptStep::Pending(self.sent(ctx, message, Phase::Init(init)))
     }
 
     pub(super) fn init_answered(
-        self,
+        mut self,
         ctx: &mut Context<'_>,
         datagram: &Datagram<'_>,
         response: InitResponse,
     ) -> AttemptStep {
-        let Self { phase: Phase::Init(mut init), .. } = self else { return AttemptStep::Pending(self) };
+        let Phase::Init(mut init) = std::mem::replace(&mut self.phase, Phase::Gone) else {
+            return AttemptStep::Pending(self);
+        };
         let fail = |diagnosis| AttemptStep::Failed(Box::new(diagnosis));
         if matches!(response, InitResponse::Cookie(_) | InitResponse::InvalidKe(_)) {
             init.restarts += 1;
@@ -70,64 +127,60 @@ impl Attempt {
             // RFC 7296 §2.6: again, "with the cookie as the first payload and all other payloads unchanged".
             InitResponse::Cookie(cookie) => {
                 init.request.cookie = Some(cookie);
-                Self { phase: Phase::Gone, ..self }.send_init(ctx, init)
+                self.resend_init(ctx, init)
             }
-            InitResponse::InvalidKe(wanted) => {
-                let ours: Vec<Group> =
-                    self.connection.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-                let tried = init.key_exchange.group();
-                let Some(group) = Group::from_number(wanted).filter(|g| ours.contains(g) && *g != tried)
-                else {
-                    let ours: Vec<_> = ours.iter().map(Group::to_string).collect();
-                    return fail(diagnose::key_exchange_group(wanted, &ours));
-                };
-                match InitSent::new(ctx, &self.connection, self.lease.spi(), self.path, group) {
-                    // A cookie given before is still good: it does not cover the key exchange.
-                    Ok(new) => {
-                        let request = InitRequest {
-                            cookie: init.request.cookie,
-                            nonce: init.request.nonce,
-                            ..new.request
-                        };
-                        let init = InitSent { request, restarts: init.restarts, ..new };
-                        Self { phase: Phase::Gone, ..self }.send_init(ctx, init)
-                    }
-                    Err(diagnosis) => fail(diagnosis),
-                }
-            }
+            InitResponse::InvalidKe(wanted) => self.change_group(ctx, init, wanted).into(),
             InitResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN) => {
                 fail(diagnose::no_ike_proposal_there(&self.connection.proposals))
             }
             InitResponse::Error(kind) => fail(diagnose::peer_error(IKE_SA_INIT, kind)),
             InitResponse::Accept { proposals, key_exchange, nonce, notifies } => {
                 let accepted = Accepted { datagram, proposals, key_exchange, nonce, notifies };
-                let attempt = Self { phase: Phase::Gone, ..self };
-                match attempt.send_auth(ctx, init, accepted) {
-                    Ok(attempt) => AttemptStep::Pending(attempt),
-                    Err(diagnosis) => fail(diagnosis),
-                }
+                self.agree(ctx, init, accepted).into()
             }
         }
     }
-}
 
-impl InitSent {
-    pub(super) fn new(
-        ctx: &mut Context<'_>,
-        connection: &Connection,
-        spi_i: IkeSpi,
-        path: Path,
-        group: Group,
-    ) -> Result<Self, Diagnosis> {
-        let key_exchange = ctx.provider.key_exchange.begin(group, ctx.random);
-        let key_exchange = key_exchange.map_err(|error| diagnose::local(&error.to_string()))?;
-        let request = InitRequest {
-            cookie: None,
-            proposals: offer_ike(&connection.proposals, &[]),
-            key_exchange: KeyExchangeData { group: group.number(), data: key_exchange.public().to_vec() },
-            nonce: ctx.nonce(),
-            notifies: nat::notifies(spi_i, IkeSpi::ZERO, path, connection.encapsulation, ctx.random).into(),
+    fn change_group(self, ctx: &mut Context<'_>, init: InitSent, wanted: u16) -> Result<Self, Diagnosis> {
+        let ours: Vec<Group> = self.connection.proposals.iter().flat_map(|p| p.groups.clone()).collect();
+        let tried = init.key_exchange.group();
+        let group = Group::from_number(wanted).filter(|g| ours.contains(g) && *g != tried);
+        let group = group.ok_or_else(|| {
+            let ours: Vec<_> = ours.iter().map(Group::to_string).collect();
+            diagnose::key_exchange_group(wanted, &ours)
+        })?;
+        // A cookie given before is still good: it does not cover the key exchange.
+        let InitRequest { cookie, nonce, .. } = init.request;
+        self.begin_key_exchange(ctx, group, Beginning { cookie, nonce, restarts: init.restarts })
+    }
+
+    /// The responder goes on: has the shared secret computed.
+    fn agree(self, ctx: &mut Context<'_>, init: InitSent, accepted: Accepted<'_>) -> Result<Self, Diagnosis> {
+        let bad = || diagnose::bad_answer(IKE_SA_INIT);
+        let spis = Spis { initiator: self.lease.spi(), responder: accepted.datagram.header.spi_r };
+        // A message of ours that was sent back carries our own SPI or nonce.
+        if spis.responder == IkeSpi::ZERO
+            || spis.responder == spis.initiator
+            || accepted.nonce == init.request.nonce
+        {
+            return Err(diagnose::reflected(IKE_SA_INIT));
+        }
+        let suite = accept_ike(&accepted.proposals, &self.connection.proposals).ok_or_else(bad)?.suite;
+        if suite.group != init.key_exchange.group() || accepted.key_exchange.group != suite.group.number() {
+            return Err(bad());
+        }
+        let nat = nat::detect(&accepted.notifies, spis.initiator, spis.responder, self.path);
+        let nat = nat.ok_or_else(diagnose::no_nat_traversal)?;
+        let work = Work::complete(init.key_exchange, accepted.key_exchange.data);
+        let job = ctx.work(JobOwner::Attempt(self.spi()), work);
+        let agreeing = Agreeing {
+            spis,
+            suite,
+            nonce_i: init.request.nonce,
+            nonce_r: accepted.nonce,
+            init_response: accepted.datagram.bytes.to_vec(),
+            nat,
         };
-        Ok(Self { request, key_exchange, restarts: 0 })
+        Ok(self.working(ctx, Phase::Agreeing(job, Box::new(agreeing))))
     }
 }

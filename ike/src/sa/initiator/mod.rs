@@ -1,12 +1,19 @@
 //! Setting a tunnel up as its initiator: `IKE_SA_INIT`, then `IKE_AUTH` (RFC 7296 §1.2).
+//!
+//! ```text
+//! Beginning ──► Init ──► Agreeing ──► Proving ──► Auth ──► Examining ──► Tunnel
+//!     ▲          │ another group
+//!     └──────────┘
+//! ```
+//! Init and Auth wait for the peer; in the others something is being computed.
 
 mod auth;
 mod init;
 
 use std::sync::Arc;
 
-use auth::AuthSent;
-use init::InitSent;
+use auth::{AuthSent, Examining};
+use init::{Agreeing, Beginning, InitSent};
 
 use super::child_exchange::IKE_AUTH;
 use super::context::{Context, DropReason};
@@ -16,10 +23,13 @@ use super::tunnel::Tunnel;
 use crate::config::Connection;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
+use crate::event::JobId;
 use crate::exchange::{AuthResponse, InitResponse, OpenError};
+use crate::limits;
 use crate::path::Path;
 use crate::time::Instant;
 use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
+use crate::work::Outcome;
 
 const IKE_SA_INIT: &str = "IKE_SA_INIT";
 
@@ -31,21 +41,33 @@ pub(crate) struct Attempt {
     path: Path,
     started: Instant,
     initial_contact: bool,
+    /// Of the message that waits for its answer.
     retransmission: Retransmission,
-    /// The message that waits for its answer.
     message: Vec<u8>,
+    /// When work is taken for lost.
+    work_until: Instant,
     phase: Phase,
 }
 
 #[derive(Debug)]
 enum Phase {
+    /// Our public value is being computed.
+    Beginning(JobId, Beginning),
+    /// `IKE_SA_INIT` waits for its answer.
     Init(InitSent),
+    /// The shared secret is being computed.
+    Agreeing(JobId, Box<Agreeing>),
+    /// Our proof of identity is being made.
+    Proving(JobId, Box<AuthSent>),
+    /// `IKE_AUTH` waits for its answer.
     Auth(Box<AuthSent>),
+    /// The responder's proof is being examined.
+    Examining(JobId, Box<AuthSent>, Box<Examining>),
     /// Between two phases.
     Gone,
 }
 
-/// What a message or a deadline made of an attempt.
+/// What a message, a job or a deadline made of an attempt.
 #[expect(clippy::large_enum_variant, reason = "moved at once, never stored")]
 pub(crate) enum AttemptStep {
     /// It goes on.
@@ -56,8 +78,17 @@ pub(crate) enum AttemptStep {
     Failed(Box<Diagnosis>),
 }
 
+impl From<Result<Attempt, Diagnosis>> for AttemptStep {
+    fn from(result: Result<Attempt, Diagnosis>) -> Self {
+        match result {
+            Ok(attempt) => Self::Pending(attempt),
+            Err(diagnosis) => Self::Failed(Box::new(diagnosis)),
+        }
+    }
+}
+
 impl Attempt {
-    /// Sends the first message. `Err` if we cannot.
+    /// Begins. `Err` if we cannot.
     pub(crate) fn begin(
         ctx: &mut Context<'_>,
         connection: Arc<Connection>,
@@ -66,22 +97,19 @@ impl Attempt {
     ) -> Result<Self, Diagnosis> {
         let first = connection.proposals.iter().find_map(|p| p.groups.first());
         let group = *first.ok_or_else(|| diagnose::local("no key exchange group is configured"))?;
-        let lease = ctx.spis.ike(ctx.random);
-        let init = InitSent::new(ctx, &connection, lease.spi(), path, group)?;
         let attempt = Self {
-            lease,
+            lease: ctx.spis.ike(ctx.random),
             path,
             started: ctx.now.boot,
             initial_contact,
             retransmission: Retransmission::new(connection.retransmit, ctx),
             message: Vec::new(),
+            work_until: ctx.now.boot,
             phase: Phase::Gone,
             connection,
         };
-        match attempt.send_init(ctx, init) {
-            AttemptStep::Pending(attempt) => Ok(attempt),
-            _ => Err(diagnose::local("the attempt could not begin")),
-        }
+        let beginning = Beginning { cookie: None, nonce: ctx.nonce(), restarts: 0 };
+        attempt.begin_key_exchange(ctx, group, beginning)
     }
 
     pub(crate) fn spi(&self) -> IkeSpi {
@@ -89,21 +117,44 @@ impl Attempt {
     }
 
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.retransmission.next()
+        match &self.phase {
+            Phase::Init(_) | Phase::Auth(_) => self.retransmission.next(),
+            _ => self.work_until,
+        }
     }
 
     /// Whether the peer cannot have set up the tunnel yet: it has no proof of ours.
     pub(crate) fn can_be_abandoned(&self) -> bool {
-        matches!(self.phase, Phase::Init(_))
+        !matches!(self.phase, Phase::Auth(_) | Phase::Examining(..))
+    }
+
+    /// In this phase we wait for a job.
+    fn working(self, ctx: &Context<'_>, phase: Phase) -> Self {
+        Self { phase, work_until: ctx.now.boot + limits::WORK_TIME, ..self }
+    }
+
+    /// Sends a message and waits for its answer in this phase.
+    fn sent(self, ctx: &mut Context<'_>, message: Vec<u8>, phase: Phase) -> Self {
+        let retransmission = Retransmission::new(self.connection.retransmit, ctx);
+        ctx.output.transmit(self.path, message.clone());
+        Self { retransmission, message, phase, ..self }
     }
 
     /// Sends the request of this phase again, or gives up.
     pub(crate) fn handle_timeout(mut self, ctx: &mut Context<'_>) -> AttemptStep {
+        let exchange = match &self.phase {
+            Phase::Init(_) => IKE_SA_INIT,
+            Phase::Auth(_) => IKE_AUTH,
+            _ if self.work_until <= ctx.now.boot => {
+                let diagnosis = diagnose::local("a computation did not come back in time");
+                return AttemptStep::Failed(Box::new(diagnosis));
+            }
+            _ => return AttemptStep::Pending(self),
+        };
         match self.retransmission.check(ctx) {
             None => {}
             Some(Overdue::SendAgain) => ctx.output.transmit(self.path, self.message.clone()),
             Some(Overdue::GiveUp(silent)) => {
-                let exchange = if self.can_be_abandoned() { IKE_SA_INIT } else { IKE_AUTH };
                 let diagnosis = diagnose::no_answer(self.path.remote, exchange, silent.as_secs());
                 return AttemptStep::Failed(Box::new(diagnosis));
             }
@@ -154,6 +205,28 @@ impl Attempt {
             }
             (Phase::Auth(_), Body::Clear(_), ..) => dropped(ctx, DropReason::Unprotected, self),
             _ => dropped(ctx, DropReason::UnexpectedExchange, self),
+        }
+    }
+
+    /// A job of this attempt is done.
+    pub(crate) fn completed(mut self, ctx: &mut Context<'_>, job: JobId, outcome: Outcome) -> AttemptStep {
+        match (std::mem::replace(&mut self.phase, Phase::Gone), outcome) {
+            (Phase::Beginning(asked, beginning), Outcome::Begun(half)) if asked == job => {
+                self.send_init(ctx, beginning, half)
+            }
+            (Phase::Agreeing(asked, agreeing), Outcome::Completed(secret)) if asked == job => {
+                self.agreed(ctx, *agreeing, secret).into()
+            }
+            (Phase::Proving(asked, auth), Outcome::Proved(proof)) if asked == job => {
+                self.send_auth(ctx, auth, proof).into()
+            }
+            (Phase::Examining(asked, auth, examining), Outcome::Examined(verdict)) if asked == job => {
+                self.examined(ctx, *auth, *examining, *verdict)
+            }
+            (phase, _) => {
+                self.phase = phase;
+                AttemptStep::Pending(self)
+            }
         }
     }
 }

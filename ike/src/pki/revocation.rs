@@ -1,0 +1,182 @@
+//! Whether the certificates of a trusted path were revoked (RFC 5280 §6.3, RFC 6960).
+
+use super::fetch::{self, Answer, Fetch};
+use super::standing::{NoAnswer, Standing};
+use super::{Certificate, Crl, OcspError, OcspResponse, RevocationPolicy, Trust, TrustedPath, Utc, check};
+use crate::limits;
+
+/// Everything that was learned about revocation beside the lists in [`Trust`].
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// OCSP responses that the peer sent along (RFC 4806), DER.
+    pub stapled: Vec<Vec<u8>>,
+    /// From the cache, and fetched for this peer.
+    pub answers: Vec<Answer>,
+}
+
+/// What is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Assessment {
+    /// No certificate of the path is revoked, or nothing is to be asked.
+    Good,
+    /// One is.
+    Revoked(Revoked),
+    /// Not known yet.
+    Unknown {
+        /// What to fetch, preferred first; empty if all was tried. Give the answers as [`Evidence`] and assess again.
+        missing: Vec<Fetch>,
+        /// What was tried, and why it says nothing; a sentence each.
+        reasons: Vec<String>,
+    },
+}
+
+/// A revoked certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// Whose.
+    pub subject: String,
+    /// Since when.
+    pub since: Utc,
+    /// RFC 5280 §5.3.1's word, such as `keyCompromise`; `unspecified` if none was given.
+    pub reason: &'static str,
+    /// Who says so.
+    pub source: String,
+}
+
+/// Why a peer is refused for revocation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RevocationError {
+    /// It is revoked.
+    #[error("certificate `{}` was revoked on {} (reason: {}), says {}", .0.subject, .0.since, .0.reason, .0.source)]
+    Revoked(Revoked),
+    /// The policy is strict and nobody could be asked.
+    #[error("revocation could not be checked, and the policy is `strict`: {0}")]
+    Unknown(String),
+}
+
+impl Assessment {
+    /// What the policy makes of it once all was tried: `Ok` with a note if the peer passes in spite of ignorance.
+    ///
+    /// # Errors
+    /// [`RevocationError`].
+    pub fn decide(self, policy: RevocationPolicy) -> Result<Option<String>, RevocationError> {
+        match (self, policy) {
+            (Self::Good, _) | (_, RevocationPolicy::Off) => Ok(None),
+            (Self::Revoked(revoked), _) => Err(RevocationError::Revoked(revoked)),
+            (Self::Unknown { reasons, .. }, RevocationPolicy::Strict) => {
+                Err(RevocationError::Unknown(reasons.join("; ")))
+            }
+            (Self::Unknown { reasons, .. }, RevocationPolicy::Soft) => Ok(Some(reasons.join("; "))),
+        }
+    }
+}
+
+/// Judges a path by what is known at `now`, seconds since 1970 UTC. Pure: fetching is the caller's.
+///
+/// Every certificate but the anchor is judged, each by any one source that knows; "revoked" from one source outweighs
+/// "good" from another. What is pinned is not judged: its word is the configuration's. An answer that lies counts for
+/// nothing.
+pub fn assess(path: &TrustedPath, trust: &Trust, evidence: &Evidence, now: u64) -> Assessment {
+    if trust.revocation == RevocationPolicy::Off {
+        return Assessment::Good;
+    }
+    let stapled = evidence.stapled.iter().take(limits::STAPLED_RESPONSES);
+    let stapled: Vec<Stapled> = stapled.map(|der| OcspResponse::from_der(der)).collect();
+    let (mut missing, mut reasons) = (Vec::new(), Vec::new());
+    let issuers = path.certificates().iter().skip(1);
+    for (certificate, issuer) in path.certificates().iter().zip(issuers) {
+        let mut inquiry =
+            Inquiry { certificate, issuer, now, good: false, revoked: None, reasons: Vec::new() };
+        inquiry.ask_everyone(&stapled, trust, evidence);
+        if let Some(revoked) = inquiry.revoked {
+            return Assessment::Revoked(revoked);
+        }
+        if !inquiry.good {
+            missing.extend(fetch::missing(certificate, issuer, &evidence.answers));
+            reasons.extend(inquiry.reasons());
+        }
+    }
+    if reasons.is_empty() { Assessment::Good } else { Assessment::Unknown { missing, reasons } }
+}
+
+type Stapled = Result<OcspResponse, OcspError>;
+
+/// About one certificate.
+struct Inquiry<'a> {
+    certificate: &'a Certificate,
+    issuer: &'a Certificate,
+    now: u64,
+    good: bool,
+    revoked: Option<Revoked>,
+    reasons: Vec<String>,
+}
+
+impl Inquiry<'_> {
+    fn ask_everyone(&mut self, stapled: &[Stapled], trust: &Trust, evidence: &Evidence) {
+        for response in stapled {
+            match response {
+                Ok(response) => {
+                    let said = response.judge(self.certificate, self.issuer, self.now);
+                    self.hear(said, "the OCSP response that the peer sent along");
+                }
+                Err(error) => self.reasons.push(format!("the peer sent one along, but {error}")),
+            }
+        }
+        let fetches = fetch::all(self.certificate, self.issuer);
+        for answer in &evidence.answers {
+            match answer {
+                Answer::Ocsp(fetch, response) => {
+                    let said = response.judge(self.certificate, self.issuer, self.now);
+                    self.hear(said, &format!("the OCSP responder {}", fetch.url));
+                }
+                Answer::Failed(fetch, why) if fetches.contains(fetch) => {
+                    self.reasons.push(format!("{}: {}", fetch.url, check::quote(why)));
+                }
+                Answer::Failed(..) | Answer::Crl(..) => {}
+            }
+        }
+        self.ask_lists(trust, evidence);
+    }
+
+    /// Of several lists that say something the newest counts: a certificate that was on hold may be released.
+    fn ask_lists(&mut self, trust: &Trust, evidence: &Evidence) {
+        let configured = trust.crls.iter().map(|crl| (crl, "the configured revocation list".to_owned()));
+        let fetched = evidence.answers.iter().filter_map(|answer| match answer {
+            Answer::Crl(fetch, crl) => Some((crl, format!("the revocation list {}", fetch.url))),
+            Answer::Ocsp(..) | Answer::Failed(..) => None,
+        });
+        let mut lists: Vec<(&Crl, String)> = configured.chain(fetched).collect();
+        lists.sort_by_key(|(crl, _)| std::cmp::Reverse(crl.this_update()));
+        for (crl, source) in lists {
+            let said = crl.judge(self.certificate, self.issuer, self.now);
+            let decided = said.is_ok();
+            self.hear(said, &source);
+            if decided {
+                break;
+            }
+        }
+    }
+
+    fn hear(&mut self, said: Result<Standing, NoAnswer>, source: &str) {
+        match said {
+            Ok(Standing::Good) => self.good = true,
+            Ok(Standing::Revoked { since, reason }) => {
+                let subject = check::subject(self.certificate);
+                self.revoked =
+                    Some(Revoked { subject, since: Utc(since), reason, source: source.to_owned() });
+            }
+            // Answers about others are no failures.
+            Err(NoAnswer::OtherIssuer | NoAnswer::OtherCertificate) => {}
+            Err(why) => self.reasons.push(format!("{source}: {why}")),
+        }
+    }
+
+    /// A sentence each, never none.
+    fn reasons(self) -> Vec<String> {
+        let subject = check::subject(self.certificate);
+        if self.reasons.is_empty() {
+            return vec![format!("nobody says whether certificate `{subject}` is revoked")];
+        }
+        self.reasons.into_iter().map(|reason| format!("certificate `{subject}`: {reason}")).collect()
+    }
+}

@@ -1,0 +1,311 @@
+//! `IKE_AUTH`: the initiator's identity and proof, and the one place where a responder's tunnel comes to be.
+
+use std::sync::Arc;
+
+use super::init::Answered;
+use super::{Directory, HalfOpen, HalfOpenStep, Phase, Standing};
+use crate::config::Connection;
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
+use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer, OpenError};
+use crate::identity::{Examination, Identity, ProofError, SignedOctets, Verdict, VerifiedPeer};
+use crate::keys::Nonces;
+use crate::limits;
+use crate::path::Path;
+use crate::sa::child_exchange::{Asked, ChildRefusal, IKE_AUTH, accept};
+use crate::sa::context::{Context, DropReason, JobOwner};
+use crate::sa::ike_sa::{IkeSa, NewIkeSa, Place};
+use crate::sa::tunnel::{Origin, Tunnel};
+use crate::sa::window::{Request, Window};
+use crate::suite::IkeSuite;
+use crate::wire::{AuthData, Body, Datagram, ExchangeType, IdData, IkeSpi, Notify, NotifyType, Payload};
+use crate::work::Work;
+
+/// The request whose proof is being examined.
+pub(super) struct Examining {
+    asked: Request,
+    path: Path,
+    request: AuthRequest,
+    connection: Option<Arc<Connection>>,
+}
+
+/// Why an `IKE_AUTH` is refused: what the peer is told, and what the operator is.
+struct Refusal {
+    notify: Notify,
+    connection: Option<Arc<Connection>>,
+    diagnosis: Box<Diagnosis>,
+}
+
+impl Refusal {
+    fn new(kind: NotifyType, connection: Option<Arc<Connection>>, diagnosis: Diagnosis) -> Self {
+        Self { notify: Notify::new(kind, []), connection, diagnosis: Box::new(diagnosis) }
+    }
+}
+
+impl HalfOpen {
+    /// `IKE_AUTH` came in, or something else.
+    pub(super) fn auth_asked(
+        mut self: Box<Self>,
+        ctx: &mut Context<'_>,
+        path: Path,
+        datagram: &Datagram<'_>,
+        directory: &dyn Directory,
+        answered: Box<Answered>,
+    ) -> HalfOpenStep {
+        let request = match read(&answered, datagram) {
+            Ok(request) => request,
+            Err(ReadError::Drop(reason)) => {
+                ctx.output.drop(reason);
+                self.phase = Phase::Answered(answered);
+                return HalfOpenStep::Pending(self);
+            }
+            Err(ReadError::Refuse(notify, diagnosis)) => {
+                let refusal = Refusal { notify, connection: None, diagnosis };
+                return self.refuse(ctx, path, &Request::of(datagram), answered, refusal);
+            }
+        };
+        let asked = Request::of(datagram);
+        let connection = find(directory, &request);
+        let Some(proof) = request.auth.clone() else {
+            let refusal = Self::without_proof(directory, &request, connection);
+            return self.refuse(ctx, path, &asked, answered, refusal);
+        };
+        let examination = self.examination(ctx, &answered, &request, proof, connection.clone());
+        let job = ctx.work(JobOwner::HalfOpen(self.spi()), Work::examine(examination));
+        let examining = Examining { asked, path, request, connection };
+        self.phase = Phase::Examining(job, answered, Box::new(examining));
+        HalfOpenStep::Pending(self)
+    }
+
+    fn without_proof(
+        directory: &dyn Directory,
+        request: &AuthRequest,
+        connection: Option<Arc<Connection>>,
+    ) -> Refusal {
+        let diagnosis = match &connection {
+            Some(connection) => diagnose::no_auth(&connection.remote_id),
+            None => unknown(directory, request),
+        };
+        Refusal::new(NotifyType::AUTHENTICATION_FAILED, connection, diagnosis)
+    }
+
+    /// The initiator's claim, and what our own proof will cover.
+    fn examination(
+        &self,
+        ctx: &Context<'_>,
+        answered: &Answered,
+        request: &AuthRequest,
+        proof: AuthData,
+        connection: Option<Arc<Connection>>,
+    ) -> Box<Examination> {
+        let Answered { keys, nonce_i, nonce_r, .. } = answered;
+        let octets = SignedOctets::new(&*keys.auth_i, &self.init_request, nonce_r, &request.id_i);
+        let ours = connection.as_ref().map(|connection| {
+            let id_r = connection.local_id.to_wire();
+            SignedOctets::new(&*keys.auth_r, &answered.init_response, nonce_i, &id_r)
+        });
+        Box::new(Examination {
+            provider: *ctx.provider,
+            prf: answered.suite.prf,
+            connection,
+            id: request.id_i.clone(),
+            octets,
+            proof,
+            ours,
+        })
+    }
+
+    /// The verdict on the initiator's proof is here.
+    pub(super) fn examined(
+        self: Box<Self>,
+        ctx: &mut Context<'_>,
+        directory: &dyn Directory,
+        answered: Box<Answered>,
+        examining: Examining,
+        verdict: Verdict,
+    ) -> HalfOpenStep {
+        let Examining { asked, path, request, connection } = examining;
+        let accepted = match verdict {
+            Verdict::Accepted { peer, ours: Some(proof) } => {
+                may_stand(directory, peer.connection(), answered.suite).map(|()| (peer, proof))
+            }
+            Verdict::Accepted { peer, ours: None } => {
+                let diagnosis = diagnose::local("our own proof of identity was not made");
+                let connection = Arc::clone(peer.connection());
+                Err(Refusal::new(NotifyType::AUTHENTICATION_FAILED, Some(connection), diagnosis))
+            }
+            Verdict::Refused(error) => {
+                let diagnosis = explain(directory, &request, connection.as_deref(), &error);
+                Err(Refusal::new(NotifyType::AUTHENTICATION_FAILED, connection, diagnosis))
+            }
+        };
+        match accepted {
+            Ok((peer, proof)) => self.establish(ctx, path, &asked, *answered, &request, (peer, proof)),
+            Err(refusal) => self.refuse(ctx, path, &asked, answered, refusal),
+        }
+    }
+
+    fn establish(
+        self: Box<Self>,
+        ctx: &mut Context<'_>,
+        path: Path,
+        asked: &Request,
+        answered: Answered,
+        request: &AuthRequest,
+        (peer, proof): (VerifiedPeer, AuthData),
+    ) -> HalfOpenStep {
+        let connection = Arc::clone(peer.connection());
+        let id_r: IdData = connection.local_id.to_wire();
+        let Answered { channel, keys, suite, nonce_i, nonce_r, nat, .. } = answered;
+        let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
+        let new = NewIkeSa {
+            lease: self.lease,
+            channel,
+            child_source: keys.child,
+            suite,
+            nonces,
+            window: Window::new(0, 1),
+            place: Place::Current,
+        };
+        let ike_sa = IkeSa::new(ctx, &connection, new);
+        let lowest_nonce = ike_sa.lowest_nonce.clone();
+        let origin =
+            Origin { initiated: false, started: self.started, established: ctx.now.boot, lowest_nonce };
+        let spi = ike_sa.spi();
+        let mut tunnel = Tunnel::new(ctx, peer, path, nat, origin, ike_sa);
+        let child = tunnel.answer_first_child(ctx, spi, request.child.as_ref(), nonces);
+        let response = AuthResponse::Accept { id_r, auth: proof, child };
+        tunnel.send_answer(ctx, spi, path, asked, &response.write());
+        HalfOpenStep::Established { tunnel: Box::new(tunnel), initial_contact: request.initial_contact }
+    }
+
+    fn refuse(
+        mut self: Box<Self>,
+        ctx: &mut Context<'_>,
+        path: Path,
+        asked: &Request,
+        mut answered: Box<Answered>,
+        refusal: Refusal,
+    ) -> HalfOpenStep {
+        let Refusal { notify, connection, diagnosis } = refusal;
+        let mut window = Window::new(0, 1);
+        if let Ok(answer) = answered.channel.seal(ExchangeType::IKE_AUTH, true, 1, &[Payload::Notify(notify)])
+        {
+            window.answer(asked, answer.clone());
+            ctx.output.transmit(path, answer);
+        }
+        // What is left only answers a repeated request: not as long as one that waits for its proof.
+        self.expires_at = self.expires_at.min(ctx.now.boot + limits::REFUSED_LIFETIME);
+        self.phase = Phase::Refused(window);
+        HalfOpenStep::Refused { half_open: Some(self), connection, diagnosis }
+    }
+}
+
+/// Why a message is no `IKE_AUTH` request to go on with.
+enum ReadError {
+    /// It is not from the initiator, or not for this state.
+    Drop(DropReason),
+    /// It is from the initiator, and malformed.
+    Refuse(Notify, Box<Diagnosis>),
+}
+
+fn read(answered: &Answered, datagram: &Datagram<'_>) -> Result<AuthRequest, ReadError> {
+    let header = datagram.header;
+    if header.response || header.exchange != ExchangeType::IKE_AUTH || header.message_id != 1 {
+        return Err(ReadError::Drop(DropReason::UnexpectedExchange));
+    }
+    let Body::Encrypted(sk) = &datagram.body else {
+        return Err(ReadError::Drop(DropReason::Unprotected));
+    };
+    let opened = answered.channel.open(sk);
+    match opened.and_then(|p| p.try_map(AuthRequest::read).map_err(OpenError::Malformed)) {
+        Ok(request) => Ok(request.into_inner()),
+        Err(OpenError::Forged) => Err(ReadError::Drop(DropReason::Forged)),
+        Err(OpenError::Malformed(error)) => {
+            let diagnosis = diagnose::malformed(IKE_AUTH, &error.to_string());
+            Err(ReadError::Refuse(Notify::refusing(error), Box::new(diagnosis)))
+        }
+    }
+}
+
+/// The connection for both identities.
+fn find(directory: &dyn Directory, request: &AuthRequest) -> Option<Arc<Connection>> {
+    let theirs = Identity::from_wire(&request.id_i)?;
+    match &request.id_r {
+        None => directory.find(&theirs, None),
+        Some(ours) => directory.find(&theirs, Some(&Identity::from_wire(ours)?)),
+    }
+}
+
+/// The peer is who it says; whether its connection may be set up with this suite.
+fn may_stand(
+    directory: &dyn Directory,
+    connection: &Arc<Connection>,
+    suite: IkeSuite,
+) -> Result<(), Refusal> {
+    let refuse = |kind, diagnosis| Err(Refusal::new(kind, Some(Arc::clone(connection)), diagnosis));
+    match directory.standing(connection) {
+        Standing::Allowed => {}
+        Standing::Down => {
+            return refuse(NotifyType::AUTHENTICATION_FAILED, diagnose::admin_down(connection));
+        }
+        Standing::Gone => {
+            let diagnosis = diagnose::local("the configuration changed while the peer was examined");
+            return refuse(NotifyType::AUTHENTICATION_FAILED, diagnosis);
+        }
+    }
+    if !connection.proposals.iter().any(|p| p.holds(suite)) {
+        let diagnosis = diagnose::suite_not_for_connection(&suite.to_string(), &connection.proposals);
+        return refuse(NotifyType::NO_PROPOSAL_CHOSEN, diagnosis);
+    }
+    Ok(())
+}
+
+fn explain(
+    directory: &dyn Directory,
+    request: &AuthRequest,
+    connection: Option<&Connection>,
+    error: &ProofError,
+) -> Diagnosis {
+    match (connection, error) {
+        (None, _) | (_, ProofError::Nobody) => unknown(directory, request),
+        (Some(connection), error) => diagnose::proof(error, &request.id_i, &connection.remote_id),
+    }
+}
+
+fn unknown(directory: &dyn Directory, request: &AuthRequest) -> Diagnosis {
+    let asked = request.id_r.as_ref().map(Identity::describe);
+    let theirs = Identity::describe(&request.id_i);
+    diagnose::unknown_identity(&theirs, asked.as_deref(), &directory.identities())
+}
+
+impl Tunnel {
+    /// The Child SA of the initiator's `IKE_AUTH`; without one the IKE SA stands all the same.
+    fn answer_first_child(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        offer: Option<&ChildOffer>,
+        nonces: Nonces<'_>,
+    ) -> ChildAnswer {
+        let Some(offer) = offer else { return ChildAnswer::Refused(NotifyType::TS_UNACCEPTABLE) };
+        let connection = self.connection().clone();
+        let asked = Asked { offer, key_exchange: None, rekeys: None, exchange: IKE_AUTH };
+        match accept(ctx, &connection, &asked, None) {
+            Ok((agreed, answer, _)) => match self.install(ctx, spi, agreed, nonces) {
+                Ok(new) => {
+                    self.send_on(ctx, new);
+                    ChildAnswer::Accept(answer)
+                }
+                Err(_) => ChildAnswer::Refused(NotifyType::NO_ADDITIONAL_SAS),
+            },
+            Err(ChildRefusal::InvalidKe(_) | ChildRefusal::Compute(_)) => {
+                ChildAnswer::Refused(NotifyType::NO_PROPOSAL_CHOSEN)
+            }
+            Err(ChildRefusal::Error(kind, diagnosis)) => {
+                self.fail(*diagnosis);
+                ChildAnswer::Refused(kind)
+            }
+        }
+    }
+}

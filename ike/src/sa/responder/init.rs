@@ -1,0 +1,175 @@
+//! `IKE_SA_INIT`: what the first message is answered with, before anybody has proved anything.
+
+use super::{Acceptable, HalfOpen, HalfOpenStep, InitOutcome, Phase};
+use crate::config::Encapsulation;
+use crate::crypto::sha256;
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
+use crate::event::NatStatus;
+use crate::exchange::{InitRequest, InitResponse, KeyExchangeData};
+use crate::keys::{IkeKeys, Nonces, Spis};
+use crate::limits;
+use crate::negotiate::nat;
+use crate::negotiate::proposal::{Choice, choose_ike, describe};
+use crate::path::Path;
+use crate::sa::context::{Context, JobOwner};
+use crate::sa::ike_sa::{Channel, OtherKeys};
+use crate::suite::IkeSuite;
+use crate::wire::{Datagram, Header, IkeSpi, NotifyType, PayloadType, emit_clear};
+use crate::work::{Agreement, Work};
+
+/// What was chosen of a first message whose key exchange is being computed.
+pub(super) struct Agreeing {
+    choice: Choice<IkeSuite>,
+    nonce_i: Vec<u8>,
+    nat: NatStatus,
+    encapsulation: Encapsulation,
+    header: Header,
+}
+
+/// What both ends know once the first message is answered.
+pub(super) struct Answered {
+    pub(super) channel: Channel,
+    pub(super) keys: OtherKeys,
+    pub(super) suite: IkeSuite,
+    pub(super) nonce_i: Vec<u8>,
+    pub(super) nonce_r: Vec<u8>,
+    pub(super) init_response: Vec<u8>,
+    pub(super) nat: NatStatus,
+}
+
+impl HalfOpen {
+    /// Chooses from a first message, and has the key exchange computed.
+    pub(crate) fn open(
+        ctx: &mut Context<'_>,
+        acceptable: &Acceptable,
+        path: Path,
+        datagram: &Datagram<'_>,
+        request: InitRequest,
+    ) -> InitOutcome {
+        let refuse = |ctx: &mut Context<'_>, response: InitResponse, diagnosis: Option<Diagnosis>| {
+            answer_init(ctx, path, datagram, IkeSpi::ZERO, response);
+            InitOutcome::Refused(diagnosis.map(Box::new))
+        };
+        let ours = &acceptable.proposals;
+        let sent = request.key_exchange.group;
+        let Some(choice) = choose_ike(&request.proposals, ours, Some(sent)) else {
+            let diagnosis = diagnose::no_ike_proposal_here(describe(&request.proposals), ours);
+            return refuse(ctx, InitResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN), Some(diagnosis));
+        };
+        if choice.suite.group.number() != sent {
+            return refuse(ctx, InitResponse::InvalidKe(choice.suite.group.number()), None);
+        }
+        let Some(nat) = nat::detect(&request.notifies, datagram.header.spi_i, IkeSpi::ZERO, path) else {
+            let error = InitResponse::Error(NotifyType::INVALID_SYNTAX);
+            return refuse(ctx, error, Some(diagnose::no_nat_traversal()));
+        };
+        match ctx.provider.key_exchange.draw(choice.suite.group, ctx.random) {
+            Ok(private) => {
+                let work = Work::respond(private, request.key_exchange.data);
+                let agreeing = Agreeing {
+                    choice,
+                    nonce_i: request.nonce,
+                    nat,
+                    encapsulation: acceptable.encapsulation,
+                    header: datagram.header,
+                };
+                InitOutcome::Opened(Self::begin(ctx, path, datagram, agreeing, work))
+            }
+            Err(error) => InitOutcome::Refused(Some(Box::new(diagnose::local(&error.to_string())))),
+        }
+    }
+
+    fn begin(
+        ctx: &mut Context<'_>,
+        path: Path,
+        datagram: &Datagram<'_>,
+        agreeing: Agreeing,
+        work: Work,
+    ) -> Box<Self> {
+        let lease = ctx.spis.ike(ctx.random);
+        let job = ctx.work(JobOwner::HalfOpen(lease.spi()), work);
+        Box::new(Self {
+            lease,
+            spi_i: datagram.header.spi_i,
+            path,
+            init_request: datagram.bytes.to_vec(),
+            init_digest: sha256(&[datagram.bytes]),
+            started: ctx.now.boot,
+            expires_at: ctx.now.boot + limits::HALF_OPEN_LIFETIME,
+            phase: Phase::Agreeing(job, Box::new(agreeing)),
+        })
+    }
+
+    /// The key exchange is computed: answers the first message.
+    pub(super) fn agreed(
+        mut self: Box<Self>,
+        ctx: &mut Context<'_>,
+        agreeing: Agreeing,
+        agreement: Agreement,
+    ) -> HalfOpenStep {
+        let header = agreeing.header;
+        match self.answer(ctx, agreeing, agreement) {
+            Ok(answered) => {
+                ctx.output.transmit(self.path, answered.init_response.clone());
+                self.phase = Phase::Answered(Box::new(answered));
+                HalfOpenStep::Pending(self)
+            }
+            Err(diagnosis) => {
+                let response = InitResponse::Error(NotifyType::INVALID_SYNTAX);
+                let bytes = emit_clear(init_header(&header, IkeSpi::ZERO), &response.write());
+                ctx.output.transmit(self.path, bytes);
+                HalfOpenStep::Refused { half_open: None, connection: None, diagnosis: Box::new(diagnosis) }
+            }
+        }
+    }
+
+    fn answer(
+        &self,
+        ctx: &mut Context<'_>,
+        agreeing: Agreeing,
+        agreement: Agreement,
+    ) -> Result<Answered, Diagnosis> {
+        let Agreeing { choice, nonce_i, nat, encapsulation, header } = agreeing;
+        let suite = choice.suite;
+        let malformed = |error: &dyn ToString| diagnose::malformed("IKE_SA_INIT", &error.to_string());
+        let (data, shared) = agreement.result.map_err(|error| malformed(&error))?;
+        let nonce_r = ctx.nonce();
+        let spis = Spis { initiator: self.spi_i, responder: self.spi() };
+        let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
+        let keys = IkeKeys::derive(ctx.provider, suite, nonces, spis, &shared);
+        let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
+        let (channel, keys) = Channel::new(keys, spis, false);
+        let notifies = nat::notifies(spis.initiator, spis.responder, self.path, encapsulation, ctx.random);
+        let response = InitResponse::Accept {
+            proposals: vec![choice.answer(&[])],
+            key_exchange: KeyExchangeData { group: suite.group.number(), data },
+            nonce: nonce_r.clone(),
+            notifies: notifies.into(),
+        };
+        let init_response = emit_clear(init_header(&header, spis.responder), &response.write());
+        Ok(Answered { channel, keys, suite, nonce_i, nonce_r, init_response, nat })
+    }
+}
+
+fn init_header(request: &Header, spi_r: IkeSpi) -> Header {
+    Header {
+        spi_r,
+        next_payload: PayloadType::NONE,
+        from_initiator: false,
+        response: true,
+        length: 0,
+        ..*request
+    }
+}
+
+/// An answer to `IKE_SA_INIT` that leaves nothing behind.
+pub(crate) fn answer_init(
+    ctx: &mut Context<'_>,
+    path: Path,
+    request: &Datagram<'_>,
+    spi_r: IkeSpi,
+    response: InitResponse,
+) {
+    ctx.output.transmit(path, emit_clear(init_header(&request.header, spi_r), &response.write()));
+}

@@ -1,0 +1,198 @@
+//! Setting a tunnel up as its responder: `IKE_SA_INIT`, then `IKE_AUTH` (RFC 7296 §1.2).
+//!
+//! ```text
+//! Agreeing ──► Answered ──► Examining ──► Tunnel
+//!                                └──────► Refused
+//! ```
+//! Nobody's identity is known before `IKE_AUTH`, so the suite is chosen from all connections that the peer's address
+//! may belong to, and checked again once the identities have named one.
+
+mod auth;
+mod init;
+
+use std::sync::Arc;
+
+use auth::Examining;
+use init::{Agreeing, Answered};
+
+use super::context::{Context, DropReason};
+use super::spis::IkeSpiLease;
+use super::tunnel::Tunnel;
+use super::window::{Arrival, Window};
+use crate::config::{Connection, Encapsulation};
+use crate::diagnosis::Diagnosis;
+use crate::event::JobId;
+use crate::identity::Identity;
+use crate::path::Path;
+use crate::suite::IkeProposal;
+use crate::time::Instant;
+use crate::wire::{Datagram, IkeSpi};
+use crate::work::Outcome;
+
+pub(crate) use init::answer_init;
+
+/// An SA whose initiator has not proved anything yet.
+pub(crate) struct HalfOpen {
+    lease: IkeSpiLease,
+    spi_i: IkeSpi,
+    path: Path,
+    init_request: Vec<u8>,
+    init_digest: [u8; 32],
+    started: Instant,
+    expires_at: Instant,
+    phase: Phase,
+}
+
+enum Phase {
+    /// The key exchange is being computed.
+    Agreeing(JobId, Box<Agreeing>),
+    /// `IKE_SA_INIT` is answered, `IKE_AUTH` awaited.
+    Answered(Box<Answered>),
+    /// The initiator's proof is being examined.
+    Examining(JobId, Box<Answered>, Box<Examining>),
+    /// `IKE_AUTH` was refused: what is left answers it again if it is repeated.
+    Refused(Window<()>),
+    /// Between two phases.
+    Gone,
+}
+
+/// What became of an `IKE_SA_INIT` request.
+pub(crate) enum InitOutcome {
+    /// It goes on; it is answered when the key exchange is computed.
+    Opened(Box<HalfOpen>),
+    /// It was answered, and that was all.
+    Refused(Option<Box<Diagnosis>>),
+}
+
+/// What a message or a finished job made of a half-open SA; the answer is queued already.
+pub(crate) enum HalfOpenStep {
+    /// It stays half-open.
+    Pending(Box<HalfOpen>),
+    /// The tunnel stands.
+    Established { tunnel: Box<Tunnel>, initial_contact: bool },
+    /// It was refused; what is left, if anything, answers a repeated request.
+    Refused {
+        half_open: Option<Box<HalfOpen>>,
+        connection: Option<Arc<Connection>>,
+        diagnosis: Box<Diagnosis>,
+    },
+}
+
+/// What we would accept from an address, before its identity is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Acceptable {
+    pub(crate) proposals: Vec<IkeProposal>,
+    pub(crate) encapsulation: Encapsulation,
+}
+
+/// The configured connections, as a responder needs them.
+pub(crate) trait Directory {
+    /// The connection for the peer's identity and, if it named one, ours.
+    fn find(&self, theirs: &Identity, ours: Option<&Identity>) -> Option<Arc<Connection>>;
+    /// Whether a connection that was found before may be set up now.
+    fn standing(&self, connection: &Arc<Connection>) -> Standing;
+    /// The pairs of identities that are configured, for a diagnosis.
+    fn identities(&self) -> Vec<String>;
+}
+
+/// Whether a connection may be set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may.
+    Allowed,
+    /// An operator took it down.
+    Down,
+    /// It is not configured any more.
+    Gone,
+}
+
+impl HalfOpen {
+    pub(crate) fn spi(&self) -> IkeSpi {
+        self.lease.spi()
+    }
+
+    pub(crate) fn path(&self) -> Path {
+        self.path
+    }
+
+    /// The hash of the first message: with its sender's address, what tells a repeated one.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.init_digest
+    }
+
+    pub(crate) fn expires_at(&self) -> Instant {
+        self.expires_at
+    }
+
+    /// The first message came again: the same answer, once there is one.
+    pub(crate) fn repeat_answer(&self, ctx: &mut Context<'_>, path: Path) {
+        match &self.phase {
+            Phase::Answered(answered) | Phase::Examining(_, answered, _) => {
+                ctx.output.transmit(path, answered.init_response.clone());
+            }
+            Phase::Agreeing(..) | Phase::Refused(_) | Phase::Gone => ctx.output.drop(DropReason::InProgress),
+        }
+    }
+
+    /// A message came in for this SPI.
+    pub(crate) fn handle_datagram(
+        mut self: Box<Self>,
+        ctx: &mut Context<'_>,
+        path: Path,
+        datagram: &Datagram<'_>,
+        directory: &dyn Directory,
+    ) -> HalfOpenStep {
+        let header = datagram.header;
+        if !header.from_initiator || header.spi_i != self.spi_i {
+            ctx.output.drop(DropReason::UnknownSpi);
+            return HalfOpenStep::Pending(self);
+        }
+        match std::mem::replace(&mut self.phase, Phase::Gone) {
+            Phase::Answered(answered) => self.auth_asked(ctx, path, datagram, directory, answered),
+            other => {
+                match &other {
+                    Phase::Refused(window) => match window.arrival(header.message_id, datagram.bytes) {
+                        Arrival::Repeated(answer) if !header.response => ctx.output.transmit(path, answer),
+                        _ => ctx.output.drop(DropReason::OutsideWindow),
+                    },
+                    Phase::Examining(..) => ctx.output.drop(DropReason::InProgress),
+                    _ => ctx.output.drop(DropReason::UnexpectedExchange),
+                }
+                self.phase = other;
+                HalfOpenStep::Pending(self)
+            }
+        }
+    }
+
+    /// Its job was lost. The initiator asks again; what stands then is all that it needs, if it is anything.
+    pub(crate) fn job_lost(self: Box<Self>) -> Option<Box<Self>> {
+        match self.phase {
+            Phase::Examining(_, answered, _) => {
+                Some(Box::new(Self { phase: Phase::Answered(answered), ..*self }))
+            }
+            _ => None,
+        }
+    }
+
+    /// A job of this half-open SA is done.
+    pub(crate) fn completed(
+        mut self: Box<Self>,
+        ctx: &mut Context<'_>,
+        job: JobId,
+        outcome: Outcome,
+        directory: &dyn Directory,
+    ) -> HalfOpenStep {
+        match (std::mem::replace(&mut self.phase, Phase::Gone), outcome) {
+            (Phase::Agreeing(asked, agreeing), Outcome::Responded(agreement)) if asked == job => {
+                self.agreed(ctx, *agreeing, agreement)
+            }
+            (Phase::Examining(asked, answered, examining), Outcome::Examined(verdict)) if asked == job => {
+                self.examined(ctx, directory, answered, *examining, *verdict)
+            }
+            (phase, _) => {
+                self.phase = phase;
+                HalfOpenStep::Pending(self)
+            }
+        }
+    }
+}

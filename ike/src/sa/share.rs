@@ -1,0 +1,61 @@
+//! Our half of a key exchange that we began (RFC 7296 §2.12).
+
+use crate::crypto::{ActiveKeyExchange, CryptoError};
+use crate::exchange::KeyExchangeData;
+use crate::secret::Secret;
+use crate::suite::Group;
+use crate::work::Work;
+
+/// From our public value to the shared secret.
+#[derive(Debug)]
+pub(crate) enum Share {
+    /// Our public value is with the peer.
+    Sent(Box<dyn ActiveKeyExchange>),
+    /// The peer's value came, and the secret is being computed.
+    Computing(Group),
+    /// It is there, unless the peer's value was none of the group.
+    Agreed(Group, Result<Secret, CryptoError>),
+}
+
+impl Share {
+    pub(crate) fn group(&self) -> Group {
+        match self {
+            Self::Sent(active) => active.group(),
+            Self::Computing(group) | Self::Agreed(group, _) => *group,
+        }
+    }
+
+    /// The KE payload.
+    pub(crate) fn to_wire(&self) -> KeyExchangeData {
+        let data = match self {
+            Self::Sent(active) => active.public().to_vec(),
+            Self::Computing(_) | Self::Agreed(..) => Vec::new(),
+        };
+        KeyExchangeData { group: self.group().number(), data }
+    }
+
+    /// The work that is left once the peer's value is here, if it is one of our group.
+    pub(crate) fn work(&mut self, theirs: &KeyExchangeData) -> Option<Work> {
+        let group = self.group();
+        if theirs.group != group.number() || !matches!(self, Self::Sent(_)) {
+            return None;
+        }
+        match std::mem::replace(self, Self::Computing(group)) {
+            Self::Sent(active) => Some(Work::complete(active, theirs.data.clone())),
+            Self::Computing(_) | Self::Agreed(..) => None,
+        }
+    }
+
+    /// The work was done.
+    pub(crate) fn agree(&mut self, secret: Result<Secret, CryptoError>) {
+        *self = Self::Agreed(self.group(), secret);
+    }
+
+    /// The secret. `None` if there is no work behind it.
+    pub(crate) fn into_secret(self) -> Option<Result<Secret, CryptoError>> {
+        match self {
+            Self::Agreed(_, secret) => Some(secret),
+            Self::Sent(_) | Self::Computing(_) => None,
+        }
+    }
+}
