@@ -8,14 +8,11 @@ use sekisho_esp::{
 use sekisho_ike::config::Connection;
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
 use sekisho_ike::negotiate::TrafficSelector;
-use sekisho_ike::suite::{Aead, Cbc, Esn, Integrity, Protection};
+use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
 
 use crate::config::Daemon;
 use crate::data::{Reservation, UdpPath};
-
-/// That of all suites that are negotiated today.
-pub(super) const LAYOUT: Layout = Suite::AES_256_GCM_16.layout();
 
 /// Both directions of a Child SA, and the way of its packets.
 #[derive(Debug)]
@@ -43,6 +40,20 @@ pub(super) fn reservations(connections: &[Arc<Connection>]) -> Result<Vec<Reserv
     children
         .map(|child| Ok(Reservation { local: selectors(&child.local)?, remote: selectors(&child.remote)? }))
         .collect()
+}
+
+/// How packets may be laid out under these proposals, each way once.
+pub(super) fn layouts<'p>(proposals: impl IntoIterator<Item = &'p EspProposal>) -> Vec<Layout> {
+    let mut layouts = Vec::new();
+    for proposal in proposals {
+        for protection in Protection::all().filter(|protection| proposal.ciphers.holds(*protection)) {
+            let layout = suite(protection).layout();
+            if !layouts.contains(&layout) {
+                layouts.push(layout);
+            }
+        }
+    }
+    layouts
 }
 
 /// The data path's word for a path.

@@ -21,7 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use sekisho_esp::Layout;
+pub use sekisho_esp::Layout;
 use sekisho_esp::pmtu::Outer;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
