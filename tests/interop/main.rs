@@ -15,6 +15,7 @@
 mod lab;
 
 mod admin;
+mod esp_suites;
 mod idle;
 mod initiate;
 mod lab_self_check;
