@@ -16,6 +16,7 @@ mod lab;
 
 mod admin;
 mod certificates;
+mod esp_suites;
 mod idle;
 mod initiate;
 mod lab_self_check;

@@ -45,7 +45,7 @@ pub struct Endpoint {
     attempts: BTreeMap<IkeSpi, Attempt>,
     half_open: HalfOpenTable,
     cookies: Option<CookieJar>,
-    tunnels: BTreeMap<TunnelId, Tunnel>,
+    tunnels: BTreeMap<TunnelId, Box<Tunnel>>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
     stopping: bool,
@@ -251,7 +251,7 @@ impl Endpoint {
 
     /// After [`Command::Shutdown`]: whether every DELETE was answered or given up.
     pub fn is_idle(&self) -> bool {
-        self.stopping && !self.tunnels.values().any(Tunnel::is_closing)
+        self.stopping && !self.tunnels.values().any(|tunnel| tunnel.is_closing())
     }
 
     fn configure(&mut self, now: Now, wanted: Vec<Arc<Connection>>) {
