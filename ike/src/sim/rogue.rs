@@ -90,7 +90,7 @@ impl Rogue {
     pub fn with_cookie(&self, first: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
         let payloads = |bytes| match Datagram::parse(bytes).ok()?.body {
             Body::Clear(payloads) => Some(payloads),
-            Body::Encrypted(_) => None,
+            Body::Encrypted(_) | Body::Fragment(_) => None,
         };
         let InitResponse::Cookie(cookie) = InitResponse::read(payloads(answer)?).ok()? else { return None };
         let request = InitRequest { cookie: Some(cookie), ..InitRequest::read(payloads(first)?).ok()? };

@@ -5,11 +5,11 @@ use crate::crypto::ActiveKeyExchange;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::NatStatus;
-use crate::exchange::{InitRequest, InitResponse, KeyExchangeData};
+use crate::exchange::{InitRequest, InitResponse, KeyExchangeData, Message};
 use crate::keys::Spis;
 use crate::limits;
-use crate::negotiate::nat;
 use crate::negotiate::proposal::{accept_ike, offer_ike};
+use crate::negotiate::{fragmentation, nat};
 use crate::sa::context::{Context, DropReason, JobOwner};
 use crate::suite::{Group, IkeSuite};
 use crate::wire::{
@@ -43,6 +43,7 @@ pub(super) struct Agreeing {
     /// The responder's `IKE_SA_INIT`, which its proof covers.
     pub(super) init_response: Vec<u8>,
     pub(super) nat: NatStatus,
+    pub(super) fragmentation: bool,
 }
 
 /// A responder's `IKE_SA_INIT` that goes on.
@@ -78,12 +79,13 @@ impl Attempt {
         let Beginning { cookie, nonce, restarts } = beginning;
         let (spi, encapsulation) = (self.spi(), self.connection.encapsulation);
         let data = key_exchange.public().to_vec();
+        let nat = nat::notifies(spi, IkeSpi::ZERO, self.path, encapsulation, ctx.random);
         let request = InitRequest {
             cookie,
             proposals: offer_ike(&self.connection.proposals, &[]),
             key_exchange: KeyExchangeData { group: key_exchange.group().number(), data },
             nonce,
-            notifies: nat::notifies(spi, IkeSpi::ZERO, self.path, encapsulation, ctx.random).into(),
+            notifies: nat.into_iter().chain([fragmentation::notify()]).collect(),
         };
         self.resend_init(ctx, InitSent { request, key_exchange, restarts })
     }
@@ -100,7 +102,7 @@ impl Attempt {
             length: 0,
         };
         let message = emit_clear(header, &init.request.clone().write());
-        AttemptStep::Pending(self.sent(ctx, message, Phase::Init(init)))
+        AttemptStep::Pending(self.sent(ctx, Message::whole(message), Phase::Init(init)))
     }
 
     pub(super) fn init_answered(
@@ -180,6 +182,7 @@ impl Attempt {
             nonce_r: accepted.nonce,
             init_response: accepted.datagram.bytes.to_vec(),
             nat,
+            fragmentation: fragmentation::is_supported(&accepted.notifies),
         };
         Ok(self.working(ctx, Phase::Agreeing(job, Box::new(agreeing))))
     }

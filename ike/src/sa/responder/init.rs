@@ -9,8 +9,8 @@ use crate::event::NatStatus;
 use crate::exchange::{InitRequest, InitResponse, KeyExchangeData};
 use crate::keys::{IkeKeys, Nonces, Spis};
 use crate::limits;
-use crate::negotiate::nat;
 use crate::negotiate::proposal::{Choice, choose_ike, describe};
+use crate::negotiate::{fragmentation, nat};
 use crate::path::Path;
 use crate::sa::context::{Context, JobOwner};
 use crate::sa::ike_sa::{Channel, OtherKeys};
@@ -23,6 +23,7 @@ pub(super) struct Agreeing {
     choice: Choice<IkeSuite>,
     nonce_i: Vec<u8>,
     nat: NatStatus,
+    fragmentation: bool,
     encapsulation: Encapsulation,
     header: Header,
 }
@@ -71,6 +72,7 @@ impl HalfOpen {
                     choice,
                     nonce_i: request.nonce,
                     nat,
+                    fragmentation: fragmentation::is_supported(&request.notifies),
                     encapsulation: acceptable.encapsulation,
                     header: datagram.header,
                 };
@@ -111,14 +113,14 @@ impl HalfOpen {
         let header = agreeing.header;
         match self.answer(ctx, agreeing, agreement) {
             Ok(answered) => {
-                ctx.output.transmit(self.path, answered.init_response.clone());
+                ctx.output.transmit_datagram(self.path, answered.init_response.clone());
                 self.phase = Phase::Answered(Box::new(answered));
                 HalfOpenStep::Pending(self)
             }
             Err(diagnosis) => {
                 let response = InitResponse::Error(NotifyType::INVALID_SYNTAX);
                 let bytes = emit_clear(init_header(&header, IkeSpi::ZERO), &response.write());
-                ctx.output.transmit(self.path, bytes);
+                ctx.output.transmit_datagram(self.path, bytes);
                 HalfOpenStep::Refused { half_open: None, connection: None, diagnosis: Box::new(diagnosis) }
             }
         }
@@ -130,7 +132,7 @@ impl HalfOpen {
         agreeing: Agreeing,
         agreement: Agreement,
     ) -> Result<Answered, Diagnosis> {
-        let Agreeing { choice, nonce_i, nat, encapsulation, header } = agreeing;
+        let Agreeing { choice, nonce_i, nat, fragmentation, encapsulation, header } = agreeing;
         let suite = choice.suite;
         let malformed = |error: &dyn ToString| diagnose::malformed("IKE_SA_INIT", &error.to_string());
         let (data, shared) = agreement.result.map_err(|error| malformed(&error))?;
@@ -139,13 +141,14 @@ impl HalfOpen {
         let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
         let keys = IkeKeys::derive(ctx.provider, suite, nonces, spis, &shared);
         let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
-        let (channel, keys) = Channel::new(keys, spis, false);
-        let notifies = nat::notifies(spis.initiator, spis.responder, self.path, encapsulation, ctx.random);
+        let (channel, keys) = Channel::new(keys, spis, false, fragmentation);
+        let nat_here = nat::notifies(spis.initiator, spis.responder, self.path, encapsulation, ctx.random);
+        let notifies = nat_here.into_iter().chain(fragmentation.then(fragmentation::notify));
         let response = InitResponse::Accept {
             proposals: vec![choice.answer(&[])],
             key_exchange: KeyExchangeData { group: suite.group.number(), data },
             nonce: nonce_r.clone(),
-            notifies: notifies.into(),
+            notifies: notifies.collect(),
         };
         let init_response = emit_clear(init_header(&header, spis.responder), &response.write());
         Ok(Answered { channel, keys, suite, nonce_i, nonce_r, init_response, nat })
@@ -171,5 +174,5 @@ pub(crate) fn answer_init(
     spi_r: IkeSpi,
     response: InitResponse,
 ) {
-    ctx.output.transmit(path, emit_clear(init_header(&request.header, spi_r), &response.write()));
+    ctx.output.transmit_datagram(path, emit_clear(init_header(&request.header, spi_r), &response.write()));
 }
