@@ -21,7 +21,7 @@ pub(crate) struct Received {
 
 /// What has come of one message in one direction of an IKE SA; never of two.
 #[derive(Debug, Default)]
-pub(crate) struct Reassembly(Option<Gathered>);
+pub(crate) struct Reassembly(Option<Box<Gathered>>);
 
 #[derive(Debug)]
 struct Gathered {
@@ -60,7 +60,7 @@ impl Reassembly {
         // 4. A larger total: the message was cut anew, and "the receiver MUST discard all received fragments".
         let goes_on =
             self.0.take().filter(|gathered| gathered.is_of(header) && gathered.total == place.total);
-        let mut gathered = goes_on.unwrap_or_else(|| Gathered::new(header, place.total));
+        let mut gathered = goes_on.unwrap_or_else(|| Box::new(Gathered::new(header, place.total)));
         // 5. No message is longer than what could have come in one datagram.
         if gathered.length() + piece.len() > limits::MESSAGE {
             self.0 = Some(gathered);

@@ -4,6 +4,7 @@
 mod attacks;
 mod collisions;
 mod failures;
+mod fragments;
 mod handshake;
 mod hostile;
 mod liveness;
