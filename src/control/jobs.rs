@@ -4,11 +4,11 @@ use std::io;
 use std::sync::Arc;
 
 use sekisho_ike::event::{Completion, Job, JobId, JobKind};
-use sekisho_ike::pki::Answer;
 use sekisho_ike::{Done, Path};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::fetch::Fetcher;
 use super::workers::Workers;
 use crate::net::netlink::Netlink;
 use crate::net::resolver;
@@ -23,6 +23,7 @@ pub(super) struct Jobs {
     /// What waits for others.
     running: JoinSet<(JobId, Completion)>,
     turns: Arc<Semaphore>,
+    fetcher: Fetcher,
     /// What computes.
     workers: Workers<JobId, Done>,
 }
@@ -30,17 +31,22 @@ pub(super) struct Jobs {
 impl Jobs {
     /// # Errors
     /// If no thread can be made for what computes.
-    pub(super) fn new(netlink: Netlink, ike_port: u16) -> io::Result<Self> {
+    pub(super) fn new(netlink: Netlink, ike_port: u16, fetcher: Fetcher) -> io::Result<Self> {
         let turns = Arc::new(Semaphore::new(AT_A_TIME));
-        Ok(Self { netlink, ike_port, running: JoinSet::new(), turns, workers: Workers::start()? })
+        let workers = Workers::start()?;
+        Ok(Self { netlink, ike_port, running: JoinSet::new(), turns, fetcher, workers })
     }
 
     pub(super) fn start(&mut self, job: Job) {
         match job.kind {
             JobKind::Resolve { connection, host } => self.resolve(job.id, connection.to_string(), host),
             JobKind::Fetch(fetch) => {
-                let answer = Answer::Failed(fetch, "fetching is not built in yet".to_owned());
-                self.running.spawn(async move { (job.id, Completion::Fetched(answer)) });
+                let fetcher = self.fetcher.clone();
+                self.running.spawn(async move {
+                    let answer = fetcher.fetch(fetch).await;
+                    tracing::debug!(?answer, "fetched");
+                    (job.id, Completion::Fetched(answer))
+                });
             }
             JobKind::Compute(work) => {
                 self.workers.submit(job.class, job.id, Box::new(|| work.run()));

@@ -15,6 +15,7 @@
 mod lab;
 
 mod admin;
+mod certificates;
 mod esp_suites;
 mod idle;
 mod initiate;
@@ -29,4 +30,5 @@ mod refusals;
 mod rekey;
 mod respond;
 mod restart;
+mod revocation;
 mod suites;
