@@ -260,6 +260,7 @@ fn connection(number: u32, at_hub: bool) -> Connection {
         keepalive: Keepalive { interval: Duration::from_secs(20), forced: false },
         liveness: Duration::from_hours(1),
         retransmit: Retransmit::default(),
+        fragment_size: 1_280,
         retry: Retry::default(),
     }
 }

@@ -1,6 +1,6 @@
 //! The data path's SAs of a Child SA, as the daemon makes them.
 
-use sekisho_esp::{InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
+use sekisho_esp::{AesKey, GcmTag, InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
 use sekisho_ike::negotiate::TrafficSelector;
 
@@ -22,7 +22,7 @@ impl Pair {
 fn direction(child: &ChildSaParameters, keys: &DirectionKeys) -> SaConfig {
     SaConfig {
         spi: keys.spi.0,
-        suite: Suite::Aes256Gcm16,
+        suite: Suite::AesGcm(AesKey::Bits256, GcmTag::Octets16),
         keymat: Keymat::new(keys.keymat.expose().to_vec()),
         esn: true,
         local: selectors(&child.local),

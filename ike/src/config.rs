@@ -58,6 +58,8 @@ pub struct Connection {
     pub initiate: bool,
     /// Suites for the IKE SA, preferred first; at least one.
     pub proposals: Vec<IkeProposal>,
+    /// Bytes of the IP packets that carry an IKE message at most: one that is longer is sent in fragments (RFC 7383).
+    pub fragment_size: u16,
     /// The Child SAs; at least one, names unique. The first is set up by `IKE_AUTH`.
     pub children: Vec<Child>,
     /// When the IKE SA is replaced, seconds; RFC 7296 §2.8. Default 8 hours.

@@ -1,12 +1,16 @@
 //! The bodies of the fuzz targets; an ordinary test runs them over the corpus too.
+#![allow(clippy::panic, reason = "a fuzz target's verdict")]
+
+use std::collections::BTreeMap;
 
 use crate::crypto::Provider;
 use crate::exchange::{
     AuthRequest, AuthResponse, CreateChildRequest, CreateChildResponse, Informational, InitRequest,
-    InitResponse, Protected,
+    InitResponse, OpenError, Protected, Reassembly,
 };
 use crate::identity::{Identity, binds};
 use crate::keys::{IkeKeys, Nonces, Spis};
+use crate::limits;
 use crate::pki::{
     Answer, Certificate, Crl, Evidence, Fetch, FetchKind, OcspResponse, Offered, Pin, RevocationPolicy,
     Trust, assess, cert_requests, choose, trust, trust_key,
@@ -14,7 +18,8 @@ use crate::pki::{
 use crate::secret::Secret;
 use crate::suite::{Aead, Group, IkeSuite, Prf, Protection};
 use crate::wire::{
-    Body, CertEncoding, Datagram, Encrypted, Header, IkeSpi, Malformed, Payload, PayloadType, emit_clear,
+    Body, CertEncoding, Datagram, Encrypted, ExchangeType, FragmentPlace, Header, IkeSpi, Malformed, Payload,
+    PayloadType, emit_clear, parse_chain, prepare_fragment,
 };
 
 /// A datagram as it comes from the network: reading it never panics, and what we write of it reads back and writes
@@ -55,6 +60,104 @@ pub fn payloads(data: &[u8]) {
 
 fn read<T>(opened: Option<Protected<Vec<Payload>>>, read: fn(Vec<Payload>) -> Result<T, Malformed>) {
     let _ = opened.map(|payloads| payloads.try_map(read).is_ok());
+}
+
+/// Fragments as a peer could send them, and a stranger: each is four bytes (number, total, flags, length) and its text.
+/// What is gathered of them is held against a model of RFC 7383 §2.6.
+pub fn fragments(data: &[u8]) {
+    let Some((mut sealing, opening)) = known_keys().map(|keys| (keys.0.initiator, keys.1.initiator)) else {
+        return;
+    };
+    let (mut reassembly, mut model) = (Reassembly::default(), Model::default());
+    let mut rest = data;
+    while let Some((&[number, total, flags, length], text)) = rest.split_first_chunk() {
+        let (text, later) = text.split_at(text.len().min(usize::from(length)));
+        rest = later;
+        let place = FragmentPlace { number: number.into(), total: total.into() };
+        let (first, message_id) = (PayloadType(flags & 0x3f), u32::from(flags >> 7));
+        let forged = flags & 0x40 != 0;
+        let header = fragment_header(message_id);
+        // A flag that lengthens the text, for the bound of a whole message.
+        let text = text.repeat(if length == 255 { 8 } else { 1 });
+        let prepared = prepare_fragment(header, first, place, text.clone(), sealing.frame());
+        let Ok(mut sealed) = sealing.seal(&prepared.0, prepared.1) else { return };
+        sealed.last_mut().into_iter().for_each(|last| *last ^= u8::from(forged));
+        let bytes = [prepared.0, sealed].concat();
+        let Ok(datagram) = Datagram::parse(&bytes) else {
+            assert!(number == 0 || number > total, "what is well formed parses");
+            continue;
+        };
+        let Body::Fragment(fragment) = &datagram.body else { panic!("a fragment") };
+        let result = reassembly.take(&datagram.header, &bytes, fragment, &opening);
+        let result = result.map(|received| received.payloads.into_inner());
+        let expected = model.take(message_id, place, first, text, forged);
+        assert_eq!(result, expected, "fragment {number} of {total}");
+        assert_eq!(reassembly.held(), model.held());
+        let (pieces, bytes) = reassembly.held();
+        assert!(pieces <= usize::from(limits::FRAGMENTS) && bytes <= limits::MESSAGE);
+    }
+}
+
+fn fragment_header(message_id: u32) -> Header {
+    Header {
+        spi_i: IkeSpi([1; 8]),
+        spi_r: IkeSpi([2; 8]),
+        next_payload: PayloadType::NONE,
+        exchange: ExchangeType::IKE_AUTH,
+        from_initiator: true,
+        response: false,
+        message_id,
+        length: 0,
+    }
+}
+
+/// What a reassembly should do, as plainly as it can be said.
+#[derive(Default)]
+struct Model {
+    message_id: u32,
+    total: u16,
+    pieces: BTreeMap<u16, (PayloadType, Vec<u8>)>,
+}
+
+impl Model {
+    fn take(
+        &mut self,
+        message_id: u32,
+        place: FragmentPlace,
+        first: PayloadType,
+        text: Vec<u8>,
+        forged: bool,
+    ) -> Result<Vec<Payload>, OpenError> {
+        let FragmentPlace { number, total } = place;
+        let same = self.total > 0 && self.message_id == message_id;
+        if total > limits::FRAGMENTS {
+            return Err(OpenError::TooLarge);
+        }
+        if same && (total < self.total || total == self.total && self.pieces.contains_key(&number)) {
+            return Err(OpenError::Repeated);
+        }
+        if forged {
+            return Err(OpenError::Forged);
+        }
+        if !same || total > self.total {
+            *self = Self { message_id, total, pieces: BTreeMap::new() };
+        }
+        if self.held().1 + text.len() > limits::MESSAGE {
+            return Err(OpenError::TooLarge);
+        }
+        self.pieces.insert(number, (first, text));
+        if self.pieces.len() < usize::from(total) {
+            return Err(OpenError::Incomplete);
+        }
+        let pieces: Vec<_> = std::mem::take(self).pieces.into_values().collect();
+        let first = pieces.first().map_or(PayloadType::NONE, |(first, _)| *first);
+        let chain: Vec<u8> = pieces.into_iter().flat_map(|(_, text)| text).collect();
+        parse_chain(first, &chain).map_err(OpenError::Malformed)
+    }
+
+    fn held(&self) -> (usize, usize) {
+        (self.pieces.len(), self.pieces.values().map(|(_, text)| text.len()).sum())
+    }
 }
 
 /// The same keys for the one who seals and the one who opens.

@@ -12,6 +12,13 @@ pub const TRANSFORMS: usize = 128;
 pub const DELETED_SPIS: usize = 256;
 /// Nonce length in bytes (RFC 7296 §2.10).
 pub const NONCE: std::ops::RangeInclusive<usize> = 16..=256;
+/// Fragments of one message (RFC 7383).
+pub const FRAGMENTS: u16 = 64;
+/// Bytes of the payloads of a message that came in fragments.
+pub const MESSAGE: usize = 65_536;
+/// Bytes of the IP packets that carry a fragment, while it is not known for whom: every line that carries IPv6 carries
+/// them (RFC 8200 §5).
+pub const FRAGMENT_SIZE: u16 = 1280;
 /// The longest cookie that we return, bytes (RFC 7296 §2.6).
 pub const COOKIE: usize = 64;
 /// How often one attempt returns a cookie or changes its group before it is given up.

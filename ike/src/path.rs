@@ -40,6 +40,14 @@ impl Path {
         }
     }
 
+    /// Bytes of an IKE message that an IP packet of `packet` bytes carries along this path.
+    pub fn room(self, packet: u16) -> usize {
+        const UDP: usize = 8;
+        let ip = if self.remote.is_ipv4() { 20 } else { 40 };
+        let marker = if self.transport == Transport::UdpEncap { 4 } else { 0 };
+        usize::from(packet).saturating_sub(ip + UDP + marker)
+    }
+
     /// The peer's IP address.
     pub fn remote_ip(self) -> IpAddr {
         self.remote.ip()

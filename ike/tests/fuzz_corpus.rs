@@ -36,6 +36,11 @@ fn ike_message() {
 }
 
 #[test]
+fn ike_fragments() {
+    over_corpus("ike_fragments", sekisho_ike::fuzzing::fragments);
+}
+
+#[test]
 fn ike_payloads() {
     over_corpus("ike_payloads", sekisho_ike::fuzzing::payloads);
 }

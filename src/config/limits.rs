@@ -51,6 +51,8 @@ pub const RETRANSMIT_WHOLE_MAX: Duration = s(600);
 pub const RETRY_FIRST: Bounds<Duration> = bounds(ms(100), s(1), s(60));
 /// `retry_max`: the longest wait between two attempts.
 pub const RETRY_MAX: Bounds<Duration> = bounds(s(1), s(60), s(3600));
+/// `fragment_size`, bytes of IP packet: every line that carries IPv6 carries 1,280 (RFC 8200 §5), every IPv4 one 576.
+pub const FRAGMENT_SIZE: Bounds<u16> = bounds(576, 1280, 1500);
 
 /// `mtu`, bytes. Below [`MTU_MIN_IPV6`] no IPv6 passes.
 pub const MTU: (u16, u16) = (576, 9216);

@@ -67,6 +67,8 @@ pub(super) fn read(
     let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);
     let liveness = section.span_of_time(judge, "liveness", &limits::LIVENESS).into_inner();
     let retry = retry(judge, &mut section);
+    let sizes = &limits::FRAGMENT_SIZE;
+    let fragment_size = section.number(judge, "fragment_size", (sizes.floor, sizes.ceiling));
     section.finish(judge);
 
     let (local_id, remote_id) = identities?;
@@ -82,6 +84,7 @@ pub(super) fn read(
         remote: remote?,
         initiate,
         proposals: proposals?,
+        fragment_size: fragment_size.map_or(sizes.default, Spanned::into_inner),
         children,
         lifetime: lifetime.into_inner(),
         encapsulation: Encapsulation::Forced,

@@ -239,6 +239,7 @@ mod tests {
             remote,
             initiate: true,
             proposals: vec![],
+            fragment_size: 1280,
             children: vec![],
             lifetime: Duration::from_hours(8),
             encapsulation: Encapsulation::Forced,

@@ -2,10 +2,14 @@
 
 mod auth;
 mod create_child;
+#[cfg(test)]
+mod fragment_tests;
 mod informational;
 mod init;
+mod message;
 mod parts;
 mod protected;
+mod reassembly;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +17,7 @@ pub(crate) use auth::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer};
 pub(crate) use create_child::{ChildRequest, CreateChildRequest, CreateChildResponse, IkeRequest};
 pub(crate) use informational::Informational;
 pub(crate) use init::{InitRequest, InitResponse, KeyExchangeData};
+pub(crate) use message::{Message, seal};
 pub(crate) use protected::OpenError;
 pub use protected::Protected;
-pub(crate) use protected::seal;
+pub(crate) use reassembly::{Reassembly, Received};

@@ -10,14 +10,14 @@ use crate::wire::{
     Body, Datagram, ExchangeType, Header, IkeSpi, Malformed, Notify, NotifyType, Payload, PayloadType,
 };
 
-fn direction(protection: Protection) -> DirectionProtection {
+pub(super) fn direction(protection: Protection) -> DirectionProtection {
     let suite = IkeSuite { protection, prf: Prf::HmacSha256, group: Group::X25519 };
     let nonces = Nonces { initiator: &[1; 32], responder: &[2; 32] };
     let spis = Spis { initiator: IkeSpi([1; 8]), responder: IkeSpi([2; 8]) };
     IkeKeys::derive(&Provider::ring(), suite, nonces, spis, &Secret::new(vec![3; 32])).unwrap().initiator
 }
 
-fn header() -> Header {
+pub(super) fn header() -> Header {
     Header {
         spi_i: IkeSpi([1; 8]),
         spi_r: IkeSpi([2; 8]),
@@ -36,8 +36,14 @@ fn open(bytes: &[u8], key: &DirectionProtection) -> Result<Vec<Payload>, OpenErr
     Protected::open(&sk, key).map(Protected::into_inner)
 }
 
-fn payloads(length: usize) -> Vec<Payload> {
+pub(super) fn payloads(length: usize) -> Vec<Payload> {
     vec![Payload::Notify(Notify::new(NotifyType::COOKIE, vec![7; length])), Payload::Nonce(vec![9; 16])]
+}
+
+fn whole(payloads: &[Payload], key: &mut DirectionProtection) -> Vec<u8> {
+    let message = seal(header(), payloads, key, None).unwrap();
+    assert_eq!(message.datagrams().count(), 1);
+    message.first().to_vec()
 }
 
 #[test]
@@ -45,10 +51,10 @@ fn every_protection_opens_what_it_sealed() {
     for protection in Protection::all() {
         let mut key = direction(protection);
         for length in (0..70).chain([1500, 20_000]) {
-            let sealed = seal(header(), &payloads(length), &mut key).unwrap();
+            let sealed = whole(&payloads(length), &mut key);
             assert_eq!(open(&sealed, &key), Ok(payloads(length)), "{protection} {length}");
         }
-        assert_eq!(open(&seal(header(), &[], &mut key).unwrap(), &key), Ok(vec![]), "{protection}");
+        assert_eq!(open(&whole(&[], &mut key), &key), Ok(vec![]), "{protection}");
     }
 }
 
@@ -56,7 +62,7 @@ fn every_protection_opens_what_it_sealed() {
 fn no_bit_of_a_message_can_be_changed() {
     for protection in Protection::all() {
         let mut key = direction(protection);
-        let sealed = seal(header(), &payloads(20), &mut key).unwrap();
+        let sealed = whole(&payloads(20), &mut key);
         for bit in 0..8 * sealed.len() {
             let mut changed = sealed.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -69,7 +75,7 @@ fn no_bit_of_a_message_can_be_changed() {
 #[test]
 fn what_the_peer_pads_wrongly_is_malformed() {
     let mut key = direction(Protection::Cbc(Cbc::Aes256, Integrity::HmacSha256));
-    let good = seal(header(), &payloads(0), &mut key).unwrap();
+    let good = whole(&payloads(0), &mut key);
     let (associated, _) = good.split_at(32);
     let of_text = |plaintext: Vec<u8>, key: &mut DirectionProtection| {
         let body = key.seal(associated, plaintext).unwrap();

@@ -1,5 +1,6 @@
 //! Agreeing on suites, traffic selectors and NAT traversal.
 
+pub(crate) mod fragmentation;
 pub(crate) mod narrow;
 pub(crate) mod nat;
 pub(crate) mod proposal;

@@ -8,6 +8,7 @@ use crate::config::EndpointConfig;
 use crate::config::Name;
 use crate::crypto::Provider;
 use crate::event::{ChildSaId, Event, Job, JobId, JobKind, Payload, Transmit, TunnelId};
+use crate::exchange::{Message, OpenError};
 use crate::limits;
 use crate::path::Path;
 use crate::random::SecureRandom;
@@ -122,6 +123,10 @@ pub(crate) enum DropReason {
     BadCookie,
     /// A request again whose answer is being worked out.
     InProgress,
+    /// A fragment that is here already, of an older cut of its message, or of a message that was answered.
+    RepeatedFragment,
+    /// A fragment of more, or larger, than is gathered.
+    FragmentLimit,
     /// More strangers' work than is done at once.
     Busy,
     /// The output queue is full.
@@ -131,7 +136,20 @@ pub(crate) enum DropReason {
 }
 
 impl DropReason {
-    pub(crate) const ALL: [Self; 14] = [
+    /// Why a message was dropped that could not be opened; `None` if it was not dropped: it is gathered, or the peer's
+    /// fault and to be answered.
+    pub(crate) fn of(error: &OpenError) -> Option<Self> {
+        Some(match error {
+            OpenError::Forged => Self::Forged,
+            OpenError::Unprotected => Self::Unprotected,
+            OpenError::Repeated => Self::RepeatedFragment,
+            OpenError::TooLarge => Self::FragmentLimit,
+            OpenError::NotNegotiated => Self::UnexpectedExchange,
+            OpenError::Incomplete | OpenError::Malformed(_) => return None,
+        })
+    }
+
+    pub(crate) const ALL: [Self; 16] = [
         Self::Malformed,
         Self::UnknownSpi,
         Self::Forged,
@@ -143,6 +161,8 @@ impl DropReason {
         Self::CookieWanted,
         Self::BadCookie,
         Self::InProgress,
+        Self::RepeatedFragment,
+        Self::FragmentLimit,
         Self::Busy,
         Self::QueueFull,
         Self::Stopping,
@@ -161,6 +181,8 @@ impl DropReason {
             Self::CookieWanted => "ike_cookie_wanted",
             Self::BadCookie => "ike_bad_cookie",
             Self::InProgress => "ike_in_progress",
+            Self::RepeatedFragment => "ike_fragment_repeated",
+            Self::FragmentLimit => "ike_fragment_limit",
             Self::Busy => "ike_busy",
             Self::QueueFull => "ike_queue_full",
             Self::Stopping => "ike_stopping",
@@ -222,7 +244,12 @@ impl Output {
     }
 
     /// Queues an IKE message. A full queue drops it as the network might: it will be sent again.
-    pub(crate) fn transmit(&mut self, path: Path, message: Vec<u8>) {
+    pub(crate) fn transmit(&mut self, path: Path, message: &Message) {
+        message.datagrams().for_each(|datagram| self.transmit_datagram(path, datagram.clone()));
+    }
+
+    /// Queues a message that is one datagram.
+    pub(crate) fn transmit_datagram(&mut self, path: Path, message: Vec<u8>) {
         self.push(Transmit { path, payload: Payload::Ike(message) });
     }
 

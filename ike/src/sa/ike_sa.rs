@@ -11,13 +11,13 @@ use super::rekey_ike::PendingIke;
 use super::spis::IkeSpiLease;
 use super::window::Window;
 use crate::config::Connection;
-use crate::crypto::{CryptoError, PrfKey};
+use crate::crypto::{CryptoError, PrfKey, sha256};
 use crate::event::ChildSaId;
-use crate::exchange::{OpenError, Protected, seal};
+use crate::exchange::{Message, OpenError, Protected, Reassembly, Received, seal};
 use crate::keys::{ChildKeySource, DirectionProtection, IkeKeys, Nonces, Spis};
 use crate::suite::IkeSuite;
 use crate::time::{Instant, Now};
-use crate::wire::{Encrypted, ExchangeType, Header, IkeSpi, Payload, PayloadType};
+use crate::wire::{Body, Datagram, ExchangeType, Header, IkeSpi, Payload, PayloadType};
 
 /// Seals what we send on an IKE SA and opens what we receive.
 #[derive(Debug)]
@@ -25,8 +25,13 @@ pub(crate) struct Channel {
     pub(crate) spis: Spis,
     /// We are the initiator of this IKE SA.
     pub(crate) initiator: bool,
+    /// Both ends take messages in fragments.
+    pub(crate) fragmentation: bool,
     outgoing: DirectionProtection,
     incoming: DirectionProtection,
+    /// What has come of the peer's next request, and of its answer to ours.
+    requests: Reassembly,
+    responses: Reassembly,
 }
 
 /// The keys of an IKE SA that are not its channel's.
@@ -37,20 +42,23 @@ pub(crate) struct OtherKeys {
 }
 
 impl Channel {
-    pub(crate) fn new(keys: IkeKeys, spis: Spis, initiator: bool) -> (Self, OtherKeys) {
+    pub(crate) fn new(keys: IkeKeys, spis: Spis, initiator: bool, fragmentation: bool) -> (Self, OtherKeys) {
         let (outgoing, incoming) =
             if initiator { (keys.initiator, keys.responder) } else { (keys.responder, keys.initiator) };
         let others = OtherKeys { child: keys.child, auth_i: keys.auth_i, auth_r: keys.auth_r };
-        (Self { spis, initiator, outgoing, incoming }, others)
+        let (requests, responses) = (Reassembly::default(), Reassembly::default());
+        (Self { spis, initiator, fragmentation, outgoing, incoming, requests, responses }, others)
     }
 
+    /// Seals a message; in fragments of at most `most` bytes, if it is longer and the peer takes them.
     pub(crate) fn seal(
         &mut self,
         exchange: ExchangeType,
         response: bool,
         message_id: u32,
         payloads: &[Payload],
-    ) -> Result<Vec<u8>, CryptoError> {
+        most: usize,
+    ) -> Result<Message, CryptoError> {
         let header = Header {
             spi_i: self.spis.initiator,
             spi_r: self.spis.responder,
@@ -61,11 +69,30 @@ impl Channel {
             message_id,
             length: 0,
         };
-        seal(header, payloads, &mut self.outgoing)
+        seal(header, payloads, &mut self.outgoing, self.fragmentation.then_some(most))
     }
 
-    pub(crate) fn open(&self, sk: &Encrypted<'_>) -> Result<Protected<Vec<Payload>>, OpenError> {
-        Protected::open(sk, &self.incoming)
+    /// Opens a message that the window awaits, once all of it is here.
+    pub(crate) fn open(&mut self, datagram: &Datagram<'_>) -> Result<Received, OpenError> {
+        let reassembly = if datagram.header.response { &mut self.responses } else { &mut self.requests };
+        match &datagram.body {
+            Body::Clear(_) => Err(OpenError::Unprotected),
+            Body::Encrypted(sk) => {
+                let payloads = Protected::open(sk, &self.incoming)?;
+                reassembly.clear();
+                Ok(Received { payloads, digest: sha256(&[datagram.bytes]) })
+            }
+            Body::Fragment(_) if !self.fragmentation => Err(OpenError::NotNegotiated),
+            Body::Fragment(fragment) => {
+                reassembly.take(&datagram.header, datagram.bytes, fragment, &self.incoming)
+            }
+        }
+    }
+
+    /// Whether a fragment is the peer's; it is not kept.
+    pub(crate) fn is_genuine(&self, datagram: &Datagram<'_>) -> bool {
+        let Body::Fragment(fragment) = &datagram.body else { return false };
+        self.fragmentation && Reassembly::is_genuine(fragment, &self.incoming)
     }
 }
 

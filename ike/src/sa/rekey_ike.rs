@@ -239,10 +239,11 @@ impl Tunnel {
         agreed: Agreed<'_>,
     ) -> Result<(), CryptoError> {
         let connection = self.connection().clone();
-        let source = &self.ike_sas.get(&old).ok_or(CryptoError::BadKeyLength)?.child_source;
+        let old = self.ike_sas.get(&old).ok_or(CryptoError::BadKeyLength)?;
+        let (source, fragmentation) = (&old.child_source, old.channel.fragmentation);
         let Agreed { lease, suite, spis, nonces, shared, initiator, place } = agreed;
         let keys = IkeKeys::derive_rekey(ctx.provider, source, suite, nonces, spis, &shared)?;
-        let (channel, others) = Channel::new(keys, spis, initiator);
+        let (channel, others) = Channel::new(keys, spis, initiator, fragmentation);
         let window = Window::new(0, 0);
         let new = NewIkeSa { lease, channel, child_source: others.child, suite, nonces, window, place };
         let ike_sa = IkeSa::new(ctx, &connection, new);

@@ -89,7 +89,7 @@ impl Tunnel {
         let Some(outstanding) = ike_sa.window.outstanding_mut().filter(|o| !o.is_answered) else { return };
         match outstanding.retransmission.check(ctx) {
             None => {}
-            Some(Overdue::SendAgain) => ctx.output.transmit(path, outstanding.message.clone()),
+            Some(Overdue::SendAgain) => ctx.output.transmit(path, &outstanding.message),
             // An IKE SA that was to go is gone, with or without an answer.
             Some(Overdue::GiveUp(_)) if matches!(outstanding.exchange, Exchange::DeleteIke) => {
                 ike_sa.window.take();

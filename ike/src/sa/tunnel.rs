@@ -12,19 +12,20 @@ use super::spis::IkeSpiLease;
 use super::tasks::{Task, TaskQueue};
 use super::window::{Arrival, Outstanding, Request, Window};
 use crate::config::Connection;
+use crate::crypto::sha256;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::{
     ChildSaId, ChildSaStatus, EndReason, Event, IkeSaRecord, NatStatus, TunnelId, TunnelStatus,
 };
 use crate::exchange::{
-    CreateChildRequest, CreateChildResponse, Informational, KeyExchangeData, OpenError, Protected,
+    CreateChildRequest, CreateChildResponse, Informational, KeyExchangeData, OpenError, Protected, Received,
 };
 use crate::identity::VerifiedPeer;
 use crate::limits;
 use crate::path::Path;
 use crate::time::Instant;
-use crate::wire::{Body, Datagram, ExchangeType, IkeSpi, Malformed, Notify, NotifyType, Payload};
+use crate::wire::{Datagram, ExchangeType, IkeSpi, Malformed, Notify, NotifyType, Payload};
 use crate::work::Agreement;
 
 /// A tunnel whose peer has proved its identity.
@@ -146,8 +147,8 @@ impl Tunnel {
         datagram: &Datagram<'_>,
     ) {
         if let Some(closed) = self.closed.get(&spi) {
-            return match closed.window.arrival(datagram.header.message_id, datagram.bytes) {
-                Arrival::Repeated(answer) if !datagram.header.response => ctx.output.transmit(path, answer),
+            return match closed.window.arrival(datagram) {
+                Arrival::Repeated(answer) if !datagram.header.response => ctx.output.transmit(path, &answer),
                 _ => ctx.output.drop(DropReason::OutsideWindow),
             };
         }
@@ -163,21 +164,18 @@ impl Tunnel {
         self.start_tasks(ctx);
     }
 
+    /// A message that the window awaits, once all of it is here.
     fn open(
-        &self,
+        &mut self,
         ctx: &mut Context<'_>,
         spi: IkeSpi,
         datagram: &Datagram<'_>,
-    ) -> Option<Result<Protected<Vec<Payload>>, Malformed>> {
-        let Body::Encrypted(sk) = &datagram.body else {
-            ctx.output.drop(DropReason::Unprotected);
-            return None;
-        };
-        match self.ike_sas.get(&spi)?.channel.open(sk) {
-            Ok(payloads) => Some(Ok(payloads)),
+    ) -> Option<Result<Received, Malformed>> {
+        match self.ike_sas.get_mut(&spi)?.channel.open(datagram) {
+            Ok(received) => Some(Ok(received)),
             Err(OpenError::Malformed(error)) => Some(Err(error)),
-            Err(OpenError::Forged) => {
-                ctx.output.drop(DropReason::Forged);
+            Err(error) => {
+                DropReason::of(&error).into_iter().for_each(|reason| ctx.output.drop(reason));
                 None
             }
         }
@@ -186,16 +184,22 @@ impl Tunnel {
     fn handle_request(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, path: Path, datagram: &Datagram<'_>) {
         let header = datagram.header;
         let Some(ike_sa) = self.ike_sas.get(&spi) else { return };
-        match ike_sa.window.arrival(header.message_id, datagram.bytes) {
+        match ike_sa.window.arrival(datagram) {
             Arrival::New => {}
             Arrival::InProgress => return ctx.output.drop(DropReason::InProgress),
-            Arrival::Repeated(answer) => return ctx.output.transmit(path, answer),
+            Arrival::Repeated(answer) => return ctx.output.transmit(path, &answer),
+            Arrival::CutAnew(answer) if ike_sa.channel.is_genuine(datagram) => {
+                return ctx.output.transmit(path, &answer);
+            }
+            Arrival::CutAnew(_) => return ctx.output.drop(DropReason::Forged),
+            Arrival::LaterFragment => return ctx.output.drop(DropReason::RepeatedFragment),
             Arrival::Outside => return ctx.output.drop(DropReason::OutsideWindow),
         }
         let Some(opened) = self.open(ctx, spi, datagram) else { return };
         self.heard(ctx, spi, path);
-        let request = Request::of(datagram);
-        let answered = opened.and_then(|payloads| match header.exchange {
+        let digest = opened.as_ref().map_or_else(|_| sha256(&[datagram.bytes]), |received| received.digest);
+        let request = Request::new(&header, digest);
+        let answered = opened.and_then(|Received { payloads, .. }| match header.exchange {
             ExchangeType::CREATE_CHILD_SA => {
                 let asked = payloads.try_map(CreateChildRequest::read)?;
                 self.create_child_asked(ctx, spi, path, request, asked);
@@ -239,11 +243,12 @@ impl Tunnel {
         request: &Request,
         payloads: &[Payload],
     ) {
+        let most = path.room(self.connection().fragment_size);
         let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
         // Sealing fails only once 2^64 messages were sealed: without an answer the peer gives this SA up.
-        if let Ok(answer) = ike_sa.channel.seal(request.exchange, true, request.message_id, payloads) {
-            ike_sa.window.answer(request, answer.clone());
-            ctx.output.transmit(path, answer);
+        if let Ok(answer) = ike_sa.channel.seal(request.exchange, true, request.message_id, payloads, most) {
+            ctx.output.transmit(path, &answer);
+            ike_sa.window.answer(request, answer);
         }
     }
 
@@ -286,7 +291,7 @@ impl Tunnel {
         }
         let Some(opened) = self.open(ctx, spi, datagram) else { return };
         self.heard(ctx, spi, path);
-        match opened.and_then(|payloads| Response::read(datagram.header.exchange, payloads)) {
+        match opened.and_then(|received| Response::read(datagram.header.exchange, received.payloads)) {
             Ok(response) => {
                 if let Some(response) = self.hold(ctx, spi, response) {
                     self.conclude(ctx, spi, Ok(response));
@@ -356,10 +361,11 @@ impl Tunnel {
         exchange: Exchange,
     ) {
         let retransmission = Retransmission::new(self.connection().retransmit, ctx);
+        let most = self.path.room(self.connection().fragment_size);
         let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
         let Some(message_id) = ike_sa.window.free() else { return };
-        let Ok(message) = ike_sa.channel.seal(kind, false, message_id, payloads) else { return };
-        ctx.output.transmit(self.path, message.clone());
+        let Ok(message) = ike_sa.channel.seal(kind, false, message_id, payloads, most) else { return };
+        ctx.output.transmit(self.path, &message);
         ike_sa.window.sent(Outstanding { message_id, message, retransmission, exchange, is_answered: false });
     }
 

@@ -3,7 +3,8 @@
 
 use super::retransmission::Retransmission;
 use crate::crypto::sha256;
-use crate::wire::{Datagram, ExchangeType};
+use crate::exchange::Message;
+use crate::wire::{Body, Datagram, ExchangeType, Header};
 
 /// Both directions of one IKE SA. `E` is what our outstanding request is about.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct Window<E> {
 #[derive(Debug)]
 pub(crate) struct Outstanding<E> {
     pub(crate) message_id: u32,
-    pub(crate) message: Vec<u8>,
+    pub(crate) message: Message,
     pub(crate) retransmission: Retransmission,
     pub(crate) exchange: E,
     /// Its answer came and is being worked on.
@@ -32,14 +33,12 @@ pub(crate) struct Outstanding<E> {
 pub(crate) struct Request {
     pub(crate) exchange: ExchangeType,
     pub(crate) message_id: u32,
-    /// Of the whole message, by which it is known when it comes again.
+    /// Of its datagram or first fragment, by which it is known when it comes again.
     digest: [u8; 32],
 }
 
 impl Request {
-    pub(crate) fn of(datagram: &Datagram<'_>) -> Self {
-        let header = datagram.header;
-        let digest = sha256(&[datagram.bytes]);
+    pub(crate) fn new(header: &Header, digest: [u8; 32]) -> Self {
         Self { exchange: header.exchange, message_id: header.message_id, digest }
     }
 }
@@ -47,7 +46,7 @@ impl Request {
 #[derive(Debug)]
 struct Answered {
     request: [u8; 32],
-    response: Vec<u8>,
+    response: Message,
 }
 
 /// What a request's message id says about it.
@@ -58,7 +57,13 @@ pub(crate) enum Arrival {
     /// It came before, and its answer is not ready.
     InProgress,
     /// The last one again, bit for bit: send this answer again.
-    Repeated(Vec<u8>),
+    Repeated(Message),
+    /// A first fragment with the number of the last one, but other bytes: send this answer again, if it is the peer's. It
+    /// may cut its request smaller when it sends it again (RFC 7383 §2.5.2).
+    CutAnew(Message),
+    /// A later fragment of the last one. "Retransmit only when the fragment with the Fragment Number 1 is received"
+    /// (RFC 7383 §2.6.1, in short): one answer for each repetition.
+    LaterFragment,
     /// Any other.
     Outside,
 }
@@ -69,18 +74,19 @@ impl<E> Window<E> {
         Self { next_send, outstanding: None, next_receive, answering: false, answered: None }
     }
 
-    pub(crate) fn arrival(&self, message_id: u32, request: &[u8]) -> Arrival {
+    pub(crate) fn arrival(&self, datagram: &Datagram<'_>) -> Arrival {
+        let message_id = datagram.header.message_id;
         // The last id is never taken: without a next one, it could be repeated as new for ever.
         if message_id == self.next_receive && message_id != u32::MAX {
             return if self.answering { Arrival::InProgress } else { Arrival::New };
         }
-        match &self.answered {
-            Some(answered)
-                if Some(self.next_receive) == message_id.checked_add(1)
-                    && answered.request == sha256(&[request]) =>
-            {
-                Arrival::Repeated(answered.response.clone())
-            }
+        let is_last = Some(self.next_receive) == message_id.checked_add(1);
+        let Some(answered) = self.answered.as_ref().filter(|_| is_last) else { return Arrival::Outside };
+        let same = || answered.request == sha256(&[datagram.bytes]);
+        match &datagram.body {
+            Body::Fragment(fragment) if fragment.place.number != 1 => Arrival::LaterFragment,
+            _ if same() => Arrival::Repeated(answered.response.clone()),
+            Body::Fragment(_) => Arrival::CutAnew(answered.response.clone()),
             _ => Arrival::Outside,
         }
     }
@@ -91,7 +97,7 @@ impl<E> Window<E> {
     }
 
     /// Notes that the request just opened, or worked on, was answered, for when it is repeated.
-    pub(crate) fn answer(&mut self, request: &Request, response: Vec<u8>) {
+    pub(crate) fn answer(&mut self, request: &Request, response: Message) {
         self.answering = false;
         self.next_receive = self.next_receive.saturating_add(1);
         self.answered = Some(Answered { request: request.digest, response });
@@ -130,6 +136,33 @@ impl<E> Window<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Encrypted, Fragment, FragmentPlace, IkeSpi, PayloadType};
+
+    const ENCRYPTED: Encrypted<'static> =
+        Encrypted { first: PayloadType::NONE, associated: &[], sealed: &[] };
+
+    fn datagram<'a>(message_id: u32, bytes: &'a [u8], body: Body<'static>) -> Datagram<'a> {
+        let header = Header {
+            spi_i: IkeSpi([1; 8]),
+            spi_r: IkeSpi([2; 8]),
+            next_payload: PayloadType::SK,
+            exchange: ExchangeType::INFORMATIONAL,
+            from_initiator: true,
+            response: false,
+            message_id,
+            length: 0,
+        };
+        Datagram { header, bytes, body }
+    }
+
+    fn arrival(window: &Window<()>, message_id: u32, bytes: &[u8]) -> Arrival {
+        window.arrival(&datagram(message_id, bytes, Body::Encrypted(ENCRYPTED)))
+    }
+
+    fn fragment(window: &Window<()>, message_id: u32, bytes: &[u8], number: u16) -> Arrival {
+        let place = FragmentPlace { number, total: 3 };
+        window.arrival(&datagram(message_id, bytes, Body::Fragment(Fragment { place, sealed: ENCRYPTED })))
+    }
 
     fn request(bytes: &[u8]) -> Request {
         Request { exchange: ExchangeType::INFORMATIONAL, message_id: 1, digest: sha256(&[bytes]) }
@@ -138,24 +171,42 @@ mod tests {
     #[test]
     fn a_request_is_answered_once_and_its_repetition_from_the_cache() {
         let mut window = Window::<()>::new(0, 1);
-        assert_eq!(window.arrival(0, b"old"), Arrival::Outside);
-        assert_eq!(window.arrival(1, b"one"), Arrival::New);
+        let answer = Message::whole(b"answer".to_vec());
+        assert_eq!(arrival(&window, 0, b"old"), Arrival::Outside);
+        assert_eq!(arrival(&window, 1, b"one"), Arrival::New);
         window.work_on();
-        assert_eq!(window.arrival(1, b"one"), Arrival::InProgress);
-        window.answer(&request(b"one"), b"answer".to_vec());
-        assert_eq!(window.arrival(1, b"one"), Arrival::Repeated(b"answer".to_vec()));
-        assert_eq!(window.arrival(1, b"other"), Arrival::Outside, "same id, other bytes");
-        assert_eq!(window.arrival(3, b"three"), Arrival::Outside);
-        assert_eq!(window.arrival(2, b"two"), Arrival::New);
+        assert_eq!(arrival(&window, 1, b"one"), Arrival::InProgress);
+        window.answer(&request(b"one"), answer.clone());
+        assert_eq!(arrival(&window, 1, b"one"), Arrival::Repeated(answer));
+        assert_eq!(arrival(&window, 1, b"other"), Arrival::Outside, "same id, other bytes");
+        assert_eq!(arrival(&window, 3, b"three"), Arrival::Outside);
+        assert_eq!(arrival(&window, 2, b"two"), Arrival::New);
+    }
+
+    /// RFC 7383 §2.6.1: the answer is sent again for the first fragment and for no other.
+    #[test]
+    fn a_repetition_in_fragments_is_answered_once() {
+        let mut window = Window::<()>::new(0, 1);
+        let answer = Message::whole(b"answer".to_vec());
+        assert_eq!(fragment(&window, 1, b"one of three", 1), Arrival::New);
+        assert_eq!(fragment(&window, 1, b"two of three", 2), Arrival::New);
+        window.work_on();
+        assert_eq!(fragment(&window, 1, b"two of three", 2), Arrival::InProgress);
+        window.answer(&request(b"one of three"), answer.clone());
+        assert_eq!(fragment(&window, 1, b"one of three", 1), Arrival::Repeated(answer.clone()));
+        assert_eq!(fragment(&window, 1, b"two of three", 2), Arrival::LaterFragment);
+        assert_eq!(fragment(&window, 1, b"cut otherwise", 1), Arrival::CutAnew(answer));
+        assert_eq!(fragment(&window, 0, b"one of three", 1), Arrival::Outside);
+        assert_eq!(fragment(&window, 2, b"another", 2), Arrival::New);
     }
 
     #[test]
     fn message_ids_never_wrap() {
         let mut window = Window::<()>::new(u32::MAX, u32::MAX);
         assert_eq!(window.free(), None);
-        assert_eq!(window.arrival(u32::MAX, b"last"), Arrival::Outside);
-        window.answer(&request(b"last"), vec![]);
-        assert_eq!(window.arrival(u32::MAX, b"last"), Arrival::Outside, "not new again and again");
-        assert_eq!(window.arrival(0, b"wrapped"), Arrival::Outside);
+        assert_eq!(arrival(&window, u32::MAX, b"last"), Arrival::Outside);
+        window.answer(&request(b"last"), Message::whole(vec![]));
+        assert_eq!(arrival(&window, u32::MAX, b"last"), Arrival::Outside, "not new again and again");
+        assert_eq!(arrival(&window, 0, b"wrapped"), Arrival::Outside);
     }
 }

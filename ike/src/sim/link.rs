@@ -62,6 +62,16 @@ pub(super) struct Datagram {
     pub(super) packet: Packet,
 }
 
+impl Datagram {
+    /// Bytes of the IP packet of an IKE message; others are never too long.
+    fn packet_length(&self) -> usize {
+        let Packet::Ike(message) = &self.packet else { return 0 };
+        let ip = if self.to.is_ipv4() { 20 } else { 40 };
+        let marker = if self.transport == Transport::UdpEncap { 4 } else { 0 };
+        ip + 8 + marker + message.len()
+    }
+}
+
 /// A source NAT before the first host.
 #[derive(Clone, Debug)]
 pub struct Nat {
@@ -93,6 +103,10 @@ pub struct Link {
     pub cut: bool,
     /// A NAT before the host with this address.
     pub nat: Option<(std::net::IpAddr, Nat)>,
+    /// The longest IP packet that passes, bytes; the line cuts none and tells of none.
+    pub mtu: usize,
+    /// IKE datagrams that were longer.
+    pub too_long: u64,
     /// IKE datagrams to lose, by their number from the start of the world.
     pub lose: BTreeSet<u64>,
     /// IKE datagrams sent so far.
@@ -108,6 +122,8 @@ impl Link {
             conditions,
             cut: false,
             nat: None,
+            mtu: usize::MAX,
+            too_long: 0,
             lose: BTreeSet::new(),
             sent: 0,
             random,
@@ -125,7 +141,9 @@ impl Link {
         let chosen = ike && self.lose.contains(&self.sent);
         // User packets are only delayed: what is lost of them is lost by the endpoints.
         let lost = ike && self.random.fraction() < self.conditions.loss;
-        if self.cut || chosen || lost {
+        let too_long = datagram.packet_length() > self.mtu;
+        self.too_long += u64::from(too_long);
+        if self.cut || chosen || lost || too_long {
             return;
         }
         self.translate_out(&mut datagram);

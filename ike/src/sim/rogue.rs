@@ -10,18 +10,18 @@ use crate::config::{Connection, Encapsulation};
 use crate::crypto::{ActiveKeyExchange, Provider};
 use crate::exchange::{
     AuthRequest, ChildOffer, CreateChildRequest, CreateChildResponse, IkeRequest, InitRequest, InitResponse,
-    KeyExchangeData, Protected,
+    KeyExchangeData, Protected, Reassembly,
 };
 use crate::identity::{PeerWishes, Proof, Proving, SignedOctets};
 use crate::keys::{ChildKeySource, DirectionProtection, IkeKeys, Nonces, Spis};
 use crate::negotiate::proposal::{accept_ike, offer_esp, offer_ike};
-use crate::negotiate::{narrow, nat};
+use crate::negotiate::{fragmentation, narrow, nat};
 use crate::path::{Path, Transport};
 use crate::random::SecureRandom;
 use crate::suite::{Group, IkeSuite};
 use crate::wire::{
-    Body, Datagram, EspSpi, ExchangeType, Header, IkeSpi, NotifyType, Payload, PayloadType, emit_chain,
-    emit_clear, prepare_chain,
+    Body, Datagram, EspSpi, ExchangeType, FragmentPlace, Header, IkeSpi, NotifyType, Payload, PayloadType,
+    emit_chain, emit_clear, prepare_chain, prepare_fragment,
 };
 
 /// One end of an IKE SA that it initiated.
@@ -41,6 +41,8 @@ pub struct Rogue {
     random: Box<dyn SecureRandom>,
     path: Path,
     sas: Vec<RogueSa>,
+    /// It says that it takes fragments.
+    pub fragmentation: bool,
 }
 
 impl Rogue {
@@ -53,6 +55,7 @@ impl Rogue {
             random: Box::new(SeededRandom::new(seed, 666)),
             path: Path { local, remote, transport: Transport::UdpEncap },
             sas: Vec::new(),
+            fragmentation: false,
         }
     }
 
@@ -72,7 +75,7 @@ impl Rogue {
             proposals: offer_ike(&self.connection.proposals, &[]),
             key_exchange: KeyExchangeData { group: group.number(), data: exchange.public().to_vec() },
             nonce: self.random.bytes::<32>().to_vec(),
-            notifies: notifies.into(),
+            notifies: notifies.into_iter().chain(self.fragmentation.then(fragmentation::notify)).collect(),
         };
         (spi, request, exchange)
     }
@@ -90,7 +93,7 @@ impl Rogue {
     pub fn with_cookie(&self, first: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
         let payloads = |bytes| match Datagram::parse(bytes).ok()?.body {
             Body::Clear(payloads) => Some(payloads),
-            Body::Encrypted(_) => None,
+            Body::Encrypted(_) | Body::Fragment(_) => None,
         };
         let InitResponse::Cookie(cookie) = InitResponse::read(payloads(answer)?).ok()? else { return None };
         let request = InitRequest { cookie: Some(cookie), ..InitRequest::read(payloads(first)?).ok()? };
@@ -248,6 +251,47 @@ impl Rogue {
         sealed(header(this.spis, exchange, message_id), &mut this.outgoing, first, chain)
     }
 
+    /// The next request on the IKE SA numbered so in fragments of at most so many bytes, not sent yet.
+    pub fn seal_fragments(
+        &mut self,
+        sa: usize,
+        exchange: ExchangeType,
+        payloads: &[Payload],
+        most: usize,
+    ) -> Vec<Vec<u8>> {
+        let this = self.sas.get_mut(sa).expect("an IKE SA");
+        let header = header(this.spis, exchange, this.next_id);
+        this.next_id += 1;
+        let message = crate::exchange::seal(header, payloads, &mut this.outgoing, Some(most)).expect("an IV");
+        message.datagrams().cloned().collect()
+    }
+
+    /// One fragment of the next request on the IKE SA numbered so, which is not used up by it.
+    pub fn fragment(
+        &mut self,
+        sa: usize,
+        exchange: ExchangeType,
+        [number, total]: [u16; 2],
+        text: &[u8],
+    ) -> Vec<u8> {
+        let this = self.sas.get_mut(sa).expect("an IKE SA");
+        let (header, place) = (header(this.spis, exchange, this.next_id), FragmentPlace { number, total });
+        let frame = this.outgoing.frame();
+        let (head, text) = prepare_fragment(header, PayloadType::NOTIFY, place, text.to_vec(), frame);
+        let sealed = this.outgoing.seal(&head, text).expect("an IV");
+        [head, sealed].concat()
+    }
+
+    /// Uses the number of its last request again.
+    pub fn go_back(&mut self, sa: usize) {
+        self.sas.get_mut(sa).expect("an IKE SA").next_id -= 1;
+    }
+
+    /// Takes the number of its next request for used.
+    pub fn skip(&mut self, sa: usize) {
+        self.sas.get_mut(sa).expect("an IKE SA").next_id += 1;
+    }
+
     /// Sends from there from now on.
     pub fn move_to(&mut self, remote: SocketAddr) {
         self.path.remote = remote;
@@ -257,12 +301,24 @@ impl Rogue {
     pub fn ask_sealed(&mut self, world: &mut World, sa: usize, request: &[u8]) -> Option<Vec<Payload>> {
         let message_id = Datagram::parse(request).expect("well formed").header.message_id;
         let answers = self.deliver(world, request);
+        self.read(sa, message_id, &answers)
+    }
+
+    /// The payloads of the answer to this request among these datagrams, if all of it is there.
+    pub fn read(&self, sa: usize, message_id: u32, answers: &[Vec<u8>]) -> Option<Vec<Payload>> {
         let this = self.sas.get(sa).expect("an IKE SA");
+        let mut reassembly = Reassembly::default();
         answers.iter().find_map(|bytes| {
-            let datagram = Datagram::parse(bytes).ok()?;
-            let Body::Encrypted(sk) = &datagram.body else { return None };
-            let ours = datagram.header.response && datagram.header.message_id == message_id;
-            Some(Protected::open(sk, &this.incoming).ok().filter(|_| ours)?.into_inner())
+            let Datagram { header, body, .. } = Datagram::parse(bytes).ok()?;
+            let ours = header.response && header.message_id == message_id;
+            let payloads = match body {
+                Body::Encrypted(sk) => Protected::open(&sk, &this.incoming).ok(),
+                Body::Fragment(part) => {
+                    reassembly.take(&header, bytes, &part, &this.incoming).ok().map(|all| all.payloads)
+                }
+                Body::Clear(_) => None,
+            };
+            Some(payloads.filter(|_| ours)?.into_inner())
         })
     }
 

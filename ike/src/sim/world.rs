@@ -318,6 +318,7 @@ pub fn connection(local: Side, initiate: bool) -> Connection {
         remote: Remote::Hosts(vec![remote.to_owned()]),
         initiate,
         proposals: vec![IkeProposal::default()],
+        fragment_size: crate::limits::FRAGMENT_SIZE,
         children: vec![Child {
             name: "net".into(),
             proposals: vec![EspProposal::default()],

@@ -1,4 +1,5 @@
-//! A whole datagram: a header, and a chain in clear text or an SK payload (RFC 7296 §3.1, §3.14).
+//! A whole datagram: a header, and a chain in clear text, an SK payload (RFC 7296 §3.1, §3.14) or an SKF payload
+//! (RFC 7383 §2.5).
 
 use super::cursor::{Malformed, Reader};
 use super::header::Header;
@@ -24,9 +25,11 @@ pub enum Body<'a> {
     /// One encrypted and authenticated payload. Payloads in clear text before it are ignored: nothing protects
     /// them.
     Encrypted(Encrypted<'a>),
+    /// One fragment of such a payload.
+    Fragment(Fragment<'a>),
 }
 
-/// An SK payload, not opened.
+/// An SK payload, or what an SKF payload seals; not opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Encrypted<'a> {
     /// The type of the first payload inside.
@@ -35,6 +38,45 @@ pub struct Encrypted<'a> {
     pub associated: &'a [u8],
     /// IV, ciphertext, and tag or checksum; how long these are, only the keys know.
     pub sealed: &'a [u8],
+}
+
+/// An SKF payload, not opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Fragment<'a> {
+    /// Which of them.
+    pub place: FragmentPlace,
+    /// What it seals. The type of the first payload inside is that of the whole message, and only the first
+    /// fragment names it.
+    pub sealed: Encrypted<'a>,
+}
+
+/// Which fragment of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentPlace {
+    /// From 1 to [`Self::total`].
+    pub number: u16,
+    /// Fragments of the message.
+    pub total: u16,
+}
+
+impl FragmentPlace {
+    /// Bytes on the wire.
+    pub const LENGTH: usize = 4;
+
+    /// "This field MUST be less than or equal to the next field (Total Fragments). This field MUST NOT be zero."
+    fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let number = reader.u16("fragment number")?;
+        let total = reader.u16("total of fragments")?;
+        if number == 0 || number > total {
+            return Err(Malformed::Syntax("fragment number"));
+        }
+        Ok(Self { number, total })
+    }
+
+    fn emit(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.number.to_be_bytes());
+        out.extend_from_slice(&self.total.to_be_bytes());
+    }
 }
 
 /// What a cipher wants of the encrypted payload around its text.
@@ -55,30 +97,36 @@ impl<'a> Datagram<'a> {
             return Err(Malformed::Syntax("length in the header"));
         }
         let chain = reader.rest();
-        let body = match Self::encrypted(&header, bytes, chain)? {
-            Some(encrypted) => Body::Encrypted(encrypted),
+        let body = match Self::protected(&header, bytes, chain)? {
+            Some(body) => body,
             None => Body::Clear(parse_chain(header.next_payload, chain)?),
         };
         Ok(Self { header, bytes, body })
     }
 
-    fn encrypted(
-        header: &Header,
-        bytes: &'a [u8],
-        chain: &'a [u8],
-    ) -> Result<Option<Encrypted<'a>>, Malformed> {
+    fn protected(header: &Header, bytes: &'a [u8], chain: &'a [u8]) -> Result<Option<Body<'a>>, Malformed> {
         let mut walk = ChainWalk::new(header.next_payload, chain);
         while let Some(raw) = walk.step()? {
             if raw.kind == PayloadType::SK {
-                let associated = bytes.len().checked_sub(raw.body.len()).and_then(|n| bytes.get(..n));
-                return Ok(Some(Encrypted {
-                    first: raw.next,
-                    associated: associated.ok_or(Malformed::Syntax("encrypted payload"))?,
-                    sealed: raw.body,
-                }));
+                return Encrypted::at_the_end(bytes, raw.next, raw.body).map(Body::Encrypted).map(Some);
+            }
+            if raw.kind == PayloadType::SKF {
+                let mut reader = Reader::new(raw.body);
+                let place = FragmentPlace::parse(&mut reader)?;
+                let sealed = Encrypted::at_the_end(bytes, raw.next, reader.rest())?;
+                return Ok(Some(Body::Fragment(Fragment { place, sealed })));
             }
         }
         Ok(None)
+    }
+}
+
+impl<'a> Encrypted<'a> {
+    /// What is sealed is the end of the message; everything before it is associated data.
+    fn at_the_end(bytes: &'a [u8], first: PayloadType, sealed: &'a [u8]) -> Result<Self, Malformed> {
+        let associated = bytes.len().checked_sub(sealed.len()).and_then(|n| bytes.get(..n));
+        let associated = associated.ok_or(Malformed::Syntax("encrypted payload"))?;
+        Ok(Self { first, associated, sealed })
     }
 }
 
@@ -102,21 +150,43 @@ pub fn prepare_encrypted(header: Header, payloads: &[Payload], frame: Frame) -> 
 }
 
 /// As [`prepare_encrypted`], for a chain that is written already.
-pub fn prepare_chain(
-    mut header: Header,
+pub fn prepare_chain(header: Header, first: PayloadType, chain: Vec<u8>, frame: Frame) -> (Vec<u8>, Vec<u8>) {
+    prepare(header, PayloadType::SK, first, &[], chain, frame)
+}
+
+/// As [`prepare_chain`], for a piece of a chain. `first` is the type of the message's first payload.
+pub fn prepare_fragment(
+    header: Header,
     first: PayloadType,
-    chain: Vec<u8>,
+    place: FragmentPlace,
+    piece: Vec<u8>,
     frame: Frame,
 ) -> (Vec<u8>, Vec<u8>) {
-    let mut plaintext = chain;
+    // "In the very first fragment … Next Payload … MUST be set to the payload type of the first inner payload …; in
+    // the rest of the Fragment messages, this field MUST be set to zero" (RFC 7383 §2.5).
+    let first = if place.number == 1 { first } else { PayloadType::NONE };
+    let mut fields = Vec::with_capacity(FragmentPlace::LENGTH);
+    place.emit(&mut fields);
+    prepare(header, PayloadType::SKF, first, &fields, piece, frame)
+}
+
+fn prepare(
+    mut header: Header,
+    kind: PayloadType,
+    first: PayloadType,
+    fields: &[u8],
+    mut plaintext: Vec<u8>,
+    frame: Frame,
+) -> (Vec<u8>, Vec<u8>) {
     frame.pad(&mut plaintext);
-    let sk_length = 4 + frame.overhead + plaintext.len();
-    header.next_payload = PayloadType::SK;
-    header.length = u32::try_from(Header::LENGTH + sk_length).unwrap_or(u32::MAX);
-    let mut associated = Vec::with_capacity(Header::LENGTH + 4);
+    let length = 4 + fields.len() + frame.overhead + plaintext.len();
+    header.next_payload = kind;
+    header.length = u32::try_from(Header::LENGTH + length).unwrap_or(u32::MAX);
+    let mut associated = Vec::with_capacity(Header::LENGTH + 4 + fields.len());
     header.emit(&mut associated);
     associated.extend_from_slice(&[first.0, 0]);
-    associated.extend_from_slice(&u16::try_from(sk_length).unwrap_or(u16::MAX).to_be_bytes());
+    associated.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
+    associated.extend_from_slice(fields);
     (associated, plaintext)
 }
 
@@ -128,12 +198,28 @@ impl Frame {
         plaintext.resize(plaintext.len() + padding, 0);
         plaintext.push(u8::try_from(padding).unwrap_or(u8::MAX));
     }
+
+    /// Bytes of a message that carries a chain of so many bytes in one piece.
+    pub fn whole(self, chain: usize) -> usize {
+        Header::LENGTH + 4 + self.overhead + (chain + 1).next_multiple_of(self.block.max(1))
+    }
+
+    /// How many bytes of a chain one fragment carries in a message of `message` bytes at most; 0 if none.
+    pub fn room(self, message: usize) -> usize {
+        let fixed = Header::LENGTH + 4 + FragmentPlace::LENGTH + self.overhead;
+        let blocks = message.saturating_sub(fixed) / self.block.max(1);
+        (blocks * self.block).saturating_sub(1)
+    }
 }
 
 /// Takes padding off an opened SK payload and reads the chain inside.
 pub fn parse_opened(first: PayloadType, plaintext: &[u8]) -> Result<Vec<Payload>, Malformed> {
+    parse_chain(first, strip_padding(plaintext)?)
+}
+
+/// Takes padding off an opened SK or SKF payload.
+pub fn strip_padding(plaintext: &[u8]) -> Result<&[u8], Malformed> {
     let (pad_length, rest) = plaintext.split_last().ok_or(Malformed::Syntax("empty encrypted payload"))?;
     let length = rest.len().checked_sub((*pad_length).into()).ok_or(Malformed::Syntax("padding"))?;
-    let chain = rest.get(..length).ok_or(Malformed::Syntax("padding"))?;
-    parse_chain(first, chain)
+    rest.get(..length).ok_or(Malformed::Syntax("padding"))
 }

@@ -15,7 +15,8 @@ mod tests;
 pub use cursor::{Malformed, Reader};
 pub use header::Header;
 pub use message::{
-    Body, Datagram, Encrypted, Frame, emit_clear, parse_opened, prepare_chain, prepare_encrypted,
+    Body, Datagram, Encrypted, Fragment, FragmentPlace, Frame, emit_clear, parse_opened, prepare_chain,
+    prepare_encrypted, prepare_fragment, strip_padding,
 };
 pub use notify::{Delete, Notify};
 pub use payload::{AuthData, IdData, Payload, emit_chain, parse_chain};

@@ -4,6 +4,7 @@ use rcgen::{CertificateParams, CidrSubnet, DnType, GeneralSubtree, NameConstrain
 use sekisho_ike::pki::{PathError, trust};
 
 use crate::made::{NOW, ca, dns, leaf, named, root};
+use crate::responder::{sequence, tlv};
 
 fn judge(constraints: NameConstraints, params: CertificateParams) -> Result<(), PathError> {
     let mut authority = ca("Branch");
@@ -135,18 +136,19 @@ fn the_error_names_authority_and_name() {
 
 #[test]
 fn uri_names_under_a_constraint_on_them_are_refused() {
-    // permittedSubtrees [0] { GeneralSubtree { [6] "clinic.example" } }
-    let mut content = vec![0x30, 0x14, 0xa0, 0x12, 0x30, 0x10, 0x86, 0x0e];
-    content.extend(b"clinic.example");
-    let mut authority = ca("Branch");
-    authority.custom_extensions = vec![crate::made::critical(&[2, 5, 29, 30], content)];
-    let root = root(ca("Root"));
-    let branch = root.issue(authority);
-    let judged = |params| {
-        let leaf = branch.issue(params);
-        trust(&leaf.certificate, &[branch.certificate.clone()], &root.trusted(), NOW).map(|_| ())
-    };
-    let uri = with_name(SanType::URI("https://clinic.example/".try_into().unwrap()));
-    assert!(matches!(judged(uri), Err(PathError::NameConstraint { .. })));
-    assert_eq!(judged(leaf("clinic-17")), Ok(()));
+    // permittedSubtrees [0] or excludedSubtrees [1] { GeneralSubtree { [6] "clinic.example" } }
+    for kind in [0xa0, 0xa1] {
+        let subtrees = tlv(kind, &sequence(&[&tlv(0x86, b"clinic.example")]));
+        let mut authority = ca("Branch");
+        authority.custom_extensions = vec![crate::made::critical(&[2, 5, 29, 30], sequence(&[&subtrees]))];
+        let root = root(ca("Root"));
+        let branch = root.issue(authority);
+        let judged = |params| {
+            let leaf = branch.issue(params);
+            trust(&leaf.certificate, &[branch.certificate.clone()], &root.trusted(), NOW).map(|_| ())
+        };
+        let uri = with_name(SanType::URI("https://clinic.example/".try_into().unwrap()));
+        assert!(matches!(judged(uri), Err(PathError::NameConstraint { .. })), "{kind:x}");
+        assert_eq!(judged(leaf("clinic-17")), Ok(()));
+    }
 }

@@ -34,19 +34,34 @@ fn perform(world: &mut World, side: Side, deed: Deed) {
     let _ = world.command(side, command);
 }
 
+/// What a collision may be made harder by.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    /// The longest that each end's arithmetic takes.
+    work_time: Duration,
+    /// Bytes of the IP packets of IKE messages.
+    fragment_size: u16,
+}
+
+const PLAIN: Setting = Setting { work_time: Duration::ZERO, fragment_size: 1280 };
+
 /// Both perform their deeds, the second `apart` later, on a line in these conditions.
-fn collide(seed: u64, deeds: (Deed, Deed), apart: Duration, conditions: Conditions, work_time: Duration) {
+fn collide(seed: u64, deeds: (Deed, Deed), apart: Duration, conditions: Conditions, setting: Setting) {
     // What is deleted stays deleted: nobody sets it up again by itself.
     let mut world = start_with(seed, Conditions::GOOD, |a, b| {
         a.initiate = false;
         patient(a, b);
+        for connection in [a, b] {
+            connection.fragment_size = setting.fragment_size;
+        }
     });
     world.command(Side::A, Command::Up("link".into())).unwrap();
     assert!(world.run_until(MINUTE, |w| w.is_up()), "set-up: {:?}", world.disagreement());
     world.run_for(SECOND);
     world.link.conditions = conditions;
+    world.link.mtu = setting.fragment_size.into();
     for side in [Side::A, Side::B] {
-        world.host(side).desk.work_time = work_time;
+        world.host(side).desk.work_time = setting.work_time;
     }
     world.traffic = Some(Duration::from_millis(50));
     world.run_for(SECOND / 5);
@@ -58,6 +73,7 @@ fn collide(seed: u64, deeds: (Deed, Deed), apart: Duration, conditions: Conditio
     world.link.conditions = Conditions::GOOD;
     world.run_for(15 * MINUTE);
     check(&world, deeds);
+    assert_eq!(world.link.too_long, 0);
 }
 
 fn check(world: &World, deeds: (Deed, Deed)) {
@@ -96,12 +112,12 @@ fn matrix(
     apart: impl Fn(u64) -> Duration + std::panic::RefUnwindSafe,
     conditions: impl Fn(u64) -> Conditions + std::panic::RefUnwindSafe,
 ) {
-    matrix_of(seeds, Duration::ZERO, apart, conditions);
+    matrix_of(seeds, PLAIN, apart, conditions);
 }
 
 fn matrix_of(
     seeds: u64,
-    work_time: Duration,
+    setting: Setting,
     apart: impl Fn(u64) -> Duration + std::panic::RefUnwindSafe,
     conditions: impl Fn(u64) -> Conditions + std::panic::RefUnwindSafe,
 ) {
@@ -109,7 +125,7 @@ fn matrix_of(
         for first in DEEDS {
             for second in DEEDS {
                 let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    collide(seed, (first, second), apart(seed), conditions(seed), work_time);
+                    collide(seed, (first, second), apart(seed), conditions(seed), setting);
                 }));
                 if let Err(panic) = result {
                     let text = panic.downcast_ref::<String>().cloned();
@@ -136,9 +152,20 @@ fn a_little_apart() {
 fn with_slow_arithmetic() {
     matrix_of(
         30,
-        Duration::from_millis(60),
+        Setting { work_time: Duration::from_millis(60), ..PLAIN },
         |seed| Duration::from_millis(seed * 7 % 120),
         |seed| if seed % 2 == 0 { Conditions::GOOD } else { Conditions::bad(0.2) },
+    );
+}
+
+/// Every request for a new SA and its answer are cut into three or more, and their arithmetic takes its time.
+#[test]
+fn in_fragments() {
+    matrix_of(
+        30,
+        Setting { work_time: Duration::from_millis(30), fragment_size: 200 },
+        |seed| Duration::from_millis(seed * 11 % 150),
+        |seed| if seed % 2 == 0 { Conditions::GOOD } else { Conditions::bad(0.15) },
     );
 }
 

@@ -5,6 +5,7 @@ mod attacks;
 mod certificates;
 mod collisions;
 mod failures;
+mod fragments;
 mod handshake;
 mod hostile;
 mod liveness;

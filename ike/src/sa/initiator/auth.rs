@@ -61,19 +61,19 @@ impl Attempt {
         agreeing: Agreeing,
         secret: Result<Secret, CryptoError>,
     ) -> Result<Self, Diagnosis> {
-        let Agreeing { spis, suite, nonce_i, nonce_r, init_response, nat, wishes } = agreeing;
+        let Agreeing { spis, suite, nonce_i, nonce_r, init_response, nat, fragmentation, wishes } = agreeing;
         let shared = secret.map_err(|error| diagnose::malformed(IKE_SA_INIT, &error.to_string()))?;
         let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
         let keys = IkeKeys::derive(ctx.provider, suite, nonces, spis, &shared);
         let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
-        let (channel, keys) = Channel::new(keys, spis, true);
+        let (channel, keys) = Channel::new(keys, spis, true, fragmentation);
         if nat.here || nat.there || self.connection.encapsulation == Encapsulation::Forced {
             self.path = self.path.floated(ctx.config.nat_port, peer_nat_port(ctx, self.path));
         }
         let child = PendingChild::begin(ctx, 0, None, None)?;
         // Still the message of the exchange before: our IKE_SA_INIT.
         let id_i = self.connection.local_id.to_wire();
-        let octets = SignedOctets::new(&*keys.auth_i, &self.message, &nonce_r, &id_i);
+        let octets = SignedOctets::new(&*keys.auth_i, self.message.first(), &nonce_r, &id_i);
         let proving = Proving {
             provider: *ctx.provider,
             prf: suite.prf,
@@ -109,7 +109,8 @@ impl Attempt {
             child: Some(auth.child.offer(config, false)),
             initial_contact: self.initial_contact,
         };
-        let sealed = auth.channel.seal(ExchangeType::IKE_AUTH, false, 1, &request.write());
+        let most = self.path.room(self.connection.fragment_size);
+        let sealed = auth.channel.seal(ExchangeType::IKE_AUTH, false, 1, &request.write(), most);
         let message = sealed.map_err(|error| diagnose::local(&error.to_string()))?;
         Ok(self.sent(ctx, message, Phase::Auth(auth)))
     }
@@ -245,8 +246,9 @@ impl Attempt {
     fn refuse_responder(&self, ctx: &mut Context<'_>, channel: &mut Channel) {
         let refusal =
             Informational { error: Some(NotifyType::AUTHENTICATION_FAILED), ..Informational::default() };
-        if let Ok(message) = channel.seal(ExchangeType::INFORMATIONAL, false, 2, &refusal.write()) {
-            ctx.output.transmit(self.path, message);
+        let most = self.path.room(self.connection.fragment_size);
+        if let Ok(message) = channel.seal(ExchangeType::INFORMATIONAL, false, 2, &refusal.write(), most) {
+            ctx.output.transmit(self.path, &message);
         }
     }
 }

@@ -5,12 +5,12 @@ use crate::crypto::ActiveKeyExchange;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::NatStatus;
-use crate::exchange::{InitRequest, InitResponse, KeyExchangeData};
+use crate::exchange::{InitRequest, InitResponse, KeyExchangeData, Message};
 use crate::identity::{PeerWishes, our_hashes};
 use crate::keys::Spis;
 use crate::limits;
-use crate::negotiate::nat;
 use crate::negotiate::proposal::{accept_ike, offer_ike};
+use crate::negotiate::{fragmentation, nat};
 use crate::sa::context::{Context, DropReason, JobOwner};
 use crate::suite::{Group, IkeSuite};
 use crate::wire::{
@@ -45,6 +45,7 @@ pub(super) struct Agreeing {
     /// The responder's `IKE_SA_INIT`, which its proof covers.
     pub(super) init_response: Vec<u8>,
     pub(super) nat: NatStatus,
+    pub(super) fragmentation: bool,
     pub(super) wishes: PeerWishes,
 }
 
@@ -82,15 +83,13 @@ impl Attempt {
         let Beginning { cookie, nonce, restarts } = beginning;
         let (spi, encapsulation) = (self.spi(), self.connection.encapsulation);
         let data = key_exchange.public().to_vec();
+        let nat = nat::notifies(spi, IkeSpi::ZERO, self.path, encapsulation, ctx.random);
         let request = InitRequest {
             cookie,
             proposals: offer_ike(&self.connection.proposals, &[]),
             key_exchange: KeyExchangeData { group: key_exchange.group().number(), data },
             nonce,
-            notifies: nat::notifies(spi, IkeSpi::ZERO, self.path, encapsulation, ctx.random)
-                .into_iter()
-                .chain([our_hashes()])
-                .collect(),
+            notifies: nat.into_iter().chain([fragmentation::notify(), our_hashes()]).collect(),
         };
         self.resend_init(ctx, InitSent { request, key_exchange, restarts })
     }
@@ -107,7 +106,7 @@ impl Attempt {
             length: 0,
         };
         let message = emit_clear(header, &init.request.clone().write());
-        AttemptStep::Pending(self.sent(ctx, message, Phase::Init(init)))
+        AttemptStep::Pending(self.sent(ctx, Message::whole(message), Phase::Init(init)))
     }
 
     pub(super) fn init_answered(
@@ -187,6 +186,7 @@ impl Attempt {
             nonce_r: accepted.nonce,
             init_response: accepted.datagram.bytes.to_vec(),
             nat,
+            fragmentation: fragmentation::is_supported(&accepted.notifies),
             wishes: PeerWishes::new(&accepted.notifies, accepted.cert_requests),
         };
         Ok(self.working(ctx, Phase::Agreeing(job, Box::new(agreeing))))

@@ -25,7 +25,7 @@ use crate::config::Connection;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::JobId;
-use crate::exchange::{AuthResponse, InitResponse, OpenError};
+use crate::exchange::{AuthResponse, InitResponse, Message, OpenError};
 use crate::limits;
 use crate::path::Path;
 use crate::time::Instant;
@@ -44,7 +44,7 @@ pub(crate) struct Attempt {
     initial_contact: bool,
     /// Of the message that waits for its answer.
     retransmission: Retransmission,
-    message: Vec<u8>,
+    message: Message,
     /// When work is taken for lost.
     work_until: Instant,
     phase: Phase,
@@ -106,7 +106,7 @@ impl Attempt {
             started: ctx.now.boot,
             initial_contact,
             retransmission: Retransmission::new(connection.retransmit, ctx),
-            message: Vec::new(),
+            message: Message::whole(Vec::new()),
             work_until: ctx.now.boot,
             phase: Phase::Gone,
             connection,
@@ -142,9 +142,9 @@ impl Attempt {
     }
 
     /// Sends a message and waits for its answer in this phase.
-    fn sent(self, ctx: &mut Context<'_>, message: Vec<u8>, phase: Phase) -> Self {
+    fn sent(self, ctx: &mut Context<'_>, message: Message, phase: Phase) -> Self {
         let retransmission = Retransmission::new(self.connection.retransmit, ctx);
-        ctx.output.transmit(self.path, message.clone());
+        ctx.output.transmit(self.path, &message);
         Self { retransmission, message, phase, ..self }
     }
 
@@ -161,7 +161,7 @@ impl Attempt {
         };
         match self.retransmission.check(ctx) {
             None => {}
-            Some(Overdue::SendAgain) => ctx.output.transmit(self.path, self.message.clone()),
+            Some(Overdue::SendAgain) => ctx.output.transmit(self.path, &self.message),
             Some(Overdue::GiveUp(silent)) => {
                 let diagnosis = diagnose::no_answer(self.path.remote, exchange, silent.as_secs());
                 return AttemptStep::Failed(Box::new(diagnosis));
@@ -172,7 +172,7 @@ impl Attempt {
 
     /// A message came in for this attempt's SPI.
     pub(crate) fn handle_datagram(
-        self,
+        mut self,
         ctx: &mut Context<'_>,
         path: Path,
         datagram: &Datagram<'_>,
@@ -188,30 +188,32 @@ impl Attempt {
         if !header.response || path.remote.ip() != self.path.remote.ip() {
             return dropped(ctx, DropReason::UnexpectedExchange, self);
         }
-        match (&self.phase, &datagram.body, header.exchange, header.message_id) {
+        match (&mut self.phase, &datagram.body, header.exchange, header.message_id) {
             (Phase::Init(_), Body::Clear(payloads), ExchangeType::IKE_SA_INIT, 0) => {
                 match InitResponse::read(payloads.clone()) {
                     Ok(response) => self.init_answered(ctx, datagram, response),
                     Err(_) => dropped(ctx, DropReason::Malformed, self),
                 }
             }
-            (Phase::Auth(auth), Body::Encrypted(sk), ExchangeType::IKE_AUTH, 1) => {
+            (Phase::Auth(_), Body::Clear(_), ..) => dropped(ctx, DropReason::Unprotected, self),
+            (Phase::Auth(auth), _, ExchangeType::IKE_AUTH, 1) => {
                 if header.spi_r != auth.channel.spis.responder {
                     return dropped(ctx, DropReason::UnknownSpi, self);
                 }
-                let opened = auth
-                    .channel
-                    .open(sk)
-                    .and_then(|payloads| payloads.try_map(AuthResponse::read).map_err(OpenError::Malformed));
+                let opened = auth.channel.open(datagram).and_then(|received| {
+                    received.payloads.try_map(AuthResponse::read).map_err(OpenError::Malformed)
+                });
                 match opened {
                     Ok(response) => self.auth_answered(ctx, path, response),
-                    Err(OpenError::Forged) => dropped(ctx, DropReason::Forged, self),
                     Err(OpenError::Malformed(error)) => {
                         AttemptStep::Failed(Box::new(diagnose::malformed(IKE_AUTH, &error.to_string())))
                     }
+                    Err(error) => {
+                        DropReason::of(&error).into_iter().for_each(|reason| ctx.output.drop(reason));
+                        AttemptStep::Pending(self)
+                    }
                 }
             }
-            (Phase::Auth(_), Body::Clear(_), ..) => dropped(ctx, DropReason::Unprotected, self),
             _ => dropped(ctx, DropReason::UnexpectedExchange, self),
         }
     }

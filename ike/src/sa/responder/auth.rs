@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::init::Answered;
 use super::{Directory, HalfOpen, HalfOpenStep, Phase, Standing};
 use crate::config::Connection;
+use crate::crypto::sha256;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
-use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer, OpenError};
+use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer, OpenError, Received};
 use crate::identity::{
     Examination, Identity, PeerWishes, Proof, ProofError, SignedOctets, Verdict, VerifiedPeer,
 };
@@ -21,7 +22,7 @@ use crate::sa::ike_sa::{IkeSa, NewIkeSa, Place};
 use crate::sa::tunnel::{Origin, Tunnel};
 use crate::sa::window::{Request, Window};
 use crate::suite::IkeSuite;
-use crate::wire::{AuthData, Body, Datagram, ExchangeType, IdData, IkeSpi, Notify, NotifyType, Payload};
+use crate::wire::{AuthData, Datagram, ExchangeType, IdData, IkeSpi, Notify, NotifyType, Payload};
 use crate::work::Work;
 
 /// The request whose proof is being examined.
@@ -53,21 +54,21 @@ impl HalfOpen {
         path: Path,
         datagram: &Datagram<'_>,
         directory: &dyn Directory,
-        answered: Box<Answered>,
+        mut answered: Box<Answered>,
     ) -> HalfOpenStep {
-        let request = match read(&answered, datagram) {
-            Ok(request) => request,
+        let (asked, request) = match read(&mut answered, datagram) {
+            Ok(read) => read,
             Err(ReadError::Drop(reason)) => {
-                ctx.output.drop(reason);
+                reason.into_iter().for_each(|reason| ctx.output.drop(reason));
                 self.phase = Phase::Answered(answered);
                 return HalfOpenStep::Pending(self);
             }
             Err(ReadError::Refuse(notify, diagnosis)) => {
+                let asked = Request::new(&datagram.header, sha256(&[datagram.bytes]));
                 let refusal = Refusal { notify, connection: None, diagnosis };
-                return self.refuse(ctx, path, &Request::of(datagram), answered, refusal);
+                return self.refuse(ctx, path, &asked, answered, refusal);
             }
         };
-        let asked = Request::of(datagram);
         let connection = find(directory, &request);
         let Some(proof) = request.auth.clone() else {
             let refusal = Self::without_proof(directory, &request, connection);
@@ -204,10 +205,11 @@ impl HalfOpen {
     ) -> HalfOpenStep {
         let Refusal { notify, connection, diagnosis } = refusal;
         let mut window = Window::new(0, 1);
-        if let Ok(answer) = answered.channel.seal(ExchangeType::IKE_AUTH, true, 1, &[Payload::Notify(notify)])
-        {
-            window.answer(asked, answer.clone());
-            ctx.output.transmit(path, answer);
+        let payloads = [Payload::Notify(notify)];
+        let most = path.room(limits::FRAGMENT_SIZE);
+        if let Ok(answer) = answered.channel.seal(ExchangeType::IKE_AUTH, true, 1, &payloads, most) {
+            ctx.output.transmit(path, &answer);
+            window.answer(asked, answer);
         }
         // What is left only answers a repeated request: not as long as one that waits for its proof.
         self.expires_at = self.expires_at.min(ctx.now.boot + limits::REFUSED_LIFETIME);
@@ -218,29 +220,28 @@ impl HalfOpen {
 
 /// Why a message is no `IKE_AUTH` request to go on with.
 enum ReadError {
-    /// It is not from the initiator, or not for this state.
-    Drop(DropReason),
+    /// It is not from the initiator, or not for this state; or not all of it is here.
+    Drop(Option<DropReason>),
     /// It is from the initiator, and malformed.
     Refuse(Notify, Box<Diagnosis>),
 }
 
-fn read(answered: &Answered, datagram: &Datagram<'_>) -> Result<AuthRequest, ReadError> {
+fn read(answered: &mut Answered, datagram: &Datagram<'_>) -> Result<(Request, AuthRequest), ReadError> {
     let header = datagram.header;
     if header.response || header.exchange != ExchangeType::IKE_AUTH || header.message_id != 1 {
-        return Err(ReadError::Drop(DropReason::UnexpectedExchange));
+        return Err(ReadError::Drop(Some(DropReason::UnexpectedExchange)));
     }
-    let Body::Encrypted(sk) = &datagram.body else {
-        return Err(ReadError::Drop(DropReason::Unprotected));
+    let read = |received: Received| {
+        let request = received.payloads.try_map(AuthRequest::read).map_err(OpenError::Malformed)?;
+        Ok((Request::new(&header, received.digest), request.into_inner()))
     };
-    let opened = answered.channel.open(sk);
-    match opened.and_then(|p| p.try_map(AuthRequest::read).map_err(OpenError::Malformed)) {
-        Ok(request) => Ok(request.into_inner()),
-        Err(OpenError::Forged) => Err(ReadError::Drop(DropReason::Forged)),
-        Err(OpenError::Malformed(error)) => {
+    answered.channel.open(datagram).and_then(read).map_err(|error| match error {
+        OpenError::Malformed(error) => {
             let diagnosis = diagnose::malformed(IKE_AUTH, &error.to_string());
-            Err(ReadError::Refuse(Notify::refusing(error), Box::new(diagnosis)))
+            ReadError::Refuse(Notify::refusing(error), Box::new(diagnosis))
         }
-    }
+        other => ReadError::Drop(DropReason::of(&other)),
+    })
 }
 
 /// The connection for both identities.

@@ -10,8 +10,8 @@ use crate::exchange::{InitRequest, InitResponse, KeyExchangeData};
 use crate::identity::{PeerWishes, our_hashes};
 use crate::keys::{IkeKeys, Nonces, Spis};
 use crate::limits;
-use crate::negotiate::nat;
 use crate::negotiate::proposal::{Choice, choose_ike, describe};
+use crate::negotiate::{fragmentation, nat};
 use crate::path::Path;
 use crate::sa::context::{Context, JobOwner};
 use crate::sa::ike_sa::{Channel, OtherKeys};
@@ -24,6 +24,7 @@ pub(super) struct Agreeing {
     choice: Choice<IkeSuite>,
     nonce_i: Vec<u8>,
     nat: NatStatus,
+    fragmentation: bool,
     encapsulation: Encapsulation,
     cert_requests: Vec<(CertEncoding, Vec<u8>)>,
     wishes: PeerWishes,
@@ -75,6 +76,7 @@ impl HalfOpen {
                     choice,
                     nonce_i: request.nonce,
                     nat,
+                    fragmentation: fragmentation::is_supported(&request.notifies),
                     encapsulation: acceptable.encapsulation,
                     cert_requests: acceptable.cert_requests.clone(),
                     wishes: PeerWishes::new(&request.notifies, Vec::new()),
@@ -117,14 +119,14 @@ impl HalfOpen {
         let header = agreeing.header;
         match self.answer(ctx, agreeing, agreement) {
             Ok(answered) => {
-                ctx.output.transmit(self.path, answered.init_response.clone());
+                ctx.output.transmit_datagram(self.path, answered.init_response.clone());
                 self.phase = Phase::Answered(Box::new(answered));
                 HalfOpenStep::Pending(self)
             }
             Err(diagnosis) => {
                 let response = InitResponse::Error(NotifyType::INVALID_SYNTAX);
                 let bytes = emit_clear(init_header(&header, IkeSpi::ZERO), &response.write());
-                ctx.output.transmit(self.path, bytes);
+                ctx.output.transmit_datagram(self.path, bytes);
                 HalfOpenStep::Refused { half_open: None, connection: None, diagnosis: Box::new(diagnosis) }
             }
         }
@@ -136,7 +138,8 @@ impl HalfOpen {
         agreeing: Agreeing,
         agreement: Agreement,
     ) -> Result<Answered, Diagnosis> {
-        let Agreeing { choice, nonce_i, nat, encapsulation, cert_requests, wishes, header } = agreeing;
+        let Agreeing { choice, nonce_i, nat, fragmentation, encapsulation, cert_requests, wishes, header } =
+            agreeing;
         let suite = choice.suite;
         let malformed = |error: &dyn ToString| diagnose::malformed("IKE_SA_INIT", &error.to_string());
         let (data, shared) = agreement.result.map_err(|error| malformed(&error))?;
@@ -145,13 +148,14 @@ impl HalfOpen {
         let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
         let keys = IkeKeys::derive(ctx.provider, suite, nonces, spis, &shared);
         let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
-        let (channel, keys) = Channel::new(keys, spis, false);
-        let notifies = nat::notifies(spis.initiator, spis.responder, self.path, encapsulation, ctx.random);
+        let (channel, keys) = Channel::new(keys, spis, false, fragmentation);
+        let nat_here = nat::notifies(spis.initiator, spis.responder, self.path, encapsulation, ctx.random);
+        let notifies = nat_here.into_iter().chain(fragmentation.then(fragmentation::notify));
         let response = InitResponse::Accept {
             proposals: vec![choice.answer(&[])],
             key_exchange: KeyExchangeData { group: suite.group.number(), data },
             nonce: nonce_r.clone(),
-            notifies: notifies.into_iter().chain([our_hashes()]).collect(),
+            notifies: notifies.chain([our_hashes()]).collect(),
             cert_requests,
         };
         let init_response = emit_clear(init_header(&header, spis.responder), &response.write());
@@ -178,5 +182,5 @@ pub(crate) fn answer_init(
     spi_r: IkeSpi,
     response: InitResponse,
 ) {
-    ctx.output.transmit(path, emit_clear(init_header(&request.header, spi_r), &response.write()));
+    ctx.output.transmit_datagram(path, emit_clear(init_header(&request.header, spi_r), &response.write()));
 }

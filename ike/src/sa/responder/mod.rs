@@ -136,7 +136,7 @@ impl HalfOpen {
             Phase::Answered(answered)
             | Phase::Examining(_, answered, _)
             | Phase::Gathering(_, answered, _) => {
-                ctx.output.transmit(path, answered.init_response.clone());
+                ctx.output.transmit_datagram(path, answered.init_response.clone());
             }
             Phase::Agreeing(..) | Phase::Refused(_) | Phase::Gone => ctx.output.drop(DropReason::InProgress),
         }
@@ -159,8 +159,8 @@ impl HalfOpen {
             Phase::Answered(answered) => self.auth_asked(ctx, path, datagram, directory, answered),
             other => {
                 match &other {
-                    Phase::Refused(window) => match window.arrival(header.message_id, datagram.bytes) {
-                        Arrival::Repeated(answer) if !header.response => ctx.output.transmit(path, answer),
+                    Phase::Refused(window) => match window.arrival(datagram) {
+                        Arrival::Repeated(answer) if !header.response => ctx.output.transmit(path, &answer),
                         _ => ctx.output.drop(DropReason::OutsideWindow),
                     },
                     Phase::Examining(..) | Phase::Gathering(..) => ctx.output.drop(DropReason::InProgress),
