@@ -54,7 +54,7 @@ pub struct Connection {
     pub remote_auth: RemoteAuth,
     /// Where the peer is, if we know.
     pub remote: Remote,
-    /// Whether we start it and keep it up; else we only answer.
+    /// Whether we start it, each child as its [`Start`] says; else we only answer.
     pub initiate: bool,
     /// Suites for the IKE SA, preferred first; at least one.
     pub proposals: Vec<IkeProposal>,
@@ -75,6 +75,17 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The places of the children that are set up without being asked for.
+    pub(crate) fn always(&self) -> impl Iterator<Item = usize> {
+        let always = |(_, child): &(usize, &Child)| self.initiate && child.start == Start::Always;
+        self.children.iter().enumerate().filter(always).map(|(index, _)| index)
+    }
+
+    /// Whether this child is one that we may set up.
+    pub(crate) fn may_start(&self, index: usize) -> bool {
+        self.children.get(index).is_some_and(|child| child.start != Start::Listen)
+    }
+
     /// Whether `new` differs from this in nothing but the certificate and key that we sign with: a tunnel that stands can
     /// go on with it.
     pub(crate) fn is_renewed_by(&self, new: &Self) -> bool {
@@ -188,6 +199,22 @@ pub struct Child {
     pub remote: Vec<TrafficSelector>,
     /// When it is replaced.
     pub lifetime: ChildLifetime,
+    /// When it is set up.
+    pub start: Start,
+    /// It is deleted once no packet passed for this long, and comes back on demand. `None`: it stays.
+    pub inactivity: Option<Duration>,
+}
+
+/// When a Child SA of a connection that we initiate is set up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At once, and again whenever it is gone.
+    #[default]
+    Always,
+    /// When the data path has a packet for it: [`crate::event::Command::Acquire`].
+    OnDemand,
+    /// By the peer alone.
+    Listen,
 }
 
 /// When a Child SA is replaced: whatever comes first.

@@ -1,10 +1,10 @@
 //! The configured connections: which one a peer is for, and how hard we try for each.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Connection, Encapsulation, Name, Remote, RemoteAuth};
+use crate::config::{Connection, Encapsulation, Name, Remote, RemoteAuth, Start};
 use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, TunnelId};
 use crate::identity::Identity;
@@ -26,6 +26,8 @@ pub(super) struct Managed {
     pub(super) attempts: u32,
     /// The last failure since the last success, and its wall-clock time.
     pub(super) last_failure: Option<(u64, Diagnosis)>,
+    /// Children that were asked for while there is no tunnel, by their place.
+    pub(super) wanted: BTreeSet<usize>,
     /// Its tunnels that stand; more than one only while both ends sort out which.
     pub(super) tunnels: Vec<TunnelId>,
 }
@@ -59,6 +61,7 @@ impl Managed {
             pursuit: Pursuit::Idle,
             attempts: 0,
             last_failure: None,
+            wanted: BTreeSet::new(),
             tunnels: Vec::new(),
         }
     }
@@ -72,7 +75,18 @@ impl Managed {
 
     /// Whether we are to set it up without being told.
     pub(super) fn is_ours_to_keep_up(&self) -> bool {
-        self.config.initiate && !self.admin_down && !self.hosts().is_empty()
+        self.config.always().next().is_some() && !self.admin_down && !self.hosts().is_empty()
+    }
+
+    /// Whether a packet for one of its children has it set up.
+    pub(super) fn is_on_demand(&self) -> bool {
+        let on_demand = self.config.children.iter().any(|child| child.start == Start::OnDemand);
+        on_demand && self.config.initiate && !self.admin_down && !self.hosts().is_empty()
+    }
+
+    /// The children that an attempt is to set up, by their place.
+    pub(super) fn to_start(&self) -> Vec<usize> {
+        self.config.always().chain(self.wanted.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     pub(super) fn trying(&self) -> Option<IkeSpi> {

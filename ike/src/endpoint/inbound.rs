@@ -160,5 +160,6 @@ impl Endpoint {
         }
         self.tunnel_stepped(now, id);
         self.settle_duplicates(now, id, &name, initial_contact);
+        self.start_children(now, &name);
     }
 }

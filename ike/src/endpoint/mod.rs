@@ -131,6 +131,7 @@ impl Endpoint {
             Command::Configure(connections) => self.configure(now, connections),
             Command::Up(name) => self.up(now, &name)?,
             Command::Down(name) => self.down(now, &name)?,
+            Command::Acquire { connection, child } => self.acquire(now, &connection, &child)?,
             Command::RekeyIke(name) => {
                 self.with_live(now, &name, |tunnel, ctx| tunnel.ask(ctx, Task::RekeyIke))?;
             }
@@ -348,7 +349,7 @@ impl Endpoint {
         let ended = tunnel.ended().is_some();
         let name = tunnel.connection().name.clone();
         let remote = tunnel.path.remote_ip();
-        let has_child = tunnel.has_child();
+        let (has_child, is_whole) = (tunnel.has_child(), tunnel.is_whole());
         self.schedule.set(Owner::Tunnel(id), tunnel.deadline());
         if tunnel.is_gone() {
             self.tunnels.remove(&id);
@@ -358,7 +359,7 @@ impl Endpoint {
         }
         if has_child && let Some(managed) = self.connections.get_mut(&name) {
             managed.attempts = 0;
-            if failure.is_none() {
+            if failure.is_none() && is_whole {
                 managed.last_failure = None;
             }
         }

@@ -14,9 +14,11 @@ impl Endpoint {
     fn status_of(&self, managed: &Managed) -> ConnectionStatus {
         let tunnel = managed.tunnels.last().and_then(|id| self.tunnels.get(id));
         let next_try = match managed.pursuit {
+            // Without a packet nothing is tried on demand.
+            Pursuit::BackOff { .. } if managed.to_start().is_empty() => None,
             Pursuit::BackOff { until } => Some(until),
-            // The IKE SA stands, its Child SA was refused.
-            _ => tunnel.filter(|tunnel| !tunnel.has_child()).and_then(Tunnel::next_child_try),
+            // The IKE SA stands, a Child SA was refused.
+            _ => tunnel.filter(|tunnel| !tunnel.is_whole()).and_then(Tunnel::next_child_try),
         };
         ConnectionStatus {
             connection: managed.config.clone(),
@@ -31,14 +33,23 @@ impl Endpoint {
 
 fn state(managed: &Managed, tunnel: Option<&Tunnel>) -> ConnectionState {
     match (tunnel, &managed.pursuit) {
-        (Some(tunnel), _) if tunnel.has_child() => ConnectionState::Up,
-        // An IKE SA without a Child SA carries nothing.
-        (Some(_), _) if managed.last_failure.is_some() => ConnectionState::BackOff,
-        (Some(_), _) | (None, Pursuit::Resolving { .. } | Pursuit::Trying { .. }) => {
-            ConnectionState::Connecting
-        }
+        (Some(tunnel), _) if tunnel.is_whole() => ConnectionState::Up,
+        (Some(tunnel), _) => without_child(managed, tunnel),
+        (None, Pursuit::Resolving { .. } | Pursuit::Trying { .. }) => ConnectionState::Connecting,
         (None, _) if managed.admin_down => ConnectionState::AdminDown,
         (None, Pursuit::BackOff { .. }) => ConnectionState::BackOff,
+        (None, Pursuit::Idle) if managed.is_on_demand() => ConnectionState::Idle,
         (None, Pursuit::Idle) => ConnectionState::Waiting,
+    }
+}
+
+/// An IKE SA without a Child SA carries nothing.
+fn without_child(managed: &Managed, tunnel: &Tunnel) -> ConnectionState {
+    let at_rest = !tunnel.lacks_child() && !tunnel.is_starting_child();
+    match managed.last_failure {
+        None if at_rest && managed.config.initiate => ConnectionState::Idle,
+        None if at_rest => ConnectionState::Waiting,
+        None => ConnectionState::Connecting,
+        Some(_) => ConnectionState::BackOff,
     }
 }

@@ -138,7 +138,6 @@ impl Tunnel {
                 let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
                 let new = self.install(ctx, spi, agreed, nonces);
                 let new = new.map_err(|error| diagnose::local(&error.to_string()))?;
-                self.recreate_attempts = 0;
                 self.settle_as_initiator(ctx, rekeys, new, nonces, collision);
                 Ok(())
             }
@@ -268,13 +267,7 @@ impl Tunnel {
                     child.rekey_at = Some(ctx.now.boot + wait);
                 }
             }
-            Task::CreateChild(_) if self.connection().initiate => {
-                let retry = self.connection().retry;
-                let doubled = retry.first.saturating_mul(1 << self.recreate_attempts.min(16)).min(retry.max);
-                self.recreate_attempts += 1;
-                let wait = ctx.jitter(doubled);
-                self.tasks.push_later(task.clone(), ctx.now.boot + wait, 0);
-            }
+            Task::CreateChild(index) => self.start_child_later(ctx, *index),
             _ => {}
         }
     }
@@ -293,6 +286,7 @@ impl Tunnel {
         let (outbound, inbound) = if agreed.initiator { keymat } else { (keymat.1, keymat.0) };
         let config = connection.children.get(agreed.index).ok_or(CryptoError::BadKeyLength)?;
         let (rekey_at, expires_at) = lifetimes(ctx, config.lifetime.time, &connection);
+        let old = agreed.rekeys.and_then(|id| self.children.get(&id));
         let id = ctx.ids.child_sa();
         ctx.output.event(Event::InboundReady(Box::new(ChildSaParameters {
             id,
@@ -325,7 +319,9 @@ impl Tunnel {
             rekey_at: Some(rekey_at),
             expires_at,
             meter: Meter::default(),
+            active_at: old.map_or(ctx.now.boot, |old| old.active_at),
         };
+        self.starts.stands(child.index);
         self.children.insert(id, child);
         Ok(id)
     }

@@ -9,6 +9,7 @@ use super::ike_sa::{Exchange, IkeSa, Place};
 use super::offloaded::Answer;
 use super::retransmission::Retransmission;
 use super::spis::IkeSpiLease;
+use super::starting::Starts;
 use super::tasks::{Task, TaskQueue};
 use super::window::{Arrival, Outstanding, Request, Window};
 use crate::config::Connection;
@@ -44,7 +45,7 @@ pub(crate) struct Tunnel {
     pub(super) tasks: TaskQueue,
     pub(super) last_heard: Instant,
     pub(super) keepalive_at: Option<Instant>,
-    pub(super) recreate_attempts: u32,
+    pub(super) starts: Starts,
     pub(super) peer_rekeys: (Instant, u32),
     /// Why it ended, once it has.
     end: Option<EndReason>,
@@ -116,7 +117,7 @@ impl Tunnel {
             tasks: TaskQueue::default(),
             last_heard: ctx.now.boot,
             keepalive_at: keepalive,
-            recreate_attempts: 0,
+            starts: Starts::default(),
             peer_rekeys: (ctx.now.boot, 0),
             end: None,
             failure: None,

@@ -9,7 +9,7 @@ use super::link::{Conditions, Link, Packet};
 use super::random::SeededRandom;
 use crate::config::{
     Child, ChildLifetime, Connection, Encapsulation, EndpointConfig, Keepalive, LocalAuth, Remote,
-    RemoteAuth, Retransmit, Retry,
+    RemoteAuth, Retransmit, Retry, Start,
 };
 use crate::event::{Command, CommandError, Payload};
 use crate::path::{Path, Transport};
@@ -324,6 +324,8 @@ pub fn connection(local: Side, initiate: bool) -> Connection {
             local: vec![local_net.parse().unwrap()],
             remote: vec![remote_net.parse().unwrap()],
             lifetime: ChildLifetime::default(),
+            start: Start::Always,
+            inactivity: None,
         }],
         lifetime: Duration::from_hours(8),
         encapsulation: Encapsulation::Forced,

@@ -3,12 +3,14 @@
 
 mod attacks;
 mod certificates;
+mod children;
 mod collisions;
 mod failures;
 mod handshake;
 mod hostile;
 mod liveness;
 mod offloaded;
+mod on_demand;
 mod paths;
 mod rekey;
 mod suites;

@@ -70,7 +70,9 @@ impl Attempt {
         if nat.here || nat.there || self.connection.encapsulation == Encapsulation::Forced {
             self.path = self.path.floated(ctx.config.nat_port, peer_nat_port(ctx, self.path));
         }
-        let child = PendingChild::begin(ctx, 0, None, None)?;
+        let first = self.children.first().copied();
+        let first = first.ok_or_else(|| diagnose::local("no Child SA is to be set up"))?;
+        let child = PendingChild::begin(ctx, first, None, None)?;
         // Still the message of the exchange before: our IKE_SA_INIT.
         let id_i = self.connection.local_id.to_wire();
         let octets = SignedOctets::new(&*keys.auth_i, &self.message, &nonce_r, &id_i);
@@ -98,7 +100,7 @@ impl Attempt {
             RemoteAuth::Signature(trust) => pki::cert_requests(trust),
             RemoteAuth::Psk(_) => Vec::new(),
         };
-        let config = self.connection.children.first();
+        let config = self.connection.children.get(auth.child.index);
         let config = config.ok_or_else(|| diagnose::local("no Child SA is configured"))?;
         let request = AuthRequest {
             id_i: self.connection.local_id.to_wire(),
@@ -238,6 +240,8 @@ impl Attempt {
         };
         let mut tunnel = Tunnel::new(ctx, peer, self.path, auth.nat, origin, ike_sa);
         tunnel.first_child_answered(ctx, auth.child, examining.answer, nonces);
+        let others = self.children.into_iter().skip(1);
+        others.for_each(|index| tunnel.tasks.push(ctx, Task::CreateChild(index)));
         tunnel
     }
 
@@ -266,7 +270,8 @@ impl Tunnel {
         nonces: Nonces<'_>,
     ) {
         let connection = self.connection().clone();
-        let Some(config) = connection.children.first() else { return };
+        let index = pending.index;
+        let Some(config) = connection.children.get(index) else { return };
         let made = match answer {
             ChildAnswer::Accept(answer) => {
                 pending.complete(config, &answer, None, IKE_AUTH).and_then(|agreed| {
@@ -286,9 +291,8 @@ impl Tunnel {
             Ok(new) => self.send_on(ctx, new),
             Err(diagnosis) => {
                 self.fail(diagnosis);
-                self.try_child_later(ctx, &Task::CreateChild(0));
+                self.try_child_later(ctx, &Task::CreateChild(index));
             }
         }
-        (1..connection.children.len()).for_each(|index| self.tasks.push(ctx, Task::CreateChild(index)));
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Attempt {
     path: Path,
     started: Instant,
     initial_contact: bool,
+    /// The children that it is to set up, by their place; the first by `IKE_AUTH`.
+    children: Vec<usize>,
     /// Of the message that waits for its answer.
     retransmission: Retransmission,
     message: Vec<u8>,
@@ -96,6 +98,7 @@ impl Attempt {
         ctx: &mut Context<'_>,
         connection: Arc<Connection>,
         path: Path,
+        children: Vec<usize>,
         initial_contact: bool,
     ) -> Result<Self, Diagnosis> {
         let first = connection.proposals.iter().find_map(|p| p.groups.first());
@@ -105,6 +108,7 @@ impl Attempt {
             path,
             started: ctx.now.boot,
             initial_contact,
+            children,
             retransmission: Retransmission::new(connection.retransmit, ctx),
             message: Vec::new(),
             work_until: ctx.now.boot,
