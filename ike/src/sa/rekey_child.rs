@@ -87,6 +87,7 @@ impl Tunnel {
         nonces: Nonces<'_>,
     ) {
         let Some(old) = old else {
+            self.note_twin(spi, new, nonces);
             // Nothing to take over from: what we send before the peer has our answer would be lost anyway.
             return self.send_on(ctx, new);
         };
@@ -99,6 +100,19 @@ impl Tunnel {
             return;
         }
         self.replaced_by_peer(ctx, old, new);
+    }
+
+    /// Both ends ask for the same child at once: one of the two goes, as after rekeys that collide.
+    fn note_twin(&mut self, spi: IkeSpi, new: ChildSaId, nonces: Nonces<'_>) {
+        let index = self.children.get(&new).map(|child| child.index);
+        let outstanding = self.ike_sas.get_mut(&spi).and_then(|sa| sa.window.outstanding_mut());
+        if let Some(Exchange::Child { pending, collision, .. }) = outstanding.map(|o| &mut o.exchange)
+            && pending.rekeys.is_none()
+            && Some(pending.index) == index
+        {
+            let lowest_nonce = lowest_nonce(nonces.initiator, nonces.responder);
+            *collision = Some(Collision { theirs: new, lowest_nonce });
+        }
     }
 
     /// The peer made `new` in place of `old` and is to delete `old`.
@@ -161,10 +175,11 @@ impl Tunnel {
         nonces: Nonces<'_>,
         collision: Option<Collision<ChildSaId>>,
     ) {
-        let Some(old) = old else { return self.send_on(ctx, new) };
         match collision {
             Some(collision) if ours_goes(&lowest_nonce(nonces.initiator, nonces.responder), &collision) => {
-                self.replaced_by_peer(ctx, old, collision.theirs);
+                if let Some(old) = old {
+                    self.replaced_by_peer(ctx, old, collision.theirs);
+                }
                 self.replaced_here(ctx, new, collision.theirs);
             }
             collision => {
@@ -172,7 +187,9 @@ impl Tunnel {
                     self.replaced_by_peer(ctx, collision.theirs, new);
                 }
                 self.send_on(ctx, new);
-                self.replaced_here(ctx, old, new);
+                if let Some(old) = old {
+                    self.replaced_here(ctx, old, new);
+                }
             }
         }
     }

@@ -153,3 +153,28 @@ fn overlapping_networks_find_the_child_that_is_meant() {
     let second = tunnel.children.iter().find(|c| c.child.as_str() == "second").expect("named exactly");
     assert_eq!(second.local[0].to_string(), "10.2.0.0/24");
 }
+
+#[test]
+fn both_ends_may_have_packets_for_all_of_them_at_once() {
+    run_seeds(300, |seed| {
+        let conditions = if seed % 2 == 0 { Conditions::GOOD } else { Conditions::bad(0.2) };
+        let mut world = World::new(seed, conditions);
+        let (mut a, mut b) = (connection(Side::A, true), connection(Side::B, true));
+        three(&mut a, &mut b);
+        patient(&mut a, &mut b);
+        for (side, mut connection) in [(Side::A, a), (Side::B, b)] {
+            connection.children.iter_mut().for_each(|child| child.start = Start::OnDemand);
+            world.configure(side, vec![connection]);
+        }
+        let acquire = |child: &str| Command::Acquire { connection: "link".into(), child: child.into() };
+        world.command(Side::A, acquire("net")).unwrap();
+        assert!(world.run_until(MINUTE, |w| names(w, Side::A) == ["net"]));
+        for child in ["second", "third"] {
+            for side in [Side::A, Side::B] {
+                world.command(side, acquire(child)).unwrap();
+            }
+        }
+        world.run_for(10 * MINUTE);
+        assert_eq!(world.disagreement(), None);
+    });
+}
