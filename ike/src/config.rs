@@ -60,6 +60,8 @@ pub struct Connection {
     pub proposals: Vec<IkeProposal>,
     /// The Child SAs; at least one, names unique. The first is set up by `IKE_AUTH`.
     pub children: Vec<Child>,
+    /// Whether an IKE SA may be set up without a Child SA.
+    pub childless: Childless,
     /// When the IKE SA is replaced, seconds; RFC 7296 §2.8. Default 8 hours.
     pub lifetime: Duration,
     /// How UDP encapsulation is decided.
@@ -121,6 +123,19 @@ pub enum Remote {
     Any,
     /// Host names or addresses, tried in order. Names are resolved by the shell for each attempt.
     Hosts(Vec<String>),
+}
+
+/// Whether an IKE SA may be set up without a Child SA (RFC 6023).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Childless {
+    /// No: `IKE_AUTH` carries the first child, and a peer's must carry one.
+    Never,
+    /// As responder yes; as initiator only if no child is to be set up at once.
+    #[default]
+    Allowed,
+    /// Also as initiator, if the peer can: then each child has a key exchange of its own from the start, and a
+    /// disagreement about it shows at once instead of at the first rekey.
+    Preferred,
 }
 
 /// How UDP encapsulation of ESP is decided.

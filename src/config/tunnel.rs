@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sekisho_ike::Secret;
 use sekisho_ike::config::{
-    Connection, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry,
+    Childless, Connection, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry,
 };
 use sekisho_ike::identity::Identity;
 use sekisho_ike::suite::{IkeProposal, Profile};
@@ -75,6 +75,7 @@ pub(super) fn read(
         initiate,
         proposals: proposals?,
         children,
+        childless: Childless::default(),
         lifetime: lifetime.into_inner(),
         encapsulation: Encapsulation::Forced,
         keepalive: Keepalive { interval, forced },

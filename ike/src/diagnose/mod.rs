@@ -179,6 +179,20 @@ pub(crate) fn selectors_widened(local: &[TrafficSelector], remote: &[TrafficSele
     diagnosis(DiagnosisKind::TrafficSelectors, Side::Here, summary, advice).about(answer, None)
 }
 
+pub(crate) fn childless_here() -> Diagnosis {
+    let summary =
+        "the peer wants an IKE SA without a Child SA, which is not allowed for this tunnel".to_owned();
+    let advice = "Set the peer to set up a Child SA at once, or allow childless IKE SAs here";
+    diagnosis(DiagnosisKind::ChildRefused, Side::Here, summary, advice)
+}
+
+pub(crate) fn no_childless_there() -> Diagnosis {
+    let summary = "no Child SA is ours to set up, and the peer sets up no IKE SA without one".to_owned();
+    let advice =
+        "Let one child start always or on demand, or switch childless IKE SAs (RFC 6023) on at the peer";
+    diagnosis(DiagnosisKind::ChildRefused, Side::Nobody, summary, advice)
+}
+
 pub(crate) fn peer_error(exchange: &str, kind: NotifyType) -> Diagnosis {
     let summary = format!("the peer answered {exchange} with {kind}");
     let advice = match kind {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Connection, Encapsulation, Name, Remote, RemoteAuth, Start};
+use crate::config::{Childless, Connection, Encapsulation, Name, Remote, RemoteAuth, Start};
 use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, TunnelId};
 use crate::identity::Identity;
@@ -28,6 +28,8 @@ pub(super) struct Managed {
     pub(super) last_failure: Option<(u64, Diagnosis)>,
     /// Children that were asked for while there is no tunnel, by their place.
     pub(super) wanted: BTreeSet<usize>,
+    /// An operator wants the IKE SA, also without a child that is ours to set up.
+    pub(super) bare: bool,
     /// Its tunnels that stand; more than one only while both ends sort out which.
     pub(super) tunnels: Vec<TunnelId>,
 }
@@ -62,6 +64,7 @@ impl Managed {
             attempts: 0,
             last_failure: None,
             wanted: BTreeSet::new(),
+            bare: false,
             tunnels: Vec::new(),
         }
     }
@@ -167,7 +170,12 @@ impl Connections {
 }
 
 fn nothing() -> Acceptable {
-    Acceptable { proposals: Vec::new(), encapsulation: Encapsulation::Detected, cert_requests: Vec::new() }
+    Acceptable {
+        proposals: Vec::new(),
+        encapsulation: Encapsulation::Detected,
+        childless: false,
+        cert_requests: Vec::new(),
+    }
 }
 
 fn merge(acceptable: &mut Acceptable, config: &Connection) {
@@ -179,6 +187,7 @@ fn merge(acceptable: &mut Acceptable, config: &Connection) {
     if config.encapsulation == Encapsulation::Forced {
         acceptable.encapsulation = Encapsulation::Forced;
     }
+    acceptable.childless |= config.childless != Childless::Never;
     if let RemoteAuth::Signature(trust) = &config.remote_auth {
         pki::cert_requests(trust).into_iter().for_each(|request| ask(&mut acceptable.cert_requests, request));
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::connections::{Managed, Pursuit};
 use super::schedule::Owner;
 use super::{Endpoint, deadline};
-use crate::config::{Name, Retry};
+use crate::config::{Childless, Name, Retry};
 use crate::diagnose;
 use crate::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::event::{CommandError, DeadlineReason, EndReason, JobId, JobKind, TunnelId};
@@ -23,7 +23,7 @@ impl Endpoint {
             return;
         }
         // What was asked for on demand and failed is asked for again, or not.
-        if managed.to_start().is_empty() {
+        if managed.to_start().is_empty() && !managed.bare {
             return self.set_pursuit(name, Pursuit::Idle);
         }
         let hosts = managed.hosts();
@@ -154,6 +154,7 @@ impl Endpoint {
         managed.attempts = managed.attempts.saturating_add(1);
         // What was asked for on demand is asked for again by the next packet, which waits like everything else.
         managed.wanted.clear();
+        managed.bare = false;
         let (keep_up, attempts, retry) =
             (managed.is_ours_to_keep_up(), managed.attempts, managed.config.retry);
         let waits = keep_up || managed.is_on_demand();
@@ -200,6 +201,7 @@ impl Endpoint {
         let Some(managed) = self.connections.get_mut(name) else { return };
         let tunnels = std::mem::take(&mut managed.tunnels);
         managed.wanted.clear();
+        managed.bare = false;
         self.abandon_attempt(name);
         for id in tunnels {
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.delete(ctx, reason.clone()));
@@ -233,10 +235,12 @@ impl Endpoint {
             }
             return Ok(());
         }
-        if managed.hosts().is_empty() || children.is_empty() {
+        let nothing = children.is_empty() && managed.config.childless == Childless::Never;
+        if managed.hosts().is_empty() || nothing {
             // Allowed again, which is all that can be done from here.
             return if was_down { Ok(()) } else { Err(CommandError::CannotInitiate(name.clone())) };
         }
+        managed.bare = children.is_empty();
         managed.wanted.extend(children);
         self.pursue(now, name);
         Ok(())
@@ -276,6 +280,7 @@ impl Endpoint {
         let Some(managed) = self.connections.get_mut(name) else { return };
         let Some(id) = managed.tunnels.last().copied() else { return };
         let wanted = std::mem::take(&mut managed.wanted);
+        managed.bare = false;
         self.with_tunnel(now, id, |tunnel, ctx| {
             for index in wanted {
                 if !tunnel.was_refused(index) {

@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use super::connections::{Managed, Pursuit};
+use crate::config::Start;
 use crate::event::{ConnectionState, ConnectionStatus};
 use crate::sa::Tunnel;
 
@@ -46,8 +47,9 @@ fn state(managed: &Managed, tunnel: Option<&Tunnel>) -> ConnectionState {
 /// An IKE SA without a Child SA carries nothing.
 fn without_child(managed: &Managed, tunnel: &Tunnel) -> ConnectionState {
     let at_rest = !tunnel.lacks_child() && !tunnel.is_starting_child();
+    let starts = managed.config.initiate && managed.config.children.iter().any(|c| c.start != Start::Listen);
     match managed.last_failure {
-        None if at_rest && managed.config.initiate => ConnectionState::Idle,
+        None if at_rest && starts => ConnectionState::Idle,
         None if at_rest => ConnectionState::Waiting,
         None => ConnectionState::Connecting,
         Some(_) => ConnectionState::BackOff,

@@ -8,7 +8,7 @@ use super::host::Host;
 use super::link::{Conditions, Link, Packet};
 use super::random::SeededRandom;
 use crate::config::{
-    Child, ChildLifetime, Connection, Encapsulation, EndpointConfig, Keepalive, LocalAuth, Remote,
+    Child, ChildLifetime, Childless, Connection, Encapsulation, EndpointConfig, Keepalive, LocalAuth, Remote,
     RemoteAuth, Retransmit, Retry, Start,
 };
 use crate::event::{Command, CommandError, Payload};
@@ -327,6 +327,7 @@ pub fn connection(local: Side, initiate: bool) -> Connection {
             start: Start::Always,
             inactivity: None,
         }],
+        childless: Childless::default(),
         lifetime: Duration::from_hours(8),
         encapsulation: Encapsulation::Forced,
         keepalive: Keepalive { interval: Duration::from_secs(20), forced: false },

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod certificates;
+mod childless;
 mod children;
 mod collisions;
 mod failures;

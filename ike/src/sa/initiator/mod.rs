@@ -21,7 +21,7 @@ use super::gathering::Gathering;
 use super::retransmission::{Overdue, Retransmission};
 use super::spis::IkeSpiLease;
 use super::tunnel::Tunnel;
-use crate::config::Connection;
+use crate::config::{Childless, Connection};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::JobId;
@@ -44,6 +44,8 @@ pub(crate) struct Attempt {
     initial_contact: bool,
     /// The children that it is to set up, by their place; the first by `IKE_AUTH`.
     children: Vec<usize>,
+    /// `IKE_AUTH` is to set up none.
+    childless: bool,
     /// Of the message that waits for its answer.
     retransmission: Retransmission,
     message: Vec<u8>,
@@ -109,6 +111,7 @@ impl Attempt {
             started: ctx.now.boot,
             initial_contact,
             children,
+            childless: false,
             retransmission: Retransmission::new(connection.retransmit, ctx),
             message: Vec::new(),
             work_until: ctx.now.boot,
@@ -117,6 +120,15 @@ impl Attempt {
         };
         let beginning = Beginning { cookie: None, nonce: ctx.nonce(), restarts: 0 };
         attempt.begin_key_exchange(ctx, group, beginning)
+    }
+
+    /// Whether `IKE_AUTH` is to set up no child, if the responder can do without.
+    fn wants_childless(&self) -> bool {
+        match self.connection.childless {
+            Childless::Never => false,
+            Childless::Allowed => self.children.is_empty(),
+            Childless::Preferred => true,
+        }
     }
 
     pub(crate) fn spi(&self) -> IkeSpi {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::init::Answered;
 use super::{Directory, HalfOpen, HalfOpenStep, Phase, Standing};
-use crate::config::Connection;
+use crate::config::{Childless, Connection};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer, OpenError};
@@ -140,7 +140,9 @@ impl HalfOpen {
         let Examining { asked, path, request, connection } = examining;
         let accepted = match verdict {
             Verdict::Accepted { peer, ours: Some(proof) } => {
-                may_stand(directory, peer.connection(), answered.suite).map(|()| (peer, proof))
+                may_stand(directory, peer.connection(), answered.suite)
+                    .and_then(|()| may_be_childless(peer.connection(), &request))
+                    .map(|()| (peer, proof))
             }
             Verdict::Unsettled { .. } => return HalfOpenStep::Pending(self),
             Verdict::Accepted { peer, ours: None } => {
@@ -276,6 +278,16 @@ fn may_stand(
     Ok(())
 }
 
+/// RFC 6023 §3: a responder that has not said that it can do without a Child SA takes a request without one as any other
+/// that lacks a mandatory payload.
+fn may_be_childless(connection: &Arc<Connection>, request: &AuthRequest) -> Result<(), Refusal> {
+    if request.child.is_some() || connection.childless != Childless::Never {
+        return Ok(());
+    }
+    let diagnosis = diagnose::childless_here();
+    Err(Refusal::new(NotifyType::INVALID_SYNTAX, Some(Arc::clone(connection)), diagnosis))
+}
+
 fn explain(
     directory: &dyn Directory,
     request: &AuthRequest,
@@ -303,7 +315,7 @@ impl Tunnel {
         offer: Option<&ChildOffer>,
         nonces: Nonces<'_>,
     ) -> ChildAnswer {
-        let Some(offer) = offer else { return ChildAnswer::Refused(NotifyType::TS_UNACCEPTABLE) };
+        let Some(offer) = offer else { return ChildAnswer::None };
         let connection = self.connection().clone();
         let asked = Asked { offer, key_exchange: None, rekeys: None, exchange: IKE_AUTH };
         match accept(ctx, &connection, &asked, None) {

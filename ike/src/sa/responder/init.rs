@@ -16,7 +16,7 @@ use crate::path::Path;
 use crate::sa::context::{Context, JobOwner};
 use crate::sa::ike_sa::{Channel, OtherKeys};
 use crate::suite::IkeSuite;
-use crate::wire::{CertEncoding, Datagram, Header, IkeSpi, NotifyType, PayloadType, emit_clear};
+use crate::wire::{CertEncoding, Datagram, Header, IkeSpi, Notify, NotifyType, PayloadType, emit_clear};
 use crate::work::{Agreement, Work};
 
 /// What was chosen of a first message whose key exchange is being computed.
@@ -25,6 +25,7 @@ pub(super) struct Agreeing {
     nonce_i: Vec<u8>,
     nat: NatStatus,
     encapsulation: Encapsulation,
+    childless: bool,
     cert_requests: Vec<(CertEncoding, Vec<u8>)>,
     wishes: PeerWishes,
     header: Header,
@@ -76,6 +77,7 @@ impl HalfOpen {
                     nonce_i: request.nonce,
                     nat,
                     encapsulation: acceptable.encapsulation,
+                    childless: acceptable.childless,
                     cert_requests: acceptable.cert_requests.clone(),
                     wishes: PeerWishes::new(&request.notifies, Vec::new()),
                     header: datagram.header,
@@ -136,7 +138,8 @@ impl HalfOpen {
         agreeing: Agreeing,
         agreement: Agreement,
     ) -> Result<Answered, Diagnosis> {
-        let Agreeing { choice, nonce_i, nat, encapsulation, cert_requests, wishes, header } = agreeing;
+        let Agreeing { choice, nonce_i, nat, encapsulation, childless, cert_requests, wishes, header } =
+            agreeing;
         let suite = choice.suite;
         let malformed = |error: &dyn ToString| diagnose::malformed("IKE_SA_INIT", &error.to_string());
         let (data, shared) = agreement.result.map_err(|error| malformed(&error))?;
@@ -147,11 +150,13 @@ impl HalfOpen {
         let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
         let (channel, keys) = Channel::new(keys, spis, false);
         let notifies = nat::notifies(spis.initiator, spis.responder, self.path, encapsulation, ctx.random);
+        // RFC 6023 §3: the responder alone says so, "in the response to the IKE_SA_INIT".
+        let childless = childless.then(|| Notify::new(NotifyType::CHILDLESS_IKEV2_SUPPORTED, []));
         let response = InitResponse::Accept {
             proposals: vec![choice.answer(&[])],
             key_exchange: KeyExchangeData { group: suite.group.number(), data },
             nonce: nonce_r.clone(),
-            notifies: notifies.into_iter().chain([our_hashes()]).collect(),
+            notifies: notifies.into_iter().chain([our_hashes()]).chain(childless).collect(),
             cert_requests,
         };
         let init_response = emit_clear(init_header(&header, spis.responder), &response.write());

@@ -87,6 +87,8 @@ pub(crate) enum HalfOpenStep {
 pub(crate) struct Acceptable {
     pub(crate) proposals: Vec<IkeProposal>,
     pub(crate) encapsulation: Encapsulation,
+    /// Whether an IKE SA without a Child SA may do.
+    pub(crate) childless: bool,
     /// Our CERTREQ payloads: the authorities of all.
     pub(crate) cert_requests: Vec<(CertEncoding, Vec<u8>)>,
 }
