@@ -60,6 +60,8 @@ pub struct Connection {
     pub proposals: Vec<IkeProposal>,
     /// The Child SAs; at least one, names unique. The first is set up by `IKE_AUTH`.
     pub children: Vec<Child>,
+    /// What becomes of a second tunnel of the same peer.
+    pub unique: Uniqueness,
     /// Whether an IKE SA may be set up without a Child SA.
     pub childless: Childless,
     /// When the IKE SA is replaced, seconds; RFC 7296 §2.8. Default 8 hours.
@@ -123,6 +125,19 @@ pub enum Remote {
     Any,
     /// Host names or addresses, tried in order. Names are resolved by the shell for each attempt.
     Hosts(Vec<String>),
+}
+
+/// What becomes of a second tunnel that a peer sets up with an identity that has one (RFC 7296 §2.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Uniqueness {
+    /// It takes the place of the first.
+    #[default]
+    Replace,
+    /// It is refused while the first stands. The first is probed: if it is dead, the peer's next attempt succeeds. A
+    /// peer that says by `INITIAL_CONTACT` that it has no other is believed at once, for it has proved who it is.
+    Keep,
+    /// Several stand side by side, up to a limit.
+    Never,
 }
 
 /// Whether an IKE SA may be set up without a Child SA (RFC 6023).

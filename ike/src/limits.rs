@@ -30,6 +30,8 @@ pub const HALF_OPEN_PER_ADDRESS: usize = 8;
 pub const HALF_OPEN_PER_PREFIX: usize = 64;
 /// Tunnels that are up at once.
 pub const TUNNELS: usize = 65_536;
+/// Tunnels of one identity that may stand side by side, where they may at all.
+pub const TUNNELS_OF_ONE_PEER: usize = 16;
 /// Datagrams and events waiting for the driver.
 pub const OUTPUT_QUEUE: usize = 4_096;
 /// Bytes of one certificate.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sekisho_ike::Secret;
 use sekisho_ike::config::{
     Childless, Connection, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry,
+    Uniqueness,
 };
 use sekisho_ike::identity::Identity;
 use sekisho_ike::suite::{IkeProposal, Profile};
@@ -75,6 +76,7 @@ pub(super) fn read(
         initiate,
         proposals: proposals?,
         children,
+        unique: Uniqueness::default(),
         childless: Childless::default(),
         lifetime: lifetime.into_inner(),
         encapsulation: Encapsulation::Forced,

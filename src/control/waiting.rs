@@ -219,7 +219,7 @@ mod tests {
 
     use sekisho_ike::Secret;
     use sekisho_ike::config::{
-        Childless, Connection, Encapsulation, Keepalive, LocalAuth, RemoteAuth, Retransmit, Retry,
+        Childless, Connection, Encapsulation, Keepalive, LocalAuth, RemoteAuth, Retransmit, Retry, Uniqueness,
     };
     use sekisho_ike::diagnosis::{DiagnosisKind, Side};
     use sekisho_ike::event::{EndReason, TunnelId};
@@ -240,6 +240,7 @@ mod tests {
             initiate: true,
             proposals: vec![],
             children: vec![],
+            unique: Uniqueness::default(),
             childless: Childless::default(),
             lifetime: Duration::from_hours(8),
             encapsulation: Encapsulation::Forced,

@@ -179,6 +179,12 @@ pub(crate) fn selectors_widened(local: &[TrafficSelector], remote: &[TrafficSele
     diagnosis(DiagnosisKind::TrafficSelectors, Side::Here, summary, advice).about(answer, None)
 }
 
+pub(crate) fn not_unique(peer: &Identity) -> Diagnosis {
+    let summary = format!("`{peer}` has a tunnel already, and set up another");
+    let advice = "Give each device an identity of its own; if it lost its tunnel, its next attempt succeeds once the old one is found dead";
+    diagnosis(DiagnosisKind::NotUnique, Side::Here, summary, advice)
+}
+
 pub(crate) fn childless_here() -> Diagnosis {
     let summary =
         "the peer wants an IKE SA without a Child SA, which is not allowed for this tunnel".to_owned();

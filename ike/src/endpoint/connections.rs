@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Childless, Connection, Encapsulation, Name, Remote, RemoteAuth, Start};
+use crate::config::{Childless, Connection, Encapsulation, Name, Remote, RemoteAuth, Start, Uniqueness};
 use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, TunnelId};
 use crate::identity::Identity;
@@ -212,10 +212,17 @@ impl Directory for Connections {
         named.map(|m| &m.config).find(|c| ours.is_none_or(|id| *id == c.local_id)).cloned()
     }
 
-    fn standing(&self, connection: &Arc<Connection>) -> Standing {
+    fn standing(&self, connection: &Arc<Connection>, initial_contact: bool) -> Standing {
         match self.by_name.get(&connection.name) {
             Some(managed) if managed.admin_down => Standing::Down,
-            Some(managed) if managed.config == *connection => Standing::Allowed,
+            Some(managed) if managed.config == *connection => {
+                let room = match connection.unique {
+                    Uniqueness::Replace => true,
+                    Uniqueness::Keep => managed.tunnels.is_empty() || initial_contact,
+                    Uniqueness::Never => managed.tunnels.len() < limits::TUNNELS_OF_ONE_PEER,
+                };
+                if room { Standing::Allowed } else { Standing::NotUnique }
+            }
             _ => Standing::Gone,
         }
     }

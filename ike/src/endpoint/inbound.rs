@@ -7,7 +7,7 @@ use super::half_open::Admission;
 use super::schedule::Owner;
 use super::{Endpoint, deadline};
 use crate::config::Connection;
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::event::DeadlineReason;
 use crate::exchange::{InitRequest, InitResponse};
 use crate::limits;
@@ -131,6 +131,9 @@ impl Endpoint {
             HalfOpenStep::Pending(half_open) => self.keep(half_open),
             HalfOpenStep::Refused { half_open, connection, diagnosis } => {
                 half_open.into_iter().for_each(|half_open| self.keep(half_open));
+                if diagnosis.kind == DiagnosisKind::NotUnique {
+                    self.probe_all(now, connection.as_deref());
+                }
                 self.refused(now, path, connection, *diagnosis);
             }
             HalfOpenStep::Established { tunnel, initial_contact } => {
@@ -139,6 +142,14 @@ impl Endpoint {
                 }
                 self.established(now, *tunnel, initial_contact);
             }
+        }
+    }
+
+    /// A peer was refused for what stands: if that is dead, it is to be found out.
+    fn probe_all(&mut self, now: Now, connection: Option<&Connection>) {
+        let managed = connection.and_then(|connection| self.connections.get(&connection.name));
+        for id in managed.map_or_else(Vec::new, |managed| managed.tunnels.clone()) {
+            self.with_tunnel(now, id, Tunnel::probe);
         }
     }
 

@@ -9,7 +9,7 @@ use super::link::{Conditions, Link, Packet};
 use super::random::SeededRandom;
 use crate::config::{
     Child, ChildLifetime, Childless, Connection, Encapsulation, EndpointConfig, Keepalive, LocalAuth, Remote,
-    RemoteAuth, Retransmit, Retry, Start,
+    RemoteAuth, Retransmit, Retry, Start, Uniqueness,
 };
 use crate::event::{Command, CommandError, Payload};
 use crate::path::{Path, Transport};
@@ -327,6 +327,7 @@ pub fn connection(local: Side, initiate: bool) -> Connection {
             start: Start::Always,
             inactivity: None,
         }],
+        unique: Uniqueness::default(),
         childless: Childless::default(),
         lifetime: Duration::from_hours(8),
         encapsulation: Encapsulation::Forced,

@@ -15,6 +15,7 @@ mod on_demand;
 mod paths;
 mod rekey;
 mod suites;
+mod uniqueness;
 
 #[path = "../pki/fixtures.rs"]
 #[allow(dead_code, clippy::match_bool, reason = "shared with the tests of certificates")]

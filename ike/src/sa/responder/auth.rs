@@ -140,7 +140,7 @@ impl HalfOpen {
         let Examining { asked, path, request, connection } = examining;
         let accepted = match verdict {
             Verdict::Accepted { peer, ours: Some(proof) } => {
-                may_stand(directory, peer.connection(), answered.suite)
+                may_stand(directory, &peer, request.initial_contact, answered.suite)
                     .and_then(|()| may_be_childless(peer.connection(), &request))
                     .map(|()| (peer, proof))
             }
@@ -257,14 +257,19 @@ fn find(directory: &dyn Directory, request: &AuthRequest) -> Option<Arc<Connecti
 /// The peer is who it says; whether its connection may be set up with this suite.
 fn may_stand(
     directory: &dyn Directory,
-    connection: &Arc<Connection>,
+    peer: &VerifiedPeer,
+    initial_contact: bool,
     suite: IkeSuite,
 ) -> Result<(), Refusal> {
+    let connection = peer.connection();
     let refuse = |kind, diagnosis| Err(Refusal::new(kind, Some(Arc::clone(connection)), diagnosis));
-    match directory.standing(connection) {
+    match directory.standing(connection, initial_contact) {
         Standing::Allowed => {}
         Standing::Down => {
             return refuse(NotifyType::AUTHENTICATION_FAILED, diagnose::admin_down(connection));
+        }
+        Standing::NotUnique => {
+            return refuse(NotifyType::AUTHENTICATION_FAILED, diagnose::not_unique(peer.identity()));
         }
         Standing::Gone => {
             let diagnosis = diagnose::local("the configuration changed while the peer was examined");

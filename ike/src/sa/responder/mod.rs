@@ -97,8 +97,8 @@ pub(crate) struct Acceptable {
 pub(crate) trait Directory {
     /// The connection for the peer's identity and, if it named one, ours.
     fn find(&self, theirs: &Identity, ours: Option<&Identity>) -> Option<Arc<Connection>>;
-    /// Whether a connection that was found before may be set up now.
-    fn standing(&self, connection: &Arc<Connection>) -> Standing;
+    /// Whether a connection that was found before may be set up now by a peer that may have said that it has no other.
+    fn standing(&self, connection: &Arc<Connection>, initial_contact: bool) -> Standing;
     /// The pairs of identities that are configured, for a diagnosis.
     fn identities(&self) -> Vec<String>;
 }
@@ -112,6 +112,8 @@ pub(crate) enum Standing {
     Down,
     /// It is not configured any more.
     Gone,
+    /// The peer has a tunnel of it, and is to have no other.
+    NotUnique,
 }
 
 impl HalfOpen {
