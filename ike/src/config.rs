@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::identity::Identity;
+use crate::identity::{Identity, RemoteId};
 use crate::negotiate::TrafficSelector;
 use crate::pki::{Credential, Trust};
 use crate::secret::Secret;
@@ -46,8 +46,9 @@ pub struct Connection {
     pub name: Name,
     /// Who we say we are.
     pub local_id: Identity,
-    /// Who the peer must prove to be.
-    pub remote_id: Identity,
+    /// Who the peer must prove to be. A connection that is not for one identity alone may have many tunnels at once, one
+    /// for each identity, and never initiates; see [`Connection::check`].
+    pub remote_id: RemoteId,
     /// How we prove it.
     pub local_auth: LocalAuth,
     /// How the peer must prove it.
@@ -78,7 +79,40 @@ pub struct Connection {
     pub retry: Retry,
 }
 
+/// What a connection cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectionError {
+    /// Each peer that has the key could speak for every other.
+    #[error("tunnel `{0}` is for many peers, and a pre-shared key or a pinned one is for one alone")]
+    KeyOfMany(Name),
+    /// There is nobody in particular to be called.
+    #[error("tunnel `{0}` is for many peers, so only they can start it")]
+    InitiatesToMany(Name),
+}
+
 impl Connection {
+    /// Whether it can be configured: one for many peers demands certificates that an authority vouches for, and only
+    /// answers.
+    ///
+    /// # Errors
+    /// [`ConnectionError`].
+    pub fn check(&self) -> Result<(), ConnectionError> {
+        if self.remote_id.exact().is_some() {
+            return Ok(());
+        }
+        let vouched = match &self.remote_auth {
+            RemoteAuth::Psk(_) => false,
+            RemoteAuth::Signature(trust) => trust.pinned.is_empty(),
+        };
+        if !vouched || matches!(self.local_auth, LocalAuth::Psk(_)) {
+            return Err(ConnectionError::KeyOfMany(self.name.clone()));
+        }
+        if self.initiate {
+            return Err(ConnectionError::InitiatesToMany(self.name.clone()));
+        }
+        Ok(())
+    }
+
     /// The places of the children that are set up without being asked for.
     pub(crate) fn always(&self) -> impl Iterator<Item = usize> {
         let always = |(_, child): &(usize, &Child)| self.initiate && child.start == Start::Always;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Connection, Name};
+use crate::config::{Connection, ConnectionError, Name};
 use crate::diagnosis::Diagnosis;
 use crate::identity::{Identity, PeerProof};
 use crate::negotiate::TrafficSelector;
@@ -286,6 +286,9 @@ pub enum CommandError {
     /// An operator took it down.
     #[error("tunnel `{0}` was taken down")]
     AdminDown(Name),
+    /// A connection of the new configuration cannot be.
+    #[error(transparent)]
+    Invalid(#[from] ConnectionError),
     /// The endpoint stops.
     #[error("the daemon is stopping")]
     Stopping,
@@ -401,8 +404,11 @@ pub struct ConnectionStatus {
     pub connection: Arc<Connection>,
     /// What it is doing.
     pub state: ConnectionState,
-    /// The tunnel, if it stands.
+    /// The tunnel, if it stands; the newest, if there are several.
     pub tunnel: Option<TunnelStatus>,
+    /// All tunnels, in the order they came up: several for a connection with many peers, where they stand side by side,
+    /// and while both ends sort out which is to stay.
+    pub tunnels: Vec<TunnelStatus>,
     /// The last failure since the last success, and the wall-clock time of it.
     pub last_failure: Option<(u64, Diagnosis)>,
     /// When the next attempt is made.

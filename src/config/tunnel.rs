@@ -69,7 +69,7 @@ pub(super) fn read(
     let connection = Connection {
         name,
         local_id,
-        remote_id: remote_id.into_inner(),
+        remote_id: remote_id.into_inner().into(),
         local_auth: LocalAuth::Psk(psk.clone()),
         remote_auth: RemoteAuth::Psk(psk),
         remote: remote?,

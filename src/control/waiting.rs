@@ -250,7 +250,15 @@ mod tests {
             retry: Retry::default(),
         };
         let connection = Arc::new(connection);
-        ConnectionStatus { connection, state, tunnel: None, last_failure: None, next_try: None, attempts: 1 }
+        ConnectionStatus {
+            connection,
+            state,
+            tunnel: None,
+            tunnels: vec![],
+            last_failure: None,
+            next_try: None,
+            attempts: 1,
+        }
     }
 
     fn connecting() -> [ConnectionStatus; 1] {

@@ -24,7 +24,8 @@ impl Endpoint {
         if managed.config.unique == Uniqueness::Never {
             return self.abandon_needless_attempt(name);
         }
-        let older: Vec<TunnelId> = managed.tunnels.iter().copied().filter(|id| *id != new).collect();
+        let Some(peer) = managed.peers.get(&new) else { return };
+        let older: Vec<TunnelId> = managed.tunnels_of(peer).filter(|id| *id != new).collect();
         for id in older {
             let (Some(a), Some(b)) = (self.tunnels.get(&id), self.tunnels.get(&new)) else { continue };
             match settle(a, b, initial_contact) {
@@ -53,7 +54,7 @@ impl Endpoint {
         end: impl FnOnce(&mut Tunnel, &mut crate::sa::Context<'_>),
     ) {
         if let Some(managed) = self.connections.get_mut(name) {
-            managed.tunnels.retain(|have| *have != id);
+            managed.forget(id);
         }
         self.with_tunnel(now, id, end);
     }

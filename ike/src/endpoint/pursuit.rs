@@ -187,7 +187,7 @@ impl Endpoint {
         if !managed.tunnels.contains(&id) {
             return;
         }
-        managed.tunnels.retain(|have| *have != id);
+        managed.forget(id);
         let idle = matches!(managed.pursuit, Pursuit::Idle);
         if managed.tunnels.is_empty() && idle && managed.is_ours_to_keep_up() && !self.stopping {
             let first = managed.config.retry.first;
@@ -200,6 +200,7 @@ impl Endpoint {
     pub(super) fn take_down(&mut self, now: Now, name: &Name, reason: &EndReason) {
         let Some(managed) = self.connections.get_mut(name) else { return };
         let tunnels = std::mem::take(&mut managed.tunnels);
+        managed.peers.clear();
         managed.wanted.clear();
         managed.bare = false;
         self.abandon_attempt(name);

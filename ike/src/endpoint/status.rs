@@ -13,7 +13,8 @@ impl Endpoint {
     }
 
     fn status_of(&self, managed: &Managed) -> ConnectionStatus {
-        let tunnel = managed.tunnels.last().and_then(|id| self.tunnels.get(id));
+        let tunnels = || managed.tunnels.iter().filter_map(|id| self.tunnels.get(id));
+        let tunnel = tunnels().last();
         let next_try = match managed.pursuit {
             // Without a packet nothing is tried on demand.
             Pursuit::BackOff { .. } if managed.to_start().is_empty() => None,
@@ -23,8 +24,10 @@ impl Endpoint {
         };
         ConnectionStatus {
             connection: managed.config.clone(),
-            state: state(managed, tunnel),
+            // One of many peers is enough.
+            state: state(managed, tunnels().rfind(|tunnel| tunnel.is_whole()).or(tunnel)),
             tunnel: tunnel.and_then(Tunnel::status),
+            tunnels: tunnels().filter_map(Tunnel::status).collect(),
             last_failure: managed.last_failure.clone(),
             next_try,
             attempts: managed.attempts,

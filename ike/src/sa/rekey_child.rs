@@ -311,7 +311,7 @@ impl Tunnel {
             connection: connection.name.clone(),
             child: config.name.clone(),
             replaces: agreed.rekeys,
-            remote_id: connection.remote_id.clone(),
+            remote_id: self.remote_id().clone(),
             suite: agreed.suite,
             inbound: DirectionKeys { spi: agreed.lease.spi(), keymat: inbound },
             outbound: DirectionKeys { spi: agreed.spi_out, keymat: outbound },

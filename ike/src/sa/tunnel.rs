@@ -21,7 +21,7 @@ use crate::event::{
 use crate::exchange::{
     CreateChildRequest, CreateChildResponse, Informational, KeyExchangeData, OpenError, Protected,
 };
-use crate::identity::VerifiedPeer;
+use crate::identity::{Identity, VerifiedPeer};
 use crate::limits;
 use crate::path::Path;
 use crate::time::Instant;
@@ -130,6 +130,11 @@ impl Tunnel {
 
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         self.peer.connection()
+    }
+
+    /// Who the peer proved to be.
+    pub(crate) fn remote_id(&self) -> &Identity {
+        self.peer.identity()
     }
 
     /// Our certificate was renewed, and nothing else.
@@ -465,7 +470,7 @@ impl Tunnel {
             spi_r: ike_sa.channel.spis.responder,
             initiator: ike_sa.channel.initiator,
             local_id: self.connection().local_id.clone(),
-            remote_id: self.peer.identity().clone(),
+            remote_id: self.remote_id().clone(),
             remote_proof: self.peer.proof().clone(),
             suite: ike_sa.suite,
             path: self.path,

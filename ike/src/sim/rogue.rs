@@ -12,7 +12,7 @@ use crate::exchange::{
     AuthRequest, ChildOffer, CreateChildRequest, CreateChildResponse, IkeRequest, InitRequest, InitResponse,
     KeyExchangeData, Protected,
 };
-use crate::identity::{PeerWishes, Proof, Proving, SignedOctets};
+use crate::identity::{Identity, PeerWishes, Proof, Proving, SignedOctets, our_hashes};
 use crate::keys::{ChildKeySource, DirectionProtection, IkeKeys, Nonces, Spis};
 use crate::negotiate::proposal::{accept_ike, offer_esp, offer_ike};
 use crate::negotiate::{narrow, nat};
@@ -72,7 +72,7 @@ impl Rogue {
             proposals: offer_ike(&self.connection.proposals, &[]),
             key_exchange: KeyExchangeData { group: group.number(), data: exchange.public().to_vec() },
             nonce: self.random.bytes::<32>().to_vec(),
-            notifies: notifies.into(),
+            notifies: notifies.into_iter().chain([our_hashes()]).collect(),
         };
         (spi, request, exchange)
     }
@@ -141,7 +141,7 @@ impl Rogue {
         let wishes = PeerWishes::new(&notifies, Vec::new());
         let proving = Proving { provider: self.provider, prf: suite.prf, connection, octets, wishes };
         let Proof { certificates, auth } = proving.run().expect("a proof");
-        let id_r = Some(self.connection.remote_id.to_wire());
+        let id_r = self.connection.remote_id.exact().map(Identity::to_wire);
         let child = Some(self.offer(spi, false));
         self.sas.clear();
         self.keep(spis, suite, keys, 1);

@@ -13,6 +13,7 @@ mod liveness;
 mod offloaded;
 mod on_demand;
 mod paths;
+mod patterns;
 mod rekey;
 mod suites;
 mod uniqueness;

@@ -10,7 +10,7 @@ use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, NatStatus};
 use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, Informational, Protected};
-use crate::identity::{Examination, Proof, Proving, SignedOctets, Verdict, VerifiedPeer};
+use crate::identity::{Examination, Identity, Proof, Proving, SignedOctets, Verdict, VerifiedPeer};
 use crate::keys::{IkeKeys, Nonces};
 use crate::path::Path;
 use crate::pki::{self, Answer, SigningError};
@@ -109,7 +109,7 @@ impl Attempt {
         });
         let request = AuthRequest {
             id_i: self.connection.local_id.to_wire(),
-            id_r: Some(self.connection.remote_id.to_wire()),
+            id_r: self.connection.remote_id.exact().map(Identity::to_wire),
             certificates,
             cert_requests,
             auth: Some(proof),

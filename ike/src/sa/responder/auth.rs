@@ -36,12 +36,14 @@ pub(super) struct Examining {
 struct Refusal {
     notify: Notify,
     connection: Option<Arc<Connection>>,
+    /// The peer that has a tunnel already, if that is why.
+    rival: Option<Identity>,
     diagnosis: Box<Diagnosis>,
 }
 
 impl Refusal {
     fn new(kind: NotifyType, connection: Option<Arc<Connection>>, diagnosis: Diagnosis) -> Self {
-        Self { notify: Notify::new(kind, []), connection, diagnosis: Box::new(diagnosis) }
+        Self { notify: Notify::new(kind, []), connection, rival: None, diagnosis: Box::new(diagnosis) }
     }
 }
 
@@ -63,7 +65,7 @@ impl HalfOpen {
                 return HalfOpenStep::Pending(self);
             }
             Err(ReadError::Refuse(notify, diagnosis)) => {
-                let refusal = Refusal { notify, connection: None, diagnosis };
+                let refusal = Refusal { notify, connection: None, rival: None, diagnosis };
                 return self.refuse(ctx, path, &Request::of(datagram), answered, refusal);
             }
         };
@@ -204,7 +206,7 @@ impl HalfOpen {
         mut answered: Box<Answered>,
         refusal: Refusal,
     ) -> HalfOpenStep {
-        let Refusal { notify, connection, diagnosis } = refusal;
+        let Refusal { notify, connection, rival, diagnosis } = refusal;
         let mut window = Window::new(0, 1);
         if let Ok(answer) = answered.channel.seal(ExchangeType::IKE_AUTH, true, 1, &[Payload::Notify(notify)])
         {
@@ -214,7 +216,7 @@ impl HalfOpen {
         // What is left only answers a repeated request: not as long as one that waits for its proof.
         self.expires_at = self.expires_at.min(ctx.now.boot + limits::REFUSED_LIFETIME);
         self.phase = Phase::Refused(window);
-        HalfOpenStep::Refused { half_open: Some(self), connection, diagnosis }
+        HalfOpenStep::Refused { half_open: Some(self), connection, rival, diagnosis }
     }
 }
 
@@ -263,13 +265,15 @@ fn may_stand(
 ) -> Result<(), Refusal> {
     let connection = peer.connection();
     let refuse = |kind, diagnosis| Err(Refusal::new(kind, Some(Arc::clone(connection)), diagnosis));
-    match directory.standing(connection, initial_contact) {
+    match directory.standing(connection, peer.identity(), initial_contact) {
         Standing::Allowed => {}
         Standing::Down => {
             return refuse(NotifyType::AUTHENTICATION_FAILED, diagnose::admin_down(connection));
         }
         Standing::NotUnique => {
-            return refuse(NotifyType::AUTHENTICATION_FAILED, diagnose::not_unique(peer.identity()));
+            let diagnosis = diagnose::not_unique(peer.identity());
+            let refusal = refuse(NotifyType::AUTHENTICATION_FAILED, diagnosis);
+            return refusal.map_err(|refusal| Refusal { rival: Some(peer.identity().clone()), ..refusal });
         }
         Standing::Gone => {
             let diagnosis = diagnose::local("the configuration changed while the peer was examined");

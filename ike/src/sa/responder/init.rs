@@ -127,7 +127,12 @@ impl HalfOpen {
                 let response = InitResponse::Error(NotifyType::INVALID_SYNTAX);
                 let bytes = emit_clear(init_header(&header, IkeSpi::ZERO), &response.write());
                 ctx.output.transmit(self.path, bytes);
-                HalfOpenStep::Refused { half_open: None, connection: None, diagnosis: Box::new(diagnosis) }
+                HalfOpenStep::Refused {
+                    half_open: None,
+                    connection: None,
+                    rival: None,
+                    diagnosis: Box::new(diagnosis),
+                }
             }
         }
     }
