@@ -78,6 +78,8 @@ pub enum State {
     Connecting,
     /// The last attempt failed; the next is scheduled.
     Backoff,
+    /// Nothing is to be done until a packet comes for one of its networks.
+    Idle,
     /// We only answer, and nobody asked yet.
     Waiting,
     /// An operator took it down.
@@ -89,6 +91,7 @@ impl From<sekisho_ike::event::ConnectionState> for State {
         use sekisho_ike::event::ConnectionState as From;
         match state {
             From::Waiting => Self::Waiting,
+            From::Idle => Self::Idle,
             From::Connecting => Self::Connecting,
             From::Up => Self::Up,
             From::BackOff => Self::Backoff,
