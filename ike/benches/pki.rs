@@ -42,7 +42,7 @@ fn handshake(c: &mut Criterion) {
     let payloads = || [(CertEncoding::X509_SIGNATURE, leaf.as_slice())];
     let certificate = Offered::read(payloads()).unwrap().end_entity.unwrap();
     c.bench_function("certificate payload, read", |b| {
-        b.iter(|| Offered::read(black_box(payloads())).unwrap())
+        b.iter(|| Offered::read(black_box(payloads())).unwrap());
     });
     c.bench_function("path of two, P-256", |b| {
         b.iter(|| trust(black_box(&certificate), &[], &trusted, NOW).unwrap());
