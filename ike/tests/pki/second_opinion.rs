@@ -23,10 +23,9 @@ impl ExtendedKeyUsageValidator for ForIke {
         let purposes: Vec<Vec<usize>> = purposes
             .map(|purpose| purpose.map(|purpose| purpose.to_decoded_oid()))
             .collect::<Result<_, _>>()?;
-        match purposes.is_empty() || purposes.iter().any(|purpose| accepted.contains(&purpose.as_slice())) {
-            true => Ok(()),
-            false => Err(Error::CaUsedAsEndEntity),
-        }
+        let any = purposes.iter().any(|purpose| accepted.contains(&purpose.as_slice()));
+        // Which error does not matter here.
+        if any || purposes.is_empty() { Ok(()) } else { Err(Error::UnknownIssuer) }
     }
 }
 
