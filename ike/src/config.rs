@@ -128,7 +128,7 @@ impl Connection {
 
     /// Whether `new` differs from this in nothing but the certificate and key that we sign with: a tunnel that stands can
     /// go on with it.
-    pub(crate) fn is_renewed_by(&self, new: &Self) -> bool {
+    pub fn is_renewed_by(&self, new: &Self) -> bool {
         let signs = |c: &Self| matches!(c.local_auth, LocalAuth::Signature(_));
         let same = Self { local_auth: new.local_auth.clone(), ..self.clone() } == *new;
         same && signs(self) && signs(new)
