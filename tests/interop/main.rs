@@ -15,6 +15,7 @@
 mod lab;
 
 mod admin;
+mod fragmentation;
 mod idle;
 mod initiate;
 mod lab_self_check;

@@ -31,8 +31,8 @@ impl<'a> StrongSwan<'a> {
         for sub in ["run", "swanctl"] {
             fs::create_dir(path.join(sub)).expect("make a directory for strongSwan");
         }
-        fs::write(path.join("strongswan.conf"), daemon_configuration(&path.display().to_string()))
-            .expect("write strongswan.conf");
+        let configuration = daemon_configuration(&path.display().to_string(), tunnel.fragment_size);
+        fs::write(path.join("strongswan.conf"), configuration).expect("write strongswan.conf");
         let charon = launch(&gateway.namespace, &directory);
         let mut peer = Self { namespace: &gateway.namespace, directory, charon };
         peer.await_vici();
@@ -127,6 +127,13 @@ impl<'a> StrongSwan<'a> {
         wait_until(Duration::from_secs(15), "strongSwan to hold no SA", || self.list_sas().trim().is_empty());
     }
 
+    /// Whether its log says so.
+    pub fn says(&self, what: &str) -> bool {
+        fs::read_to_string(self.directory.path().join("charon.log"))
+            .expect("read charon's log")
+            .contains(what)
+    }
+
     /// Kills it as a power cut would: nothing is said to the peer.
     pub fn kill(&mut self) {
         self.charon.kill();
@@ -190,7 +197,7 @@ fn launch(namespace: &Namespace, directory: &TempDir) -> Process {
 }
 
 /// `openssl` comes first among the plugins: another GCM would be ten times slower.
-fn daemon_configuration(directory: &str) -> String {
+fn daemon_configuration(directory: &str, fragment_size: u16) -> String {
     format!(
         "charon {{
   load_modular = no
@@ -199,6 +206,7 @@ kernel-netlink socket-default vici updown
   retransmit_timeout = 0.4
   retransmit_base = 1.5
   retransmit_tries = 8
+  fragment_size = {fragment_size}
   plugins {{
     vici {{ socket = unix://{directory}/vici }}
     kernel-libipsec {{ allow_peer_ts = yes }}
@@ -228,6 +236,7 @@ fn connection_configuration(tunnel: &Tunnel) -> String {
     local_addrs = {local}
     remote_addrs = {remote}
     encap = yes
+    fragmentation = yes
     mobike = no
     proposals = {ike}
     rekey_time = {ike_lifetime}
