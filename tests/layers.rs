@@ -30,7 +30,7 @@ const IKE: Layers = Layers {
         ("fuzzing", &["exchange", "identity", "pki", "keys", "crypto", "wire"]),
         ("config", &["identity", "pki", "negotiate"]),
         ("event", &["identity", "pki", "negotiate", "wire"]),
-        ("work", &["identity", "crypto", "wire"]),
+        ("work", &["identity", "pki", "crypto", "wire"]),
     ],
 };
 

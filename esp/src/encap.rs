@@ -1,7 +1,7 @@
 //! What a datagram on the UDP encapsulation port is (RFC 3948 §2, RFC 7296 §2.23).
 
 use crate::drop_reason::DropReason;
-use crate::format::{HEADROOM, ICV, TRAILER};
+use crate::format::SHORTEST;
 
 /// What a datagram is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub const NON_ESP_MARKER: [u8; 4] = [0; 4];
 /// The only byte of a NAT keepalive.
 pub const KEEPALIVE: u8 = 0xff;
 
-/// Tells what a datagram is. It decides nothing on authenticity.
+/// Tells what a datagram is. It decides nothing on authenticity, and does not know which suite an SPI has.
 pub fn classify(datagram: &[u8]) -> Datagram<'_> {
     if datagram == [KEEPALIVE] {
         return Datagram::Keepalive;
@@ -34,7 +34,7 @@ pub fn classify(datagram: &[u8]) -> Datagram<'_> {
         Some((&NON_ESP_MARKER, message)) => Datagram::Ike(message),
         Some((&spi, _)) => match u32::from_be_bytes(spi) {
             ..256 => Datagram::Garbage(DropReason::ReservedSpi),
-            _ if datagram.len() < HEADROOM + TRAILER + ICV => Datagram::Garbage(DropReason::Truncated),
+            _ if datagram.len() < SHORTEST => Datagram::Garbage(DropReason::Truncated),
             spi => Datagram::Esp { spi },
         },
     }
@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(classify(&[0xff]), Datagram::Keepalive);
         assert_eq!(classify(&[0, 0, 0, 0, 9, 9]), Datagram::Ike(&[9, 9]));
         assert_eq!(classify(&esp), Datagram::Esp { spi: 0xc001_0203 });
-        for short in [&[][..], &[0], &[0xff, 0xff], &[0; 3], &[0; 4], &[1, 0, 0, 0], &esp[..33]] {
+        for short in [&[][..], &[0], &[0xff, 0xff], &[0; 3], &[0; 4], &[1, 0, 0, 0], &esp[..25]] {
             assert_eq!(classify(short), Datagram::Garbage(DropReason::Truncated), "{short:?}");
         }
         for spi in [1u32, 2, 255] {

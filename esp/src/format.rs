@@ -1,21 +1,27 @@
-//! The lay-out of an ESP packet with AES-GCM (RFC 4303 §2, RFC 4106 §3).
+//! The lay-out of an ESP packet (RFC 4303 §2; AEADs: RFC 4106 §3, RFC 7634 §2; AES-CBC: RFC 3602 §3).
 //!
-//! SPI (4), low half of the sequence number (4), IV (8); encrypted: inner packet, padding, pad length (1), next
-//! header (1); ICV (16).
+//! SPI (4), low half of the sequence number (4), IV; encrypted: inner packet, padding, pad length (1), next header
+//! (1); ICV.
 
 use crate::drop_reason::DropReason;
 
-/// SPI, sequence number and IV: bytes that [`crate::Sealer::seal`] writes before the inner packet.
-pub const HEADROOM: usize = 16;
-/// Bytes that [`crate::Sealer::seal`] may write behind the inner packet.
-pub const TAILROOM: usize = ALIGNMENT - 1 + TRAILER + ICV;
+/// Bytes that [`crate::Sealer::seal`] may write before the inner packet, whatever the suite.
+pub const HEADROOM: usize = FIXED + CBC_BLOCK;
+/// Bytes that [`crate::Sealer::seal`] may write behind the inner packet, whatever the suite.
+pub const TAILROOM: usize = CBC_BLOCK - 1 + TRAILER + LONGEST_ICV;
+/// Bytes of the shortest ESP packet of any suite.
+pub(crate) const SHORTEST: usize = FIXED + AEAD_IV + TRAILER + SHORTEST_ICV;
 
+/// SPI and low half of the sequence number.
+pub(crate) const FIXED: usize = 8;
 /// Pad length and next header.
 pub(crate) const TRAILER: usize = 2;
-/// Bytes of the integrity check value.
-pub(crate) const ICV: usize = 16;
-/// What the encrypted part is a multiple of (RFC 4303 §2.4).
-pub(crate) const ALIGNMENT: usize = 4;
+/// Bytes of an AEAD's IV.
+pub(crate) const AEAD_IV: usize = 8;
+/// Bytes of an AES block, which is also CBC's IV.
+pub(crate) const CBC_BLOCK: usize = 16;
+const SHORTEST_ICV: usize = 8;
+const LONGEST_ICV: usize = 32;
 
 /// Next header of an IPv4 packet in tunnel mode.
 pub(crate) const NEXT_IPV4: u8 = 4;
@@ -24,15 +30,71 @@ pub(crate) const NEXT_IPV6: u8 = 41;
 /// Next header of a dummy packet.
 pub(crate) const NEXT_NONE: u8 = 59;
 
-/// Bytes of the ESP packet that carries an inner packet of this length.
-pub const fn sealed_length(inner: usize) -> usize {
-    HEADROOM + (inner + TRAILER).next_multiple_of(ALIGNMENT) + ICV
+/// How long the parts of a suite's packets are, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    iv: usize,
+    icv: usize,
+    /// What the encrypted part is a multiple of (RFC 4303 §2.4): a power of two.
+    alignment: usize,
 }
 
-/// SPI, sequence number and IV. The IV is the 64-bit sequence number, which never repeats under a key.
-pub(crate) fn header(spi: u32, sequence: u64) -> [u8; HEADROOM] {
-    let low = u128::from(sequence & u64::from(u32::MAX));
-    (u128::from(spi) << 96 | low << 64 | u128::from(sequence)).to_be_bytes()
+/// The parts of one ESP packet.
+#[derive(Debug)]
+pub(crate) struct Parts<'p> {
+    /// SPI, sequence number, IV.
+    pub(crate) header: &'p mut [u8],
+    /// The encrypted part.
+    pub(crate) text: &'p mut [u8],
+    pub(crate) icv: &'p mut [u8],
+}
+
+impl Layout {
+    pub(crate) const fn of_aead(icv: usize) -> Self {
+        Self { iv: AEAD_IV, icv, alignment: 4 }
+    }
+
+    pub(crate) const fn of_cbc(icv: usize) -> Self {
+        Self { iv: CBC_BLOCK, icv, alignment: CBC_BLOCK }
+    }
+
+    /// Bytes before the inner packet: SPI, sequence number and IV.
+    pub const fn header_length(self) -> usize {
+        FIXED + self.iv
+    }
+
+    /// Bytes of the ESP packet that carries an inner packet of this length.
+    pub const fn sealed_length(self, inner: usize) -> usize {
+        self.header_length() + self.align(inner + TRAILER + self.alignment - 1) + self.icv
+    }
+
+    /// Bytes of the largest inner packet whose ESP packet has at most `sealed` bytes.
+    pub const fn inner_length(self, sealed: usize) -> usize {
+        self.align(sealed.saturating_sub(self.header_length() + self.icv)).saturating_sub(TRAILER)
+    }
+
+    /// Bytes that ESP adds to an inner packet at most.
+    pub const fn overhead(self) -> usize {
+        self.header_length() + self.alignment - 1 + TRAILER + self.icv
+    }
+
+    /// Bytes of the integrity check value.
+    pub(crate) const fn icv_length(self) -> usize {
+        self.icv
+    }
+
+    /// Takes a packet apart.
+    #[inline]
+    pub(crate) fn split(self, packet: &mut [u8]) -> Option<Parts<'_>> {
+        let (header, rest) = packet.split_at_mut_checked(self.header_length())?;
+        let (text, icv) = rest.split_at_mut_checked(rest.len().checked_sub(self.icv)?)?;
+        (text.len() >= TRAILER).then_some(Parts { header, text, icv })
+    }
+
+    /// The multiple of the alignment at or below `length`.
+    const fn align(self, length: usize) -> usize {
+        length & !(self.alignment - 1)
+    }
 }
 
 /// Fills padding (1, 2, 3 …), pad length and next header.
@@ -59,4 +121,50 @@ pub(crate) fn read_trailer(plaintext: &[u8]) -> Result<(usize, u8), DropReason> 
         return Err(DropReason::Padding);
     }
     Ok((payload, next_header))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::Suite;
+
+    #[test]
+    fn head_and_tailroom_are_the_most_that_any_suite_needs() {
+        let layouts = Suite::ALL.map(Suite::layout);
+        assert_eq!(layouts.map(Layout::header_length).into_iter().max(), Some(HEADROOM));
+        let tails = layouts.map(|layout| layout.overhead() - layout.header_length());
+        assert_eq!(tails.into_iter().max(), Some(TAILROOM));
+        let shortest = layouts.map(|layout| layout.header_length() + TRAILER + layout.icv);
+        assert_eq!(shortest.into_iter().min(), Some(SHORTEST));
+    }
+
+    #[test]
+    fn packets_have_the_lengths_of_the_rfcs() {
+        // Worked out by hand for an inner packet of 84 bytes, the usual echo request.
+        let expected = [
+            ("aes128gcm16", 16 + 88 + 16),
+            ("aes256gcm12", 16 + 88 + 12),
+            ("aes128gcm8", 16 + 88 + 8),
+            ("chacha20poly1305", 16 + 88 + 16),
+            ("aes128-sha256", 24 + 96 + 16),
+            ("aes256-sha384", 24 + 96 + 24),
+            ("aes128-sha512", 24 + 96 + 32),
+        ];
+        for (name, length) in expected {
+            let suite = Suite::ALL.into_iter().find(|suite| suite.to_string() == name).unwrap();
+            assert_eq!(suite.layout().sealed_length(84), length, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_fits_is_the_most_that_fits() {
+        for layout in Suite::ALL.map(Suite::layout) {
+            for sealed in 0..300 {
+                let inner = layout.inner_length(sealed);
+                assert!(inner == 0 || layout.sealed_length(inner) <= sealed);
+                assert!(layout.sealed_length(inner + 1) > sealed);
+                assert!(layout.sealed_length(inner) - inner <= layout.overhead());
+            }
+        }
+    }
 }

@@ -4,22 +4,25 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-use crate::cipher::{AssociatedData, Cipher};
-use crate::format::{HEADROOM, header};
+use crate::cipher::{Cipher, PacketId};
+use crate::format::{CBC_BLOCK, TRAILER};
 use crate::{
-    Coalescer, InboundSa, InnerView, Keymat, OffloadHeader, SaConfig, Selector, Suite, mss, segment, too_big,
+    AesKey, Coalescer, Hmac, InboundSa, InnerView, Keymat, OffloadHeader, SaConfig, Selector, Suite, mss,
+    segment, too_big,
 };
 
 const SPI: u32 = 0xc0ff_ee01;
 
-/// Opens ESP. The first byte chooses: bit 0 AES-256, bit 1 ESN, bit 2 what follows is plaintext with its trailer
-/// and is sealed first, so that what comes after authentication is reached; bits 6 and 7 are the outer ECN.
+/// Opens ESP. The first byte chooses: bits 3 to 5, then 0, are the suite's number; bit 1 ESN; bit 2 what follows is
+/// plaintext with its trailer and is sealed first, so that what comes after authentication is reached; bits 6 and 7 are
+/// the outer ECN.
 ///
 /// Raw input must never be accepted; what is accepted of sealed input must be an IP packet within the payload, and
 /// only once.
 pub fn esp_open(data: &[u8]) {
     let Some((&choice, rest)) = data.split_first() else { return };
-    let suite = if choice & 1 == 0 { Suite::Aes128Gcm16 } else { Suite::Aes256Gcm16 };
+    let number = usize::from(choice >> 2 & 0b1110 | choice & 1);
+    let Some(&suite) = Suite::ALL.get(number % Suite::ALL.len()) else { return };
     let esn = choice & 2 != 0;
     let Ok(sa) = InboundSa::new(config(suite, esn)) else { return };
     let outer_tos = choice >> 6;
@@ -36,7 +39,7 @@ pub fn esp_open(data: &[u8]) {
     let mut opened = packet.clone();
     let result = sa.opener(0).open(&mut opened, outer_tos);
     if let Ok(range) = result {
-        check_inner(&opened, range, rest.len());
+        check_inner(suite, &opened, range);
     }
     assert_eq!(sa.usage().last_ns, Some(0), "an authentic packet left no trace");
     assert!(sa.opener(0).open(&mut packet.clone(), outer_tos).is_err(), "a packet was accepted twice");
@@ -56,7 +59,12 @@ pub fn inner_packet(data: &[u8]) {
     }
     let mtu = u16::from(mtu) * 8;
     let mut out = vec![0; 1 << 17];
-    let _ = segment(OffloadHeader::from_bytes(*offload), packet, &mut out);
+    let offload = OffloadHeader::from_bytes(*offload);
+    for layout in [Suite::AES_128_GCM_16, Suite::AesCbc(AesKey::Bits256, Hmac::Sha512)].map(Suite::layout) {
+        if let Ok(train) = segment(layout, offload, packet, &mut out) {
+            assert!(train.count > 0 && train.sealed_length() <= out.len());
+        }
+    }
     let _ = too_big::answer(packet, mtu, &mut out);
     let mut clamped = packet.to_vec();
     mss::clamp(&mut clamped, mtu);
@@ -73,8 +81,10 @@ pub fn inner_packet(data: &[u8]) {
 }
 
 /// What [`InboundSa`] accepted must be one whole IP packet from and to where the SA allows.
-fn check_inner(packet: &[u8], range: Range<usize>, payload: usize) {
-    assert!(range.start == HEADROOM && range.end <= HEADROOM + payload);
+fn check_inner(suite: Suite, packet: &[u8], range: Range<usize>) {
+    let layout = suite.layout();
+    let text = layout.header_length()..packet.len() - TRAILER - layout.icv_length();
+    assert!(range.start == text.start && range.end <= text.end);
     let inner = packet.get(range.clone()).unwrap_or_default();
     let view = InnerView::parse(inner).ok();
     assert_eq!(view.map(|view| view.total_length()), Some(range.len()));
@@ -87,12 +97,20 @@ fn check_inner(packet: &[u8], range: Range<usize>, payload: usize) {
 
 fn sealed(suite: Suite, esn: bool, plaintext: &[u8]) -> Option<Vec<u8>> {
     let cipher = Cipher::new(suite, &config(suite, esn).keymat).ok()?;
-    let mut text = plaintext.to_vec();
-    let aad = AssociatedData::new(SPI, 1, esn);
-    let icv = cipher.seal(1u64.to_be_bytes(), aad.as_slice(), &mut text).ok()?;
-    let packet = [&header(SPI, 1)[..], &text, &icv].concat();
+    let layout = suite.layout();
     // Too short to hold a trailer is too short to be opened.
-    (plaintext.len() >= 2).then_some(packet)
+    let (payload, trailer) = plaintext.split_last_chunk::<TRAILER>()?;
+    // A block cipher wants whole blocks: there is more padding against traffic analysis then.
+    let length = if matches!(suite, Suite::AesCbc(..)) {
+        plaintext.len().next_multiple_of(CBC_BLOCK)
+    } else {
+        plaintext.len()
+    };
+    let more = vec![0; length - plaintext.len()];
+    let head = vec![0; layout.header_length()];
+    let mut packet = [&head[..], payload, &more, trailer, &vec![0; layout.icv_length()]].concat();
+    cipher.seal(PacketId { spi: SPI, sequence: 1, esn }, layout.split(&mut packet)?).ok()?;
+    Some(packet)
 }
 
 fn config(suite: Suite, esn: bool) -> SaConfig {

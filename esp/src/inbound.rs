@@ -7,10 +7,10 @@
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::cipher::{AssociatedData, Cipher};
+use crate::cipher::{Cipher, PacketId};
 use crate::drop_reason::DropReason;
 use crate::ecn;
-use crate::format::{HEADROOM, ICV, NEXT_IPV4, NEXT_IPV6, NEXT_NONE, TRAILER, read_trailer};
+use crate::format::{FIXED, Layout, NEXT_IPV4, NEXT_IPV6, NEXT_NONE, read_trailer};
 use crate::inner::{InnerView, set_tos};
 use crate::replay::ReplayWindow;
 use crate::sa::{ConfigError, SaConfig, Usage, UsageCounters};
@@ -21,6 +21,7 @@ use crate::selector::{Match, Selector, judge};
 pub struct InboundSa {
     spi: u32,
     esn: bool,
+    layout: Layout,
     cipher: Cipher,
     local: Box<[Selector]>,
     remote: Box<[Selector]>,
@@ -45,6 +46,7 @@ impl InboundSa {
         Ok(Self {
             spi: config.spi,
             esn: config.esn,
+            layout: config.suite.layout(),
             cipher,
             local: config.local.into(),
             remote: config.remote.into(),
@@ -108,11 +110,12 @@ impl Opener<'_> {
     /// was. [`DropReason::Dummy`] is no fault.
     pub fn open(&mut self, packet: &mut [u8], outer_tos: u8) -> Result<Range<usize>, DropReason> {
         let payload = self.authenticate(packet)?;
+        let start = payload.start;
         let payload = packet.get_mut(payload).ok_or(DropReason::Padding)?;
         let length = self.accept(payload, outer_tos)?;
         self.packets += 1;
         self.bytes += length as u64;
-        Ok(HEADROOM..HEADROOM + length)
+        Ok(start..start + length)
     }
 
     /// Whether the SA's first authentic packet has arrived: true once in the life of the SA, so ask after each
@@ -124,22 +127,20 @@ impl Opener<'_> {
 
     /// Everything that concerns the ESP packet as such; gives where the decrypted payload, trailer included, lies.
     fn authenticate(&mut self, packet: &mut [u8]) -> Result<Range<usize>, DropReason> {
-        if packet.len() < HEADROOM + TRAILER + ICV {
-            return Err(DropReason::Truncated);
-        }
-        let (header, text) = packet.split_first_chunk_mut::<HEADROOM>().ok_or(DropReason::Truncated)?;
-        let [s0, s1, s2, s3, n0, n1, n2, n3, iv @ ..] = *header;
+        let parts = self.sa.layout.split(packet).ok_or(DropReason::Truncated)?;
+        let header = parts.header.first_chunk::<FIXED>().ok_or(DropReason::Truncated)?;
+        let &[s0, s1, s2, s3, n0, n1, n2, n3] = header;
         if u32::from_be_bytes([s0, s1, s2, s3]) != self.sa.spi {
             return Err(DropReason::UnknownSpi);
         }
         let window = &mut self.state.window;
         let sequence = window.infer(u32::from_be_bytes([n0, n1, n2, n3]), self.sa.esn)?;
         window.check(sequence)?;
-        let aad = AssociatedData::new(self.sa.spi, sequence, self.sa.esn);
-        let length = self.sa.cipher.open(iv, aad.as_slice(), text)?.len();
+        let payload = parts.header.len()..parts.header.len() + parts.text.len();
+        self.sa.cipher.open(PacketId { spi: self.sa.spi, sequence, esn: self.sa.esn }, parts)?;
         window.commit(sequence);
         self.authenticated = true;
-        Ok(HEADROOM..HEADROOM + length)
+        Ok(payload)
     }
 
     /// Everything that concerns what was inside; gives the length of the inner packet at the start of `payload`.

@@ -1,6 +1,6 @@
 //! ESP (RFC 4303) as pure packet transforms and look-ups: no socket, no clock, no random source.
 //!
-//! Out: [`segment`] cuts a super-packet of the TUN into packets, each with [`HEADROOM`] before it; [`mss::clamp`];
+//! Out: [`segment`] cuts a super-packet of the TUN into packets, each with room for ESP's header before it; [`mss::clamp`];
 //! [`Table::outbound`] finds the SA; [`Sealer::seal`] makes ESP of each in place, so that a train lies ready for
 //! one UDP GSO send.
 //!
@@ -35,7 +35,7 @@ mod table;
 pub mod too_big;
 
 pub use drop_reason::{Counters, DropReason};
-pub use format::{HEADROOM, TAILROOM, sealed_length};
+pub use format::{HEADROOM, Layout, TAILROOM};
 pub use inbound::{InboundSa, Opener};
 pub use inner::{Fragment, InnerView, Ports};
 pub use offload::coalesce::Coalescer;
@@ -44,5 +44,5 @@ pub use offload::segment::{Train, complete_checksum, segment};
 pub use outbound::{OutboundSa, Sealer};
 pub use sa::{ConfigError, SaConfig, Usage};
 pub use selector::Selector;
-pub use suite::{Keymat, Suite};
+pub use suite::{AesKey, GcmTag, Hmac, Keymat, Suite};
 pub use table::{Table, TableBuilder};

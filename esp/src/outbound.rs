@@ -1,19 +1,19 @@
-//! The SA that we send on: sequence number, padding, AES-GCM in place (RFC 4303 §3.3).
+//! The SA that we send on: sequence number, padding, encryption in place (RFC 4303 §3.3).
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::cipher::{AssociatedData, Cipher};
+use crate::cipher::{Cipher, PacketId};
 use crate::drop_reason::DropReason;
 use crate::ecn;
-use crate::format::{HEADROOM, ICV, NEXT_IPV4, NEXT_IPV6, header, sealed_length, write_trailer};
+use crate::format::{Layout, NEXT_IPV4, NEXT_IPV6, write_trailer};
 use crate::sa::{ConfigError, SaConfig, Usage, UsageCounters};
 use crate::selector::Selector;
 
 /// What a sequence number without ESN can count to.
 const SHORT_LIMIT: u64 = u32::MAX as u64;
-/// With ESN nothing is sent beyond this: far before the 64 bits end, and where GCM's bound on the data under one
-/// key still leaves a distinguisher less than one chance in a million.
+/// With ESN nothing is sent beyond this: far before the 64 bits end, and where the bounds of GCM and CBC on the data
+/// under one key still leave a distinguisher about one chance in a million.
 const EXTENDED_LIMIT: u64 = 1 << 48;
 
 /// An SA that we send on. Shared by `Arc`; its sequence number sits behind one lock, taken once a train.
@@ -21,6 +21,7 @@ const EXTENDED_LIMIT: u64 = 1 << 48;
 pub struct OutboundSa {
     spi: u32,
     esn: bool,
+    layout: Layout,
     cipher: Cipher,
     local: Box<[Selector]>,
     remote: Box<[Selector]>,
@@ -42,6 +43,7 @@ impl OutboundSa {
         Ok(Self {
             spi: config.spi,
             esn: config.esn,
+            layout: config.suite.layout(),
             cipher,
             local: config.local.into(),
             remote: config.remote.into(),
@@ -63,6 +65,11 @@ impl OutboundSa {
     /// normal mode).
     pub fn outer_tos(&self, inner_tos: u8) -> u8 {
         ecn::encapsulate(inner_tos, self.copy_dscp)
+    }
+
+    /// How long the parts of its packets are.
+    pub fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// The peer's SPI.
@@ -102,8 +109,8 @@ pub struct Sealer<'sa> {
 }
 
 impl Sealer<'_> {
-    /// Makes ESP of the inner packet at `inner` in `buffer`, in place, and gives where it lies: from [`HEADROOM`]
-    /// bytes before `inner`, [`sealed_length`] bytes long.
+    /// Makes ESP of the inner packet at `inner` in `buffer`, in place, and gives where it lies: from
+    /// [`Layout::header_length`] bytes before `inner`, [`Layout::sealed_length`] bytes long.
     ///
     /// Whether the SA's selectors allow the packet is for [`crate::Table::outbound`] to say.
     ///
@@ -117,16 +124,14 @@ impl Sealer<'_> {
                 Some(6) => NEXT_IPV6,
                 _ => return Err(DropReason::NotIp),
             };
-        let start = inner.start.checked_sub(HEADROOM).ok_or(DropReason::NoRoom)?;
-        let sealed = start..start + sealed_length(inner.len());
+        let layout = self.sa.layout;
+        let start = inner.start.checked_sub(layout.header_length()).ok_or(DropReason::NoRoom)?;
+        let sealed = start..start + layout.sealed_length(inner.len());
         let packet = buffer.get_mut(sealed.clone()).ok_or(DropReason::NoRoom)?;
-        let (head, rest) = packet.split_first_chunk_mut::<HEADROOM>().ok_or(DropReason::NoRoom)?;
-        let (text, icv) = rest.split_last_chunk_mut::<ICV>().ok_or(DropReason::NoRoom)?;
+        let parts = layout.split(packet).ok_or(DropReason::NoRoom)?;
         let sequence = self.next_sequence()?;
-        write_trailer(text.get_mut(inner.len()..).ok_or(DropReason::NoRoom)?, next_header)?;
-        *head = header(self.sa.spi, sequence);
-        let aad = AssociatedData::new(self.sa.spi, sequence, self.sa.esn);
-        *icv = self.sa.cipher.seal(sequence.to_be_bytes(), aad.as_slice(), text)?;
+        write_trailer(parts.text.get_mut(inner.len()..).ok_or(DropReason::NoRoom)?, next_header)?;
+        self.sa.cipher.seal(PacketId { spi: self.sa.spi, sequence, esn: self.sa.esn }, parts)?;
         self.packets += 1;
         self.bytes += inner.len() as u64;
         Ok(sealed)
@@ -154,16 +159,15 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::format::TAILROOM;
+    use crate::format::{HEADROOM, TAILROOM};
     use crate::suite::{Keymat, Suite};
 
-    fn sa(esn: bool, packet_limit: Option<u64>) -> OutboundSa {
+    fn sa(suite: Suite, esn: bool, packet_limit: Option<u64>) -> OutboundSa {
         let any = || {
             let end = |octet| IpAddr::from([octet; 4]);
             vec![Selector::new(end(0), end(255), 0, (0, u16::MAX)).unwrap()]
         };
-        let keymat = Keymat::new(vec![1; Suite::Aes128Gcm16.keymat_length()]);
-        let suite = Suite::Aes128Gcm16;
+        let keymat = Keymat::new(vec![1; suite.keymat_length()]);
         let (local, remote, copy_dscp, replay_window) = (any(), any(), false, 32);
         let config =
             SaConfig { spi: 256, suite, keymat, esn, local, remote, copy_dscp, replay_window, packet_limit };
@@ -173,22 +177,24 @@ mod tests {
     #[test]
     fn the_counter_stops_before_it_would_end() {
         let last = u64::from(u32::MAX);
-        for (esn, packet_limit, limit) in [
-            (false, None, last),
-            (false, Some(u64::MAX), last),
-            (true, None, 1 << 48),
-            (true, Some(u64::MAX), 1 << 48),
-            (true, Some(last + 1), last + 1),
-        ] {
-            let sa = sa(esn, packet_limit);
-            *sa.last_sequence.lock().unwrap() = limit - 1;
-            let mut buffer = vec![0x45; HEADROOM + 20 + TAILROOM];
-            let inner = HEADROOM..HEADROOM + 20;
-            assert_eq!(sa.sealer().seal(&mut buffer, inner.clone()), Ok(0..sealed_length(20)));
-            assert_eq!(buffer[8..16], limit.to_be_bytes());
-            let mut buffer = vec![0x45; HEADROOM + 20 + TAILROOM];
-            assert_eq!(sa.sealer().seal(&mut buffer, inner), Err(DropReason::PacketLimit));
-            assert_eq!(buffer, [0x45; HEADROOM + 20 + TAILROOM], "a refused packet stays as it was");
+        for suite in Suite::ALL {
+            for (esn, packet_limit, limit) in [
+                (false, None, last),
+                (false, Some(u64::MAX), last),
+                (true, None, 1 << 48),
+                (true, Some(u64::MAX), 1 << 48),
+                (true, Some(last + 1), last + 1),
+            ] {
+                let sa = sa(suite, esn, packet_limit);
+                *sa.last_sequence.lock().unwrap() = limit - 1;
+                let mut buffer = vec![0x45; HEADROOM + 20 + TAILROOM];
+                let inner = HEADROOM..HEADROOM + 20;
+                let sealed = sa.sealer().seal(&mut buffer, inner.clone()).unwrap();
+                assert_eq!(buffer[sealed][4..8], limit.to_be_bytes()[4..]);
+                let mut buffer = vec![0x45; HEADROOM + 20 + TAILROOM];
+                assert_eq!(sa.sealer().seal(&mut buffer, inner), Err(DropReason::PacketLimit));
+                assert_eq!(buffer, [0x45; HEADROOM + 20 + TAILROOM], "a refused packet stays as it was");
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the tunnel takes from a packet's size (RFC 4301 §8.2).
 
-use crate::format::{ALIGNMENT, HEADROOM, ICV, TRAILER};
+use crate::format::Layout;
 
 /// What lies between two gateways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,37 +18,55 @@ impl Outer {
     }
 
     /// Bytes that the tunnel adds to an inner packet at most: outer headers, ESP header, IV, padding, trailer and
-    /// ICV. All suites add the same.
-    pub const fn overhead(self) -> usize {
-        self.header_length() + HEADROOM + (ALIGNMENT - 1) + TRAILER + ICV
+    /// ICV.
+    pub const fn overhead(self, layout: Layout) -> usize {
+        self.header_length() + layout.overhead()
     }
 
     /// The largest inner packet, in bytes, whose outer packet has at most `outer_mtu` bytes.
-    pub const fn inner_mtu(self, outer_mtu: usize) -> usize {
-        let text = outer_mtu.saturating_sub(self.header_length() + HEADROOM + ICV);
-        (text - text % ALIGNMENT).saturating_sub(TRAILER)
+    pub const fn inner_mtu(self, layout: Layout, outer_mtu: usize) -> usize {
+        layout.inner_length(outer_mtu.saturating_sub(self.header_length()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::sealed_length;
+    use crate::suite::{AesKey, GcmTag, Hmac, Suite};
 
     #[test]
     fn the_inner_mtu_is_the_largest_that_fits() {
-        for (ipv6, udp, header) in
-            [(false, true, 28), (false, false, 20), (true, true, 48), (true, false, 40)]
-        {
-            let outer = Outer { ipv6, udp };
-            for mtu in 576..=1600 {
-                let inner = outer.inner_mtu(mtu);
-                assert!(header + sealed_length(inner) <= mtu && header + sealed_length(inner + 1) > mtu);
-                assert!(mtu - inner <= outer.overhead(), "{outer:?} {mtu}");
+        for layout in Suite::ALL.map(Suite::layout) {
+            for (ipv6, udp, header) in
+                [(false, true, 28), (false, false, 20), (true, true, 48), (true, false, 40)]
+            {
+                let outer = Outer { ipv6, udp };
+                for mtu in 576..=1600 {
+                    let inner = outer.inner_mtu(layout, mtu);
+                    let sealed = |inner| header + layout.sealed_length(inner);
+                    assert!(sealed(inner) <= mtu && sealed(inner + 1) > mtu, "{layout:?} {outer:?} {mtu}");
+                    assert!(mtu - inner <= outer.overhead(layout), "{layout:?} {outer:?} {mtu}");
+                }
             }
         }
-        assert_eq!(Outer { ipv6: false, udp: true }.inner_mtu(1500), 1438);
-        assert_eq!(Outer { ipv6: true, udp: true }.inner_mtu(1454), 1370);
-        assert_eq!(Outer { ipv6: true, udp: true }.inner_mtu(10), 0);
+    }
+
+    #[test]
+    fn each_suite_leaves_its_own_inner_mtu() {
+        let cbc = |hmac| Suite::AesCbc(AesKey::Bits256, hmac);
+        let gcm = |tag| Suite::AesGcm(AesKey::Bits256, tag);
+        for (suite, ethernet, pppoe_ipv6) in [
+            (Suite::AES_256_GCM_16, 1438, 1370),
+            (gcm(GcmTag::Octets12), 1442, 1374),
+            (gcm(GcmTag::Octets8), 1446, 1378),
+            (Suite::ChaCha20Poly1305, 1438, 1370),
+            (cbc(Hmac::Sha256), 1422, 1358),
+            (cbc(Hmac::Sha384), 1422, 1342),
+            (cbc(Hmac::Sha512), 1406, 1342),
+        ] {
+            let inner = |ipv6, mtu| Outer { ipv6, udp: true }.inner_mtu(suite.layout(), mtu);
+            assert_eq!((inner(false, 1500), inner(true, 1454)), (ethernet, pppoe_ipv6), "{suite}");
+            assert_eq!(inner(true, 10), 0);
+        }
     }
 }

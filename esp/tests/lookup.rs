@@ -146,7 +146,7 @@ fn naive(sas: &[Sa], packet: &Packet) -> Result<usize, DropReason> {
 }
 
 fn outbound(spi: u32, local: Vec<Selector>, remote: Vec<Selector>) -> Arc<OutboundSa> {
-    let mut config = Direction::new(Suite::Aes128Gcm16, false).config(local, remote);
+    let mut config = Direction::new(Suite::AES_128_GCM_16, false).config(local, remote);
     config.spi = spi;
     Arc::new(OutboundSa::new(config).unwrap())
 }
@@ -242,7 +242,7 @@ fn an_empty_table_protects_nothing_and_passes_nothing() {
 #[test]
 fn ten_thousand_sas_are_found_each_by_its_own_network_and_spi() {
     let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
-    let direction = Direction::new(Suite::Aes128Gcm16, false);
+    let direction = Direction::new(Suite::AES_128_GCM_16, false);
     let network = |number: u32| format!("10.{}.{}.0/24", number >> 8, number & 255);
     for number in 0..10_000 {
         builder.outbound(outbound(1000 + number, vec![net("10.200.0.0/16")], vec![net(&network(number))]));

@@ -6,10 +6,7 @@ mod common;
 use common::tcp::{ACK, CWR, ECE, FIN, PSH, Tcp, plain_sum};
 use etherparse::{Ipv4Header, NetHeaders, PacketHeaders, TransportHeader};
 use proptest::prelude::*;
-use sekisho_esp::{
-    Coalescer, DropReason, HEADROOM, OffloadHeader, OutboundSa, Train, complete_checksum, sealed_length,
-    segment,
-};
+use sekisho_esp::{Coalescer, DropReason, Layout, OffloadHeader, Suite, Train, complete_checksum, segment};
 
 fn tcp(flags: impl Strategy<Value = u8>, payload: std::ops::Range<usize>) -> impl Strategy<Value = Tcp> {
     let ip = (any::<bool>(), any::<u8>(), any::<u16>(), any::<bool>());
@@ -29,10 +26,13 @@ fn tcp(flags: impl Strategy<Value = u8>, payload: std::ops::Range<usize>) -> imp
     })
 }
 
+/// How it is cut does not depend on the suite, but for where the packets lie.
+const LAYOUT: Layout = Suite::AES_256_GCM_16.layout();
+
 fn cut(header: OffloadHeader, packet: &[u8]) -> Result<(Train, Vec<Vec<u8>>), DropReason> {
     // Room for 9,000 segments of one byte.
     let mut out = vec![0xcc; 1 << 20];
-    let train = segment(header, packet, &mut out)?;
+    let train = segment(LAYOUT, header, packet, &mut out)?;
     Ok((train, train.packets().map(|range| out[range].to_vec()).collect()))
 }
 
@@ -156,7 +156,7 @@ proptest! {
         plausible.csum_start = header.csum_start;
         for (header, packet) in [(header, &packet), (header, &real), (plausible, &real)] {
             let mut out = vec![0; room];
-            if let Ok(train) = segment(header, packet, &mut out) {
+            if let Ok(train) = segment(LAYOUT, header, packet, &mut out) {
                 prop_assert!(train.sealed_length() <= room && train.count > 0);
             }
             let _ = complete_checksum(header, &mut packet.clone());
@@ -218,25 +218,30 @@ fn flags_stay_where_they_belong_and_another_parser_finds_the_checksums_right() {
 
 #[test]
 fn sealed_in_place_a_train_has_no_gaps() {
-    let sa: OutboundSa = common::Direction::new(sekisho_esp::Suite::Aes256Gcm16, false).outbound();
-    let receiver = common::Direction::new(sekisho_esp::Suite::Aes256Gcm16, false).inbound();
-    for size in [100u16, 101, 1361, 1398] {
-        let (header, packet) = flow(40_000).super_packet(size);
-        let mut buffer = vec![0xcc; 1 << 17];
-        let train = segment(header, &packet, &mut buffer).unwrap();
-        let inner: Vec<_> = train.packets().map(|range| buffer[range].to_vec()).collect();
-        let mut end = 0;
-        let mut sealer = sa.sealer();
-        for range in train.packets() {
-            let sealed = sealer.seal(&mut buffer, range).unwrap();
-            assert_eq!(sealed.start, end);
-            end = sealed.end;
-        }
-        drop(sealer);
-        assert_eq!(end, train.sealed_length());
-        assert!(buffer[end..].iter().all(|byte| *byte == 0xcc));
-        for (sealed, inner) in buffer[..end].chunks(train.stride).zip(inner) {
-            assert_eq!(common::open(&receiver, sealed), Ok(inner));
+    for direction in common::Direction::all() {
+        let (sa, receiver) = (direction.outbound(), direction.inbound());
+        // All but the last have one sealed length, as UDP_SEGMENT wants it, whatever is left for the last.
+        for (payload, size) in [(40_000, 100u16), (40_000, 101), (40_000, 1361), (40_000, 1398), (1351, 1350)]
+        {
+            let (header, packet) = flow(payload).super_packet(size);
+            let mut buffer = vec![0xcc; 1 << 17];
+            let train = segment(sa.layout(), header, &packet, &mut buffer).unwrap();
+            let inner: Vec<_> = train.packets().map(|range| buffer[range].to_vec()).collect();
+            let mut end = 0;
+            let mut sealer = sa.sealer();
+            for range in train.packets() {
+                let sealed = sealer.seal(&mut buffer, range).unwrap();
+                assert_eq!(sealed.start, end);
+                end = sealed.end;
+                assert!(end == train.sealed_length() || end.is_multiple_of(train.stride));
+            }
+            drop(sealer);
+            assert_eq!(end, train.sealed_length());
+            assert!(train.last_sealed_length() <= train.stride);
+            assert!(buffer[end..].iter().all(|byte| *byte == 0xcc));
+            for (sealed, inner) in buffer[..end].chunks(train.stride).zip(inner) {
+                assert_eq!(common::open(&receiver, sealed), Ok(inner), "{}", direction.suite);
+            }
         }
     }
 }
@@ -249,7 +254,7 @@ fn a_checksum_left_to_the_device_is_completed() {
     let (train, packets) = cut(header, &packet).unwrap();
     assert_eq!(
         (train.count, train.stride, train.last_length),
-        (1, sealed_length(packet.len()), packet.len())
+        (1, LAYOUT.sealed_length(packet.len()), packet.len())
     );
     assert_eq!(packets, [flow.bytes()]);
     let mut in_place = packet.clone();
@@ -283,8 +288,8 @@ fn a_header_that_contradicts_the_packet_is_refused() {
     fragment[6] = 0x20;
     assert_eq!(refused(header, &fragment), DropReason::SuperPacket);
     let needed = cut(header, &packet).unwrap().0.sealed_length();
-    assert_eq!(segment(header, &packet, &mut vec![0; needed - 1]), Err(DropReason::NoRoom));
-    assert!(segment(header, &packet, &mut vec![0; needed]).is_ok());
+    assert_eq!(segment(LAYOUT, header, &packet, &mut vec![0; needed - 1]), Err(DropReason::NoRoom));
+    assert!(segment(LAYOUT, header, &packet, &mut vec![0; needed]).is_ok());
 }
 
 #[test]
@@ -325,8 +330,11 @@ fn other_packets_between_segments_keep_their_place() {
 }
 
 #[test]
-fn a_train_starts_behind_the_headroom() {
+fn a_train_starts_behind_room_for_the_header_of_its_suite() {
     let (header, packet) = flow(10).super_packet(1000);
-    let train = cut(header, &packet).unwrap().0;
-    assert_eq!((train.count, train.packets().next()), (1, Some(HEADROOM..HEADROOM + packet.len())));
+    for layout in Suite::ALL.map(Suite::layout) {
+        let train = segment(layout, header, &packet, &mut [0; 500]).unwrap();
+        let start = layout.header_length();
+        assert_eq!((train.count, train.packets().next()), (1, Some(start..start + packet.len())));
+    }
 }

@@ -3,13 +3,13 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use common::{Direction, SPI, open, ours, seal, theirs, udp4, udp6};
 use proptest::prelude::*;
 use sekisho_esp::{
     ConfigError, DropReason, HEADROOM, InboundSa, Keymat, OutboundSa, SaConfig, Suite, TAILROOM,
-    sealed_length,
 };
 
 fn directions() -> impl Strategy<Value = Direction> {
@@ -32,22 +32,28 @@ proptest! {
         let sa = direction.outbound();
         for (sequence, inner) in (1..).zip(&packets) {
             let sealed = seal(&sa, inner).unwrap();
-            prop_assert_eq!(sealed.len(), sealed_length(inner.len()));
+            prop_assert_eq!(sealed.len(), direction.suite.layout().sealed_length(inner.len()));
             prop_assert_eq!(sealed, direction.forge_packet(sequence, inner));
         }
     }
 
     #[test]
     fn both_implementations_open_the_same(
-        direction in directions(), inner in inner_packets(), sequence in 1..=u64::from(u32::MAX), iv: [u8; 8],
+        direction in directions(), inner in inner_packets(), sequence in 1..=u64::from(u32::MAX), iv: [u8; 16],
         behind in prop_oneof![Just(0usize), 0..300usize], padding in prop_oneof![Just(None), (0..=255u8).prop_map(Some)],
     ) {
         // Bytes behind the inner packet are padding against traffic analysis.
         let payload = [inner.clone(), vec![0x55; behind]].concat();
         let next_header = common::next_header(&inner);
         let text = match padding {
-            None => common::with_trailer(&payload, next_header),
-            Some(length) => [&payload[..], &(1..=length).collect::<Vec<_>>(), &[length, next_header]].concat(),
+            None => direction.with_trailer(&payload, next_header),
+            // A block cipher has blocks to fill: the bytes behind the inner packet do it.
+            Some(length) => {
+                let rest = payload.len() + usize::from(length) + 2;
+                let more = if direction.is_cbc() { rest.next_multiple_of(16) - rest } else { 0 };
+                let padding: Vec<_> = (1..=length).collect();
+                [&payload[..], &vec![0x55; more], &padding, &[length, next_header]].concat()
+            }
         };
         let sa = direction.inbound();
         prop_assert_eq!(open(&sa, &direction.forge(sequence, iv, &text)), Ok(inner));
@@ -69,63 +75,93 @@ proptest! {
 
 #[test]
 fn the_iv_never_repeats_and_the_sequence_number_counts() {
-    let sa = Direction::new(Suite::Aes256Gcm16, true).outbound();
-    for sequence in 1..=300u64 {
-        let sealed = seal(&sa, &udp4(b"again")).unwrap();
-        assert_eq!(sealed[..4], SPI.to_be_bytes());
-        assert_eq!(u64::from(u32::from_be_bytes(sealed[4..8].try_into().unwrap())), sequence);
-        assert_eq!(u64::from_be_bytes(sealed[8..16].try_into().unwrap()), sequence);
+    for direction in Direction::all() {
+        let sa = direction.outbound();
+        let mut ivs = BTreeSet::new();
+        for sequence in 1..=300u64 {
+            let sealed = seal(&sa, &udp4(b"again")).unwrap();
+            assert_eq!(sealed[..4], SPI.to_be_bytes());
+            assert_eq!(u64::from(u32::from_be_bytes(sealed[4..8].try_into().unwrap())), sequence);
+            let iv = &sealed[8..direction.suite.layout().header_length()];
+            assert!(ivs.insert(iv.to_vec()), "{}", direction.suite);
+        }
+    }
+}
+
+/// "it MUST be unpredictable" (RFC 3602 §3): no more alike than random blocks are, whatever numbers they come from.
+#[test]
+fn the_ivs_of_cbc_look_random_and_differ_from_key_to_key() {
+    for suite in Suite::ALL.into_iter().filter(|suite| matches!(suite, Suite::AesCbc(..))) {
+        let direction = Direction::new(suite, true);
+        let mut other = direction.clone();
+        other.keymat[0] ^= 1;
+        let ivs = |direction: &Direction| {
+            let sa = direction.outbound();
+            let iv = || u128::from_be_bytes(seal(&sa, &udp4(b"x")).unwrap()[8..24].try_into().unwrap());
+            (0..200).map(|_| iv()).collect::<Vec<_>>()
+        };
+        let (ivs, others) = (ivs(&direction), ivs(&other));
+        let neighbours = ivs.iter().zip(&ivs[1..]).chain(ivs.iter().zip(&others));
+        // For random blocks, 30 bits or less of difference has a probability of one in 10^9.
+        assert!(neighbours.map(|(a, b)| (a ^ b).count_ones()).all(|bits| bits > 30), "{suite}");
     }
 }
 
 #[test]
 fn sealing_touches_nothing_beyond_head_and_tailroom() {
-    let sa = Direction::new(Suite::Aes128Gcm16, false).outbound();
-    for length in 0..9 {
-        let inner = udp4(&vec![1; length]);
-        let mut buffer = vec![0xee; 100];
-        buffer.extend_from_slice(&inner);
-        buffer.resize(buffer.len() + 100, 0xee);
-        let sealed = sa.sealer().seal(&mut buffer, 100..100 + inner.len()).unwrap();
-        assert_eq!(sealed, 100 - HEADROOM..100 - HEADROOM + sealed_length(inner.len()));
-        assert!(sealed.end <= 100 + inner.len() + TAILROOM);
-        assert!(buffer[..sealed.start].iter().chain(&buffer[sealed.end..]).all(|byte| *byte == 0xee));
+    for suite in Suite::ALL {
+        let layout = suite.layout();
+        let sa = Direction::new(suite, false).outbound();
+        for length in 0..20 {
+            let inner = udp4(&vec![1; length]);
+            let mut buffer = vec![0xee; 100];
+            buffer.extend_from_slice(&inner);
+            buffer.resize(buffer.len() + 100, 0xee);
+            let sealed = sa.sealer().seal(&mut buffer, 100..100 + inner.len()).unwrap();
+            let start = 100 - layout.header_length();
+            assert_eq!(sealed, start..start + layout.sealed_length(inner.len()));
+            assert!(start >= 100 - HEADROOM && sealed.end <= 100 + inner.len() + TAILROOM);
+            assert!(buffer[..sealed.start].iter().chain(&buffer[sealed.end..]).all(|byte| *byte == 0xee));
+        }
     }
 }
 
 #[test]
 fn without_room_nothing_is_spent() {
-    let sa = Direction::new(Suite::Aes128Gcm16, false).outbound();
-    let inner = udp4(b"1234");
-    let mut exact = vec![0; sealed_length(inner.len())];
-    exact[HEADROOM..HEADROOM + inner.len()].copy_from_slice(&inner);
-    let range = HEADROOM..HEADROOM + inner.len();
-    exact[15] = 0x45;
-    let mut short = exact[..exact.len() - 1].to_vec();
-    for (buffer, range) in [
-        (&mut short, range.clone()),
-        (&mut exact.clone(), 15..16),
-        (&mut exact.clone(), HEADROOM..usize::MAX),
-        (&mut exact.clone(), Range { start: 60, end: HEADROOM }),
-        (&mut exact.clone(), 1000..1010),
-        (&mut exact.clone(), usize::MAX - 3..usize::MAX),
-    ] {
-        let before = buffer.clone();
-        assert_eq!(sa.sealer().seal(buffer, range), Err(DropReason::NoRoom));
-        assert_eq!(*buffer, before);
+    for suite in Suite::ALL {
+        let header = suite.layout().header_length();
+        let sa = Direction::new(suite, false).outbound();
+        let inner = udp4(b"1234");
+        let mut exact = vec![0; suite.layout().sealed_length(inner.len())];
+        exact[header..header + inner.len()].copy_from_slice(&inner);
+        let range = header..header + inner.len();
+        exact[header - 1] = 0x45;
+        let mut short = exact[..exact.len() - 1].to_vec();
+        for (buffer, range) in [
+            (&mut short, range.clone()),
+            (&mut exact.clone(), header - 1..header),
+            (&mut exact.clone(), header..usize::MAX),
+            (&mut exact.clone(), Range { start: 60, end: header }),
+            (&mut exact.clone(), 1000..1010),
+            (&mut exact.clone(), usize::MAX - 3..usize::MAX),
+        ] {
+            let before = buffer.clone();
+            assert_eq!(sa.sealer().seal(buffer, range), Err(DropReason::NoRoom));
+            assert_eq!(*buffer, before);
+        }
+        let mut neither = vec![0; 200];
+        assert_eq!(sa.sealer().seal(&mut neither, 50..90), Err(DropReason::NotIp));
+        assert_eq!(sa.sealer().seal(&mut [0x45; 200], 50..50), Err(DropReason::NotIp));
+        assert_eq!(sa.usage().packets, 0);
+        sa.sealer().seal(&mut exact, range).unwrap();
+        assert_eq!(exact[4..8], 1u32.to_be_bytes());
     }
-    let mut neither = vec![0; 200];
-    assert_eq!(sa.sealer().seal(&mut neither, 50..90), Err(DropReason::NotIp));
-    assert_eq!(sa.sealer().seal(&mut [0x45; 200], 50..50), Err(DropReason::NotIp));
-    assert_eq!(sa.usage().packets, 0);
-    sa.sealer().seal(&mut exact, range).unwrap();
-    assert_eq!(exact[4..8], 1u32.to_be_bytes());
 }
 
 #[test]
 fn nothing_is_sent_beyond_the_packet_limit() {
-    for esn in [false, true] {
-        let direction = Direction { limit: Some(3), ..Direction::new(Suite::Aes256Gcm16, esn) };
+    for direction in Direction::all() {
+        let direction = Direction { limit: Some(3), ..direction };
         let sa = direction.outbound();
         for _ in 0..3 {
             seal(&sa, &udp4(b"one of three")).unwrap();
@@ -139,7 +175,7 @@ fn nothing_is_sent_beyond_the_packet_limit() {
 
 #[test]
 fn a_train_shows_in_the_usage_once_it_is_done() {
-    let sa = Direction::new(Suite::Aes256Gcm16, false).outbound();
+    let sa = Direction::new(Suite::AES_256_GCM_16, false).outbound();
     let inner = udp4(b"x");
     let mut sealer = sa.sealer();
     for _ in 0..2 {
@@ -155,7 +191,7 @@ fn a_train_shows_in_the_usage_once_it_is_done() {
 
 #[test]
 fn an_impossible_sa_is_refused() {
-    let direction = Direction::new(Suite::Aes128Gcm16, false);
+    let direction = Direction::new(Suite::AES_128_GCM_16, false);
     let refused = |change: &dyn Fn(&mut SaConfig)| {
         let config = || {
             let mut config = direction.config(ours(), theirs());
@@ -180,5 +216,5 @@ fn an_impossible_sa_is_refused() {
     let short = ConfigError::KeymatLength { expected: 20, given: 19 };
     assert_eq!(refused(&|c| c.keymat = Keymat::new(vec![0; 19])), Some(short));
     let long = ConfigError::KeymatLength { expected: 36, given: 20 };
-    assert_eq!(refused(&|c| c.suite = Suite::Aes256Gcm16), Some(long));
+    assert_eq!(refused(&|c| c.suite = Suite::AES_256_GCM_16), Some(long));
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::identity::Identity;
 use crate::negotiate::TrafficSelector;
+use crate::pki::{Credential, Trust};
 use crate::secret::Secret;
 use crate::suite::{EspProposal, IkeProposal};
 
@@ -47,8 +48,10 @@ pub struct Connection {
     pub local_id: Identity,
     /// Who the peer must prove to be.
     pub remote_id: Identity,
-    /// How both prove it.
-    pub auth: Auth,
+    /// How we prove it.
+    pub local_auth: LocalAuth,
+    /// How the peer must prove it.
+    pub remote_auth: RemoteAuth,
     /// Where the peer is, if we know.
     pub remote: Remote,
     /// Whether we start it and keep it up; else we only answer.
@@ -73,11 +76,33 @@ pub struct Connection {
     pub retry: Retry,
 }
 
-/// How both ends prove themselves.
+impl Connection {
+    /// Whether `new` differs from this in nothing but the certificate and key that we sign with: a tunnel that stands can
+    /// go on with it.
+    pub(crate) fn is_renewed_by(&self, new: &Self) -> bool {
+        let signs = |c: &Self| matches!(c.local_auth, LocalAuth::Signature(_));
+        let same = Self { local_auth: new.local_auth.clone(), ..self.clone() } == *new;
+        same && signs(self) && signs(new)
+    }
+}
+
+/// How we prove who we are. "There is no requirement that the initiator and responder sign with the same cryptographic
+/// algorithms" (RFC 7296 §2.15), nor that both sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Auth {
+pub enum LocalAuth {
     /// Shared key message integrity code (RFC 7296 §2.15).
     Psk(Secret),
+    /// A signature (RFC 7427), or one of the older kinds for a peer that knows no other.
+    Signature(Arc<Credential>),
+}
+
+/// How the peer must prove who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RemoteAuth {
+    /// Shared key message integrity code (RFC 7296 §2.15).
+    Psk(Secret),
+    /// A signature with the key of a certificate that these vouch for, or with a key that is pinned.
+    Signature(Arc<Trust>),
 }
 
 /// Where the peer is.

@@ -60,6 +60,34 @@ pub enum DiagnosisKind {
     UnknownIdentity,
     /// The peer proved another identity than the configured one.
     WrongIdentity,
+    /// The peer sent no certificate, and none is pinned.
+    CertificateMissing,
+    /// A certificate of the peer's path has expired.
+    CertificateExpired,
+    /// A certificate of the peer's path is not valid yet.
+    CertificateNotYetValid,
+    /// A certificate of the peer's path was revoked.
+    CertificateRevoked,
+    /// Nobody says whether it was, and the policy is strict.
+    RevocationUnknown,
+    /// A certificate may not be used for this, or an authority may not issue it.
+    CertificateUsage,
+    /// The certificate is one for other identities.
+    CertificateName,
+    /// No authority of ours stands behind the certificate.
+    CertificateIssuer,
+    /// The certificates issued each other.
+    CertificateLoop,
+    /// A key or a signature of the path is too weak, or of a kind that we do not have.
+    CertificateWeak,
+    /// The certificate cannot be read.
+    CertificateMalformed,
+    /// More or longer certificates than are looked at.
+    CertificateTooLarge,
+    /// The signature does not fit.
+    SignatureWrong,
+    /// A signature that one of both ends does not have.
+    SignatureUnsupported,
     /// The traffic selectors have nothing in common.
     TrafficSelectors,
     /// The tunnel was taken down by an operator here.
@@ -90,6 +118,20 @@ impl DiagnosisKind {
             Self::AuthenticationFailed => "authentication_failed",
             Self::UnknownIdentity => "unknown_identity",
             Self::WrongIdentity => "wrong_identity",
+            Self::CertificateMissing => "certificate_missing",
+            Self::CertificateExpired => "certificate_expired",
+            Self::CertificateNotYetValid => "certificate_not_yet_valid",
+            Self::CertificateRevoked => "certificate_revoked",
+            Self::RevocationUnknown => "revocation_unknown",
+            Self::CertificateUsage => "certificate_usage",
+            Self::CertificateName => "certificate_name",
+            Self::CertificateIssuer => "certificate_issuer",
+            Self::CertificateLoop => "certificate_loop",
+            Self::CertificateWeak => "certificate_weak",
+            Self::CertificateMalformed => "certificate_malformed",
+            Self::CertificateTooLarge => "certificate_too_large",
+            Self::SignatureWrong => "signature_wrong",
+            Self::SignatureUnsupported => "signature_unsupported",
             Self::TrafficSelectors => "traffic_selectors",
             Self::AdminDown => "admin_down",
             Self::ChildRefused => "child_refused",

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::config::{Connection, Name};
 use crate::diagnosis::Diagnosis;
-use crate::identity::Identity;
+use crate::identity::{Identity, PeerProof};
 use crate::negotiate::TrafficSelector;
 use crate::path::Path;
+use crate::pki::{Answer, Fetch};
 use crate::secret::Secret;
 use crate::suite::{EspSuite, IkeSuite};
 use crate::time::{Instant, Now};
@@ -96,6 +97,8 @@ pub struct IkeSaRecord {
     pub local_id: Identity,
     /// Who the peer proved to be.
     pub remote_id: Identity,
+    /// How it proved that.
+    pub remote_proof: PeerProof,
     /// Its algorithms.
     pub suite: IkeSuite,
     /// How its messages travel.
@@ -294,6 +297,8 @@ pub enum JobKind {
     },
     /// Run it on any thread.
     Compute(Work),
+    /// Find out about revocation; an answer that was had before and is still good will do.
+    Fetch(Fetch),
 }
 
 /// What came of a job.
@@ -303,6 +308,8 @@ pub enum Completion {
     Resolved(Result<Vec<Path>, String>),
     /// What [`Work::run`] returned.
     Computed(Done),
+    /// What came of the fetch, a failure included.
+    Fetched(Answer),
     /// It could not be done: why, as a sentence for the operator.
     Failed(String),
 }

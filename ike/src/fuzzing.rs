@@ -8,13 +8,18 @@ use crate::exchange::{
     AuthRequest, AuthResponse, CreateChildRequest, CreateChildResponse, Informational, InitRequest,
     InitResponse, OpenError, Protected, Reassembly,
 };
+use crate::identity::{Identity, binds};
 use crate::keys::{IkeKeys, Nonces, Spis};
 use crate::limits;
+use crate::pki::{
+    Answer, Certificate, Crl, Evidence, Fetch, FetchKind, OcspResponse, Offered, Pin, RevocationPolicy,
+    Trust, assess, cert_requests, choose, trust, trust_key,
+};
 use crate::secret::Secret;
 use crate::suite::{Aead, Group, IkeSuite, Prf, Protection};
 use crate::wire::{
-    Body, Datagram, Encrypted, ExchangeType, FragmentPlace, Header, IkeSpi, Malformed, Payload, PayloadType,
-    emit_clear, parse_chain, prepare_fragment,
+    Body, CertEncoding, Datagram, Encrypted, ExchangeType, FragmentPlace, Header, IkeSpi, Malformed, Payload,
+    PayloadType, emit_clear, parse_chain, prepare_fragment,
 };
 
 /// A datagram as it comes from the network: reading it never panics, and what we write of it reads back and writes
@@ -163,4 +168,85 @@ fn known_keys() -> Option<(IkeKeys, IkeKeys)> {
     let spis = Spis { initiator: IkeSpi([1; 8]), responder: IkeSpi([2; 8]) };
     let derive = || IkeKeys::derive(&Provider::ring(), suite, nonces, spis, &Secret::new(vec![3; 32])).ok();
     derive().zip(derive())
+}
+
+/// 2030-01-01, as in the tests' certificates.
+const NOW: u64 = 1_893_456_000;
+
+/// A peer's certificate: read, printed, judged against itself as authority and as pin, and its revocation asked about.
+pub fn certificate(data: &[u8]) {
+    let Ok(certificate) = Certificate::from_der(data) else { return };
+    assert_eq!(Certificate::from_der(certificate.der()).as_ref(), Ok(&certificate));
+    let subject = certificate.subject();
+    if let Ok(read) = subject.to_string().parse() {
+        assert_eq!(*subject, read, "a name reads back");
+    }
+    for identity in certificate.identities() {
+        assert_eq!(binds(&certificate, &identity), Ok(()));
+        let wire = identity.to_wire();
+        assert!(wire.data.len() > Identity::MAX_LENGTH || Identity::from_wire(&wire) == Some(identity));
+    }
+    let known = vec![certificate.clone()];
+    let pinned = vec![Pin::Certificate(certificate.clone())];
+    let revocation = RevocationPolicy::Strict;
+    let by_itself =
+        Trust { anchors: known.clone(), intermediates: known.clone(), revocation, ..Trust::default() };
+    for trusted in [&by_itself, &Trust { pinned, ..by_itself.clone() }] {
+        if let Ok(path) = trust(&certificate, &known, trusted, NOW) {
+            let _ = assess(&path, trusted, &Evidence::default(), NOW);
+        }
+    }
+}
+
+/// A revocation list, about a certificate of its own issuer as far as one is at hand.
+pub fn crl(data: &[u8]) {
+    let Ok(crl) = Crl::from_der(data) else { return };
+    assert_eq!(Crl::from_der(crl.der()).as_ref(), Ok(&crl));
+    judge(Answer::Crl(Fetch { url: String::new(), kind: FetchKind::Crl }, crl));
+}
+
+/// An OCSP response, likewise.
+pub fn ocsp_response(data: &[u8]) {
+    let Ok(response) = OcspResponse::from_der(data) else { return };
+    assert_eq!(OcspResponse::from_der(response.der()).as_ref(), Ok(&response));
+    let request = Vec::new();
+    judge(Answer::Ocsp(Fetch { url: String::new(), kind: FetchKind::Ocsp { request } }, response));
+}
+
+/// Judges a known path by an answer. The corpus holds answers about this path.
+fn judge(answer: Answer) {
+    let known = |der: &[u8]| Certificate::from_der(der).ok();
+    let root = known(include_bytes!("../../fuzz/corpus/x509_certificate/root.der"));
+    let leaf = known(include_bytes!("../../fuzz/corpus/x509_certificate/leaf.der"));
+    let (Some(root), Some(leaf)) = (root, leaf) else { return };
+    let trusted = Trust { anchors: vec![root], revocation: RevocationPolicy::Strict, ..Trust::default() };
+    let Ok(path) = trust(&leaf, &[], &trusted, NOW) else { return };
+    let _ = assess(&path, &trusted, &Evidence { answers: vec![answer], ..Evidence::default() }, NOW);
+}
+
+/// CERT and CERTREQ payloads: an encoding, a 16-bit length and so many bytes, again and again.
+pub fn cert_payloads(data: &[u8]) {
+    let mut payloads: Vec<(CertEncoding, &[u8])> = Vec::new();
+    let mut rest = data;
+    while let [encoding, high, low, tail @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(tail.len());
+        let (body, behind) = tail.split_at(length);
+        payloads.push((CertEncoding(*encoding), body));
+        rest = behind;
+    }
+    let requests: Vec<_> = payloads.iter().map(|(encoding, body)| (*encoding, body.to_vec())).collect();
+    let _ = choose(&[], &requests);
+    let Ok(offered) = Offered::read(payloads) else { return };
+    let anchors: Vec<Certificate> = offered.others.iter().chain(&offered.end_entity).cloned().collect();
+    let trusted = Trust { anchors, ..Trust::default() };
+    let _ = cert_requests(&trusted);
+    if let Some(path) = offered.end_entity.and_then(|peer| trust(&peer, &offered.others, &trusted, NOW).ok())
+    {
+        let stapled = offered.ocsp_responses;
+        let _ = assess(&path, &trusted, &Evidence { stapled, answers: Vec::new() }, NOW);
+    }
+    if let Some(key) = offered.raw_key {
+        let trusted = Trust { pinned: vec![Pin::Key(key.clone())], ..Trust::default() };
+        assert!(trust_key(&key, &trusted).is_ok());
+    }
 }

@@ -78,6 +78,8 @@ pub const URL: usize = 2_048;
 /// Bytes of a peer's text or list quoted in a diagnosis.
 pub const DIAGNOSIS_QUOTE: usize = 400;
 
+/// Places that are asked at once about the revocation of one peer's certificates.
+pub const FETCHES: usize = 16;
 /// Pieces of work for strangers that are being done or wait for it.
 pub const STRANGER_WORK: usize = 256;
 /// How long a piece of work for an attempt of ours may take; the shell has lost it then.

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use crate::crypto::{ActiveKeyExchange, CryptoError, PrivateValue};
-use crate::identity::{Examination, ProofError, Proving, Verdict};
+use crate::identity::{Examination, Proof, Proving, Verdict};
+use crate::pki::SigningError;
 use crate::secret::Secret;
 use crate::suite::Group;
-use crate::wire::AuthData;
 
 /// Work for another thread. It needs nothing but itself: what it computes with, and the randomness, it carries.
 pub struct Work {
@@ -27,7 +27,7 @@ pub(crate) enum Outcome {
     /// The shared secret, as initiator.
     Completed(Result<Secret, CryptoError>),
     /// Our proof of identity.
-    Proved(Result<AuthData, ProofError>),
+    Proved(Result<Proof, SigningError>),
     /// What is to be said of the peer's proof.
     Examined(Box<Verdict>),
 }

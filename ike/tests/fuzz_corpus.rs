@@ -44,3 +44,23 @@ fn ike_fragments() {
 fn ike_payloads() {
     over_corpus("ike_payloads", sekisho_ike::fuzzing::payloads);
 }
+
+#[test]
+fn x509_certificate() {
+    over_corpus("x509_certificate", sekisho_ike::fuzzing::certificate);
+}
+
+#[test]
+fn crl() {
+    over_corpus("crl", sekisho_ike::fuzzing::crl);
+}
+
+#[test]
+fn ocsp_response() {
+    over_corpus("ocsp_response", sekisho_ike::fuzzing::ocsp_response);
+}
+
+#[test]
+fn cert_payloads() {
+    over_corpus("cert_payloads", sekisho_ike::fuzzing::cert_payloads);
+}

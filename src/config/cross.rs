@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use sekisho_ike::config::Auth;
-
 use super::Daemon;
 use super::child::{Network, Side, overlap};
 use super::document::Judge;
@@ -39,7 +37,7 @@ fn identities_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
 fn keys_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
     let mut seen = BTreeMap::new();
     for tunnel in tunnels {
-        let Auth::Psk(psk) = &tunnel.connection.auth;
+        let Some(psk) = tunnel.psk() else { continue };
         let digest = ring::digest::digest(&ring::digest::SHA256, psk.expose());
         if let Some(first) = seen.insert(digest.as_ref().to_vec(), &tunnel.connection.name) {
             let message = format!("tunnels `{first}` and `{}` have the same key", tunnel.connection.name);

@@ -279,7 +279,16 @@ impl<'t> Section<'t> {
             let name: &str = key.get_ref();
             let message = format!("{} has no setting `{}`", self.title, name.escape_debug());
             let help = match nearest(name, &self.known) {
-                _ if is_secret(name) => "a secret does not stand in this file: put it into a file of its own (mode 0600) and name that in `psk_file`".to_owned(),
+                _ if is_secret(name) => {
+                    let key = if ["password", "passphrase"].contains(&name) {
+                        "passphrase_file"
+                    } else {
+                        "psk_file"
+                    };
+                    format!(
+                        "a secret does not stand in this file: put it into a file of its own (mode 0600) and name that in `{key}`"
+                    )
+                }
                 Some(known) => format!("did you mean `{known}`?"),
                 None => format!("allowed are {}", self.known.join(", ")),
             };

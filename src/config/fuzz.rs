@@ -4,7 +4,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::psk::KeyFileError;
+use super::files::{FileError, Kind};
+use super::store::Store;
 
 /// Judges any bytes as a configuration. Key files exist and are good if their name has an even length.
 ///
@@ -12,14 +13,15 @@ use super::psk::KeyFileError;
 /// If a refusal names no error, or a place lies outside the text.
 pub fn config_file(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let reader = |path: &Path| {
+    let reader = |path: &Path, _: Kind| {
         if path.as_os_str().len().is_multiple_of(2) {
             Ok(Zeroizing::new(b"0123456789abcdef".to_vec()))
         } else {
-            Err(KeyFileError { message: "missing".to_owned(), help: "none".to_owned() })
+            Err(FileError::new("missing", "none"))
         }
     };
-    let problems = match super::parse(text, Path::new("/etc/f.toml"), &reader) {
+    let source = Path::new("/etc/f.toml");
+    let problems = match super::parse(text, source, &Store::new(source, &reader, 1_800_000_000)) {
         Ok(config) => {
             assert!(config.connections.iter().all(|c| !c.children.is_empty() && !c.proposals.is_empty()));
             config.warnings

@@ -71,6 +71,22 @@ pub const ROUTE_TABLES_OF_THE_KERNEL: std::ops::RangeInclusive<u32> = 253..=255;
 pub const FILE_BYTES: u64 = 16 << 20;
 /// Bytes of a key file.
 pub const KEY_FILE_BYTES: u64 = 4096;
+/// Bytes of a file with a private or public key.
+pub const PRIVATE_KEY_FILE_BYTES: u64 = 64 << 10;
+/// Bytes of a file with certificates, alone or with their key.
+pub const CERTIFICATE_FILE_BYTES: u64 = 1 << 20;
+/// Bytes of a file with revocation lists.
+pub const CRL_FILE_BYTES: u64 = 32 << 20;
+/// Things in one such file.
+pub const BLOCKS: usize = 256;
+/// Files in one of the lists of certificates, keys or revocation lists.
+pub const FILES: usize = 64;
+/// Iterations that a passphrase may need; more would hold the daemon up at each reload.
+pub const PASSPHRASE_ITERATIONS: u32 = 10_000_000;
+/// Bytes of memory that a passphrase may need.
+pub const PASSPHRASE_MEMORY: u64 = 256 << 20;
+/// Before this a certificate's end is warned of.
+pub const EXPIRY_WARNING: Duration = s(30 * 86_400);
 /// Bytes of the name of a tunnel or child.
 pub const NAME_BYTES: usize = 64;
 /// Networks on one side of a child: a TS payload counts them in one byte (RFC 7296 §3.13).

@@ -7,29 +7,40 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sekisho_ike::config::{Connection, Name};
 use sekisho_ike::suite::Profile;
 use toml::de::DeTable;
 
+mod auth;
 mod child;
+mod credential;
 mod cross;
 mod daemon;
 mod document;
 mod duration;
+mod files;
+#[cfg(test)]
+mod fixtures;
 pub mod fuzz;
 pub mod limits;
+mod material;
+mod pem;
+mod pkcs12;
 mod problem;
 mod psk;
+mod store;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod tunnel;
 
 pub use duration::show as show_duration;
 pub use problem::{ConfigError, Place, Problem};
 
 use document::{Judge, Section};
-use psk::KeyFiles;
+use store::Store;
 
 /// A configuration that was found good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,13 +143,29 @@ impl Default for Daemon {
     }
 }
 
-/// Reads and judges a file and the key files that it names.
+/// Reads and judges a file and the files that it names.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    load_at(path, false)
+}
+
+/// Like [`load`], but a certificate of ours that is expired is a warning: a tunnel that no peer will accept must not
+/// keep the others from starting.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_to_start(path: &Path) -> Result<Config, ConfigError> {
+    load_at(path, true)
+}
+
+fn load_at(path: &Path, forgives_dates: bool) -> Result<Config, ConfigError> {
     let (text, loose) = read_file(path)?;
-    let mut config = parse(&text, path, &psk::from_disk)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let mut store = Store::new(path, &files::from_disk, now);
+    store.forgives_dates = forgives_dates;
+    let mut config = parse(&text, path, &store)?;
     config.warnings.extend(loose);
     Ok(config)
 }
@@ -148,7 +175,7 @@ fn read_file(path: &Path) -> Result<(String, Option<Problem>), ConfigError> {
     let fail = |message: String, help: &str| ConfigError::of_file(path, message, help);
     let unreadable = |error: &std::io::Error| {
         fail(
-            format!("the configuration cannot be read: {}", psk::plain(error)),
+            format!("the configuration cannot be read: {}", files::plain(error)),
             "name a file that you may read",
         )
     };
@@ -183,7 +210,7 @@ fn read_file(path: &Path) -> Result<(String, Option<Problem>), ConfigError> {
 }
 
 /// Judges a text.
-fn parse(text: &str, source: &Path, reader: psk::Reader<'_>) -> Result<Config, ConfigError> {
+fn parse(text: &str, source: &Path, store: &Store<'_>) -> Result<Config, ConfigError> {
     let mut judge = Judge::new(text);
     let (document, mistakes) = DeTable::parse_recoverable(text);
     for mistake in &mistakes {
@@ -202,8 +229,7 @@ fn parse(text: &str, source: &Path, reader: psk::Reader<'_>) -> Result<Config, C
         }
         None => Daemon::default(),
     };
-    let keys = KeyFiles { source, reader };
-    let tunnels = tunnels(&mut judge, &mut top, &keys);
+    let tunnels = tunnels(&mut judge, &mut top, store);
     top.finish(&mut judge);
     cross::check(&mut judge, &daemon, &tunnels);
     if !judge.errors.is_empty() {
@@ -224,7 +250,7 @@ fn parse(text: &str, source: &Path, reader: psk::Reader<'_>) -> Result<Config, C
 
 const SYNTAX: &str = "write `key = value` or [section] on each line; texts stand in double quotes, lists in [brackets] with commas";
 
-fn tunnels(judge: &mut Judge<'_>, top: &mut Section<'_>, keys: &KeyFiles<'_>) -> Vec<tunnel::Tunnel> {
+fn tunnels(judge: &mut Judge<'_>, top: &mut Section<'_>, store: &Store<'_>) -> Vec<tunnel::Tunnel> {
     let Some(value) = top.take("tunnel") else {
         let help = "add a section [tunnel.NAME]; configs/ has examples";
         judge.warn(&(0..0), "no tunnel is configured", help);
@@ -242,7 +268,7 @@ fn tunnels(judge: &mut Judge<'_>, top: &mut Section<'_>, keys: &KeyFiles<'_>) ->
             continue;
         }
         if let (Some(name), Some(section)) = (name, section) {
-            read.extend(tunnel::read(judge, name, section, keys));
+            read.extend(tunnel::read(judge, name, section, store));
         }
     }
     read

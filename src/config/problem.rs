@@ -182,7 +182,12 @@ fn without_secret(line: &str) -> String {
     let name = key.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
     let bare = ["psk", "secret", "password", "passphrase", "key", "shared_secret", "psk_hex", "psk_base64"];
     let in_place_of_a_file = name == "psk_file" && looks_like_key(value.trim().trim_matches(['"', '\'']));
-    if bare.contains(&name.as_str()) || in_place_of_a_file { format!("{key}= …") } else { line.to_owned() }
+    let pasted = value.contains("-----BEGIN");
+    if bare.contains(&name.as_str()) || in_place_of_a_file || pasted {
+        format!("{key}= …")
+    } else {
+        line.to_owned()
+    }
 }
 
 /// Whether a text is a key rather than the name of a file.

@@ -5,26 +5,15 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-use sekisho_ike::config::{Auth, Connection, Remote};
-use zeroize::Zeroizing;
+use sekisho_ike::config::{Connection, LocalAuth, Remote, RemoteAuth};
 
-use super::psk::KeyFileError;
 use super::*;
 
-/// Key files as the mistakes expect them.
-fn key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
-    let bytes: &[u8] = match path.file_name().and_then(|name| name.to_str()) {
-        Some("short.psk") => b"hospital\n",
-        Some("dull.psk") => b"aaaaaaaabbbbbbbbccccccccdddddddd",
-        Some("damaged.psk") => b"0xdeadbeefx",
-        Some("missing.psk") => return psk::from_disk(Path::new("/nowhere/missing.psk")),
-        _ => b"0sw5BjY8ZHJtE4pIQ3mxO0Aq5Yb8X3Jt8QqJvZ5l7m0aU=\n",
-    };
-    Ok(Zeroizing::new(bytes.to_vec()))
-}
+mod certificates;
 
 fn judged(text: &str) -> Result<Config, ConfigError> {
-    parse(text, Path::new("/etc/sekisho/sekisho.toml"), &key_file)
+    let source = Path::new("/etc/sekisho/sekisho.toml");
+    parse(text, source, &Store::new(source, &fixtures::file, fixtures::NOW))
 }
 
 /// Everything that is told about a text: errors or the fact that there is none, then warnings.
@@ -60,16 +49,29 @@ fn mistakes_are_answered_in_these_words() {
     assert!(seen >= 15, "only {seen} mistakes were found");
 }
 
-/// Writes a configuration and the key files that it names into a directory.
+/// Writes a configuration and the files that it names into a directory.
 fn written(text: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("sekisho.toml"), text).unwrap();
-    let names =
-        text.lines().filter(|line| line.starts_with("psk_file")).filter_map(|line| line.split('"').nth(1));
-    for (index, name) in names.enumerate() {
+    let write = |name: &str, bytes: &[u8], mode| {
         let path = directory.path().join(name);
-        fs::write(&path, format!("{index} correct horse battery staple\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    write("sekisho.toml", text.as_bytes(), 0o644);
+    let mut index = 0;
+    for line in text.lines().filter(|line| line.contains('=') && !line.starts_with('#')) {
+        let names = line.split('"').skip(1).step_by(2).take_while(|_| !line.starts_with("remote"));
+        for name in names.filter(|name| !name.contains('/')) {
+            match name.rsplit_once('.') {
+                Some((_, "psk")) => {
+                    write(name, format!("{index} correct horse battery staple\n").as_bytes(), 0o600);
+                    index += 1;
+                }
+                Some((_, "pem")) => write(name, &fixtures::example(name), 0o644),
+                Some((_, "key" | "p12" | "passphrase")) => write(name, &fixtures::example(name), 0o600),
+                _ => {}
+            }
+        }
     }
     directory
 }
@@ -92,7 +94,9 @@ fn every_example_is_good_and_means_what_it_says() {
     let [centre] = minimal.connections.as_slice() else { panic!("one tunnel") };
     assert!(centre.initiate);
     assert_eq!(centre.remote, Remote::Hosts(vec!["203.0.113.1".to_owned()]));
-    assert_eq!(centre.auth, Auth::Psk(sekisho_ike::Secret::new(b"0 correct horse battery staple".to_vec())));
+    let psk = || sekisho_ike::Secret::new(b"0 correct horse battery staple".to_vec());
+    assert_eq!(centre.local_auth, LocalAuth::Psk(psk()));
+    assert_eq!(centre.remote_auth, RemoteAuth::Psk(psk()));
 
     let facility = example("facility.toml");
     assert_eq!(facility.daemon, Daemon::default());
@@ -111,11 +115,19 @@ fn every_example_is_good_and_means_what_it_says() {
         ngn.connections.iter().all(|c| c.keepalive.forced && c.keepalive.interval == Duration::from_secs(30))
     );
 
+    let certified = example("certificates.toml");
+    let ids = certified.connections.iter().map(|c| (c.local_id.to_string(), c.remote_id.to_string()));
+    let own = || "clinic-17.example".to_owned();
+    assert_eq!(
+        ids.collect::<Vec<_>>(),
+        [(own(), "hub.example".to_owned()), (own(), "laboratory.example".to_owned())]
+    );
+
     let examples = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/configs")).unwrap();
     let examples = examples.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let examples: BTreeSet<String> =
         examples.filter(|name| Path::new(name).extension().is_some_and(|e| e == "toml")).collect();
-    let known = ["datacentre.toml", "facility.toml", "minimal.toml", "ngn-ipv6.toml"];
+    let known = ["certificates.toml", "datacentre.toml", "facility.toml", "minimal.toml", "ngn-ipv6.toml"];
     assert_eq!(examples, known.map(str::to_owned).into(), "an example without a test");
 }
 

@@ -1,18 +1,20 @@
 //! `[tunnel.NAME]`: whom we talk to, how both prove themselves, and what may pass.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 
 use sekisho_ike::Secret;
-use sekisho_ike::config::{Auth, Connection, Encapsulation, Keepalive, Name, Remote, Retransmit, Retry};
+use sekisho_ike::config::{
+    Connection, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry,
+};
 use sekisho_ike::identity::Identity;
 use sekisho_ike::suite::{IkeProposal, Profile};
 use toml::Spanned;
 
+use super::auth::{self, Auth};
 use super::child::{self, Network, Side};
 use super::document::{Judge, Section, Span};
-use super::psk::{Key, KeyFiles};
-use super::{duration, limits};
+use super::store::Store;
+use super::{credential, duration, limits};
 
 /// A tunnel that was found good by itself, with the places that errors between tunnels point at.
 pub(super) struct Tunnel {
@@ -22,12 +24,20 @@ pub(super) struct Tunnel {
     pub(super) remote_id: Span,
     /// Its `psk_file`.
     pub(super) psk_file: Span,
+    pub(super) weak_psk: bool,
     /// All networks of all children.
     pub(super) networks: Vec<Network>,
-    pub(super) weak_psk: bool,
 }
 
 impl Tunnel {
+    /// The pre-shared key, if one of the ends has it.
+    pub(super) fn psk(&self) -> Option<&Secret> {
+        match (&self.connection.local_auth, &self.connection.remote_auth) {
+            (LocalAuth::Psk(psk), _) | (_, RemoteAuth::Psk(psk)) => Some(psk),
+            _ => None,
+        }
+    }
+
     /// The networks on one side.
     pub(super) fn on(&self, side: Side) -> impl Iterator<Item = &Network> {
         self.networks.iter().filter(move |network| network.side == side)
@@ -39,12 +49,12 @@ pub(super) fn read(
     judge: &mut Judge<'_>,
     name: Name,
     mut section: Section<'_>,
-    keys: &KeyFiles<'_>,
+    store: &Store<'_>,
 ) -> Option<Tunnel> {
     let errors_before = judge.errors.len() + judge.further;
-    let identities = identities(judge, &mut section);
-    let psk_file = section.value_span("psk_file");
-    let psk = psk(judge, &mut section, keys);
+    let certified = section.has("certificate") || section.has("pkcs12");
+    let auth = auth::read(judge, &mut section, store);
+    let identities = identities(judge, &mut section, auth.as_ref(), certified);
     let remote = remote(judge, &mut section);
     let initiate = initiate(judge, &mut section, remote.as_ref());
     let profile = profile(judge, &mut section);
@@ -62,14 +72,15 @@ pub(super) fn read(
     section.finish(judge);
 
     let (local_id, remote_id) = identities?;
-    let (psk, weak_psk) = psk?;
+    let Auth { local, remote: theirs, psk_file, weak_psk, .. } = auth?;
     let (children, networks) = children?;
     let remote_span = remote_id.span();
     let connection = Connection {
         name,
         local_id,
         remote_id: remote_id.into_inner(),
-        auth: Auth::Psk(psk),
+        local_auth: local,
+        remote_auth: theirs,
         remote: remote?,
         initiate,
         proposals: proposals?,
@@ -86,9 +97,13 @@ pub(super) fn read(
     good.then_some(Tunnel { connection, profile, remote_id: remote_span, psk_file, networks, weak_psk })
 }
 
-fn identities(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<(Identity, Spanned<Identity>)> {
-    let local =
-        identity(judge, section, "local_id", "say who we are, such as local_id = \"clinic-17.example\"");
+fn identities(
+    judge: &mut Judge<'_>,
+    section: &mut Section<'_>,
+    auth: Option<&Auth>,
+    certified: bool,
+) -> Option<(Identity, Spanned<Identity>)> {
+    let local = local_id(judge, section, auth, certified);
     let remote = identity(
         judge,
         section,
@@ -104,6 +119,37 @@ fn identities(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<(Ident
     Some((local.into_inner(), remote))
 }
 
+/// What is written, which our certificate must stand for; or else whom that stands for.
+fn local_id(
+    judge: &mut Judge<'_>,
+    section: &mut Section<'_>,
+    auth: Option<&Auth>,
+    certified: bool,
+) -> Option<Spanned<Identity>> {
+    let help = "say who we are, such as local_id = \"clinic-17.example\"";
+    let credential = match auth.map(|auth| &auth.local) {
+        Some(LocalAuth::Signature(credential)) if !credential.chain.is_empty() => credential,
+        // Nothing is known that could stand in its place; why was said.
+        None if certified && !section.has("local_id") => {
+            section.take("local_id");
+            return None;
+        }
+        _ => return identity(judge, section, "local_id", help),
+    };
+    if section.has("local_id") {
+        let written = identity(judge, section, "local_id", help)?;
+        credential::stands_for(judge, credential, &written);
+        return Some(written);
+    }
+    section.take("local_id");
+    let span = auth.map_or_else(|| section.span.clone(), |auth| auth.certificate.clone());
+    let own = credential::identity(credential);
+    if own.is_none() {
+        judge.error(&span, "our certificate names nobody: it has neither a host name nor a subject", help);
+    }
+    own.map(|own| Spanned::new(span, own))
+}
+
 fn identity(
     judge: &mut Judge<'_>,
     section: &mut Section<'_>,
@@ -112,37 +158,9 @@ fn identity(
 ) -> Option<Spanned<Identity>> {
     section.require(judge, key, example);
     let text = section.text(judge, key)?;
-    let help = "write a host name, name@host, an IP address, or keyid:TEXT or keyid:0xHEX";
+    let help = "write a host name, name@host, an IP address, a distinguished name such as C=JP, O=Clinic, CN=clinic-17, or keyid:TEXT or keyid:0xHEX";
     let id = judge.ok(text.get_ref().parse(), &text.span(), help)?;
     Some(Spanned::new(text.span(), id))
-}
-
-/// The key, and whether it is weak and allowed to be.
-fn psk(judge: &mut Judge<'_>, section: &mut Section<'_>, keys: &KeyFiles<'_>) -> Option<(Secret, bool)> {
-    let help = "make a key with `sekisho keygen psk > FILE`, mode 0600, the same at both ends, and write psk_file = \"FILE\"";
-    section.require(judge, "psk_file", help);
-    let allowed = section.boolean(judge, "allow_weak_psk").unwrap_or(false);
-    let file = section.text(judge, "psk_file")?;
-    let span = file.span();
-    match keys.read(file.get_ref()) {
-        Ok(Key { secret, weakness: None }) => Some((secret, false)),
-        Ok(Key { secret, weakness: Some(weakness) }) if allowed => {
-            let help =
-                "`allow_weak_psk` lets it pass: replace it soon by one of `sekisho keygen psk`, at both ends";
-            judge.warn(&span, weakness, help);
-            Some((secret, true))
-        }
-        Ok(Key { weakness: Some(weakness), .. }) => {
-            let help =
-                "make one with `sekisho keygen psk`; if the peer cannot change, write allow_weak_psk = true";
-            judge.error(&span, weakness, help);
-            None
-        }
-        Err(error) => {
-            judge.error(&span, error.message, error.help);
-            None
-        }
-    }
 }
 
 fn remote(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Remote> {
@@ -259,9 +277,4 @@ fn retry(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Retry {
         judge.error(&span, message, "waits grow from `retry_first` to `retry_max`");
     }
     Retry { first: first.into_inner(), max: max.into_inner() }
-}
-
-/// A path of the file, taken from the directory of the configuration.
-pub(super) fn beside(source: &Path, file: &str) -> PathBuf {
-    source.parent().unwrap_or(Path::new("")).join(file)
 }

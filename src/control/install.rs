@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use sekisho_esp::{ConfigError, InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
+use sekisho_esp::{
+    AesKey, ConfigError, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite,
+};
 use sekisho_ike::config::Connection;
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
 use sekisho_ike::negotiate::TrafficSelector;
-use sekisho_ike::suite::{Aead, Esn, Protection};
+use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
 
 use crate::config::Daemon;
@@ -40,6 +42,20 @@ pub(super) fn reservations(connections: &[Arc<Connection>]) -> Result<Vec<Reserv
         .collect()
 }
 
+/// How packets may be laid out under these proposals, each way once.
+pub(super) fn layouts<'p>(proposals: impl IntoIterator<Item = &'p EspProposal>) -> Vec<Layout> {
+    let mut layouts = Vec::new();
+    for proposal in proposals {
+        for protection in Protection::all().filter(|protection| proposal.ciphers.holds(*protection)) {
+            let layout = suite(protection).layout();
+            if !layouts.contains(&layout) {
+                layouts.push(layout);
+            }
+        }
+    }
+    layouts
+}
+
 /// The data path's word for a path.
 pub(super) fn udp_path(path: Path) -> UdpPath {
     UdpPath { local: path.local, remote: path.remote, encap: path.transport == Transport::UdpEncap }
@@ -58,7 +74,7 @@ fn direction(
 ) -> Result<SaConfig, ConfigError> {
     Ok(SaConfig {
         spi: keys.spi.0,
-        suite: suite(child.suite.protection)?,
+        suite: suite(child.suite.protection),
         keymat: Keymat::new(keys.keymat.expose().to_vec()),
         esn: child.suite.esn == Esn::Extended,
         local: selectors(&child.local)?,
@@ -69,11 +85,32 @@ fn direction(
     })
 }
 
-fn suite(protection: Protection) -> Result<Suite, ConfigError> {
+/// The data path's word for what protects packets.
+fn suite(protection: Protection) -> Suite {
     match protection {
-        Protection::Aead(Aead::Aes128Gcm16) => Ok(Suite::Aes128Gcm16),
-        Protection::Aead(Aead::Aes256Gcm16) => Ok(Suite::Aes256Gcm16),
-        other => Err(ConfigError::KeymatLength { expected: 0, given: other.keymat_length() }),
+        Protection::Aead(Aead::Aes256Gcm16) => Suite::AesGcm(AesKey::Bits256, GcmTag::Octets16),
+        Protection::Aead(Aead::Aes256Gcm12) => Suite::AesGcm(AesKey::Bits256, GcmTag::Octets12),
+        Protection::Aead(Aead::Aes256Gcm8) => Suite::AesGcm(AesKey::Bits256, GcmTag::Octets8),
+        Protection::Aead(Aead::Aes128Gcm16) => Suite::AesGcm(AesKey::Bits128, GcmTag::Octets16),
+        Protection::Aead(Aead::Aes128Gcm12) => Suite::AesGcm(AesKey::Bits128, GcmTag::Octets12),
+        Protection::Aead(Aead::Aes128Gcm8) => Suite::AesGcm(AesKey::Bits128, GcmTag::Octets8),
+        Protection::Aead(Aead::ChaCha20Poly1305) => Suite::ChaCha20Poly1305,
+        Protection::Cbc(cbc, integrity) => Suite::AesCbc(aes_key(cbc), hmac(integrity)),
+    }
+}
+
+fn aes_key(cbc: Cbc) -> AesKey {
+    match cbc {
+        Cbc::Aes256 => AesKey::Bits256,
+        Cbc::Aes128 => AesKey::Bits128,
+    }
+}
+
+fn hmac(integrity: Integrity) -> Hmac {
+    match integrity {
+        Integrity::HmacSha256 => Hmac::Sha256,
+        Integrity::HmacSha384 => Hmac::Sha384,
+        Integrity::HmacSha512 => Hmac::Sha512,
     }
 }
 
@@ -88,6 +125,8 @@ fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use sekisho_ike::config::Name;
     use sekisho_ike::event::{ChildSaId, TunnelId};
     use sekisho_ike::suite::EspSuite;
@@ -118,12 +157,24 @@ mod tests {
 
     #[test]
     fn each_direction_gets_its_spi_and_the_path_its_encapsulation() {
-        for aead in [Aead::Aes256Gcm16, Aead::Aes128Gcm16] {
-            let child = child(Protection::Aead(aead), aead.keymat_length());
+        for protection in Protection::all() {
+            let child = child(protection, protection.keymat_length());
             let pair = pair(&child, &Daemon::default()).unwrap();
             assert_eq!((pair.inbound.spi(), pair.outbound.spi()), (0x1000, 0x2000));
             assert!(pair.path.encap);
             assert_eq!(udp_path(ike_path(pair.path)), pair.path);
+        }
+    }
+
+    #[test]
+    fn both_crates_mean_the_same_suite() {
+        let ours: BTreeSet<_> = Suite::ALL.iter().map(Suite::to_string).collect();
+        let negotiated: BTreeSet<_> = Protection::all().map(|protection| protection.to_string()).collect();
+        assert_eq!(ours, negotiated);
+        for protection in Protection::all() {
+            let suite = suite(protection);
+            assert_eq!(suite.to_string(), protection.to_string());
+            assert_eq!(suite.keymat_length(), protection.keymat_length(), "{protection}");
         }
     }
 

@@ -8,6 +8,7 @@ use sekisho_ike::{Done, Path};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::fetch::Fetcher;
 use super::workers::Workers;
 use crate::net::netlink::Netlink;
 use crate::net::resolver;
@@ -22,6 +23,7 @@ pub(super) struct Jobs {
     /// What waits for others.
     running: JoinSet<(JobId, Completion)>,
     turns: Arc<Semaphore>,
+    fetcher: Fetcher,
     /// What computes.
     workers: Workers<JobId, Done>,
 }
@@ -29,14 +31,23 @@ pub(super) struct Jobs {
 impl Jobs {
     /// # Errors
     /// If no thread can be made for what computes.
-    pub(super) fn new(netlink: Netlink, ike_port: u16) -> io::Result<Self> {
+    pub(super) fn new(netlink: Netlink, ike_port: u16, fetcher: Fetcher) -> io::Result<Self> {
         let turns = Arc::new(Semaphore::new(AT_A_TIME));
-        Ok(Self { netlink, ike_port, running: JoinSet::new(), turns, workers: Workers::start()? })
+        let workers = Workers::start()?;
+        Ok(Self { netlink, ike_port, running: JoinSet::new(), turns, fetcher, workers })
     }
 
     pub(super) fn start(&mut self, job: Job) {
         match job.kind {
             JobKind::Resolve { connection, host } => self.resolve(job.id, connection.to_string(), host),
+            JobKind::Fetch(fetch) => {
+                let fetcher = self.fetcher.clone();
+                self.running.spawn(async move {
+                    let answer = fetcher.fetch(fetch).await;
+                    tracing::debug!(?answer, "fetched");
+                    (job.id, Completion::Fetched(answer))
+                });
+            }
             JobKind::Compute(work) => {
                 self.workers.submit(job.class, job.id, Box::new(|| work.run()));
             }

@@ -67,7 +67,7 @@ fn write(directory: &Path, last_good: &LastGood) -> io::Result<()> {
 }
 
 /// The first of the directories that systemd names.
-fn directory() -> Option<PathBuf> {
+pub(super) fn directory() -> Option<PathBuf> {
     let named = env::var_os("STATE_DIRECTORY")?;
     env::split_paths(&named).next().filter(|path| path.is_absolute())
 }

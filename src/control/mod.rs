@@ -14,7 +14,7 @@
 mod apply;
 mod books;
 mod driver;
-pub mod fetch;
+mod fetch;
 mod install;
 mod jobs;
 pub mod last_good;
@@ -26,7 +26,7 @@ mod spi;
 mod status;
 mod strangers;
 mod waiting;
-pub mod workers;
+mod workers;
 
 use std::io;
 use std::sync::Arc;
@@ -45,6 +45,7 @@ use crate::net::udp::Sockets;
 use crate::telemetry::Telemetry;
 
 use books::Books;
+use fetch::Fetcher;
 use jobs::Jobs;
 use random::OsRandom;
 use spi::Spis;
@@ -115,7 +116,9 @@ impl Control {
             ..EndpointConfig::default()
         };
         let endpoint = Endpoint::new(ports, Box::new(OsRandom::new()), Box::new(Spis::of_worker(0)));
-        let jobs = Jobs::new(out.routing.netlink().clone(), config.daemon.ike_port)?;
+        let fetcher =
+            Fetcher::new(config.daemon.mark, last_good::directory().map(|state| state.join("fetched")));
+        let jobs = Jobs::new(out.routing.netlink().clone(), config.daemon.ike_port, fetcher)?;
         let mut control = Self {
             endpoint,
             config,

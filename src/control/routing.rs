@@ -12,8 +12,9 @@ use sekisho_ike::event::TunnelId;
 use sekisho_ike::negotiate::TrafficSelector;
 use tokio::time::{Instant, sleep_until};
 
+use super::install;
 use crate::config::Config;
-use crate::data;
+use crate::data::{self, Layout};
 use crate::net::netlink::{Change, Error, Netlink, Policy, Protection, TunnelLink, Watch};
 
 /// What a line is taken to carry before its peer is known.
@@ -43,6 +44,8 @@ pub struct Routing {
     problems: BTreeSet<String>,
     configured_mtu: Option<u16>,
     hosts: Vec<IpAddr>,
+    /// Of the suites that a tunnel may come up with.
+    layouts: Vec<Layout>,
     peers: BTreeMap<TunnelId, IpAddr>,
     mtu: u16,
 }
@@ -81,6 +84,7 @@ impl Routing {
             problems: BTreeSet::new(),
             configured_mtu: None,
             hosts: Vec::new(),
+            layouts: Vec::new(),
             peers: BTreeMap::new(),
             mtu: 0,
             netlink,
@@ -142,6 +146,8 @@ impl Routing {
         self.policy = policy;
         self.report(protection);
         self.configured_mtu = config.daemon.mtu;
+        let children = config.connections.iter().flat_map(|connection| &connection.children);
+        self.layouts = install::layouts(children.flat_map(|child| &child.proposals));
         self.hosts =
             config.connections.iter().flat_map(|connection| literal_hosts(&connection.remote)).collect();
         Ok(self.update_mtu().await)
@@ -189,18 +195,19 @@ impl Routing {
         self.stale = protection.stale;
     }
 
-    /// The narrowest way to any peer decides, since all tunnels share the TUN.
+    /// The narrowest way to any peer decides, since all tunnels share the TUN; and the suite that leaves the least of it,
+    /// of those that the configuration allows: so the MTU stays when a tunnel comes up with another suite than before.
     async fn update_mtu(&mut self) -> Option<u16> {
         let wanted = if let Some(mtu) = self.configured_mtu {
             mtu
         } else {
             let known = self.peers.values().chain(&self.hosts).copied().collect();
             let floor = if self.policy.has_ipv6() { SMALLEST_IPV6 } else { SMALLEST_IPV4 };
-            match derive_mtu(&self.netlink, known).await {
+            match derive_mtu(&self.netlink, &self.layouts, known).await {
                 Some(mtu) => mtu.max(floor),
                 // The last peer has gone: the next may well come the same way.
                 None if self.mtu != 0 => return None,
-                None => inner_mtu(true, ETHERNET),
+                None => inner_mtu(&self.layouts, true, ETHERNET),
             }
         };
         if wanted == self.mtu {
@@ -225,20 +232,22 @@ async fn at(time: Option<Instant>) {
 }
 
 /// What fits through the narrowest way to any of the peers.
-async fn derive_mtu(netlink: &Netlink, peers: BTreeSet<IpAddr>) -> Option<u16> {
+async fn derive_mtu(netlink: &Netlink, layouts: &[Layout], peers: BTreeSet<IpAddr>) -> Option<u16> {
     let mut narrowest = None;
     for peer in peers {
         if let Ok(route) = netlink.route(peer, 0).await {
-            let inner = inner_mtu(peer.is_ipv6(), route.mtu);
+            let inner = inner_mtu(layouts, peer.is_ipv6(), route.mtu);
             narrowest = Some(narrowest.map_or(inner, |least: u16| least.min(inner)));
         }
     }
     narrowest
 }
 
-fn inner_mtu(ipv6: bool, line: u32) -> u16 {
+/// What any of the layouts leaves of a line.
+fn inner_mtu(layouts: &[Layout], ipv6: bool, line: u32) -> u16 {
     let line = usize::try_from(line.min(LARGEST)).unwrap_or_default();
-    u16::try_from(data::inner_mtu(ipv6, line)).unwrap_or(SMALLEST_IPV6)
+    let least = layouts.iter().map(|layout| data::inner_mtu(*layout, ipv6, line)).min();
+    least.and_then(|least| u16::try_from(least).ok()).unwrap_or(SMALLEST_IPV6)
 }
 
 fn literal_hosts(remote: &Remote) -> Vec<IpAddr> {
@@ -255,10 +264,30 @@ mod tests {
 
     #[test]
     fn the_mtu_is_what_the_line_leaves_after_ip_udp_and_esp() {
-        assert_eq!(inner_mtu(false, 1500), 1438);
-        assert_eq!(inner_mtu(true, 1500), 1418);
-        assert_eq!(inner_mtu(false, 1454), 1390, "PPPoE");
-        assert_eq!(inner_mtu(false, 65_536), inner_mtu(false, 9000), "loopback is no jumbo line");
+        let gcm = layouts(&["aes256gcm16-x25519", "chacha20poly1305"]);
+        assert_eq!(inner_mtu(&gcm, false, 1500), 1438);
+        assert_eq!(inner_mtu(&gcm, true, 1500), 1418);
+        assert_eq!(inner_mtu(&gcm, false, 1454), 1390, "PPPoE");
+        assert_eq!(inner_mtu(&gcm, false, 65_536), inner_mtu(&gcm, false, 9000), "loopback is no jumbo line");
+    }
+
+    #[test]
+    fn of_the_suites_that_are_allowed_the_one_that_leaves_least_decides() {
+        for (proposals, ethernet) in [
+            (&["aes256gcm8"][..], 1446),
+            (&["aes256gcm8-aes128gcm16"], 1438),
+            (&["aes256gcm16", "aes128-sha256"], 1422),
+            (&["aes256gcm16", "aes256-sha256-sha512"], 1406),
+        ] {
+            assert_eq!(inner_mtu(&layouts(proposals), false, 1500), ethernet, "{proposals:?}");
+        }
+        assert_eq!(inner_mtu(&[], false, 1500), SMALLEST_IPV6, "nothing can come up");
+    }
+
+    /// Those of a child with these proposals.
+    fn layouts(proposals: &[&str]) -> Vec<Layout> {
+        let proposals: Vec<_> = proposals.iter().map(|text| text.parse().expect("a proposal")).collect();
+        install::layouts(&proposals)
     }
 
     #[test]

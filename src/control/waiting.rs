@@ -218,7 +218,9 @@ mod tests {
     use std::time::Duration;
 
     use sekisho_ike::Secret;
-    use sekisho_ike::config::{Auth, Connection, Encapsulation, Keepalive, Retransmit, Retry};
+    use sekisho_ike::config::{
+        Connection, Encapsulation, Keepalive, LocalAuth, RemoteAuth, Retransmit, Retry,
+    };
     use sekisho_ike::diagnosis::{DiagnosisKind, Side};
     use sekisho_ike::event::{EndReason, TunnelId};
 
@@ -232,7 +234,8 @@ mod tests {
             name: Name::from("centre"),
             local_id: "clinic-17.example".parse().unwrap(),
             remote_id: "hub.example".parse().unwrap(),
-            auth: Auth::Psk(Secret::new(vec![7; 32])),
+            local_auth: LocalAuth::Psk(Secret::new(vec![7; 32])),
+            remote_auth: RemoteAuth::Psk(Secret::new(vec![7; 32])),
             remote,
             initiate: true,
             proposals: vec![],

@@ -62,7 +62,8 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn start(args: &Args) -> Result<(), Failure> {
-    let config = match config::load(&args.config) {
+    let load = if args.check { config::load } else { config::load_to_start };
+    let config = match load(&args.config) {
         Ok(config) => config,
         Err(error) if args.check => return Err(Failure::new(error)),
         Err(error) => return Err(refused(&error)),

@@ -21,6 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+pub use sekisho_esp::Layout;
 use sekisho_esp::pmtu::Outer;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -257,8 +258,8 @@ impl fmt::Debug for FromData {
         }
     }
 }
-/// The largest packet, in bytes, that passes a line of `line` bytes inside UDP-encapsulated ESP, with an outer header
-/// of IPv6 or IPv4.
-pub fn inner_mtu(ipv6: bool, line: usize) -> usize {
-    Outer { ipv6, udp: true }.inner_mtu(line)
+/// The largest packet, in bytes, that passes a line of `line` bytes inside UDP-encapsulated ESP with this layout, with an
+/// outer header of IPv6 or IPv4.
+pub fn inner_mtu(layout: Layout, ipv6: bool, line: usize) -> usize {
+    Outer { ipv6, udp: true }.inner_mtu(layout, line)
 }

@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sekisho_esp::{DropReason, InnerView, OffloadHeader, OutboundSa, mss, sealed_length, segment, too_big};
+use sekisho_esp::{DropReason, InnerView, Layout, OffloadHeader, OutboundSa, mss, segment, too_big};
 
 use super::Shared;
 use super::failure::Failure;
@@ -93,7 +93,7 @@ impl Outbound {
         let snapshot = self.shared.snapshot.load();
         let sending = snapshot.outbound(&view)?;
         self.board(sending, sending.sa().outer_tos(view.tos()), header, length);
-        if let Some(cut) = self.lay(header, length, &view)? {
+        if let Some(cut) = self.lay(sending.sa().layout(), header, length, &view)? {
             self.seal(sending.sa(), cut);
         }
         Ok(())
@@ -106,7 +106,7 @@ impl Outbound {
             .as_ref()
             .is_some_and(|(other, other_tos)| Arc::ptr_eq(other, sending) && *other_tos == tos);
         let whole = header.gso() == OffloadHeader::GSO_NONE;
-        if !(same && whole && self.train.takes(sealed_length(length))) {
+        if !(same && whole && self.train.takes(sending.sa().layout().sealed_length(length))) {
             self.depart();
         }
         if self.bound_for.is_none() {
@@ -117,13 +117,14 @@ impl Outbound {
     /// Nothing, if the sender was told instead that it is too big.
     fn lay(
         &mut self,
+        layout: Layout,
         header: OffloadHeader,
         length: usize,
         view: &InnerView,
     ) -> Result<Option<Cut>, DropReason> {
         let packet = self.packet.get(..length).unwrap_or_default();
         let room = self.train.free();
-        let cut = segment(header, packet, room)?;
+        let cut = segment(layout, header, packet, room)?;
         let mtu = self.shared.mtu.load(Ordering::Relaxed);
         let first = cut.packets().next().and_then(|range| room.get_mut(range)).ok_or(DropReason::NoRoom)?;
         if first.len() > usize::from(mtu) && view.dont_fragment() {
@@ -154,7 +155,7 @@ impl Outbound {
             Err(reason) => Some(reason),
         });
         drop(sealer);
-        let last = if refused.is_none() { sealed_length(cut.last_length) } else { cut.stride };
+        let last = if refused.is_none() { cut.last_sealed_length() } else { cut.stride };
         self.train.push(sealed, cut.stride, last);
         if let Some(reason) = refused {
             self.shared.drops.esp(reason, cut.count - sealed);

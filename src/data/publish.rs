@@ -223,7 +223,7 @@ mod tests {
         };
         let config = |spi| SaConfig {
             spi,
-            suite: Suite::Aes128Gcm16,
+            suite: Suite::AES_128_GCM_16,
             keymat: Keymat::new(vec![7; 20]),
             esn: true,
             local: all([10, 0, 0, 0], [10, 255, 255, 255]),

@@ -128,7 +128,7 @@ fn an_sa_is_replaced_under_traffic_without_losing_a_packet() {
         arrived(1);
         for old in 1..=REPLACEMENTS {
             let new = old + 1;
-            // As a rekey goes: both receive on the new one, the initiator switches, then the responder, then the
+            // Each with another suite. As a rekey goes: both receive on the new one, the initiator switches, then the responder, then the
             // old one goes. Packets under way on it keep arriving until then.
             b.install(new, a.place);
             a.install(new, b.place);

@@ -79,7 +79,8 @@ impl Site {
         (Self::new(left, a, b), Self::new(right, b, a))
     }
 
-    /// Install a Child SA; `id` also makes its SPIs and keys. The site of lower number has the even SPI.
+    /// Install a Child SA; `id` also makes its SPIs, keys and suite (1: AES-256-GCM-16). The site of lower number has the
+    /// even SPI.
     pub(crate) fn install(&self, id: u64, remote: Place) {
         let (inbound, outbound) = sas(id, self.place, remote);
         let sa = NewSa {
@@ -113,19 +114,20 @@ pub(crate) fn sas(id: u64, local: Place, remote: Place) -> (InboundSa, OutboundS
         0x1000 + 2 * u32::try_from(id).expect("a small number"),
         0x1001 + 2 * u32::try_from(id).expect("a small number"),
     );
+    let number = usize::try_from(id).expect("a small number");
+    let suite = Suite::ALL[number % Suite::ALL.len()];
     let (spi_in, spi_out) = if local.outer < remote.outer { (low, high) } else { (high, low) };
     (
-        InboundSa::new(config(spi_in, local, remote)).expect("an inbound SA"),
-        OutboundSa::new(config(spi_out, local, remote)).expect("an outbound SA"),
+        InboundSa::new(config(suite, spi_in, local, remote)).expect("an inbound SA"),
+        OutboundSa::new(config(suite, spi_out, local, remote)).expect("an outbound SA"),
     )
 }
 
-fn config(spi: u32, local: Place, remote: Place) -> SaConfig {
-    let key: Vec<u8> =
-        spi.to_be_bytes().into_iter().cycle().take(Suite::Aes256Gcm16.keymat_length()).collect();
+fn config(suite: Suite, spi: u32, local: Place, remote: Place) -> SaConfig {
+    let key: Vec<u8> = spi.to_be_bytes().into_iter().cycle().take(suite.keymat_length()).collect();
     SaConfig {
         spi,
-        suite: Suite::Aes256Gcm16,
+        suite,
         keymat: Keymat::new(key),
         esn: true,
         local: selectors(local),

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use sekisho::data::FromData;
+use sekisho_esp::{AesKey, Hmac, Suite};
 
 use crate::namespace::Namespace;
 use crate::site::{Site, connect};
@@ -65,9 +66,9 @@ pub(crate) fn exchange(a: &UdpSocket, b: &UdpSocket, bytes: &[u8]) {
     }
 }
 
-fn everything_crosses(outer_ipv6: bool) {
+fn everything_crosses(outer_ipv6: bool, id: u64) {
     let (a, mut b) = Site::pair(outer_ipv6);
-    connect(1, &a, &b);
+    connect(id, &a, &b);
     let bytes = pattern(8 << 20);
     for (client, server) in [(&a, &b), (&b, &a)] {
         for address in [server.place.inner4, server.place.inner6] {
@@ -81,20 +82,27 @@ fn everything_crosses(outer_ipv6: bool) {
             exchange(&left, &right, &pattern(length));
         }
     }
-    let (at_a, at_b) = (a.data.usage(1).expect("usage"), b.data.usage(1).expect("usage"));
+    let (at_a, at_b) = (a.data.usage(id).expect("usage"), b.data.usage(id).expect("usage"));
     assert!(at_a.bytes_out >= 32 << 20 && at_b.bytes_out >= 32 << 20, "{at_a:?} {at_b:?}");
     assert!(at_b.last_in.is_some());
     let told = b.from_data.try_recv();
-    assert!(matches!(told, Ok(FromData::FirstPacket(1))), "{told:?}");
+    assert!(matches!(told, Ok(FromData::FirstPacket(first)) if first == id), "{told:?}");
     assert!(b.from_data.try_recv().is_err(), "the first packet is told once");
 }
 
 #[test]
 fn tcp_and_udp_of_both_families_cross_an_ipv4_network() {
-    everything_crosses(false);
+    everything_crosses(false, 1);
 }
 
 #[test]
 fn tcp_and_udp_of_both_families_cross_an_ipv6_network() {
-    everything_crosses(true);
+    everything_crosses(true, 1);
+}
+
+/// The longest headers and trailers, and blocks to fill.
+#[test]
+fn tcp_and_udp_of_both_families_cross_with_aes_cbc() {
+    let longest = Suite::ALL.iter().position(|suite| *suite == Suite::AesCbc(AesKey::Bits256, Hmac::Sha512));
+    everything_crosses(false, longest.expect("a suite") as u64);
 }

@@ -1,6 +1,9 @@
 //! Proves the laboratory itself with two strongSwans: what its instruments report is what happened.
 
-use crate::lab::{Capture, End, Outer, Site, Stream, StrongSwan, Tunnel, both_ways, transfer};
+use crate::lab::{
+    Authority, Belief, Capture, End, Entity, KeyKind, Outer, Own, Proof, Request, Responder, Site, Stream,
+    StrongSwan, Tunnel, Web, both_ways, transfer,
+};
 use crate::peers::assert_carries_tcp;
 
 #[test]
@@ -96,4 +99,101 @@ fn strongswan_returns_after_a_kill() {
     b.initiate();
     b.await_up();
     assert_carries_tcp(&site, 100);
+}
+
+/// `a` and `b` certified by authorities that the other believes; `change` is applied to both ends.
+fn certified_pair(
+    name: &'static str,
+    change: impl Fn(&mut Tunnel, End, &Site),
+    check: impl FnOnce(&StrongSwan<'_>, &StrongSwan<'_>, bool),
+) {
+    let site = Site::new(name);
+    let [mut at_a, mut at_b] = [End::A, End::B].map(|end| Tunnel::at(&site, end, Outer::V4));
+    change(&mut at_a, End::A, &site);
+    change(&mut at_b, End::B, &site);
+    let (a, b) = (StrongSwan::start(&site.a, &at_a), StrongSwan::start(&site.b, &at_b));
+    let up = a.try_initiate().status.success();
+    if up {
+        b.await_up();
+    }
+    check(&a, &b, up);
+}
+
+#[test]
+fn strongswan_pair_with_certificates_of_an_intermediate_authority() {
+    let root = Authority::root("Root");
+    let below = root.intermediate("Issuing");
+    let hub = below.issue(&Request::of("hub.example", KeyKind::Rsa));
+    let clinic = root.issue(&Request::of("clinic-17.example", KeyKind::P384));
+    let change = |tunnel: &mut Tunnel, end, _: &Site| {
+        tunnel.belief = Belief::Authorities(vec![root.certificate.clone()]);
+        tunnel.proof = match end {
+            End::A => Proof::by(&clinic),
+            End::B => Own::new(&hub).below(&below),
+        };
+    };
+    certified_pair("lab_certificates", change, |a, b, up| {
+        assert!(up);
+        let proved = "authentication of 'hub.example' with RSA_EMSA_PKCS1_SHA2_256 successful";
+        assert!(a.log().contains(proved), "a checked b");
+        assert!(
+            b.log().contains("authentication of 'clinic-17.example' with ECDSA_WITH_SHA384_DER successful")
+        );
+    });
+}
+
+#[test]
+fn strongswan_pair_refuses_who_is_revoked_by_a_list() {
+    let site = Site::new("lab_crl");
+    let root = Authority::root("Root");
+    let url = Some(Web::url("root.crl"));
+    let request = |host| Request { crl_url: url.clone(), ..Request::of(host, KeyKind::P256) };
+    let (clinic, hub) = (root.issue(&request("clinic-17.example")), root.issue(&request("hub.example")));
+    let web = Web::start(&site);
+    let at = |end, own: &Entity| Tunnel {
+        proof: Proof::by(own),
+        belief: Belief::Authorities(vec![root.certificate.clone()]),
+        revocation: "strict",
+        ..Tunnel::at(&site, end, Outer::V4)
+    };
+    web.put("root.crl", root.crl(&[&clinic], 30));
+    let a = StrongSwan::start(&site.a, &at(End::A, &clinic));
+    let mut b = StrongSwan::start(&site.b, &at(End::B, &hub));
+    assert!(!a.try_initiate().status.success());
+    assert!(b.log().contains("certificate was revoked"), "{}", b.log());
+    assert!(web.asked().contains(&"/root.crl".to_owned()));
+
+    web.put("root.crl", root.crl(&[], 30));
+    b.kill();
+    b.restart();
+    a.initiate();
+    b.await_up();
+}
+
+#[test]
+fn strongswan_pair_asks_the_responder() {
+    let site = Site::new("lab_ocsp");
+    let root = Authority::root("Root");
+    let request = |host| Request { ocsp_url: Some(Responder::url()), ..Request::of(host, KeyKind::P256) };
+    let (clinic, hub) = (root.issue(&request("clinic-17.example")), root.issue(&request("hub.example")));
+    let at = |end, own: &Entity| Tunnel {
+        proof: Proof::by(own),
+        belief: Belief::Authorities(vec![root.certificate.clone()]),
+        revocation: "strict",
+        ..Tunnel::at(&site, end, Outer::V4)
+    };
+    let a = StrongSwan::start(&site.a, &at(End::A, &clinic));
+    let mut b = StrongSwan::start(&site.b, &at(End::B, &hub));
+    let responder = Responder::start(&site, &root, &[&hub], &[&clinic]);
+    assert!(!a.try_initiate().status.success());
+    assert!(b.log().contains("certificate was revoked"), "{}", b.log());
+    assert!(responder.asked() >= 1, "the responder was asked");
+    drop(responder);
+
+    let _responder = Responder::start(&site, &root, &[&hub, &clinic], &[]);
+    b.kill();
+    b.restart();
+    a.initiate();
+    b.await_up();
+    assert!(b.log().contains("certificate status is good"), "{}", b.log());
 }

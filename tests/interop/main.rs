@@ -15,6 +15,8 @@
 mod lab;
 
 mod admin;
+mod certificates;
+mod esp_suites;
 mod fragmentation;
 mod idle;
 mod initiate;
@@ -29,4 +31,5 @@ mod refusals;
 mod rekey;
 mod respond;
 mod restart;
+mod revocation;
 mod suites;

@@ -17,6 +17,18 @@ fn over_ipv6_without_them() {
     pair("pair_ipv6_noesn", Outer::V6, "aes128gcm16-x25519-noesn");
 }
 
+#[test]
+fn cbc_with_extended_sequence_numbers() {
+    pair("pair_cbc_sha256_esn", Outer::V4, "aes128-sha256-x25519-esn");
+    pair("pair_cbc_sha512_esn", Outer::V6, "aes256-sha512-x25519-esn");
+}
+
+#[test]
+fn other_aeads_with_extended_sequence_numbers() {
+    pair("pair_chacha_esn", Outer::V6, "chacha20poly1305-x25519-esn");
+    pair("pair_gcm8_esn", Outer::V4, "aes256gcm8-x25519-esn");
+}
+
 fn pair(name: &'static str, outer: Outer, esp: &'static str) {
     let site = Site::new(name);
     let capture = Capture::start(&site);

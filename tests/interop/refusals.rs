@@ -115,7 +115,7 @@ fn refused_when_we_respond(name: &'static str, change: impl Fn(&mut Tunnel)) -> 
     diagnosis.clone()
 }
 
-fn assert_diagnosis(failure: &Value, kind: &str, refused_by: &str) {
+pub fn assert_diagnosis(failure: &Value, kind: &str, refused_by: &str) {
     println!("diagnosis: {failure:#}");
     assert_eq!((&failure["kind"], &failure["refused_by"]), (&kind.into(), &refused_by.into()), "{failure}");
     for words in ["summary", "advice"] {

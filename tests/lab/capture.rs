@@ -39,6 +39,8 @@ pub struct Crossed {
     pub marked: u64,
     /// Frames from or to an address behind the gateways.
     pub inner: u64,
+    /// Fragments of anything: what was sent did not fit the line.
+    pub fragments: u64,
     /// Frames that the capture itself missed.
     pub missed: u64,
 }
@@ -94,6 +96,7 @@ fn count(crossed: &mut Crossed, frame: &[u8], marker: &Finder) {
     crossed.frames += 1;
     crossed.marked += u64::from(marker.find(frame).is_some());
     let Some((addresses, ports)) = addresses_and_ports(frame) else { return };
+    crossed.fragments += u64::from(is_fragment(frame));
     crossed.inner += u64::from(addresses.iter().any(is_inner));
     crossed.protected +=
         u64::from(ports.is_some_and(|ports| ports.iter().any(|port| [500, 4500].contains(port))));
@@ -116,6 +119,13 @@ fn addresses_and_ports(frame: &[u8]) -> Option<([IpAddr; 2], Option<[u16; 2]>)> 
         _ => None,
     };
     Some((addresses, ports))
+}
+
+fn is_fragment(frame: &[u8]) -> bool {
+    etherparse::LaxSlicedPacket::from_ethernet(frame)
+        .ok()
+        .and_then(|headers| headers.net)
+        .is_some_and(|net| net.ip_payload_ref().is_some_and(|payload| payload.fragmented))
 }
 
 /// Whether an address lies behind one of the gateways of [`Site`].

@@ -1,7 +1,6 @@
 //! Our daemon and our command line, as the shipped binaries.
 
 use std::fs;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tempfile::TempDir;
 
 use super::namespace::Namespace;
 use super::process::{Process, print_tail};
+use super::proof;
 use super::site::Gateway;
 use super::tunnel::Tunnel;
 use super::wait::{wait_for, wait_until};
@@ -200,6 +200,10 @@ fn children(tunnel: &Value) -> usize {
 fn launch(namespace: &Namespace, directory: &TempDir) -> Process {
     let mut command = namespace.command(DAEMON);
     command.arg("--config").arg(configuration_file(directory));
+    // As systemd does: what is fetched is kept there.
+    let kept = directory.path().join("kept");
+    fs::create_dir_all(&kept).expect("make a directory for sekisho");
+    command.env("STATE_DIRECTORY", kept);
     Process::start(&mut command, &directory.path().join("sekishod.log"))
 }
 
@@ -208,17 +212,12 @@ fn configuration_file(directory: &TempDir) -> PathBuf {
 }
 
 fn write_configuration(directory: &TempDir, tunnel: &Tunnel) {
-    let psk = directory.path().join("centre.psk");
-    let mut options = fs::File::options();
-    let file =
-        options.write(true).create(true).truncate(true).mode(0o600).open(psk).expect("create the PSK file");
-    file.set_permissions(fs::Permissions::from_mode(0o600)).expect("guard the PSK file");
-    std::io::Write::write_all(&mut &file, tunnel.psk.as_bytes()).expect("write the PSK file");
-    let text = configuration(&directory.path().display().to_string(), tunnel);
+    let proofs = proof::of_sekisho(directory.path(), tunnel);
+    let text = configuration(&directory.path().display().to_string(), tunnel, &proofs);
     fs::write(configuration_file(directory), text).expect("write sekisho.toml");
 }
 
-fn configuration(directory: &str, tunnel: &Tunnel) -> String {
+fn configuration(directory: &str, tunnel: &Tunnel, proofs: &str) -> String {
     let remote = tunnel.remote.map_or("any".to_owned(), |address| address.to_string());
     format!(
         r#"[daemon]
@@ -231,8 +230,7 @@ log = "debug"
 local_id = "{local_id}"
 remote_id = "{remote_id}"
 remote = "{remote}"
-psk_file = "centre.psk"
-initiate = {initiate}
+{proofs}initiate = {initiate}
 local_networks = {local_networks:?}
 remote_networks = {remote_networks:?}
 ike_proposals = ["{ike}"]

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::namespace::Namespace;
 use super::process::{Process, print_tail, run};
+use super::proof;
 use super::site::Gateway;
 use super::tunnel::Tunnel;
 use super::wait::{wait_for, wait_until};
@@ -31,7 +32,7 @@ impl<'a> StrongSwan<'a> {
         for sub in ["run", "swanctl"] {
             fs::create_dir(path.join(sub)).expect("make a directory for strongSwan");
         }
-        let configuration = daemon_configuration(&path.display().to_string(), tunnel.fragment_size);
+        let configuration = daemon_configuration(&path.display().to_string(), tunnel);
         fs::write(path.join("strongswan.conf"), configuration).expect("write strongswan.conf");
         let charon = launch(&gateway.namespace, &directory);
         let mut peer = Self { namespace: &gateway.namespace, directory, charon };
@@ -42,8 +43,10 @@ impl<'a> StrongSwan<'a> {
 
     /// Replaces its connection.
     pub fn load(&self, tunnel: &Tunnel) {
-        let file = self.directory.path().join("swanctl/swanctl.conf");
-        fs::write(file, connection_configuration(tunnel)).expect("write swanctl.conf");
+        let directory = self.directory.path().join("swanctl");
+        let proofs = proof::of_strongswan(&directory, tunnel);
+        let text = connection_configuration(tunnel, &proofs);
+        fs::write(directory.join("swanctl.conf"), text).expect("write swanctl.conf");
         run(&mut self.command(&["--load-all", "--noprompt"]));
     }
 
@@ -127,11 +130,9 @@ impl<'a> StrongSwan<'a> {
         wait_until(Duration::from_secs(15), "strongSwan to hold no SA", || self.list_sas().trim().is_empty());
     }
 
-    /// Whether its log says so.
-    pub fn says(&self, what: &str) -> bool {
-        fs::read_to_string(self.directory.path().join("charon.log"))
-            .expect("read charon's log")
-            .contains(what)
+    /// What it has written into its log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("charon.log")).expect("read charon's log")
     }
 
     /// Kills it as a power cut would: nothing is said to the peer.
@@ -197,12 +198,15 @@ fn launch(namespace: &Namespace, directory: &TempDir) -> Process {
 }
 
 /// `openssl` comes first among the plugins: another GCM would be ten times slower.
-fn daemon_configuration(directory: &str, fragment_size: u16) -> String {
+fn daemon_configuration(directory: &str, tunnel: &Tunnel) -> String {
+    let signature_authentication = if tunnel.old_signatures { "no" } else { "yes" };
+    let fragment_size = tunnel.fragment_size;
     format!(
         "charon {{
   load_modular = no
-  load = random nonce openssl curve25519 pem pkcs1 pkcs8 x509 revocation constraints pubkey kdf kernel-libipsec \
+  load = random nonce openssl curve25519 pem pkcs1 pkcs8 x509 revocation constraints pubkey curl kdf kernel-libipsec \
 kernel-netlink socket-default vici updown
+  signature_authentication = {signature_authentication}
   retransmit_timeout = 0.4
   retransmit_base = 1.5
   retransmit_tries = 8
@@ -226,7 +230,7 @@ kernel-netlink socket-default vici updown
     )
 }
 
-fn connection_configuration(tunnel: &Tunnel) -> String {
+fn connection_configuration(tunnel: &Tunnel, [prove, believe]: &[String; 2]) -> String {
     let remote = tunnel.remote.map_or("%any".to_owned(), |address| address.to_string());
     let (start, close) = if tunnel.initiate { ("start", "start") } else { ("none", "none") };
     format!(
@@ -243,10 +247,14 @@ fn connection_configuration(tunnel: &Tunnel) -> String {
     over_time = 3600
     dpd_delay = {liveness}
     keyingtries = 0
-    local {{ auth = psk
-      id = {local_id} }}
-    remote {{ auth = psk
-      id = {remote_id} }}
+    local {{
+      {prove}
+      id = \"{local_id}\"
+    }}
+    remote {{
+      {believe}
+      id = \"{remote_id}\"
+    }}
     children {{
       {name} {{
         local_ts = {local_ts}
@@ -264,8 +272,8 @@ fn connection_configuration(tunnel: &Tunnel) -> String {
 }}
 secrets {{
   ike-1 {{
-    id-1 = {local_id}
-    id-2 = {remote_id}
+    id-1 = \"{local_id}\"
+    id-2 = \"{remote_id}\"
     secret = {psk}
   }}
 }}

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::proof::{Belief, Proof};
 use super::site::{End, Site};
 
 /// The family of the outer packets.
@@ -23,6 +24,18 @@ pub struct Tunnel {
     pub local_id: &'static str,
     pub remote_id: &'static str,
     pub psk: &'static str,
+    /// How this end proves itself: by `psk` unless a scenario says otherwise.
+    pub proof: Proof,
+    /// What it believes of the peer.
+    pub belief: Belief,
+    /// `strict`, `soft` or `off`.
+    pub revocation: &'static str,
+    /// Revocation lists from files, DER.
+    pub crls: Vec<Vec<u8>>,
+    /// strongSwan's words for how it proves itself and what it demands of the peer, such as `rsa/pss-sha256`.
+    pub auth_methods: [Option<&'static str>; 2],
+    /// Whether strongSwan knows no signatures but those of RFC 7296 itself (without RFC 7427).
+    pub old_signatures: bool,
     pub local_networks: Vec<String>,
     pub remote_networks: Vec<String>,
     /// Whether this end starts the tunnel and keeps it up.
@@ -56,6 +69,12 @@ impl Tunnel {
             local_id,
             remote_id,
             psk: "0sq5iY2F0tKc9wJ4b0GkXo1u8nQm3ZrVtLh7eDsAyPfWE=",
+            proof: Proof::Psk,
+            belief: Belief::Psk,
+            revocation: "soft",
+            crls: Vec::new(),
+            auth_methods: [None; 2],
+            old_signatures: false,
             local_networks: here.networks.map(str::to_owned).to_vec(),
             remote_networks: there.networks.map(str::to_owned).to_vec(),
             initiate: false,

@@ -6,7 +6,7 @@ use super::header::OffloadHeader;
 use super::rewrite::{complete_transport_checksum, flag, set_ip_length};
 use crate::checksum::Sum;
 use crate::drop_reason::DropReason;
-use crate::format::{HEADROOM, sealed_length};
+use crate::format::Layout;
 use crate::inner::{Fragment, InnerView, TCP, UDP};
 
 /// Packets of one length, the last perhaps shorter, that lie at equal distances in a buffer: so that once each is
@@ -21,37 +21,49 @@ pub struct Train {
     pub length: usize,
     /// Bytes of the last packet.
     pub last_length: usize,
+    /// That of the SA that they are for.
+    pub layout: Layout,
 }
 
 impl Train {
-    /// Where the packets lie in the buffer, in order; the first at [`HEADROOM`].
+    /// Where the packets lie in the buffer, in order; the first behind room for its header.
     pub fn packets(self) -> impl Iterator<Item = Range<usize>> {
         (1..=self.count).map(move |number| {
-            let start = (number - 1) * self.stride + HEADROOM;
+            let start = (number - 1) * self.stride + self.layout.header_length();
             start..start + if number == self.count { self.last_length } else { self.length }
         })
     }
 
     /// Bytes of the buffer that the sealed packets take up, from its start.
     pub fn sealed_length(self) -> usize {
-        self.count.saturating_sub(1) * self.stride + sealed_length(self.last_length)
+        self.count.saturating_sub(1) * self.stride + self.last_sealed_length()
+    }
+
+    /// Bytes of the ESP packet that the last packet becomes.
+    pub fn last_sealed_length(self) -> usize {
+        self.layout.sealed_length(self.last_length)
     }
 }
 
-/// Cuts `packet`, read from a TUN with `header`, into `out`. A packet that needs no cutting becomes a train of one,
-/// its checksum complete.
+/// Cuts `packet`, read from a TUN with `header`, into `out`, for an SA with this layout. A packet that needs no cutting
+/// becomes a train of one, its checksum complete.
 ///
 /// # Errors
 /// Those of [`crate::InnerView::parse`]; [`DropReason::SuperPacket`] if the header contradicts the packet;
 /// [`DropReason::NoRoom`] if `out` is shorter than [`Train::sealed_length`].
-pub fn segment(header: OffloadHeader, packet: &[u8], out: &mut [u8]) -> Result<Train, DropReason> {
+pub fn segment(
+    layout: Layout,
+    header: OffloadHeader,
+    packet: &[u8],
+    out: &mut [u8],
+) -> Result<Train, DropReason> {
     let inner = InnerView::parse(packet)?;
     let packet = packet.get(..inner.total_length()).ok_or(DropReason::InnerLength)?;
     if header.gso() == OffloadHeader::GSO_NONE {
-        return copy_whole(header, packet, out);
+        return copy_whole(layout, header, packet, out);
     }
     let cut = Cut::new(header, &inner, packet)?;
-    let train = cut.train();
+    let train = cut.train(layout);
     let out = out.get_mut(..train.sealed_length()).ok_or(DropReason::NoRoom)?;
     for (number, place) in train.packets().enumerate() {
         cut.write(number, out.get_mut(place).ok_or(DropReason::NoRoom)?)?;
@@ -82,11 +94,17 @@ pub fn complete_checksum(header: OffloadHeader, packet: &mut [u8]) -> Result<(),
     Ok(())
 }
 
-fn copy_whole(header: OffloadHeader, packet: &[u8], out: &mut [u8]) -> Result<Train, DropReason> {
+fn copy_whole(
+    layout: Layout,
+    header: OffloadHeader,
+    packet: &[u8],
+    out: &mut [u8],
+) -> Result<Train, DropReason> {
     let length = packet.len();
-    let train = Train { count: 1, stride: sealed_length(length), length, last_length: length };
+    let train = Train { count: 1, stride: layout.sealed_length(length), length, last_length: length, layout };
     let out = out.get_mut(..train.sealed_length()).ok_or(DropReason::NoRoom)?;
-    let place = out.get_mut(HEADROOM..HEADROOM + length).ok_or(DropReason::NoRoom)?;
+    let place = out.get_mut(layout.header_length()..).and_then(|place| place.get_mut(..length));
+    let place = place.ok_or(DropReason::NoRoom)?;
     place.copy_from_slice(packet);
     complete_checksum(header, place)?;
     Ok(train)
@@ -125,11 +143,11 @@ impl<'p> Cut<'p> {
         Ok(Self { headers, payload, size: header.gso_size.into(), transport, protocol })
     }
 
-    fn train(&self) -> Train {
+    fn train(&self, layout: Layout) -> Train {
         let count = self.payload.len().div_ceil(self.size).max(1);
         let length = self.headers.len() + self.size.min(self.payload.len());
         let last_length = self.headers.len() + self.payload.len() - (count - 1) * self.size;
-        Train { count, stride: sealed_length(length), length, last_length }
+        Train { count, stride: layout.sealed_length(length), length, last_length, layout }
     }
 
     /// Writes the segment of this number, from 0, into the place that has its length.

@@ -1,13 +1,12 @@
 //! Keys, SAs and packets for the tests of this crate.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+pub mod reference;
 pub mod tcp;
 
 use std::net::IpAddr;
 use std::ops::Range;
 
-use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes128Gcm, Aes256Gcm};
 use etherparse::PacketBuilder;
 use sekisho_esp::{DropReason, InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
 
@@ -52,7 +51,7 @@ pub struct Direction {
 
 impl Direction {
     pub fn new(suite: Suite, esn: bool) -> Self {
-        let keymat = (0..suite.keymat_length()).map(|at| u8::try_from(at * 7 + 3).unwrap()).collect();
+        let keymat = (0..suite.keymat_length()).map(|at| u8::try_from((at * 7 + 3) % 256).unwrap()).collect();
         Self { suite, esn, keymat, window: 1024, limit: None }
     }
 
@@ -80,27 +79,44 @@ impl Direction {
         InboundSa::new(self.config(theirs(), ours())).unwrap()
     }
 
-    /// ESP by the other implementation: any sequence number, any IV, any plaintext with its trailer.
-    pub fn forge(&self, sequence: u64, iv: [u8; 8], plaintext: &[u8]) -> Vec<u8> {
-        let low = u32::try_from(sequence & 0xffff_ffff).unwrap();
-        let mut aad = SPI.to_be_bytes().to_vec();
-        if self.esn {
-            aad.extend(u32::try_from(sequence >> 32).unwrap().to_be_bytes());
-        }
-        aad.extend(low.to_be_bytes());
-        let (key, salt) = self.keymat.split_at(self.suite.key_length());
-        let nonce: [u8; 12] = [salt, &iv].concat().try_into().unwrap();
-        let payload = Payload { msg: plaintext, aad: &aad };
-        let sealed = match self.suite {
-            Suite::Aes128Gcm16 => Aes128Gcm::new_from_slice(key).unwrap().encrypt(&nonce.into(), payload),
-            Suite::Aes256Gcm16 => Aes256Gcm::new_from_slice(key).unwrap().encrypt(&nonce.into(), payload),
-        };
-        [&SPI.to_be_bytes()[..], &low.to_be_bytes(), &iv, &sealed.unwrap()].concat()
+    /// ESP by the other implementation: any sequence number, any IV (its start is used, where it is shorter), any
+    /// plaintext with its trailer.
+    pub fn forge(&self, sequence: u64, iv: [u8; 16], plaintext: &[u8]) -> Vec<u8> {
+        let length = self.suite.layout().header_length() - 8;
+        reference::seal(self, sequence, &iv[..length], plaintext)
     }
 
-    /// The same with ordinary padding and the next header that fits.
+    /// The same with the IV that our sender uses, ordinary padding and the next header that fits.
     pub fn forge_packet(&self, sequence: u64, inner: &[u8]) -> Vec<u8> {
-        self.forge(sequence, sequence.to_be_bytes(), &with_trailer(inner, next_header(inner)))
+        let text = self.with_trailer(inner, next_header(inner));
+        reference::seal(self, sequence, &reference::iv(self, sequence), &text)
+    }
+
+    /// The least padding that the suite's packets may have.
+    pub fn with_trailer(&self, payload: &[u8], next_header: u8) -> Vec<u8> {
+        let padding = (self.alignment() - (payload.len() + 2) % self.alignment()) % self.alignment();
+        let padding = u8::try_from(padding).unwrap();
+        [payload, &(1..=padding).collect::<Vec<_>>(), &[padding, next_header]].concat()
+    }
+
+    /// What the encrypted part must be a multiple of.
+    pub fn alignment(&self) -> usize {
+        if self.is_cbc() { 16 } else { 4 }
+    }
+
+    pub fn is_cbc(&self) -> bool {
+        matches!(self.suite, Suite::AesCbc(..))
+    }
+
+    /// Bytes of the ICV.
+    pub fn icv(&self) -> usize {
+        let layout = self.suite.layout();
+        layout.sealed_length(14) - layout.header_length() - 16
+    }
+
+    /// Every suite with either kind of sequence numbers.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Suite::ALL.into_iter().flat_map(|suite| [false, true].map(|esn| Self::new(suite, esn)))
     }
 }
 
@@ -114,11 +130,6 @@ pub fn theirs() -> Vec<Selector> {
 
 pub fn next_header(inner: &[u8]) -> u8 {
     if inner[0] >> 4 == 4 { 4 } else { 41 }
-}
-
-pub fn with_trailer(payload: &[u8], next_header: u8) -> Vec<u8> {
-    let padding = u8::try_from((4 - (payload.len() + 2) % 4) % 4).unwrap();
-    [payload, &(1..=padding).collect::<Vec<_>>(), &[padding, next_header]].concat()
 }
 
 /// UDP from HERE to THERE.

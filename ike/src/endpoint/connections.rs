@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Connection, Encapsulation, Name, Remote};
+use crate::config::{Connection, Encapsulation, Name, Remote, RemoteAuth};
 use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, TunnelId};
 use crate::identity::Identity;
+use crate::limits;
 use crate::path::Path;
+use crate::pki;
 use crate::sa::{Acceptable, Directory, Standing};
 use crate::time::Instant;
-use crate::wire::IkeSpi;
+use crate::wire::{CertEncoding, IkeSpi};
 
 /// A connection and what we are doing for it.
 #[derive(Debug)]
@@ -151,7 +153,7 @@ impl Connections {
 }
 
 fn nothing() -> Acceptable {
-    Acceptable { proposals: Vec::new(), encapsulation: Encapsulation::Detected }
+    Acceptable { proposals: Vec::new(), encapsulation: Encapsulation::Detected, cert_requests: Vec::new() }
 }
 
 fn merge(acceptable: &mut Acceptable, config: &Connection) {
@@ -162,6 +164,22 @@ fn merge(acceptable: &mut Acceptable, config: &Connection) {
     }
     if config.encapsulation == Encapsulation::Forced {
         acceptable.encapsulation = Encapsulation::Forced;
+    }
+    if let RemoteAuth::Signature(trust) = &config.remote_auth {
+        pki::cert_requests(trust).into_iter().for_each(|request| ask(&mut acceptable.cert_requests, request));
+    }
+}
+
+/// One CERTREQ payload an encoding, with the authorities of all.
+fn ask(requests: &mut Vec<(CertEncoding, Vec<u8>)>, (encoding, authorities): (CertEncoding, Vec<u8>)) {
+    let Some((_, have)) = requests.iter_mut().find(|(other, _)| *other == encoding) else {
+        return requests.push((encoding, authorities));
+    };
+    for hash in authorities.as_chunks::<20>().0 {
+        let known = have.as_chunks::<20>().0;
+        if known.len() < limits::CERTREQ_HASHES && !known.contains(hash) {
+            have.extend_from_slice(hash);
+        }
     }
 }
 

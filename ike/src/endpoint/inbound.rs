@@ -154,7 +154,7 @@ impl Endpoint {
         let id = tunnel.id;
         let name = tunnel.connection().name.clone();
         self.tunnel_by_spi.extend(tunnel.ike_spis().map(|spi| (spi, id)));
-        self.tunnels.insert(id, tunnel);
+        self.tunnels.insert(id, Box::new(tunnel));
         if let Some(managed) = self.connections.get_mut(&name) {
             managed.tunnels.push(id);
         }

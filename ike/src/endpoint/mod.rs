@@ -27,10 +27,10 @@ use crate::event::{
     Transmit, TunnelId,
 };
 use crate::path::Path;
+use crate::pki::Answer;
 use crate::random::SecureRandom;
 use crate::sa::{
-    Attempt, AttemptStep, Context, DropReason, HalfOpen, HalfOpenStep, Ids, JobOwner, Output, SpiPool, Task,
-    Tunnel,
+    Attempt, AttemptStep, Context, DropReason, HalfOpenStep, Ids, JobOwner, Output, SpiPool, Task, Tunnel,
 };
 use crate::spi_allocator::SpiAllocator;
 use crate::time::{Instant, Now};
@@ -45,7 +45,7 @@ pub struct Endpoint {
     attempts: BTreeMap<IkeSpi, Attempt>,
     half_open: HalfOpenTable,
     cookies: Option<CookieJar>,
-    tunnels: BTreeMap<TunnelId, Tunnel>,
+    tunnels: BTreeMap<TunnelId, Box<Tunnel>>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
     stopping: bool,
@@ -175,22 +175,48 @@ impl Endpoint {
                     self.half_open_stepped(now, path, step);
                 }
             }
+            (owner, Completion::Fetched(answer)) => self.fetched(now, job, &owner, Ok(answer)),
             (owner, Completion::Failed(why)) => self.job_lost(now, job, &owner, &why),
             // An answer to another question.
             _ => {}
         }
     }
 
+    /// What came of a fetch about revocation.
+    fn fetched(&mut self, now: Now, job: JobId, owner: &JobOwner, answer: Result<Answer, String>) {
+        match *owner {
+            JobOwner::Attempt(spi) => {
+                if let Some(attempt) = self.attempts.remove(&spi) {
+                    let step = attempt.fetched(&mut self.core.context(now), job, answer);
+                    self.attempt_stepped(now, spi, step);
+                }
+            }
+            JobOwner::HalfOpen(spi) => {
+                if let Some(half_open) = self.half_open.take(spi) {
+                    let path = half_open.path();
+                    let step = half_open.fetched(&mut self.core.context(now), job, answer);
+                    self.half_open_stepped(now, path, step);
+                }
+            }
+            JobOwner::Tunnel(_) | JobOwner::Connection(_) | JobOwner::Path(_) => {}
+        }
+    }
+
     /// The shell could not do a job: whoever waits for it begins anew.
     fn job_lost(&mut self, now: Now, job: JobId, owner: &JobOwner, why: &str) {
         match *owner {
+            JobOwner::Attempt(spi) if self.attempts.get(&spi).is_some_and(Attempt::is_gathering) => {
+                self.fetched(now, job, owner, Err(why.to_owned()));
+            }
             JobOwner::Attempt(spi) if self.attempts.remove(&spi).is_some() => {
                 let failed = AttemptStep::Failed(Box::new(diagnose::local(why)));
                 self.attempt_stepped(now, spi, failed);
             }
             JobOwner::Tunnel(id) => self.with_tunnel(now, id, |tunnel, ctx| tunnel.job_lost(ctx, job, why)),
             JobOwner::HalfOpen(spi) => {
-                if let Some(half_open) = self.half_open.take(spi).and_then(HalfOpen::job_lost) {
+                let Some(half_open) = self.half_open.take(spi) else { return };
+                let ctx = &mut self.core.context(now);
+                if let Some(half_open) = half_open.job_lost(ctx, job, why) {
                     self.half_open_stepped(now, half_open.path(), HalfOpenStep::Pending(half_open));
                 }
             }
@@ -225,10 +251,11 @@ impl Endpoint {
 
     /// After [`Command::Shutdown`]: whether every DELETE was answered or given up.
     pub fn is_idle(&self) -> bool {
-        self.stopping && !self.tunnels.values().any(Tunnel::is_closing)
+        self.stopping && !self.tunnels.values().any(|tunnel| tunnel.is_closing())
     }
 
     fn configure(&mut self, now: Now, wanted: Vec<Arc<Connection>>) {
+        wanted.iter().for_each(|connection| self.renew(connection));
         let gone = self.connections.names().into_iter().filter(|name| {
             let unchanged =
                 |c: &Arc<Connection>| self.connections.get(name).is_some_and(|managed| managed.config == *c);
@@ -250,6 +277,20 @@ impl Endpoint {
         for name in new {
             if self.connections.get(&name).is_some_and(Managed::is_ours_to_keep_up) {
                 self.pursue(now, &name);
+            }
+        }
+    }
+
+    /// What differs from the present configuration in our certificate alone takes its place, and nothing happens.
+    fn renew(&mut self, connection: &Arc<Connection>) {
+        let Some(managed) = self.connections.get_mut(&connection.name) else { return };
+        if !managed.config.is_renewed_by(connection) || managed.config == *connection {
+            return;
+        }
+        managed.config = Arc::clone(connection);
+        for id in &managed.tunnels {
+            if let Some(tunnel) = self.tunnels.get_mut(id) {
+                tunnel.renew(Arc::clone(connection));
             }
         }
     }

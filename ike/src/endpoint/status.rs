@@ -12,7 +12,7 @@ impl Endpoint {
     }
 
     fn status_of(&self, managed: &Managed) -> ConnectionStatus {
-        let tunnel = managed.tunnels.last().and_then(|id| self.tunnels.get(id));
+        let tunnel = managed.tunnels.last().and_then(|id| self.tunnels.get(id)).map(Box::as_ref);
         let next_try = match managed.pursuit {
             Pursuit::BackOff { until } => Some(until),
             // The IKE SA stands, its Child SA was refused.

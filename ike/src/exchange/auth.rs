@@ -1,7 +1,9 @@
 //! `IKE_AUTH` (RFC 7296 §1.2): identities, their proofs, and the first Child SA.
 
-use super::parts::{Parts, need};
-use crate::wire::{AuthData, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector};
+use super::parts::{Parts, cert_requests, certificates, need};
+use crate::wire::{
+    AuthData, CertEncoding, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector,
+};
 
 /// `SAi2, TSi, TSr`: a Child SA as its initiator would have it.
 #[derive(Clone, Debug)]
@@ -32,11 +34,13 @@ pub(crate) enum ChildAnswer {
     Refused(NotifyType),
 }
 
-/// `HDR, SK { IDi, [IDr,] AUTH, SAi2, TSi, TSr, N… }`
+/// `HDR, SK { IDi, [CERT…,] N…, [CERTREQ…,] [IDr,] AUTH, SAi2, TSi, TSr }`
 #[derive(Clone, Debug)]
 pub(crate) struct AuthRequest {
     pub(crate) id_i: IdData,
     pub(crate) id_r: Option<IdData>,
+    pub(crate) certificates: Vec<(CertEncoding, Vec<u8>)>,
+    pub(crate) cert_requests: Vec<(CertEncoding, Vec<u8>)>,
     /// Absent where the initiator wants EAP, which we do not have.
     pub(crate) auth: Option<AuthData>,
     pub(crate) child: Option<ChildOffer>,
@@ -51,6 +55,8 @@ impl AuthRequest {
             initial_contact: parts.notify(NotifyType::INITIAL_CONTACT).is_some(),
             id_i: need(parts.id_i, "IKE_AUTH without IDi")?,
             id_r: parts.id_r,
+            certificates: parts.certificates,
+            cert_requests: parts.cert_requests,
             auth: parts.auth,
         })
     }
@@ -58,7 +64,9 @@ impl AuthRequest {
     pub(crate) fn write(self) -> Vec<Payload> {
         let contact = self.initial_contact.then(|| Notify::new(NotifyType::INITIAL_CONTACT, []));
         let mut payloads = vec![Payload::IdInitiator(self.id_i)];
+        payloads.extend(certificates(self.certificates));
         payloads.extend(contact.map(Payload::Notify));
+        payloads.extend(cert_requests(self.cert_requests));
         payloads.extend(self.id_r.map(Payload::IdResponder));
         payloads.extend(self.auth.map(Payload::Auth));
         payloads.extend(self.child.into_iter().flat_map(ChildOffer::into_payloads));
@@ -66,10 +74,10 @@ impl AuthRequest {
     }
 }
 
-/// `HDR, SK { IDr, AUTH, SAr2, TSi, TSr }`, or with a notification in place of the Child SA, or a lone error.
+/// `HDR, SK { IDr, [CERT…,] AUTH, SAr2, TSi, TSr }`, or with a notification in place of the Child SA, or a lone error.
 #[derive(Clone, Debug)]
 pub(crate) enum AuthResponse {
-    Accept { id_r: IdData, auth: AuthData, child: ChildAnswer },
+    Accept { id_r: IdData, certificates: Vec<(CertEncoding, Vec<u8>)>, auth: AuthData, child: ChildAnswer },
     Error(NotifyType),
 }
 
@@ -85,13 +93,16 @@ impl AuthResponse {
             (_, Some(kind)) => ChildAnswer::Refused(kind),
             (None, None) => return Err(Malformed::Syntax("IKE_AUTH without Child SA or reason")),
         };
-        Ok(Self::Accept { id_r: need(parts.id_r, "IKE_AUTH without IDr")?, auth, child })
+        let id_r = need(parts.id_r, "IKE_AUTH without IDr")?;
+        Ok(Self::Accept { id_r, certificates: parts.certificates, auth, child })
     }
 
     pub(crate) fn write(self) -> Vec<Payload> {
         match self {
-            Self::Accept { id_r, auth, child } => {
-                let mut payloads = vec![Payload::IdResponder(id_r), Payload::Auth(auth)];
+            Self::Accept { id_r, certificates: chain, auth, child } => {
+                let mut payloads = vec![Payload::IdResponder(id_r)];
+                payloads.extend(certificates(chain));
+                payloads.push(Payload::Auth(auth));
                 match child {
                     ChildAnswer::Accept(child) => payloads.extend(child.into_payloads()),
                     ChildAnswer::Refused(kind) => payloads.push(Payload::Notify(Notify::new(kind, []))),

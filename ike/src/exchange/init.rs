@@ -1,7 +1,7 @@
 //! `IKE_SA_INIT` (RFC 7296 §1.2): suites, key exchange and nonces, in clear text.
 
-use super::parts::{Parts, need};
-use crate::wire::{Malformed, Notify, NotifyType, Payload, Proposal};
+use super::parts::{Parts, cert_requests, need};
+use crate::wire::{CertEncoding, Malformed, Notify, NotifyType, Payload, Proposal};
 
 /// A public value and the number of its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,11 +48,17 @@ impl InitRequest {
     }
 }
 
-/// `HDR, SAr1, KEr, Nr, N…`, or a lone notification.
+/// `HDR, SAr1, KEr, Nr, N…, [CERTREQ…]`, or a lone notification.
 #[derive(Clone, Debug)]
 pub(crate) enum InitResponse {
     /// The responder goes on.
-    Accept { proposals: Vec<Proposal>, key_exchange: KeyExchangeData, nonce: Vec<u8>, notifies: Vec<Notify> },
+    Accept {
+        proposals: Vec<Proposal>,
+        key_exchange: KeyExchangeData,
+        nonce: Vec<u8>,
+        notifies: Vec<Notify>,
+        cert_requests: Vec<(CertEncoding, Vec<u8>)>,
+    },
     /// Send it again with this cookie (§2.6).
     Cookie(Vec<u8>),
     /// Send it again with a public value of this group (§1.2).
@@ -79,14 +85,16 @@ impl InitResponse {
             key_exchange: need(parts.key_exchange, "IKE_SA_INIT without KE")?,
             nonce: need(parts.nonce, "IKE_SA_INIT without nonce")?,
             notifies: parts.notifies,
+            cert_requests: parts.cert_requests,
         })
     }
 
     pub(crate) fn write(self) -> Vec<Payload> {
         match self {
-            Self::Accept { proposals, key_exchange, nonce, notifies } => {
+            Self::Accept { proposals, key_exchange, nonce, notifies, cert_requests: requests } => {
                 let body = [Payload::Sa(proposals), key_exchange.into_payload(), Payload::Nonce(nonce)];
-                body.into_iter().chain(notifies.into_iter().map(Payload::Notify)).collect()
+                let notifies = notifies.into_iter().map(Payload::Notify);
+                body.into_iter().chain(notifies).chain(cert_requests(requests)).collect()
             }
             Self::Cookie(cookie) => vec![Payload::Notify(Notify::new(NotifyType::COOKIE, cookie))],
             Self::InvalidKe(group) => {

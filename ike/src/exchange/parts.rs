@@ -1,7 +1,9 @@
 //! A chain of payloads sorted by type; each type at most once, but Notify and Delete.
 
 use super::init::KeyExchangeData;
-use crate::wire::{AuthData, Delete, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector};
+use crate::wire::{
+    AuthData, CertEncoding, Delete, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector,
+};
 
 #[derive(Default)]
 pub(super) struct Parts {
@@ -10,6 +12,9 @@ pub(super) struct Parts {
     pub(super) nonce: Option<Vec<u8>>,
     pub(super) id_i: Option<IdData>,
     pub(super) id_r: Option<IdData>,
+    /// In the order sent: encoding and data.
+    pub(super) certificates: Vec<(CertEncoding, Vec<u8>)>,
+    pub(super) cert_requests: Vec<(CertEncoding, Vec<u8>)>,
     pub(super) auth: Option<AuthData>,
     pub(super) ts_i: Option<Vec<WireSelector>>,
     pub(super) ts_r: Option<Vec<WireSelector>>,
@@ -29,6 +34,8 @@ impl Parts {
                 Payload::Nonce(nonce) => once(&mut parts.nonce, nonce)?,
                 Payload::IdInitiator(id) => once(&mut parts.id_i, id)?,
                 Payload::IdResponder(id) => once(&mut parts.id_r, id)?,
+                Payload::Certificate { encoding, data } => parts.certificates.push((encoding, data)),
+                Payload::CertificateRequest { encoding, data } => parts.cert_requests.push((encoding, data)),
                 Payload::Auth(auth) => once(&mut parts.auth, auth)?,
                 Payload::TsInitiator(selectors) => once(&mut parts.ts_i, selectors)?,
                 Payload::TsResponder(selectors) => once(&mut parts.ts_r, selectors)?,
@@ -49,6 +56,16 @@ impl Parts {
     pub(super) fn error(&self) -> Option<&Notify> {
         self.notifies.iter().find(|n| n.kind.is_error())
     }
+}
+
+/// CERT payloads in this order.
+pub(super) fn certificates(of: Vec<(CertEncoding, Vec<u8>)>) -> impl Iterator<Item = Payload> {
+    of.into_iter().map(|(encoding, data)| Payload::Certificate { encoding, data })
+}
+
+/// CERTREQ payloads in this order.
+pub(super) fn cert_requests(of: Vec<(CertEncoding, Vec<u8>)>) -> impl Iterator<Item = Payload> {
+    of.into_iter().map(|(encoding, data)| Payload::CertificateRequest { encoding, data })
 }
 
 fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Malformed> {

@@ -1,11 +1,14 @@
 //! Who a peer says it is (RFC 7296 §3.5) and how it proves it (§2.15).
 
 mod binding;
+mod examination;
 mod id;
 mod proof;
 mod psk;
 
 pub use binding::{BindingError, binds};
+pub use examination::PeerProof;
+pub(crate) use examination::{Examination, ProofError, Verdict, VerifiedPeer};
 pub use id::{Identity, IdentityError};
-pub(crate) use proof::{Examination, ProofError, Proving, SignedOctets, Verdict, VerifiedPeer};
+pub(crate) use proof::{PeerWishes, Proof, Proving, SignedOctets, our_hashes};
 pub use psk::{PskError, WeakPsk, auth_value, parse_psk, psk_strength, signed_octets};

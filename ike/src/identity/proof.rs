@@ -1,18 +1,16 @@
-//! The one place where a proof of identity is made and the one where it is checked (RFC 7296 §2.15).
+//! The one place where our proof of identity is made (RFC 7296 §2.15, RFC 7427).
 //!
-//! Both are slow for signatures, so both are values that carry all they need and can be run on another thread.
+//! A signature is slow, so what makes one is a value that carries all it needs and can be run on another thread.
 
 use std::fmt;
 use std::sync::Arc;
 
-use subtle::ConstantTimeEq;
-
-use super::{Identity, psk};
-use crate::config::{Auth, Connection};
+use super::psk;
+use crate::config::{Connection, LocalAuth};
 use crate::crypto::{PrfKey, Provider};
-use crate::secret::Secret;
+use crate::pki::{self, PeerHashes, SigningError};
 use crate::suite::Prf;
-use crate::wire::{AuthData, AuthMethod, IdData};
+use crate::wire::{AuthData, AuthMethod, CertEncoding, IdData, Notify, NotifyType};
 
 /// What a proof of identity covers: `message | peer_nonce | prf(SK_p, id_body)`.
 #[derive(Debug)]
@@ -24,6 +22,40 @@ impl SignedOctets {
     pub(crate) fn new(sk_p: &dyn PrfKey, message: &[u8], peer_nonce: &[u8], id: &IdData) -> Self {
         Self(psk::signed_octets(sk_p, message, peer_nonce, &id.body()))
     }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// What the peer has said of how it wants us to prove ourselves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PeerWishes {
+    /// The hashes that it can verify signatures with (RFC 7427 §4).
+    pub(crate) hashes: PeerHashes,
+    /// Its CERTREQ payloads.
+    pub(crate) cert_requests: Vec<(CertEncoding, Vec<u8>)>,
+}
+
+impl PeerWishes {
+    /// From what the peer sent in `IKE_SA_INIT`.
+    pub(crate) fn new(notifies: &[Notify], cert_requests: Vec<(CertEncoding, Vec<u8>)>) -> Self {
+        let hashes = notifies.iter().find(|n| n.kind == NotifyType::SIGNATURE_HASH_ALGORITHMS);
+        let hashes = hashes.map_or_else(PeerHashes::absent, |n| PeerHashes::from_notify(&n.data));
+        Self { hashes, cert_requests }
+    }
+}
+
+/// The notification that says which signatures we can verify.
+pub(crate) fn our_hashes() -> Notify {
+    Notify::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, pki::signature_hash_algorithms())
+}
+
+/// Our proof: what the CERT payloads and the AUTH payload hold.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    pub(crate) certificates: Vec<(CertEncoding, Vec<u8>)>,
+    pub(crate) auth: AuthData,
 }
 
 /// A proof of our identity that is to be made.
@@ -32,118 +64,34 @@ pub(crate) struct Proving {
     pub(crate) prf: Prf,
     pub(crate) connection: Arc<Connection>,
     pub(crate) octets: SignedOctets,
+    pub(crate) wishes: PeerWishes,
 }
 
 impl Proving {
     /// Makes it.
-    #[expect(clippy::unnecessary_wraps, reason = "a signature can fail")]
-    pub(crate) fn run(self) -> Result<AuthData, ProofError> {
-        let Auth::Psk(psk) = &self.connection.auth;
-        let value = psk::auth_value(&self.provider, self.prf, psk, &self.octets.0);
-        Ok(AuthData { method: AuthMethod::SHARED_KEY_MIC, data: value.expose().to_vec() })
-    }
-}
-
-/// A peer that has proved to be the one a connection was configured for. Made by [`Examination::run`] alone, and an
-/// established tunnel cannot be made without it.
-#[derive(Debug)]
-pub(crate) struct VerifiedPeer {
-    connection: Arc<Connection>,
-    identity: Identity,
-}
-
-impl VerifiedPeer {
-    pub(crate) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
-    }
-
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.identity
-    }
-}
-
-/// Why a proof was not accepted, or could not be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ProofError {
-    /// No connection is configured for the identity.
-    Nobody,
-    /// Not the method that is configured.
-    Method(AuthMethod),
-    /// The identity is not the configured one.
-    Identity,
-    /// The proof does not fit: another key.
-    Value,
-}
-
-/// A peer's claim to an identity that is to be judged.
-pub(crate) struct Examination {
-    pub(crate) provider: Provider,
-    pub(crate) prf: Prf,
-    /// Chosen by the identity. Without one the claim is refused, but takes as long, so that the time does not tell
-    /// which identities exist.
-    pub(crate) connection: Option<Arc<Connection>>,
-    pub(crate) id: IdData,
-    pub(crate) octets: SignedOctets,
-    pub(crate) proof: AuthData,
-    /// What our own proof covers, which is made at once if the peer's is good: the responder's.
-    pub(crate) ours: Option<SignedOctets>,
-}
-
-/// What is to be said of a peer's claim.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// It is who it says; and our own proof, if that was asked for.
-    Accepted { peer: VerifiedPeer, ours: Option<AuthData> },
-    /// No.
-    Refused(ProofError),
-}
-
-impl Examination {
-    /// Judges it. That the identity is the configured one is checked here again, where it counts.
-    pub(crate) fn run(self) -> Verdict {
-        let Some(connection) = self.connection.clone() else {
-            let _ = self.psk_fits(&Secret::new(vec![0; 32]));
-            return Verdict::Refused(ProofError::Nobody);
-        };
-        let peer = match self.verify(&connection) {
-            Ok(peer) => peer,
-            Err(error) => return Verdict::Refused(error),
-        };
-        let proving = |octets| Proving { provider: self.provider, prf: self.prf, connection, octets }.run();
-        match self.ours.map(proving).transpose() {
-            Ok(ours) => Verdict::Accepted { peer, ours },
-            Err(error) => Verdict::Refused(error),
+    ///
+    /// # Errors
+    /// If our key makes no signature that the peer can verify.
+    pub(crate) fn run(self) -> Result<Proof, SigningError> {
+        let octets = self.octets.as_slice();
+        match &self.connection.local_auth {
+            LocalAuth::Psk(psk) => {
+                let value = psk::auth_value(&self.provider, self.prf, psk, octets);
+                let auth = AuthData { method: AuthMethod::SHARED_KEY_MIC, data: value.expose().to_vec() };
+                Ok(Proof { certificates: Vec::new(), auth })
+            }
+            LocalAuth::Signature(credential) => {
+                let (method, data) =
+                    pki::sign(&credential.key, octets, &self.wishes.hashes, credential.rsa_padding)?;
+                let certificates = pki::cert_payloads(credential, &self.wishes.cert_requests);
+                Ok(Proof { certificates, auth: AuthData { method, data } })
+            }
         }
-    }
-
-    fn verify(&self, connection: &Arc<Connection>) -> Result<VerifiedPeer, ProofError> {
-        if self.proof.method != AuthMethod::SHARED_KEY_MIC {
-            return Err(ProofError::Method(self.proof.method));
-        }
-        let identity = Identity::from_wire(&self.id).filter(|id| *id == connection.remote_id);
-        let identity = identity.ok_or(ProofError::Identity)?;
-        let Auth::Psk(psk) = &connection.auth;
-        if self.psk_fits(psk) {
-            Ok(VerifiedPeer { connection: Arc::clone(connection), identity })
-        } else {
-            Err(ProofError::Value)
-        }
-    }
-
-    fn psk_fits(&self, psk: &Secret) -> bool {
-        let value = psk::auth_value(&self.provider, self.prf, psk, &self.octets.0);
-        value.expose().ct_eq(&self.proof.data).into()
     }
 }
 
 impl fmt::Debug for Proving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Proving({})", self.connection.local_id)
-    }
-}
-
-impl fmt::Debug for Examination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Examination({})", Identity::describe(&self.id))
     }
 }

@@ -9,7 +9,7 @@ use x509_cert::certificate::{TbsCertificate, Version};
 
 use super::extensions::Extensions;
 use super::signed::{BadSignature, Signed};
-use super::{DistinguishedName, PublicKey, PublicKeyError, SubjectAltName};
+use super::{DistinguishedName, PublicKey, PublicKeyError, Scheme, SchemeError, SubjectAltName};
 use crate::crypto::{sha1, sha256};
 use crate::limits;
 
@@ -130,6 +130,14 @@ impl Certificate {
     /// nothing rests on its strength.
     pub fn key_hash(&self) -> [u8; 20] {
         sha1(&[&self.0.spki])
+    }
+
+    /// How it was signed.
+    ///
+    /// # Errors
+    /// [`SchemeError`] if that is in no way that we use.
+    pub fn signature_scheme(&self) -> Result<Scheme, SchemeError> {
+        Scheme::from_der(self.0.der.get(self.0.signed.algorithm.clone()).unwrap_or_default())
     }
 
     /// Whether subject and issuer are the same.

@@ -134,10 +134,10 @@ impl Search<'_> {
         let mut others = issuers(&self.trust.intermediates, &current);
         others.extend(issuers(self.offered, &current));
         // A loop would come back to a name with a key that stands in the path already.
+        let known = others.len();
         others.retain(|issuer| !path.iter().any(|below| same_authority(below, issuer)));
         if anchors.is_empty() && others.is_empty() {
-            let issuer = check::quote(&current.issuer().to_string());
-            self.fail(path.len(), PathError::UnknownIssuer { subject: check::subject(&current), issuer });
+            self.fail(path.len(), dead_end(&current, path.len(), known > 0));
         }
         let at_anchor = anchors.into_iter().find_map(|anchor| self.arrive(path, &current, anchor));
         at_anchor.or_else(|| others.into_iter().find_map(|issuer| self.go_on(path, &current, issuer)))
@@ -205,7 +205,10 @@ impl Search<'_> {
     /// certificate than that a key did not fit or was missing.
     fn fail(&mut self, depth: usize, error: PathError) {
         let telling = match error {
-            PathError::UnknownIssuer { .. } => 0,
+            PathError::UnknownIssuer { .. }
+            | PathError::UnknownRoot { .. }
+            | PathError::SelfSigned { .. }
+            | PathError::Loop { .. } => 0,
             PathError::BadSignature { .. } => 1,
             _ => 2,
         };
@@ -245,6 +248,19 @@ fn issuers(among: &[Certificate], certificate: &Certificate) -> Vec<Certificate>
     let key_id = certificate.extensions().authority_key_id.as_deref();
     issuers.sort_by_key(|issuer| issuer.subject_key_id() != key_id);
     issuers
+}
+
+/// `circle`: the issuer is known, but stands in the path already.
+fn dead_end(current: &Certificate, length: usize, circle: bool) -> PathError {
+    let subject = check::subject(current);
+    match (current.is_self_issued(), length) {
+        (true, 1) => PathError::SelfSigned { subject },
+        (true, _) => PathError::UnknownRoot { subject },
+        (false, _) if circle => PathError::Loop { subject },
+        (false, _) => {
+            PathError::UnknownIssuer { subject, issuer: check::quote(&current.issuer().to_string()) }
+        }
+    }
 }
 
 fn same_authority(one: &Certificate, other: &Certificate) -> bool {

@@ -24,6 +24,14 @@ pub enum PathError {
          certificates that the peer sent"
     )]
     UnknownIssuer { subject: String, issuer: String },
+    #[error(
+        "the path ends at `{subject}`, a root that the peer sent and that is not configured as an authority"
+    )]
+    UnknownRoot { subject: String },
+    #[error("certificate `{subject}` is self-signed; such a peer can only be pinned")]
+    SelfSigned { subject: String },
+    #[error("the path runs in a circle: an issuer of `{subject}` was issued by it")]
+    Loop { subject: String },
     #[error("the signature of certificate `{subject}` was not made with the key of `{issuer}` that we know")]
     BadSignature { subject: String, issuer: String },
     #[error("certificate `{subject}` is signed with {algorithm}, which is too weak")]

@@ -25,7 +25,7 @@ pub enum Assessment {
     Unknown {
         /// What to fetch, preferred first; empty if all was tried. Give the answers as [`Evidence`] and assess again.
         missing: Vec<Fetch>,
-        /// What was tried, and why it says nothing; a sentence each.
+        /// For each certificate what was tried, and why it says nothing.
         reasons: Vec<String>,
     },
 }
@@ -93,7 +93,7 @@ pub fn assess(path: &TrustedPath, trust: &Trust, evidence: &Evidence, now: u64) 
         }
         if !inquiry.good {
             missing.extend(fetch::missing(certificate, issuer, &evidence.answers));
-            reasons.extend(inquiry.reasons());
+            reasons.push(inquiry.told());
         }
     }
     if reasons.is_empty() { Assessment::Good } else { Assessment::Unknown { missing, reasons } }
@@ -171,12 +171,11 @@ impl Inquiry<'_> {
         }
     }
 
-    /// A sentence each, never none.
-    fn reasons(self) -> Vec<String> {
+    fn told(self) -> String {
         let subject = check::subject(self.certificate);
         if self.reasons.is_empty() {
-            return vec![format!("nobody says whether certificate `{subject}` is revoked")];
+            return format!("nobody says whether certificate `{subject}` is revoked");
         }
-        self.reasons.into_iter().map(|reason| format!("certificate `{subject}`: {reason}")).collect()
+        format!("certificate `{subject}`: {}", self.reasons.join(", "))
     }
 }

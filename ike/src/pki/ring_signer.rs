@@ -91,6 +91,9 @@ fn rsa(der: &[u8]) -> Result<RingSigner, SigningKeyError> {
         )));
     }
     let private = RsaKeyPair::from_der(der).map_err(|e| SigningKeyError::Rejected(e.to_string()))?;
+    // `ring` finds out about wrong exponents of the primes only when it signs.
+    sign_rsa(&private, &RSA_PKCS1_SHA256, b"")
+        .map_err(|_| SigningKeyError::Rejected("its parts do not fit each other".into()))?;
     Ok(RingSigner { public, private: Private::Rsa(private) })
 }
 

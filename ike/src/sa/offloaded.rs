@@ -137,13 +137,13 @@ impl Tunnel {
     }
 
     fn take_answering(&mut self, job: JobId) -> Option<(IkeSpi, Answering)> {
-        let ours = |sa: &&mut IkeSa| sa.answering.as_ref().is_some_and(|answering| answering.job == job);
+        let ours = |sa: &&mut Box<IkeSa>| sa.answering.as_ref().is_some_and(|answering| answering.job == job);
         let ike_sa = self.ike_sas.values_mut().find(ours)?;
         Some((ike_sa.spi(), ike_sa.answering.take()?))
     }
 
     fn take_held(&mut self, job: JobId) -> Option<(IkeSpi, Response)> {
-        let ours = |sa: &&mut IkeSa| sa.held.as_ref().is_some_and(|held| held.job == job);
+        let ours = |sa: &&mut Box<IkeSa>| sa.held.as_ref().is_some_and(|held| held.job == job);
         let ike_sa = self.ike_sas.values_mut().find(ours)?;
         Some((ike_sa.spi(), ike_sa.held.take()?.response))
     }

@@ -326,7 +326,7 @@ impl Tunnel {
             expires_at,
             meter: Meter::default(),
         };
-        self.children.insert(id, child);
+        self.children.insert(id, Box::new(child));
         Ok(id)
     }
 
@@ -353,7 +353,7 @@ impl Tunnel {
 
     pub(super) fn child_by_peer_spi(&self, spi_out: EspSpi) -> Option<&ChildSa> {
         let retired = |c: &ChildSa| matches!(c.place, ChildPlace::Retired { .. });
-        self.children.values().find(|c| c.spi_out == spi_out && !retired(c))
+        self.children.values().map(Box::as_ref).find(|c| c.spi_out == spi_out && !retired(c))
     }
 
     /// What we are doing with a Child SA, for [`super::crossing`].

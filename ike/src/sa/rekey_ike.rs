@@ -248,7 +248,7 @@ impl Tunnel {
         let new = NewIkeSa { lease, channel, child_source: others.child, suite, nonces, window, place };
         let ike_sa = IkeSa::new(ctx, &connection, new);
         ctx.output.new_ike_spis.push(ike_sa.spi());
-        self.ike_sas.insert(ike_sa.spi(), ike_sa);
+        self.ike_sas.insert(ike_sa.spi(), Box::new(ike_sa));
         Ok(())
     }
 

@@ -218,7 +218,7 @@ impl Tunnel {
     /// Whether nothing but the time stands in its way.
     fn can_begin(&self, queued: &Queued) -> bool {
         let ike_sa = match &queued.task {
-            Task::DeleteIke(spi) => self.ike_sas.get(spi),
+            Task::DeleteIke(spi) => self.ike_sas.get(spi).map(Box::as_ref),
             _ => self.current().filter(|sa| sa.place == Place::Current),
         };
         // The task of an IKE SA that is gone is "free": starting it drops it.

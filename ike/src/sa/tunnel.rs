@@ -36,12 +36,13 @@ pub(crate) struct Tunnel {
     pub(crate) path: Path,
     pub(crate) nat: NatStatus,
     pub(crate) origin: Origin,
-    pub(super) ike_sas: BTreeMap<IkeSpi, IkeSa>,
+    /// Boxed, as are the Child SAs: a map has room for eleven, and most tunnels have one.
+    pub(super) ike_sas: BTreeMap<IkeSpi, Box<IkeSa>>,
     /// Ended IKE SAs, which only answer their last request again if it is repeated.
     pub(super) closed: BTreeMap<IkeSpi, ClosedIkeSa>,
     /// The IKE SA that carries our requests.
     pub(super) current: IkeSpi,
-    pub(super) children: BTreeMap<ChildSaId, ChildSa>,
+    pub(super) children: BTreeMap<ChildSaId, Box<ChildSa>>,
     pub(super) tasks: TaskQueue,
     pub(super) last_heard: Instant,
     pub(super) keepalive_at: Option<Instant>,
@@ -110,7 +111,7 @@ impl Tunnel {
             path,
             nat,
             origin,
-            ike_sas: BTreeMap::from([(current, ike_sa)]),
+            ike_sas: BTreeMap::from([(current, Box::new(ike_sa))]),
             closed: BTreeMap::new(),
             current,
             children: BTreeMap::new(),
@@ -130,6 +131,11 @@ impl Tunnel {
 
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         self.peer.connection()
+    }
+
+    /// Our certificate was renewed, and nothing else.
+    pub(crate) fn renew(&mut self, connection: Arc<Connection>) {
+        self.peer.renew(connection);
     }
 
     /// A message came in on the IKE SA with this local SPI.
@@ -365,7 +371,7 @@ impl Tunnel {
 
     /// The IKE SA that carries our requests.
     pub(super) fn current(&self) -> Option<&IkeSa> {
-        self.ike_sas.get(&self.current)
+        self.ike_sas.get(&self.current).map(Box::as_ref)
     }
 
     /// Takes an IKE SA out of use; its last answer is kept for a while, its keys are not.
@@ -452,7 +458,7 @@ impl Tunnel {
     }
 
     pub(crate) fn standing_children(&self) -> impl Iterator<Item = &ChildSa> {
-        self.children.values().filter(|c| c.is_standing())
+        self.children.values().map(Box::as_ref).filter(|c| c.is_standing())
     }
 
     /// What is known of the present IKE SA.
@@ -466,6 +472,7 @@ impl Tunnel {
             initiator: ike_sa.channel.initiator,
             local_id: self.connection().local_id.clone(),
             remote_id: self.peer.identity().clone(),
+            remote_proof: self.peer.proof().clone(),
             suite: ike_sa.suite,
             path: self.path,
             nat: self.nat,

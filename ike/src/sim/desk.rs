@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::random::SeededRandom;
 use crate::event::{Completion, Job, JobId, JobKind};
 use crate::path::Path;
+use crate::pki::{Answer, Fetch};
 use crate::time::Instant;
 
 /// Jobs on their way.
@@ -17,19 +18,38 @@ pub struct Desk {
     pub lose: BTreeSet<u64>,
     /// Computations so far.
     pub count: u64,
+    /// What is behind each URL; nobody answers behind others.
+    pub web: BTreeMap<String, Vec<u8>>,
+    /// How long a server takes that does not answer, and the longest for one that does.
+    pub fetch_time: Duration,
+    /// URLs that were asked, in order.
+    pub asked: Vec<String>,
     random: SeededRandom,
     done: BTreeMap<(Instant, JobId), Completion>,
 }
 
 impl Desk {
     pub(super) fn new(random: SeededRandom) -> Self {
-        Self { work_time: Duration::ZERO, lose: BTreeSet::new(), count: 0, random, done: BTreeMap::new() }
+        Self {
+            work_time: Duration::ZERO,
+            lose: BTreeSet::new(),
+            count: 0,
+            web: BTreeMap::new(),
+            fetch_time: Duration::from_secs(5),
+            asked: Vec::new(),
+            random,
+            done: BTreeMap::new(),
+        }
     }
 
     /// Does a job of the host with this address.
     pub(super) fn put(&mut self, now: Instant, address: IpAddr, job: Job) {
         let (at, completion) = match job.kind {
             JobKind::Resolve { host, .. } => (now, resolve(address, &host)),
+            JobKind::Fetch(fetch) => {
+                let (time, completion) = self.fetch(fetch);
+                (now + time, completion)
+            }
             JobKind::Compute(work) => {
                 let time = self.random.between(Duration::ZERO, self.work_time);
                 let lost = self.lose.contains(&self.count);
@@ -43,6 +63,18 @@ impl Desk {
             }
         };
         self.done.insert((at, job.id), completion);
+    }
+
+    fn fetch(&mut self, fetch: Fetch) -> (Duration, Completion) {
+        self.asked.push(fetch.url.clone());
+        let (time, answer) = match self.web.get(&fetch.url) {
+            Some(body) => {
+                let time = self.random.between(Duration::ZERO, self.fetch_time);
+                (time, Answer::read(fetch, body))
+            }
+            None => (self.fetch_time, Answer::Failed(fetch, "it does not answer".to_owned())),
+        };
+        (time, Completion::Fetched(answer))
     }
 
     /// The next that is done by now.

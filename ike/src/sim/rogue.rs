@@ -12,7 +12,7 @@ use crate::exchange::{
     AuthRequest, ChildOffer, CreateChildRequest, CreateChildResponse, IkeRequest, InitRequest, InitResponse,
     KeyExchangeData, Protected, Reassembly,
 };
-use crate::identity::{Proving, SignedOctets};
+use crate::identity::{PeerWishes, Proof, Proving, SignedOctets};
 use crate::keys::{ChildKeySource, DirectionProtection, IkeKeys, Nonces, Spis};
 use crate::negotiate::proposal::{accept_ike, offer_esp, offer_ike};
 use crate::negotiate::{fragmentation, narrow, nat};
@@ -124,8 +124,11 @@ impl Rogue {
     pub fn connect(&mut self, world: &mut World, spi: EspSpi) -> bool {
         let (spi_i, request, exchange) = self.init();
         let answer = self.ask_first(world, spi_i, &request);
-        let Some((first, spi_r, InitResponse::Accept { proposals, key_exchange, nonce: nonce_r, .. })) =
-            answer
+        let Some((
+            first,
+            spi_r,
+            InitResponse::Accept { proposals, key_exchange, nonce: nonce_r, notifies, .. },
+        )) = answer
         else {
             return false;
         };
@@ -138,13 +141,22 @@ impl Rogue {
         let id_i = self.connection.local_id.to_wire();
         let octets = SignedOctets::new(&*keys.auth_i, &first, &nonce_r, &id_i);
         let connection = Arc::new(self.connection.clone());
-        let proving = Proving { provider: self.provider, prf: suite.prf, connection, octets };
-        let auth = Some(proving.run().expect("a proof"));
+        let wishes = PeerWishes::new(&notifies, Vec::new());
+        let proving = Proving { provider: self.provider, prf: suite.prf, connection, octets, wishes };
+        let Proof { certificates, auth } = proving.run().expect("a proof");
         let id_r = Some(self.connection.remote_id.to_wire());
         let child = Some(self.offer(spi, false));
         self.sas.clear();
         self.keep(spis, suite, keys, 1);
-        let request = AuthRequest { id_i, id_r, auth, child, initial_contact: false };
+        let request = AuthRequest {
+            id_i,
+            id_r,
+            certificates,
+            cert_requests: Vec::new(),
+            auth: Some(auth),
+            child,
+            initial_contact: false,
+        };
         let answer = self.ask(world, 0, ExchangeType::IKE_AUTH, &request.write()).expect("an answer");
         let refused =
             |p: &Payload| matches!(p, Payload::Notify(n) if n.kind == NotifyType::AUTHENTICATION_FAILED);

@@ -8,14 +8,16 @@ use super::host::Host;
 use super::link::{Conditions, Link, Packet};
 use super::random::SeededRandom;
 use crate::config::{
-    Auth, Child, ChildLifetime, Connection, Encapsulation, EndpointConfig, Keepalive, Remote, Retransmit,
-    Retry,
+    Child, ChildLifetime, Connection, Encapsulation, EndpointConfig, Keepalive, LocalAuth, Remote,
+    RemoteAuth, Retransmit, Retry,
 };
 use crate::event::{Command, CommandError, Payload};
 use crate::path::{Path, Transport};
 use crate::secret::Secret;
 use crate::suite::{EspProposal, IkeProposal};
 use crate::time::{Instant, Now};
+
+const PSK: &[u8] = b"correct horse battery staple";
 
 /// One of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,7 +313,8 @@ pub fn connection(local: Side, initiate: bool) -> Connection {
         name: "link".into(),
         local_id: local_id.parse().unwrap(),
         remote_id: remote_id.parse().unwrap(),
-        auth: Auth::Psk(Secret::new(b"correct horse battery staple".to_vec())),
+        local_auth: LocalAuth::Psk(Secret::new(PSK.to_vec())),
+        remote_auth: RemoteAuth::Psk(Secret::new(PSK.to_vec())),
         remote: Remote::Hosts(vec![remote.to_owned()]),
         initiate,
         proposals: vec![IkeProposal::default()],

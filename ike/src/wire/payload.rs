@@ -3,7 +3,7 @@
 use super::cursor::{Malformed, Reader, with_length};
 use super::notify::{Delete, Notify};
 use super::proposal::{self, Proposal};
-use super::registry::{AuthMethod, IdType, PayloadType};
+use super::registry::{AuthMethod, CertEncoding, IdType, PayloadType};
 use super::selectors::{self, WireSelector};
 use crate::limits;
 
@@ -23,6 +23,20 @@ pub enum Payload {
     IdInitiator(IdData),
     /// Identification of the responder.
     IdResponder(IdData),
+    /// Certificate (§3.6).
+    Certificate {
+        /// What the data is.
+        encoding: CertEncoding,
+        /// As the encoding defines it.
+        data: Vec<u8>,
+    },
+    /// Certificate Request (§3.7).
+    CertificateRequest {
+        /// What is asked for.
+        encoding: CertEncoding,
+        /// "Certification Authority", as the encoding defines it.
+        data: Vec<u8>,
+    },
     /// Authentication (§3.8).
     Auth(AuthData),
     /// Nonce (§3.9), 16 to 256 bytes.
@@ -89,6 +103,8 @@ impl Payload {
             Self::KeyExchange { .. } => PayloadType::KE,
             Self::IdInitiator(_) => PayloadType::IDI,
             Self::IdResponder(_) => PayloadType::IDR,
+            Self::Certificate { .. } => PayloadType::CERT,
+            Self::CertificateRequest { .. } => PayloadType::CERTREQ,
             Self::Auth(_) => PayloadType::AUTH,
             Self::Nonce(_) => PayloadType::NONCE,
             Self::Notify(_) => PayloadType::NOTIFY,
@@ -123,11 +139,15 @@ impl Payload {
             PayloadType::DELETE => Self::Delete(Delete::parse(body)?),
             PayloadType::TSI => Self::TsInitiator(selectors::parse(body)?),
             PayloadType::TSR => Self::TsResponder(selectors::parse(body)?),
-            PayloadType::CERT
-            | PayloadType::CERTREQ
-            | PayloadType::VENDOR
-            | PayloadType::CP
-            | PayloadType::EAP => Self::Other(kind),
+            PayloadType::CERT => {
+                let (encoding, data) = certificate(body)?;
+                Self::Certificate { encoding, data }
+            }
+            PayloadType::CERTREQ => {
+                let (encoding, data) = certificate(body)?;
+                Self::CertificateRequest { encoding, data }
+            }
+            PayloadType::VENDOR | PayloadType::CP | PayloadType::EAP => Self::Other(kind),
             // An SK or SKF payload inside a chain that was already opened, or before the last place.
             PayloadType::SK | PayloadType::SKF => {
                 return Err(Malformed::Syntax("misplaced encrypted payload"));
@@ -146,6 +166,10 @@ impl Payload {
                 out.extend_from_slice(data);
             }
             Self::IdInitiator(id) | Self::IdResponder(id) => out.extend_from_slice(&id.body()),
+            Self::Certificate { encoding, data } | Self::CertificateRequest { encoding, data } => {
+                out.push(encoding.0);
+                out.extend_from_slice(data);
+            }
             Self::Auth(AuthData { method, data }) => {
                 out.extend_from_slice(&[method.0, 0, 0, 0]);
                 out.extend_from_slice(data);
@@ -157,6 +181,12 @@ impl Payload {
             Self::Other(_) => {}
         }
     }
+}
+
+/// Certificate and Certificate Request look alike.
+fn certificate(body: &[u8]) -> Result<(CertEncoding, Vec<u8>), Malformed> {
+    let mut reader = Reader::new(body);
+    Ok((CertEncoding(reader.u8("certificate encoding")?), reader.rest().to_vec()))
 }
 
 /// Reads a chain of payloads that begins with one of type `first` and fills `bytes`.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use sekisho_ike::Secret;
-use sekisho_ike::config::Auth;
+use sekisho_ike::config::{LocalAuth, RemoteAuth};
 use sekisho_ike::event::{Command, ConnectionState, EndReason};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair};
@@ -124,7 +124,9 @@ fn refused_peers_at_one_address_leave_room_for_others() {
     let mut world = World::new(1, Conditions::GOOD);
     world.configure(Side::B, vec![connection(Side::B, false)]);
     let mut wrong = connection(Side::A, true);
-    wrong.auth = Auth::Psk(Secret::new(b"not the same at all".to_vec()));
+    let psk = || Secret::new(b"not the same at all".to_vec());
+    wrong.local_auth = LocalAuth::Psk(psk());
+    wrong.remote_auth = RemoteAuth::Psk(psk());
     for number in 0..100u16 {
         let from = SocketAddr::from(([198, 51, 100, 66], 1000 + number));
         let mut rogue = Rogue::new(wrong.clone(), from, number.into());

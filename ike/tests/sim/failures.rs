@@ -1,6 +1,6 @@
 //! Negotiations that cannot succeed, and what each end says about it.
 
-use sekisho_ike::config::{Auth, Connection};
+use sekisho_ike::config::{Connection, LocalAuth, RemoteAuth};
 use sekisho_ike::diagnosis::{Diagnosis, Side as Refused};
 use sekisho_ike::event::{Command, ConnectionState};
 use sekisho_ike::sim::{Conditions, Host, Side, World};
@@ -27,9 +27,15 @@ fn assert_diagnosis(diagnosis: &Diagnosis, kind: &str, refused_by: Refused, word
     }
 }
 
+fn other_psk(connection: &mut Connection) {
+    let psk = || Secret::new(b"not the same at all".to_vec());
+    connection.local_auth = LocalAuth::Psk(psk());
+    connection.remote_auth = RemoteAuth::Psk(psk());
+}
+
 #[test]
 fn another_pre_shared_key() {
-    let mut world = fail(|a, _| a.auth = Auth::Psk(Secret::new(b"not the same at all".to_vec())));
+    let mut world = fail(|a, _| other_psk(a));
     assert_diagnosis(
         first(&world.a),
         "authentication_failed",
@@ -145,7 +151,7 @@ fn a_name_that_cannot_be_resolved_is_tried_again() {
 
 #[test]
 fn who_corrects_a_mistake_is_not_shut_out_for_it() {
-    let mut world = fail(|a, _| a.auth = Auth::Psk(Secret::new(b"not the same at all".to_vec())));
+    let mut world = fail(|a, _| other_psk(a));
     for _ in 0..12 {
         world.command(Side::A, Command::Up("link".into())).unwrap();
         world.run_for(SECOND);

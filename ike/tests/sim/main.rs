@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod attacks;
+mod certificates;
 mod collisions;
 mod failures;
 mod fragments;
@@ -12,6 +13,16 @@ mod offloaded;
 mod paths;
 mod rekey;
 mod suites;
+
+#[path = "../pki/fixtures.rs"]
+#[allow(dead_code, clippy::match_bool, reason = "shared with the tests of certificates")]
+mod fixtures;
+#[path = "../pki/made.rs"]
+#[allow(dead_code, clippy::match_bool, reason = "shared with the tests of certificates")]
+mod made;
+#[path = "../pki/responder.rs"]
+#[allow(dead_code, clippy::match_bool, reason = "shared with the tests of certificates")]
+mod responder;
 
 use std::time::Duration;
 

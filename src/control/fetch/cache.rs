@@ -1,22 +1,24 @@
-//! What was fetched, on disk: a restart or a server that is down costs no tunnel whose CRL is still valid.
+//! What was fetched, in memory and on disk: a restart or a server that is down costs no tunnel whose CRL is still valid.
 //!
-//! One file an answer, named by the hash of the question. Whether an answer is still good is not known here; what is
-//! broken is taken away and fetched anew.
+//! One file an answer, named by the hash of the question. What is broken is taken away and fetched anew. No lock is held
+//! while the disk is read or written.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
+use sekisho_ike::pki::{Answer, Fetch, FetchKind};
 
-/// Bytes of all files.
+/// Bytes of all answers.
 const BYTES: u64 = 64 << 20;
-/// Files.
-const FILES: usize = 4096;
+/// Answers.
+const ANSWERS: usize = 4096;
 /// Stands at the beginning of a file; a hash of the content and the content follow.
 const MARK: &[u8] = b"sekisho fetched 1\n";
 /// Bytes of SHA-256.
@@ -29,10 +31,13 @@ const UNFINISHED: &str = "new";
 pub(super) struct Key(String);
 
 impl Key {
-    /// The key of a question, of which a URL is the first part.
-    pub(super) fn of(parts: &[&[u8]]) -> Self {
-        let mut context = ring::digest::Context::new(&SHA256);
-        for part in parts {
+    pub(super) fn of(fetch: &Fetch) -> Self {
+        let request: &[u8] = match &fetch.kind {
+            FetchKind::Crl => &[],
+            FetchKind::Ocsp { request } => request,
+        };
+        let mut context = Context::new(&SHA256);
+        for part in [fetch.url.as_bytes(), request] {
             context.update(&part.len().to_be_bytes());
             context.update(part);
         }
@@ -46,36 +51,108 @@ impl Key {
     }
 }
 
-/// An answer on disk.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    bytes: u64,
-    /// Its place in the order of writing, over restarts too.
-    age: (u64, u64),
+/// When an answer was put here: the time, seconds since 1970 UTC, and its place in the order of this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Age {
+    pub(super) fetched: u64,
+    order: u64,
 }
 
-/// The files.
+#[derive(Debug)]
+struct Entry {
+    bytes: u64,
+    age: Age,
+    /// `None`: on disk only, as yet.
+    answer: Option<Answer>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    all: BTreeMap<Key, Entry>,
+    order: u64,
+}
+
+/// The answers.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    /// `None`: nothing is kept.
+    /// `None`: in memory only.
     directory: Option<PathBuf>,
-    entries: BTreeMap<Key, Entry>,
-    written: u64,
+    entries: Mutex<Entries>,
 }
 
 impl Cache {
-    /// Takes over what is in a directory, which is made if it is not there. Without one nothing is kept.
+    /// Takes over what is in a directory, which is made if it is not there.
     pub(super) fn open(directory: Option<PathBuf>) -> Self {
         let Some(directory) = directory else { return Self::default() };
-        let mut cache = Self { directory: Some(directory.clone()), ..Self::default() };
-        if let Err(error) = cache.scan(&directory) {
+        let mut entries = Entries::default();
+        if let Err(error) = entries.scan(&directory) {
             tracing::warn!("what is fetched cannot be kept in {}: {error}", directory.display());
             return Self::default();
         }
-        cache.shrink(0);
+        let cache = Self { directory: Some(directory), entries: Mutex::new(entries) };
+        let surplus = cache.entries().shrink(0);
+        cache.remove(&surplus);
         cache
     }
 
+    /// When the last answer was put here.
+    pub(super) fn age(&self, key: &Key) -> Option<Age> {
+        self.entries().all.get(key).map(|entry| entry.age)
+    }
+
+    /// The last answer. Reads the disk.
+    pub(super) fn get(&self, key: &Key, fetch: &Fetch) -> Option<Answer> {
+        let (bytes, age) = match self.entries().all.get(key)? {
+            Entry { answer: Some(answer), .. } => return Some(answer.clone()),
+            entry => (entry.bytes, entry.age),
+        };
+        let path = self.directory.as_ref()?.join(&key.0);
+        let read = read(&path, bytes).map_err(|error| error.to_string());
+        let read = read.and_then(|content| match Answer::read(fetch.clone(), &content) {
+            Answer::Failed(_, why) => Err(why),
+            answer => Ok(answer),
+        });
+        match read {
+            Ok(answer) => {
+                if let Some(entry) = self.entries().all.get_mut(key).filter(|entry| entry.age == age) {
+                    entry.answer = Some(answer.clone());
+                }
+                Some(answer)
+            }
+            Err(error) => {
+                tracing::warn!("{} is not used: {error}", path.display());
+                self.entries().all.remove(key);
+                self.remove(std::slice::from_ref(key));
+                None
+            }
+        }
+    }
+
+    /// Keeps an answer in place of the one before. Writes the disk; a failure is told, and costs another fetch some day.
+    pub(super) fn put(&self, key: &Key, content: &[u8], answer: &Answer) {
+        let bytes = (MARK.len() + HASH + content.len()) as u64;
+        let surplus = self.entries().add(key, bytes, answer.clone());
+        self.remove(&surplus);
+        let Some(directory) = &self.directory else { return };
+        if let Err(error) = write(directory, key, content) {
+            tracing::warn!("what was fetched cannot be kept in {}: {error}", directory.display());
+        }
+    }
+
+    fn remove(&self, keys: &[Key]) {
+        for key in keys {
+            if let Some(directory) = &self.directory {
+                remove(&directory.join(&key.0));
+            }
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entries {
     fn scan(&mut self, directory: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         for file in fs::read_dir(directory)? {
@@ -85,65 +162,41 @@ impl Cache {
                 remove(&path);
             } else if let (Some(key), true) = (Key::of_file(&path), about.is_file()) {
                 let written = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-                let age = (written.unwrap_or_default().as_secs(), 0);
-                self.entries.insert(key, Entry { bytes: about.len(), age });
+                let age = Age { fetched: written.unwrap_or_default().as_secs(), order: 0 };
+                self.all.insert(key, Entry { bytes: about.len(), age, answer: None });
             }
         }
         Ok(())
     }
 
-    /// Grows with each answer to this question that is put here; `None` while there is none.
-    pub(super) fn version(&self, key: &Key) -> Option<(u64, u64)> {
-        self.entries.get(key).map(|entry| entry.age)
+    /// Those that had to make room.
+    fn add(&mut self, key: &Key, bytes: u64, answer: Answer) -> Vec<Key> {
+        self.all.remove(key);
+        let surplus = self.shrink(bytes);
+        self.order = self.order.saturating_add(1);
+        let age = Age { fetched: now(), order: self.order };
+        self.all.insert(key.clone(), Entry { bytes, age, answer: Some(answer) });
+        surplus
     }
 
-    /// The last answer.
-    pub(super) fn get(&mut self, key: &Key) -> Option<Vec<u8>> {
-        let entry = self.entries.get(key)?;
-        let path = self.directory.as_ref()?.join(&key.0);
-        match read(&path, entry.bytes) {
-            Ok(content) => Some(content),
-            Err(error) => {
-                tracing::warn!("{} is not used: {error}", path.display());
-                self.forget(key);
-                None
-            }
-        }
-    }
-
-    /// Keeps an answer in place of the one before. A failure is told and costs another fetch some day.
-    pub(super) fn put(&mut self, key: &Key, content: &[u8]) {
-        let Some(directory) = self.directory.clone() else { return };
-        let bytes = (MARK.len() + HASH + content.len()) as u64;
-        self.forget(key);
-        self.shrink(bytes);
-        if let Err(error) = write(&directory, key, content) {
-            tracing::warn!("what was fetched cannot be kept in {}: {error}", directory.display());
-            return;
-        }
-        self.written = self.written.saturating_add(1);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.entries.insert(key.clone(), Entry { bytes, age: (now, self.written) });
-    }
-
-    fn forget(&mut self, key: &Key) {
-        if self.entries.remove(key).is_some()
-            && let Some(directory) = &self.directory
-        {
-            remove(&directory.join(&key.0));
-        }
-    }
-
-    /// Makes room for a file of so many bytes; the oldest go first.
-    fn shrink(&mut self, room: u64) {
-        let mut total: u64 = self.entries.values().map(|entry| entry.bytes).sum();
-        while total.saturating_add(room) > BYTES || self.entries.len() >= FILES {
-            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.age);
+    /// Makes room for one of so many bytes; the oldest go first.
+    fn shrink(&mut self, room: u64) -> Vec<Key> {
+        let mut surplus = Vec::new();
+        let mut total: u64 = self.all.values().map(|entry| entry.bytes).sum();
+        while total.saturating_add(room) > BYTES || self.all.len() >= ANSWERS {
+            let oldest = self.all.iter().min_by_key(|(_, entry)| entry.age);
             let Some((key, bytes)) = oldest.map(|(key, entry)| (key.clone(), entry.bytes)) else { break };
-            self.forget(&key);
+            self.all.remove(&key);
             total = total.saturating_sub(bytes);
+            surplus.push(key);
         }
+        surplus
     }
+}
+
+/// Seconds since 1970 UTC.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn read(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
@@ -180,14 +233,30 @@ fn remove(path: &Path) {
 mod tests {
     use std::time::Duration;
 
+    use super::super::tests::{crl, crl_of_length};
     use super::*;
 
-    fn key(text: &str) -> Key {
-        Key::of(&[text.as_bytes()])
+    fn fetch(name: &str) -> Fetch {
+        Fetch { url: format!("http://{name}/crl"), kind: FetchKind::Crl }
+    }
+
+    fn key(name: &str) -> Key {
+        Key::of(&fetch(name))
     }
 
     fn open(directory: &tempfile::TempDir) -> Cache {
         Cache::open(Some(directory.path().join("fetched")))
+    }
+
+    fn put(cache: &Cache, name: &str, content: &[u8]) {
+        cache.put(&key(name), content, &Answer::read(fetch(name), content));
+    }
+
+    fn get(cache: &Cache, name: &str) -> Option<Vec<u8>> {
+        match cache.get(&key(name), &fetch(name))? {
+            Answer::Crl(of, crl) if of == fetch(name) => Some(crl.der().to_vec()),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn files(directory: &tempfile::TempDir) -> usize {
@@ -197,32 +266,37 @@ mod tests {
     #[test]
     fn an_answer_outlives_a_restart() {
         let directory = tempfile::tempdir().unwrap();
-        let mut cache = open(&directory);
-        assert_eq!((cache.get(&key("a")), cache.version(&key("a"))), (None, None));
-        cache.put(&key("a"), b"first");
-        let first = cache.version(&key("a"));
-        cache.put(&key("a"), b"second");
-        assert!(cache.version(&key("a")) > first);
-        cache.put(&key("b"), b"");
-        for mut cache in [cache, open(&directory)] {
-            assert_eq!(cache.get(&key("a")), Some(b"second".to_vec()));
-            assert_eq!(cache.get(&key("b")), Some(Vec::new()));
+        let cache = open(&directory);
+        let (first, second) = (crl(2100, 1), crl(2100, 2));
+        assert_eq!((get(&cache, "a"), cache.age(&key("a"))), (None, None));
+        put(&cache, "a", &first);
+        let age = cache.age(&key("a"));
+        put(&cache, "a", &second);
+        assert!(cache.age(&key("a")) > age);
+        put(&cache, "b", &first);
+        for cache in [cache, open(&directory)] {
+            assert_eq!(get(&cache, "a").as_ref(), Some(&second));
+            assert_eq!(get(&cache, "b").as_ref(), Some(&first));
         }
         assert_eq!(files(&directory), 2);
     }
 
     #[test]
     fn questions_are_told_apart_by_all_their_parts() {
-        assert_ne!(Key::of(&[b"ab", b"c"]), Key::of(&[b"a", b"bc"]));
-        assert_ne!(Key::of(&[b"a"]), Key::of(&[b"a", b""]));
+        let ocsp = |url: &str, request: &[u8]| {
+            Key::of(&Fetch { url: url.to_owned(), kind: FetchKind::Ocsp { request: request.to_vec() } })
+        };
+        assert_ne!(ocsp("http://ab", b"c"), ocsp("http://a", b"bc"));
+        assert_ne!(ocsp("http://a/crl", b"x"), key("a"));
     }
 
     #[test]
     fn a_damaged_file_is_taken_away_and_the_others_serve() {
         let directory = tempfile::tempdir().unwrap();
-        let mut cache = open(&directory);
-        for name in ["cut", "flipped", "empty", "other", "grown", "whole"] {
-            cache.put(&key(name), b"content of some length");
+        let written = open(&directory);
+        let names = ["cut", "flipped", "empty", "other", "grown", "garbage"];
+        for name in names.into_iter().chain(["whole"]) {
+            put(&written, name, &crl(2100, 1));
         }
         let path = |name: &str| directory.path().join("fetched").join(key(name).0);
         let mut bytes = fs::read(path("whole")).unwrap();
@@ -232,69 +306,63 @@ mod tests {
         fs::write(path("flipped"), &bytes).unwrap();
         fs::write(path("empty"), b"").unwrap();
         fs::write(path("other"), b"something else altogether, and longer than a header").unwrap();
-        for name in ["cut", "flipped", "empty", "other", "grown"] {
-            assert_eq!(cache.get(&key(name)), None, "{name}");
+        write(path("garbage").parent().unwrap(), &key("garbage"), b"no list at all").unwrap();
+        assert!(get(&written, "cut").is_some(), "in memory it is whole");
+        let cache = open(&directory);
+        for name in names {
+            assert_eq!(get(&cache, name), None, "{name}");
             assert!(!path(name).exists(), "{name}");
-            assert_eq!(cache.version(&key(name)), None);
+            assert_eq!(cache.age(&key(name)), None);
         }
-        assert!(cache.get(&key("whole")).is_some());
+        assert!(get(&cache, "whole").is_some());
     }
 
     #[test]
     fn what_was_left_unfinished_is_swept_and_what_is_not_ours_is_left() {
         let directory = tempfile::tempdir().unwrap();
-        open(&directory).put(&key("a"), b"a");
+        put(&open(&directory), "a", &crl(2100, 1));
         let fetched = directory.path().join("fetched");
         fs::write(fetched.join(format!("{}.new", key("b").0)), b"half").unwrap();
         fs::write(fetched.join("notes.txt"), b"a reader's").unwrap();
         fs::create_dir(fetched.join(key("c").0)).unwrap();
-        let mut cache = open(&directory);
-        assert_eq!(cache.get(&key("b")), None);
-        assert_eq!(cache.get(&key("c")), None);
-        assert!(cache.get(&key("a")).is_some());
+        let cache = open(&directory);
+        assert_eq!((get(&cache, "b"), get(&cache, "c")), (None, None));
+        assert!(get(&cache, "a").is_some());
         assert_eq!(files(&directory), 3);
     }
 
     #[test]
-    fn the_oldest_make_room() {
+    fn the_oldest_make_room_also_over_a_restart() {
         let directory = tempfile::tempdir().unwrap();
-        let large = vec![0; 15 << 20];
-        let mut cache = open(&directory);
+        let large = crl_of_length(15 << 20);
+        let cache = open(&directory);
         for name in ["a", "b", "c", "d"] {
-            cache.put(&key(name), &large);
+            put(&cache, name, &large);
         }
-        assert!(cache.get(&key("a")).is_some(), "four fit");
-        cache.put(&key("a"), &large);
-        cache.put(&key("e"), &large);
-        assert!(cache.get(&key("b")).is_none(), "the oldest by now");
-        assert!(cache.get(&key("a")).is_some());
+        assert!(get(&cache, "a").is_some(), "four fit");
+        put(&cache, "a", &large);
+        put(&cache, "e", &large);
+        assert!(get(&cache, "b").is_none(), "the oldest by now");
+        assert!(get(&cache, "a").is_some());
+        assert_eq!(files(&directory), 4);
+
+        let file = File::open(directory.path().join("fetched").join(key("a").0)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(400)).unwrap();
+        let cache = open(&directory);
+        put(&cache, "f", &large);
+        assert!(get(&cache, "a").is_none(), "the oldest on disk");
+        assert!(get(&cache, "c").is_some());
         assert_eq!(files(&directory), 4);
     }
 
     #[test]
-    fn the_order_of_age_outlives_a_restart() {
-        let directory = tempfile::tempdir().unwrap();
-        let large = vec![0; 20 << 20];
-        let mut cache = open(&directory);
-        for (name, age) in [("old", 300), ("older", 400), ("young", 100)] {
-            cache.put(&key(name), &large);
-            let file = File::open(directory.path().join("fetched").join(key(name).0)).unwrap();
-            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
-        }
-        let mut cache = open(&directory);
-        cache.put(&key("new"), &large);
-        assert!(cache.get(&key("older")).is_none());
-        assert!(cache.get(&key("old")).is_some());
-    }
-
-    #[test]
-    fn without_a_directory_nothing_is_kept_and_nothing_fails() {
+    fn without_a_directory_memory_serves_alone() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, b"").unwrap();
-        for mut cache in [Cache::open(None), Cache::open(Some(file.join("below")))] {
-            cache.put(&key("a"), b"a");
-            assert_eq!(cache.get(&key("a")), None);
+        for cache in [Cache::open(None), Cache::open(Some(file.join("below")))] {
+            put(&cache, "a", &crl(2100, 1));
+            assert!(get(&cache, "a").is_some());
         }
     }
 }

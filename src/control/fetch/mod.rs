@@ -1,7 +1,9 @@
 //! Fetching CRLs (RFC 5280 §4.2.1.13) and OCSP answers (RFC 6960 Appendix A): few at a time, one a host, kept on disk.
 //!
 //! A server that hangs costs the tunnels that need it, and nobody else: it holds one of the turns for a few seconds,
-//! then nobody asks it for a while.
+//! then nobody asks it for a while. An answer that was kept is used without asking for an hour; after that only if the
+//! server gives none and the answer is still valid. So an answer that somebody on the way has put in place of the true
+//! one is gone an hour after him.
 
 mod cache;
 #[cfg(test)]
@@ -12,19 +14,23 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sekisho_ike::pki::{Answer, Fetch, FetchKind};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use crate::net::http::{self, Ask, Connector, HttpError, Url};
 
-use cache::{Cache, Key};
+use cache::{Age, Cache, Key, now};
 
 /// Requests under way at a time.
 const AT_A_TIME: usize = 8;
 /// How long a request may wait for its turn.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a host that did not answer is left alone.
 const REST: Duration = Duration::from_secs(30);
+/// Seconds for which an answer is used without asking again.
+const FRESH: u64 = 3600;
 /// Hosts that are known at a time.
 const HOSTS: usize = 1024;
 /// Bytes of a CRL.
@@ -32,52 +38,8 @@ const CRL: usize = 16 << 20;
 /// Bytes of an OCSP answer.
 const OCSP: usize = 64 << 10;
 
-/// What is fetched, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Want {
-    /// An `http` URL, of a certificate whose path is trusted.
-    pub url: String,
-    /// What stands there.
-    pub kind: Kind,
-    /// Whether a kept answer does not do, since it is no longer valid.
-    pub refresh: bool,
-}
-
-/// What stands at a URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A certificate revocation list.
-    Crl,
-    /// An OCSP responder, with the DER of the request.
-    Ocsp(Vec<u8>),
-}
-
-impl Kind {
-    fn ask(&self) -> (Ask, usize) {
-        match self {
-            Self::Crl => (Ask::Get, CRL),
-            Self::Ocsp(request) => {
-                let ask = Ask::Post {
-                    content_type: "application/ocsp-request",
-                    accept: "application/ocsp-response",
-                    body: request.clone(),
-                };
-                (ask, OCSP)
-            }
-        }
-    }
-
-    fn key(&self, url: &Url) -> Key {
-        let url = url.to_string();
-        match self {
-            Self::Crl => Key::of(&[url.as_bytes()]),
-            Self::Ocsp(request) => Key::of(&[url.as_bytes(), request]),
-        }
-    }
-}
-
 /// Whoever goes out and asks.
-pub trait Messenger: Send + Sync + 'static {
+pub(super) trait Messenger: Send + Sync + 'static {
     /// The content of the answer, at most `most` bytes.
     fn ask(
         &self,
@@ -95,7 +57,7 @@ impl Messenger for Connector {
 
 /// Fetches; clones share everything.
 #[derive(Debug)]
-pub struct Fetcher<M = Connector>(Arc<Shared<M>>);
+pub(super) struct Fetcher<M = Connector>(Arc<Shared<M>>);
 
 impl<M> Clone for Fetcher<M> {
     fn clone(&self) -> Self {
@@ -106,7 +68,7 @@ impl<M> Clone for Fetcher<M> {
 #[derive(Debug)]
 struct Shared<M> {
     messenger: M,
-    cache: Mutex<Cache>,
+    cache: Cache,
     turns: Semaphore,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
 }
@@ -120,7 +82,7 @@ struct Host {
 
 impl Fetcher {
     /// One whose sockets carry the mark, and which keeps answers in a directory.
-    pub fn new(mark: u32, directory: Option<PathBuf>) -> Self {
+    pub(super) fn new(mark: u32, directory: Option<PathBuf>) -> Self {
         Self::with(Connector::new(Some(mark)), directory)
     }
 }
@@ -129,66 +91,76 @@ impl<M: Messenger> Fetcher<M> {
     fn with(messenger: M, directory: Option<PathBuf>) -> Self {
         Self(Arc::new(Shared {
             messenger,
-            cache: Mutex::new(Cache::open(directory)),
+            cache: Cache::open(directory),
             turns: Semaphore::new(AT_A_TIME),
             hosts: Mutex::default(),
         }))
     }
 
-    /// The bytes, whatever they are worth.
-    ///
-    /// # Errors
-    /// A sentence for the operator.
-    pub async fn fetch(self, want: Want) -> Result<Vec<u8>, String> {
-        let shown: String = want.url.chars().filter(|c| !c.is_control()).take(200).collect();
-        let url: Url = want.url.parse().map_err(|error| format!("`{shown}` {error}"))?;
-        self.of(&url, &want).await.map_err(|why| format!("{url} {why}"))
+    /// What is learned: fetched now or lately, or why there is nothing, as a sentence for the operator. Whose signature
+    /// it carries is not known here.
+    pub(super) async fn fetch(self, fetch: Fetch) -> Answer {
+        let key = Key::of(&fetch);
+        let known = self.0.cache.age(&key);
+        if known.is_some_and(is_fresh)
+            && let Some(answer) = self.kept(&key, &fetch).await
+        {
+            return answer;
+        }
+        let why = match self.asked(&key, &fetch, known).await {
+            Ok(answer) => return answer,
+            Err(why) => why,
+        };
+        match self.kept(&key, &fetch).await {
+            Some(answer) => {
+                tracing::debug!("{why}; what was had before is still valid");
+                answer
+            }
+            None => Answer::Failed(fetch, why),
+        }
     }
 
-    /// `Err`: the end of a sentence.
-    async fn of(&self, url: &Url, want: &Want) -> Result<Vec<u8>, String> {
-        let key = want.kind.key(url);
-        let known = self.cache().version(&key);
-        if !want.refresh
-            && known.is_some()
-            && let Some(content) = self.kept(&key).await
-        {
-            return Ok(content);
-        }
-        let host = self.host(url)?;
-        let late = || "was not asked: too many others are being asked".to_owned();
+    /// Goes out and asks. `known`: what there was before.
+    async fn asked(&self, key: &Key, fetch: &Fetch, known: Option<Age>) -> Result<Answer, String> {
+        let shown: String = fetch.url.chars().filter(|c| !c.is_control()).take(200).collect();
+        let url: Url = fetch.url.parse().map_err(|error| format!("`{shown}` {error}"))?;
+        let failed = |why: String| format!("{url} {why}");
+        let host = self.host(&url).map_err(failed)?;
+        let late = || failed("was not asked: too many others are being asked".to_owned());
         let turns = async { (host.turn.lock().await, self.0.turns.acquire().await) };
         let _turns = timeout(PATIENCE, turns).await.map_err(|_| late())?;
         // Somebody before us may have asked the same.
-        if self.cache().version(&key) > known
-            && let Some(content) = self.kept(&key).await
+        if self.0.cache.age(key) > known
+            && let Some(answer) = self.kept(key, fetch).await
         {
-            return Ok(content);
+            return Ok(answer);
         }
-        host.is_worth_asking()?;
-        let (ask, most) = want.kind.ask();
-        let answer = self.0.messenger.ask(url, &ask, most).await;
-        host.note(answer.as_ref().err());
-        let content = answer.map_err(|error| error.to_string())?;
-        Ok(self.keep(key, content).await)
+        host.is_worth_asking().map_err(failed)?;
+        let (ask, most) = question(&fetch.kind);
+        let content = self.0.messenger.ask(&url, &ask, most).await;
+        host.note(content.as_ref().err());
+        let content = content.map_err(|error| failed(error.to_string()))?;
+        self.keep(key, fetch, content).await.map_err(|why| failed(format!("answered, but {why}")))
     }
 
-    /// Reads the disk, off the loop.
-    async fn kept(&self, key: &Key) -> Option<Vec<u8>> {
-        let (shared, key) = (self.clone(), key.clone());
-        tokio::task::spawn_blocking(move || shared.cache().get(&key)).await.ok().flatten()
+    /// What was had before, if it is still valid. Read off the loop.
+    async fn kept(&self, key: &Key, fetch: &Fetch) -> Option<Answer> {
+        let (own, key, fetch) = (self.clone(), key.clone(), fetch.clone());
+        let kept = spawn_blocking(move || own.0.cache.get(&key, &fetch)).await.ok().flatten();
+        kept.filter(|answer| answer.next_update().is_some_and(|until| until >= now()))
     }
 
-    async fn keep(&self, key: Key, content: Vec<u8>) -> Vec<u8> {
-        let (shared, kept) = (self.clone(), content.clone());
-        if let Err(error) = tokio::task::spawn_blocking(move || shared.cache().put(&key, &kept)).await {
-            tracing::error!(%error, "what was fetched was not kept");
-        }
-        content
-    }
-
-    fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What can be read is kept. A long list takes its time, so this is done off the loop.
+    async fn keep(&self, key: &Key, fetch: &Fetch, content: Vec<u8>) -> Result<Answer, String> {
+        let (own, key, fetch) = (self.clone(), key.clone(), fetch.clone());
+        let kept = spawn_blocking(move || match Answer::read(fetch, &content) {
+            Answer::Failed(_, why) => Err(why),
+            answer => {
+                own.0.cache.put(&key, &content, &answer);
+                Ok(answer)
+            }
+        });
+        kept.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
     fn host(&self, url: &Url) -> Result<Arc<Host>, String> {
@@ -201,6 +173,25 @@ impl<M: Messenger> Fetcher<M> {
             }
         }
         Ok(hosts.entry(name).or_default().clone())
+    }
+}
+
+fn is_fresh(age: Age) -> bool {
+    // One from the future was put here by a clock that was wrong.
+    now().checked_sub(age.fetched).is_some_and(|seconds| seconds < FRESH)
+}
+
+fn question(kind: &FetchKind) -> (Ask, usize) {
+    match kind {
+        FetchKind::Crl => (Ask::Get, CRL),
+        FetchKind::Ocsp { request } => {
+            let ask = Ask::Post {
+                content_type: "application/ocsp-request",
+                accept: "application/ocsp-response",
+                body: request.clone(),
+            };
+            (ask, OCSP)
+        }
     }
 }
 

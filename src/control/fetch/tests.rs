@@ -1,9 +1,49 @@
 use std::collections::BTreeSet;
+use std::fs;
+use std::time::SystemTime;
 
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::*;
+
+/// A list that is good until a year, with a number.
+pub(super) fn crl(until: i32, number: u64) -> Vec<u8> {
+    crl_with(until, number, Vec::new())
+}
+
+/// A list of at least so many bytes.
+pub(super) fn crl_of_length(bytes: usize) -> Vec<u8> {
+    let revoked = |n: usize| RevokedCertParams {
+        serial_number: SerialNumber::from(
+            vec![1; 4000].into_iter().chain(n.to_be_bytes()).collect::<Vec<u8>>(),
+        ),
+        revocation_time: date_time_ymd(2025, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    crl_with(2100, 1, (0..bytes / 4000).map(revoked).collect())
+}
+
+fn crl_with(until: i32, number: u64, revoked_certs: Vec<RevokedCertParams>) -> Vec<u8> {
+    let key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::CrlSign];
+    let list = CertificateRevocationListParams {
+        this_update: date_time_ymd(2020, 1, 1),
+        next_update: date_time_ymd(until, 1, 1),
+        crl_number: SerialNumber::from(number),
+        issuing_distribution_point: None,
+        revoked_certs,
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    list.signed_by(&Issuer::new(authority, key)).unwrap().der().to_vec()
+}
 
 /// Asks nobody: the test answers.
 struct Fake(mpsc::UnboundedSender<Asked>);
@@ -27,8 +67,12 @@ impl Messenger for Fake {
 struct Lab {
     fetcher: Fetcher<Fake>,
     asked: mpsc::UnboundedReceiver<Asked>,
-    running: JoinSet<Result<Vec<u8>, String>>,
+    running: JoinSet<Answer>,
     directory: tempfile::TempDir,
+}
+
+fn list(url: &str) -> Fetch {
+    Fetch { url: url.to_owned(), kind: FetchKind::Crl }
 }
 
 impl Lab {
@@ -39,26 +83,37 @@ impl Lab {
         Self { fetcher, asked, running: JoinSet::new(), directory }
     }
 
-    /// The daemon starts again.
-    fn restart(&mut self) {
+    /// The daemon starts again, so much later.
+    fn restart(&mut self, later: Duration) {
+        for file in fs::read_dir(self.directory.path().join("fetched")).unwrap() {
+            let file = fs::File::open(file.unwrap().path()).unwrap();
+            file.set_modified(SystemTime::now() - later).unwrap();
+        }
         let (sender, asked) = mpsc::unbounded_channel();
         self.fetcher = Fetcher::with(Fake(sender), Some(self.directory.path().join("fetched")));
         self.asked = asked;
     }
 
-    fn fetch(&mut self, url: &str, refresh: bool) {
-        let want = Want { url: url.to_owned(), kind: Kind::Crl, refresh };
-        self.running.spawn(self.fetcher.clone().fetch(want));
+    fn fetch(&mut self, url: &str) {
+        self.running.spawn(self.fetcher.clone().fetch(list(url)));
     }
 
     async fn done(&mut self) -> Result<Vec<u8>, String> {
-        self.running.join_next().await.unwrap().unwrap()
+        match self.running.join_next().await.unwrap().unwrap() {
+            Answer::Crl(_, crl) => Ok(crl.der().to_vec()),
+            Answer::Failed(_, why) => Err(why),
+            Answer::Ocsp(..) => panic!("nobody asked"),
+        }
     }
 
     async fn answer(&mut self, content: &[u8]) -> String {
         let asked = self.asked.recv().await.unwrap();
         asked.answer.send(Ok(content.to_vec())).unwrap();
         asked.url
+    }
+
+    async fn fail(&mut self, error: HttpError) {
+        self.asked.recv().await.unwrap().answer.send(Err(error)).unwrap();
     }
 
     /// Everything that is asked without an answer to what was asked before.
@@ -78,61 +133,102 @@ impl Lab {
 #[tokio::test(start_paused = true)]
 async fn a_crl_is_got_and_a_responder_is_asked_with_limits_of_their_own() {
     let mut lab = Lab::new();
-    lab.fetch("http://a/crl", false);
+    lab.fetch("http://a/crl");
     let asked = lab.asked.recv().await.unwrap();
     assert_eq!((asked.url.as_str(), asked.ask, asked.most), ("http://a/crl", Ask::Get, 16 << 20));
-    asked.answer.send(Ok(b"crl".to_vec())).unwrap();
-    assert_eq!(lab.done().await, Ok(b"crl".to_vec()));
+    let list = crl(2100, 1);
+    asked.answer.send(Ok(list.clone())).unwrap();
+    assert_eq!(lab.done().await, Ok(list));
 
-    let want = Want { url: "http://a/".to_owned(), kind: Kind::Ocsp(b"who".to_vec()), refresh: false };
-    lab.running.spawn(lab.fetcher.clone().fetch(want));
+    let kind = FetchKind::Ocsp { request: b"who".to_vec() };
+    lab.running.spawn(lab.fetcher.clone().fetch(Fetch { url: "http://a/".to_owned(), kind }));
     let asked = lab.asked.recv().await.unwrap();
     let Ask::Post { content_type, accept, body } = asked.ask else { panic!("{:?}", asked.ask) };
     assert_eq!((content_type, accept), ("application/ocsp-request", "application/ocsp-response"));
     assert_eq!((body.as_slice(), asked.most), (b"who".as_slice(), 64 << 10));
     asked.answer.send(Ok(b"good".to_vec())).unwrap();
-    assert_eq!(lab.done().await, Ok(b"good".to_vec()));
+    let why = lab.done().await.unwrap_err();
+    assert!(why.starts_with("http://a/ answered, but the OCSP response is malformed"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_kept_over_a_restart_until_it_does_not_do() {
+async fn an_answer_is_used_for_an_hour_and_over_a_restart() {
     let mut lab = Lab::new();
-    lab.fetch("http://a/crl", false);
-    lab.answer(b"first").await;
-    assert_eq!(lab.done().await, Ok(b"first".to_vec()));
-    lab.restart();
-    lab.fetch("http://a/crl", false);
-    assert_eq!(lab.done().await, Ok(b"first".to_vec()));
+    let (first, second) = (crl(2100, 1), crl(2100, 2));
+    lab.fetch("http://a/crl");
+    lab.answer(&first).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&first));
+    for _ in 0..2 {
+        lab.fetch("http://a/crl");
+        assert_eq!(lab.done().await.as_ref(), Ok(&first));
+        assert!(lab.is_quiet().await);
+        lab.restart(Duration::from_secs(3500));
+    }
+    lab.restart(Duration::from_secs(3700));
+    lab.fetch("http://a/crl");
+    lab.answer(&second).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&second));
+    lab.fetch("http://a/crl");
+    assert_eq!(lab.done().await.as_ref(), Ok(&second));
     assert!(lab.is_quiet().await);
-    lab.fetch("http://a/crl", true);
-    lab.answer(b"second").await;
-    assert_eq!(lab.done().await, Ok(b"second".to_vec()));
-    lab.fetch("http://a/crl", false);
-    assert_eq!(lab.done().await, Ok(b"second".to_vec()));
-    assert!(lab.is_quiet().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_valid_serves_while_the_server_gives_none() {
+    let mut lab = Lab::new();
+    let valid = crl(2100, 1);
+    lab.fetch("http://a/crl");
+    lab.answer(&valid).await;
+    lab.done().await.unwrap();
+    lab.restart(Duration::from_hours(24));
+    lab.fetch("http://a/crl");
+    lab.fail(HttpError::Status(503)).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&valid));
+    lab.fetch("http://a/crl");
+    lab.answer(b"<html>sorry</html>").await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&valid), "and what cannot be read does not take its place");
+    lab.fetch("http://a/crl");
+    assert_eq!(lab.done().await.as_ref(), Ok(&valid), "nobody answers");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_out_of_date_is_given_when_it_comes_but_never_out_of_the_cache() {
+    let mut lab = Lab::new();
+    let stale = crl(2021, 1);
+    for _ in 0..2 {
+        lab.fetch("http://a/crl");
+        lab.answer(&stale).await;
+        assert_eq!(lab.done().await.as_ref(), Ok(&stale), "what it is worth is judged elsewhere");
+    }
+    lab.fetch("http://a/crl");
+    lab.fail(HttpError::Status(503)).await;
+    assert_eq!(lab.done().await, Err("http://a/crl answered with the HTTP status 503".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_was_kept_and_broke_is_fetched_again() {
     let mut lab = Lab::new();
-    lab.fetch("http://a/crl", false);
-    lab.answer(b"first").await;
+    lab.fetch("http://a/crl");
+    lab.answer(&crl(2100, 1)).await;
     lab.done().await.unwrap();
-    for file in std::fs::read_dir(lab.directory.path().join("fetched")).unwrap() {
-        std::fs::write(file.unwrap().path(), b"broken").unwrap();
+    for file in fs::read_dir(lab.directory.path().join("fetched")).unwrap() {
+        fs::write(file.unwrap().path(), b"broken").unwrap();
     }
-    lab.fetch("http://a/crl", false);
-    lab.answer(b"again").await;
-    assert_eq!(lab.done().await, Ok(b"again".to_vec()));
+    lab.restart(Duration::ZERO);
+    let again = crl(2100, 2);
+    lab.fetch("http://a/crl");
+    lab.answer(&again).await;
+    assert_eq!(lab.done().await, Ok(again));
 }
 
 #[tokio::test(start_paused = true)]
 async fn many_who_want_the_same_ask_once() {
     let mut lab = Lab::new();
-    (0..20).for_each(|n| lab.fetch("http://a/crl", n % 2 == 0));
-    lab.answer(b"crl").await;
+    (0..20).for_each(|_| lab.fetch("http://a/crl"));
+    let list = crl(2100, 1);
+    lab.answer(&list).await;
     for _ in 0..20 {
-        assert_eq!(lab.done().await, Ok(b"crl".to_vec()));
+        assert_eq!(lab.done().await.as_ref(), Ok(&list));
     }
     assert!(lab.is_quiet().await);
 }
@@ -141,16 +237,16 @@ async fn many_who_want_the_same_ask_once() {
 async fn a_host_is_asked_one_question_at_a_time_and_eight_hosts_at_once() {
     let mut lab = Lab::new();
     for n in 0..24 {
-        lab.fetch(&format!("http://host{}/{n}", n % 12), false);
+        lab.fetch(&format!("http://host{}/{n}", n % 12));
     }
     let (mut open, mut most) = (Vec::new(), 0);
     for _ in 0..24 {
         open.extend(lab.asked_by_now().await);
-        let hosts: BTreeSet<_> = open.iter().map(|a| a.url.split('/').nth(2).unwrap()).collect();
+        let hosts: BTreeSet<_> = open.iter().map(|a: &Asked| a.url.split('/').nth(2).unwrap()).collect();
         assert_eq!(hosts.len(), open.len(), "two questions to one host");
         most = most.max(open.len());
         open.remove(0).answer.send(Ok(Vec::new())).unwrap();
-        lab.done().await.unwrap();
+        lab.done().await.unwrap_err();
     }
     assert_eq!(most, 8);
 }
@@ -159,11 +255,12 @@ async fn a_host_is_asked_one_question_at_a_time_and_eight_hosts_at_once() {
 async fn a_host_that_hangs_costs_whoever_needs_it_and_then_rests() {
     let mut lab = Lab::new();
     let start = Instant::now();
-    (0..100).for_each(|n| lab.fetch(&format!("http://hangs/{n}"), false));
+    (0..100).for_each(|n| lab.fetch(&format!("http://hangs/{n}")));
     let hangs = lab.asked.recv().await.unwrap();
-    lab.fetch("http://well/crl", false);
-    assert_eq!(lab.answer(b"crl").await, "http://well/crl");
-    assert_eq!(lab.done().await, Ok(b"crl".to_vec()), "the others are served meanwhile");
+    lab.fetch("http://well/crl");
+    let list = crl(2100, 1);
+    assert_eq!(lab.answer(&list).await, "http://well/crl");
+    assert_eq!(lab.done().await.as_ref(), Ok(&list), "the others are served meanwhile");
     assert!(start.elapsed().is_zero());
     for _ in 0..100 {
         let error = lab.done().await.unwrap_err();
@@ -172,24 +269,24 @@ async fn a_host_that_hangs_costs_whoever_needs_it_and_then_rests() {
     assert_eq!(start.elapsed(), http::PATIENCE, "the hundred waited for one answer");
     assert!(lab.is_quiet().await);
     drop(hangs);
-    lab.fetch("http://hangs/x", true);
+    lab.fetch("http://hangs/x");
     let error = lab.done().await.unwrap_err();
     assert_eq!(error, "http://hangs/x did not answer within 5 s; it is asked again 30 s after that");
     tokio::time::advance(REST).await;
-    lab.fetch("http://hangs/x", true);
-    lab.answer(b"back").await;
-    assert_eq!(lab.done().await, Ok(b"back".to_vec()));
+    lab.fetch("http://hangs/x");
+    lab.answer(&list).await;
+    assert_eq!(lab.done().await, Ok(list));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_error_that_is_about_one_question_spares_the_host() {
     let mut lab = Lab::new();
-    lab.fetch("http://a/missing", false);
-    lab.asked.recv().await.unwrap().answer.send(Err(HttpError::Status(404))).unwrap();
+    lab.fetch("http://a/missing");
+    lab.fail(HttpError::Status(404)).await;
     assert_eq!(lab.done().await, Err("http://a/missing answered with the HTTP status 404".to_owned()));
-    lab.fetch("http://a/crl", false);
-    lab.answer(b"crl").await;
-    assert_eq!(lab.done().await, Ok(b"crl".to_vec()));
+    lab.fetch("http://a/crl");
+    lab.answer(&crl(2100, 1)).await;
+    lab.done().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,7 +294,7 @@ async fn hosts_without_number_wait_in_vain_but_not_for_ever() {
     let mut lab = Lab::new();
     let start = Instant::now();
     // All of them hang.
-    (0..2000).for_each(|n| lab.fetch(&format!("http://host{n}/"), false));
+    (0..2000).for_each(|n| lab.fetch(&format!("http://host{n}/")));
     let mut told = BTreeMap::<String, usize>::new();
     for _ in 0..2000 {
         let error = lab.done().await.unwrap_err();
@@ -207,9 +304,9 @@ async fn hosts_without_number_wait_in_vain_but_not_for_ever() {
     assert_eq!(
         told,
         [
-            ("did not answer within 5 s", 24),
+            ("did not answer within 5 s", 16),
             ("was not asked: too many hosts are being asked", 976),
-            ("was not asked: too many others are being asked", 1000),
+            ("was not asked: too many others are being asked", 1008),
         ]
     );
     assert!(start.elapsed() <= PATIENCE + http::PATIENCE);
@@ -217,7 +314,7 @@ async fn hosts_without_number_wait_in_vain_but_not_for_ever() {
 
 #[tokio::test]
 async fn what_is_no_url_is_said() {
-    let lab = Lab::new();
-    let want = Want { url: "ldap://a/\ncn=x".to_owned(), kind: Kind::Crl, refresh: false };
-    assert_eq!(lab.fetcher.clone().fetch(want).await, Err("`ldap://a/cn=x` is no URL".to_owned()));
+    let mut lab = Lab::new();
+    lab.fetch("ldap://a/\ncn=x");
+    assert_eq!(lab.done().await, Err("`ldap://a/cn=x` is no URL".to_owned()));
 }

@@ -4,24 +4,26 @@ use std::sync::Arc;
 
 use super::init::Agreeing;
 use super::{Attempt, AttemptStep, IKE_SA_INIT, Phase};
-use crate::config::Encapsulation;
+use crate::config::{Encapsulation, RemoteAuth};
 use crate::crypto::CryptoError;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
-use crate::event::NatStatus;
+use crate::event::{JobId, NatStatus};
 use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, Informational, Protected};
-use crate::identity::{Examination, ProofError, Proving, SignedOctets, Verdict, VerifiedPeer};
+use crate::identity::{Examination, Proof, Proving, SignedOctets, Verdict, VerifiedPeer};
 use crate::keys::{IkeKeys, Nonces};
 use crate::path::Path;
+use crate::pki::{self, Answer, SigningError};
 use crate::sa::child_exchange::{IKE_AUTH, PendingChild};
 use crate::sa::context::{Context, JobOwner};
+use crate::sa::gathering::Gathering;
 use crate::sa::ike_sa::{Channel, IkeSa, NewIkeSa, OtherKeys, Place};
 use crate::sa::tasks::Task;
 use crate::sa::tunnel::{Origin, Tunnel};
 use crate::sa::window::Window;
 use crate::secret::Secret;
 use crate::suite::IkeSuite;
-use crate::wire::{AuthData, ExchangeType, IdData, NotifyType};
+use crate::wire::{AuthData, CertEncoding, ExchangeType, IdData, NotifyType};
 use crate::work::Work;
 
 /// Everything that `IKE_AUTH` needs, and what its answer is read with.
@@ -59,7 +61,7 @@ impl Attempt {
         agreeing: Agreeing,
         secret: Result<Secret, CryptoError>,
     ) -> Result<Self, Diagnosis> {
-        let Agreeing { spis, suite, nonce_i, nonce_r, init_response, nat, fragmentation } = agreeing;
+        let Agreeing { spis, suite, nonce_i, nonce_r, init_response, nat, fragmentation, wishes } = agreeing;
         let shared = secret.map_err(|error| diagnose::malformed(IKE_SA_INIT, &error.to_string()))?;
         let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
         let keys = IkeKeys::derive(ctx.provider, suite, nonces, spis, &shared);
@@ -77,6 +79,7 @@ impl Attempt {
             prf: suite.prf,
             connection: Arc::clone(&self.connection),
             octets,
+            wishes,
         };
         let job = ctx.work(JobOwner::Attempt(self.spi()), Work::prove(proving));
         let auth = AuthSent { channel, keys, suite, nonce_i, nonce_r, init_response, nat, child };
@@ -88,14 +91,20 @@ impl Attempt {
         self,
         ctx: &mut Context<'_>,
         mut auth: Box<AuthSent>,
-        proof: Result<AuthData, ProofError>,
+        proof: Result<Proof, SigningError>,
     ) -> Result<Self, Diagnosis> {
-        let proof = proof.map_err(|_| diagnose::local("our own proof of identity could not be made"))?;
+        let Proof { certificates, auth: proof } = proof.map_err(|error| diagnose::no_signature(&error))?;
+        let cert_requests = match &self.connection.remote_auth {
+            RemoteAuth::Signature(trust) => pki::cert_requests(trust),
+            RemoteAuth::Psk(_) => Vec::new(),
+        };
         let config = self.connection.children.first();
         let config = config.ok_or_else(|| diagnose::local("no Child SA is configured"))?;
         let request = AuthRequest {
             id_i: self.connection.local_id.to_wire(),
             id_r: Some(self.connection.remote_id.to_wire()),
+            certificates,
+            cert_requests,
             auth: Some(proof),
             child: Some(auth.child.offer(config, false)),
             initial_contact: self.initial_contact,
@@ -121,8 +130,8 @@ impl Attempt {
                 NotifyType::NO_PROPOSAL_CHOSEN => diagnose::no_ike_proposal_there(&self.connection.proposals),
                 other => diagnose::peer_error(IKE_AUTH, other),
             })),
-            AuthResponse::Accept { id_r, auth: proof, child: answer } => {
-                let examination = self.examination(ctx, &auth, &id_r, proof);
+            AuthResponse::Accept { id_r, certificates, auth: proof, child: answer } => {
+                let examination = self.examination(ctx, &auth, &id_r, proof, certificates);
                 let job = ctx.work(JobOwner::Attempt(self.spi()), Work::examine(examination));
                 let examining = Box::new(Examining { id_r, answer, path });
                 AttemptStep::Pending(self.working(ctx, Phase::Examining(job, auth, examining)))
@@ -137,6 +146,7 @@ impl Attempt {
         auth: &AuthSent,
         id_r: &IdData,
         proof: AuthData,
+        certificates: Vec<(CertEncoding, Vec<u8>)>,
     ) -> Box<Examination> {
         Box::new(Examination {
             provider: *ctx.provider,
@@ -145,6 +155,9 @@ impl Attempt {
             octets: SignedOctets::new(&*auth.keys.auth_r, &auth.init_response, &auth.nonce_i, id_r),
             id: id_r.clone(),
             proof,
+            certificates,
+            answers: Vec::new(),
+            wall: ctx.now.wall,
             ours: None,
         })
     }
@@ -161,12 +174,41 @@ impl Attempt {
             Verdict::Accepted { peer, .. } => {
                 AttemptStep::Established(Box::new(self.establish(ctx, auth, examining, peer)))
             }
+            Verdict::Unsettled { examination, missing } => {
+                let owner = JobOwner::Attempt(self.spi());
+                let gathering = Gathering::begin(ctx, &owner, examination, missing);
+                let phase = Phase::Gathering(gathering, Box::new(auth), Box::new(examining));
+                AttemptStep::Pending(self.working(ctx, phase))
+            }
             Verdict::Refused(error) => {
                 self.refuse_responder(ctx, &mut auth.channel);
                 let diagnosis = diagnose::proof(&error, &examining.id_r, &self.connection.remote_id);
                 AttemptStep::Failed(Box::new(diagnosis))
             }
         }
+    }
+
+    /// A fetch of this attempt is done.
+    pub(crate) fn fetched(
+        mut self,
+        ctx: &mut Context<'_>,
+        job: JobId,
+        answer: Result<Answer, String>,
+    ) -> AttemptStep {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Gone) {
+            Phase::Gathering(mut gathering, auth, examining) => {
+                gathering.take(job, answer);
+                match gathering.finish() {
+                    Ok(examination) => {
+                        let job = ctx.work(JobOwner::Attempt(self.spi()), Work::examine(examination));
+                        Phase::Examining(job, auth, examining)
+                    }
+                    Err(gathering) => Phase::Gathering(gathering, auth, examining),
+                }
+            }
+            other => other,
+        };
+        AttemptStep::Pending(self)
     }
 
     /// The responder's identity is proved: only here does an initiator's tunnel come to be.

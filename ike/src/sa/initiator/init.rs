@@ -6,6 +6,7 @@ use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::NatStatus;
 use crate::exchange::{InitRequest, InitResponse, KeyExchangeData, Message};
+use crate::identity::{PeerWishes, our_hashes};
 use crate::keys::Spis;
 use crate::limits;
 use crate::negotiate::proposal::{accept_ike, offer_ike};
@@ -13,7 +14,8 @@ use crate::negotiate::{fragmentation, nat};
 use crate::sa::context::{Context, DropReason, JobOwner};
 use crate::suite::{Group, IkeSuite};
 use crate::wire::{
-    Datagram, ExchangeType, Header, IkeSpi, Notify, NotifyType, PayloadType, Proposal, emit_clear,
+    CertEncoding, Datagram, ExchangeType, Header, IkeSpi, Notify, NotifyType, PayloadType, Proposal,
+    emit_clear,
 };
 use crate::work::Work;
 
@@ -44,6 +46,7 @@ pub(super) struct Agreeing {
     pub(super) init_response: Vec<u8>,
     pub(super) nat: NatStatus,
     pub(super) fragmentation: bool,
+    pub(super) wishes: PeerWishes,
 }
 
 /// A responder's `IKE_SA_INIT` that goes on.
@@ -53,6 +56,7 @@ struct Accepted<'a> {
     key_exchange: KeyExchangeData,
     nonce: Vec<u8>,
     notifies: Vec<Notify>,
+    cert_requests: Vec<(CertEncoding, Vec<u8>)>,
 }
 
 impl Attempt {
@@ -85,7 +89,7 @@ impl Attempt {
             proposals: offer_ike(&self.connection.proposals, &[]),
             key_exchange: KeyExchangeData { group: key_exchange.group().number(), data },
             nonce,
-            notifies: nat.into_iter().chain([fragmentation::notify()]).collect(),
+            notifies: nat.into_iter().chain([fragmentation::notify(), our_hashes()]).collect(),
         };
         self.resend_init(ctx, InitSent { request, key_exchange, restarts })
     }
@@ -136,8 +140,8 @@ impl Attempt {
                 fail(diagnose::no_ike_proposal_there(&self.connection.proposals))
             }
             InitResponse::Error(kind) => fail(diagnose::peer_error(IKE_SA_INIT, kind)),
-            InitResponse::Accept { proposals, key_exchange, nonce, notifies } => {
-                let accepted = Accepted { datagram, proposals, key_exchange, nonce, notifies };
+            InitResponse::Accept { proposals, key_exchange, nonce, notifies, cert_requests } => {
+                let accepted = Accepted { datagram, proposals, key_exchange, nonce, notifies, cert_requests };
                 self.agree(ctx, init, accepted).into()
             }
         }
@@ -183,6 +187,7 @@ impl Attempt {
             init_response: accepted.datagram.bytes.to_vec(),
             nat,
             fragmentation: fragmentation::is_supported(&accepted.notifies),
+            wishes: PeerWishes::new(&accepted.notifies, accepted.cert_requests),
         };
         Ok(self.working(ctx, Phase::Agreeing(job, Box::new(agreeing))))
     }

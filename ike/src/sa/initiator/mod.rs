@@ -17,6 +17,7 @@ use init::{Agreeing, Beginning, InitSent};
 
 use super::child_exchange::IKE_AUTH;
 use super::context::{Context, DropReason};
+use super::gathering::Gathering;
 use super::retransmission::{Overdue, Retransmission};
 use super::spis::IkeSpiLease;
 use super::tunnel::Tunnel;
@@ -63,6 +64,8 @@ enum Phase {
     Auth(Box<AuthSent>),
     /// The responder's proof is being examined.
     Examining(JobId, Box<AuthSent>, Box<Examining>),
+    /// It is good, and it is being found out whether its certificates were revoked.
+    Gathering(Gathering, Box<AuthSent>, Box<Examining>),
     /// Between two phases.
     Gone,
 }
@@ -125,7 +128,12 @@ impl Attempt {
 
     /// Whether the peer cannot have set up the tunnel yet: it has no proof of ours.
     pub(crate) fn can_be_abandoned(&self) -> bool {
-        !matches!(self.phase, Phase::Auth(_) | Phase::Examining(..))
+        !matches!(self.phase, Phase::Auth(_) | Phase::Examining(..) | Phase::Gathering(..))
+    }
+
+    /// Whether it waits for answers about revocation.
+    pub(crate) fn is_gathering(&self) -> bool {
+        matches!(self.phase, Phase::Gathering(..))
     }
 
     /// In this phase we wait for a job.

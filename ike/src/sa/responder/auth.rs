@@ -9,12 +9,15 @@ use crate::crypto::sha256;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer, OpenError, Received};
-use crate::identity::{Examination, Identity, ProofError, SignedOctets, Verdict, VerifiedPeer};
+use crate::identity::{
+    Examination, Identity, PeerWishes, Proof, ProofError, SignedOctets, Verdict, VerifiedPeer,
+};
 use crate::keys::Nonces;
 use crate::limits;
 use crate::path::Path;
 use crate::sa::child_exchange::{Asked, ChildRefusal, IKE_AUTH, accept};
 use crate::sa::context::{Context, DropReason, JobOwner};
+use crate::sa::gathering::Gathering;
 use crate::sa::ike_sa::{IkeSa, NewIkeSa, Place};
 use crate::sa::tunnel::{Origin, Tunnel};
 use crate::sa::window::{Request, Window};
@@ -103,7 +106,9 @@ impl HalfOpen {
         let octets = SignedOctets::new(&*keys.auth_i, &self.init_request, nonce_r, &request.id_i);
         let ours = connection.as_ref().map(|connection| {
             let id_r = connection.local_id.to_wire();
-            SignedOctets::new(&*keys.auth_r, &answered.init_response, nonce_i, &id_r)
+            let octets = SignedOctets::new(&*keys.auth_r, &answered.init_response, nonce_i, &id_r);
+            let cert_requests = request.cert_requests.clone();
+            (octets, PeerWishes { cert_requests, ..answered.wishes.clone() })
         });
         Box::new(Examination {
             provider: *ctx.provider,
@@ -112,24 +117,33 @@ impl HalfOpen {
             id: request.id_i.clone(),
             octets,
             proof,
+            certificates: request.certificates.clone(),
+            answers: Vec::new(),
+            wall: ctx.now.wall,
             ours,
         })
     }
 
     /// The verdict on the initiator's proof is here.
     pub(super) fn examined(
-        self: Box<Self>,
+        mut self: Box<Self>,
         ctx: &mut Context<'_>,
         directory: &dyn Directory,
         answered: Box<Answered>,
         examining: Examining,
         verdict: Verdict,
     ) -> HalfOpenStep {
+        if let Verdict::Unsettled { examination, missing } = verdict {
+            let gathering = Gathering::begin(ctx, &JobOwner::HalfOpen(self.spi()), examination, missing);
+            self.phase = Phase::Gathering(gathering, answered, Box::new(examining));
+            return HalfOpenStep::Pending(self);
+        }
         let Examining { asked, path, request, connection } = examining;
         let accepted = match verdict {
             Verdict::Accepted { peer, ours: Some(proof) } => {
                 may_stand(directory, peer.connection(), answered.suite).map(|()| (peer, proof))
             }
+            Verdict::Unsettled { .. } => return HalfOpenStep::Pending(self),
             Verdict::Accepted { peer, ours: None } => {
                 let diagnosis = diagnose::local("our own proof of identity was not made");
                 let connection = Arc::clone(peer.connection());
@@ -153,7 +167,7 @@ impl HalfOpen {
         asked: &Request,
         answered: Answered,
         request: &AuthRequest,
-        (peer, proof): (VerifiedPeer, AuthData),
+        (peer, proof): (VerifiedPeer, Proof),
     ) -> HalfOpenStep {
         let connection = Arc::clone(peer.connection());
         let id_r: IdData = connection.local_id.to_wire();
@@ -175,7 +189,8 @@ impl HalfOpen {
         let spi = ike_sa.spi();
         let mut tunnel = Tunnel::new(ctx, peer, path, nat, origin, ike_sa);
         let child = tunnel.answer_first_child(ctx, spi, request.child.as_ref(), nonces);
-        let response = AuthResponse::Accept { id_r, auth: proof, child };
+        let Proof { certificates, auth } = proof;
+        let response = AuthResponse::Accept { id_r, certificates, auth, child };
         tunnel.send_answer(ctx, spi, path, asked, &response.write());
         HalfOpenStep::Established { tunnel: Box::new(tunnel), initial_contact: request.initial_contact }
     }

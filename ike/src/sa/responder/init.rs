@@ -7,6 +7,7 @@ use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::NatStatus;
 use crate::exchange::{InitRequest, InitResponse, KeyExchangeData};
+use crate::identity::{PeerWishes, our_hashes};
 use crate::keys::{IkeKeys, Nonces, Spis};
 use crate::limits;
 use crate::negotiate::proposal::{Choice, choose_ike, describe};
@@ -15,7 +16,7 @@ use crate::path::Path;
 use crate::sa::context::{Context, JobOwner};
 use crate::sa::ike_sa::{Channel, OtherKeys};
 use crate::suite::IkeSuite;
-use crate::wire::{Datagram, Header, IkeSpi, NotifyType, PayloadType, emit_clear};
+use crate::wire::{CertEncoding, Datagram, Header, IkeSpi, NotifyType, PayloadType, emit_clear};
 use crate::work::{Agreement, Work};
 
 /// What was chosen of a first message whose key exchange is being computed.
@@ -25,6 +26,8 @@ pub(super) struct Agreeing {
     nat: NatStatus,
     fragmentation: bool,
     encapsulation: Encapsulation,
+    cert_requests: Vec<(CertEncoding, Vec<u8>)>,
+    wishes: PeerWishes,
     header: Header,
 }
 
@@ -37,6 +40,7 @@ pub(super) struct Answered {
     pub(super) nonce_r: Vec<u8>,
     pub(super) init_response: Vec<u8>,
     pub(super) nat: NatStatus,
+    pub(super) wishes: PeerWishes,
 }
 
 impl HalfOpen {
@@ -74,6 +78,8 @@ impl HalfOpen {
                     nat,
                     fragmentation: fragmentation::is_supported(&request.notifies),
                     encapsulation: acceptable.encapsulation,
+                    cert_requests: acceptable.cert_requests.clone(),
+                    wishes: PeerWishes::new(&request.notifies, Vec::new()),
                     header: datagram.header,
                 };
                 InitOutcome::Opened(Self::begin(ctx, path, datagram, agreeing, work))
@@ -132,7 +138,8 @@ impl HalfOpen {
         agreeing: Agreeing,
         agreement: Agreement,
     ) -> Result<Answered, Diagnosis> {
-        let Agreeing { choice, nonce_i, nat, fragmentation, encapsulation, header } = agreeing;
+        let Agreeing { choice, nonce_i, nat, fragmentation, encapsulation, cert_requests, wishes, header } =
+            agreeing;
         let suite = choice.suite;
         let malformed = |error: &dyn ToString| diagnose::malformed("IKE_SA_INIT", &error.to_string());
         let (data, shared) = agreement.result.map_err(|error| malformed(&error))?;
@@ -148,10 +155,11 @@ impl HalfOpen {
             proposals: vec![choice.answer(&[])],
             key_exchange: KeyExchangeData { group: suite.group.number(), data },
             nonce: nonce_r.clone(),
-            notifies: notifies.collect(),
+            notifies: notifies.chain([our_hashes()]).collect(),
+            cert_requests,
         };
         let init_response = emit_clear(init_header(&header, spis.responder), &response.write());
-        Ok(Answered { channel, keys, suite, nonce_i, nonce_r, init_response, nat })
+        Ok(Answered { channel, keys, suite, nonce_i, nonce_r, init_response, nat, wishes })
     }
 }
 

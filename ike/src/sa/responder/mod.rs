@@ -15,7 +15,8 @@ use std::sync::Arc;
 use auth::Examining;
 use init::{Agreeing, Answered};
 
-use super::context::{Context, DropReason};
+use super::context::{Context, DropReason, JobOwner};
+use super::gathering::Gathering;
 use super::spis::IkeSpiLease;
 use super::tunnel::Tunnel;
 use super::window::{Arrival, Window};
@@ -24,10 +25,11 @@ use crate::diagnosis::Diagnosis;
 use crate::event::JobId;
 use crate::identity::Identity;
 use crate::path::Path;
+use crate::pki::Answer;
 use crate::suite::IkeProposal;
 use crate::time::Instant;
-use crate::wire::{Datagram, IkeSpi};
-use crate::work::Outcome;
+use crate::wire::{CertEncoding, Datagram, IkeSpi};
+use crate::work::{Outcome, Work};
 
 pub(crate) use init::answer_init;
 
@@ -50,6 +52,8 @@ enum Phase {
     Answered(Box<Answered>),
     /// The initiator's proof is being examined.
     Examining(JobId, Box<Answered>, Box<Examining>),
+    /// It is good, and it is being found out whether its certificates were revoked.
+    Gathering(Gathering, Box<Answered>, Box<Examining>),
     /// `IKE_AUTH` was refused: what is left answers it again if it is repeated.
     Refused(Window<()>),
     /// Between two phases.
@@ -83,6 +87,8 @@ pub(crate) enum HalfOpenStep {
 pub(crate) struct Acceptable {
     pub(crate) proposals: Vec<IkeProposal>,
     pub(crate) encapsulation: Encapsulation,
+    /// Our CERTREQ payloads: the authorities of all.
+    pub(crate) cert_requests: Vec<(CertEncoding, Vec<u8>)>,
 }
 
 /// The configured connections, as a responder needs them.
@@ -127,7 +133,9 @@ impl HalfOpen {
     /// The first message came again: the same answer, once there is one.
     pub(crate) fn repeat_answer(&self, ctx: &mut Context<'_>, path: Path) {
         match &self.phase {
-            Phase::Answered(answered) | Phase::Examining(_, answered, _) => {
+            Phase::Answered(answered)
+            | Phase::Examining(_, answered, _)
+            | Phase::Gathering(_, answered, _) => {
                 ctx.output.transmit_datagram(path, answered.init_response.clone());
             }
             Phase::Agreeing(..) | Phase::Refused(_) | Phase::Gone => ctx.output.drop(DropReason::InProgress),
@@ -155,7 +163,7 @@ impl HalfOpen {
                         Arrival::Repeated(answer) if !header.response => ctx.output.transmit(path, &answer),
                         _ => ctx.output.drop(DropReason::OutsideWindow),
                     },
-                    Phase::Examining(..) => ctx.output.drop(DropReason::InProgress),
+                    Phase::Examining(..) | Phase::Gathering(..) => ctx.output.drop(DropReason::InProgress),
                     _ => ctx.output.drop(DropReason::UnexpectedExchange),
                 }
                 self.phase = other;
@@ -164,14 +172,21 @@ impl HalfOpen {
         }
     }
 
-    /// Its job was lost. The initiator asks again; what stands then is all that it needs, if it is anything.
-    pub(crate) fn job_lost(self: Box<Self>) -> Option<Box<Self>> {
-        match self.phase {
-            Phase::Examining(_, answered, _) => {
-                Some(Box::new(Self { phase: Phase::Answered(answered), ..*self }))
+    /// One of its jobs was lost. The initiator asks again; what stands then is all that it needs, if it is anything.
+    pub(crate) fn job_lost(
+        mut self: Box<Self>,
+        ctx: &mut Context<'_>,
+        job: JobId,
+        why: &str,
+    ) -> Option<Box<Self>> {
+        match std::mem::replace(&mut self.phase, Phase::Gone) {
+            Phase::Examining(_, answered, _) => self.phase = Phase::Answered(answered),
+            Phase::Gathering(gathering, answered, examining) => {
+                self.phase = self.gather(ctx, (job, Err(why.to_owned())), gathering, answered, examining);
             }
-            _ => None,
+            _ => return None,
         }
+        Some(self)
     }
 
     /// A job of this half-open SA is done.
@@ -193,6 +208,40 @@ impl HalfOpen {
                 self.phase = phase;
                 HalfOpenStep::Pending(self)
             }
+        }
+    }
+
+    /// A fetch of this half-open SA is done.
+    pub(crate) fn fetched(
+        mut self: Box<Self>,
+        ctx: &mut Context<'_>,
+        job: JobId,
+        answer: Result<Answer, String>,
+    ) -> HalfOpenStep {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Gone) {
+            Phase::Gathering(gathering, answered, examining) => {
+                self.gather(ctx, (job, answer), gathering, answered, examining)
+            }
+            other => other,
+        };
+        HalfOpenStep::Pending(self)
+    }
+
+    fn gather(
+        &self,
+        ctx: &mut Context<'_>,
+        (job, answer): (JobId, Result<Answer, String>),
+        mut gathering: Gathering,
+        answered: Box<Answered>,
+        examining: Box<Examining>,
+    ) -> Phase {
+        gathering.take(job, answer);
+        match gathering.finish() {
+            Ok(examination) => {
+                let job = ctx.work(JobOwner::HalfOpen(self.spi()), Work::examine(examination));
+                Phase::Examining(job, answered, examining)
+            }
+            Err(gathering) => Phase::Gathering(gathering, answered, examining),
         }
     }
 }

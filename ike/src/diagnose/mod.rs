@@ -1,5 +1,7 @@
 //! The diagnoses, one function each, so that their words can be read together.
 
+mod certificate;
+
 use std::net::SocketAddr;
 
 use crate::config::Connection;
@@ -11,6 +13,8 @@ use crate::negotiate::proposal::describe_ours;
 use crate::path::Path;
 use crate::suite::{EspProposal, IkeProposal};
 use crate::wire::{AuthMethod, IdData, NotifyType};
+
+pub(crate) use certificate::no_signature;
 
 fn diagnosis(kind: DiagnosisKind, refused_by: Side, summary: String, advice: &str) -> Diagnosis {
     Diagnosis { kind, refused_by, summary, offered: None, acceptable: None, advice: advice.to_owned() }
@@ -86,6 +90,13 @@ pub(crate) fn proof(error: &ProofError, id: &IdData, configured: &Identity) -> D
         ProofError::Value | ProofError::Nobody => wrong_proof(configured),
         ProofError::Method(method) => other_auth_method(configured, *method),
         ProofError::Identity => wrong_identity(&Identity::describe(id), configured),
+        ProofError::Certificates(error) => certificate::offered(error),
+        ProofError::NoCertificate => certificate::missing(configured),
+        ProofError::Path(error) => certificate::path(error),
+        ProofError::Binding(error) => certificate::binding(error),
+        ProofError::Signature(error) => certificate::signature(error),
+        ProofError::Revocation(error) => certificate::revocation(error),
+        ProofError::Ours(error) => no_signature(error),
     }
 }
 

@@ -1,0 +1,5 @@
+//! An OCSP response, as DER.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sekisho_ike::fuzzing::ocsp_response(data));

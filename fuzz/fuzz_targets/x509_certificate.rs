@@ -1,0 +1,5 @@
+//! A certificate, as DER.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sekisho_ike::fuzzing::certificate(data));

@@ -1,0 +1,125 @@
+//! What is wrong with a peer's certificates and signature, and what to do about it.
+
+use super::diagnosis;
+use crate::diagnosis::{Diagnosis, DiagnosisKind, Side};
+use crate::identity::{BindingError, Identity};
+use crate::pki::{OfferedError, PathError, RevocationError, SignatureError, SigningError};
+
+fn here(kind: DiagnosisKind, summary: &dyn ToString, advice: &str) -> Diagnosis {
+    diagnosis(kind, Side::Here, summary.to_string(), advice)
+}
+
+/// The peer sent none.
+pub(super) fn missing(peer: &Identity) -> Diagnosis {
+    let summary = format!("`{peer}` sent no certificate, and its own is not known here");
+    let advice = "Have the peer send its certificate (strongSwan: send_cert = always), or name it in `peer_certificates`";
+    here(DiagnosisKind::CertificateMissing, &summary, advice)
+}
+
+/// What it sent cannot be looked at.
+pub(super) fn offered(error: &OfferedError) -> Diagnosis {
+    let (kind, advice) = match error {
+        OfferedError::TooManyCertificates | OfferedError::TooLarge => (
+            DiagnosisKind::CertificateTooLarge,
+            "Have the peer send its own certificate and the intermediate ones above it, and nothing else",
+        ),
+        OfferedError::EndEntity(_) | OfferedError::RawKey(_) => (
+            DiagnosisKind::CertificateMalformed,
+            "Look at the peer's certificate with `openssl x509 -text`; it must be X.509 version 3",
+        ),
+    };
+    here(kind, &error, advice)
+}
+
+const CLOCK: &str =
+    "Compare the clocks of both machines (`date -u`); if they are right, renew the certificate";
+const ISSUER: &str = "Add the authority that issued it to `authorities` here, or have the peer use a certificate of a configured one and send the intermediate certificates with it";
+const REISSUE: &str = "Have the certificate issued anew as is said here";
+
+/// No path to an authority.
+pub(super) fn path(error: &PathError) -> Diagnosis {
+    use PathError as E;
+    let (kind, advice) = match error {
+        E::Expired { .. } => (DiagnosisKind::CertificateExpired, CLOCK),
+        E::AnchorExpired { .. } => (
+            DiagnosisKind::CertificateExpired,
+            "Compare the clock (`date -u`); if it is right, put the authority's new certificate into `authorities`",
+        ),
+        E::NotYetValid { .. } | E::AnchorNotYetValid { .. } => (DiagnosisKind::CertificateNotYetValid, CLOCK),
+        E::Loop { .. } => (DiagnosisKind::CertificateLoop, ISSUER),
+        E::WrongKeyUsage { .. }
+        | E::WrongExtendedKeyUsage { .. }
+        | E::NameConstraint { .. }
+        | E::UnknownCriticalExtension { .. }
+        | E::OldVersion { .. }
+        | E::NotACa { .. }
+        | E::PathTooLong { .. } => (DiagnosisKind::CertificateUsage, REISSUE),
+        E::CaAsEndEntity { .. } | E::SelfSigned { .. } | E::NotPinned { .. } | E::UnknownKey { .. } => (
+            DiagnosisKind::CertificateIssuer,
+            "If it is really this peer's, name it in `peer_certificates` (or its key in `peer_keys`)",
+        ),
+        E::WeakSignature { .. }
+        | E::UnsupportedSignature { .. }
+        | E::WeakKey { .. }
+        | E::UnsupportedKey { .. } => (
+            DiagnosisKind::CertificateWeak,
+            "Have it issued anew with RSA of 2,048 bits or more, ECDSA P-256 or P-384, or Ed25519, and SHA-2",
+        ),
+        E::TooManyCertificates { .. } | E::TooManySignatures { .. } | E::TooDeep { .. } => (
+            DiagnosisKind::CertificateTooLarge,
+            "Have the peer send its own certificate and the intermediate ones above it, and nothing else",
+        ),
+        _ => (DiagnosisKind::CertificateIssuer, ISSUER),
+    };
+    here(kind, &error, advice)
+}
+
+/// The certificate is good, and somebody else's.
+pub(super) fn binding(error: &BindingError) -> Diagnosis {
+    let advice = "Set `remote_id` to one of the names in the certificate and the peer's own identity to the same, or have it issued anew with this name";
+    here(DiagnosisKind::CertificateName, &error, advice).about(error.identity.clone(), error.names.clone())
+}
+
+/// The signature.
+pub(super) fn signature(error: &SignatureError) -> Diagnosis {
+    let (kind, advice) = match error {
+        SignatureError::Value => (
+            DiagnosisKind::SignatureWrong,
+            "The peer signs with a key that is not the one of its certificate: look at both there; or something on the way changes packets",
+        ),
+        SignatureError::Malformed => (
+            DiagnosisKind::SignatureWrong,
+            "This is a fault of the peer's software; please report it with `sekisho events`",
+        ),
+        SignatureError::WeakHash(_)
+        | SignatureError::UnsupportedMethod(_)
+        | SignatureError::UnsupportedAlgorithm(_)
+        | SignatureError::WrongKeyType { .. } => (
+            DiagnosisKind::SignatureUnsupported,
+            "Switch RFC 7427 signatures with SHA-2 on at the peer (strongSwan: signature_authentication = yes), or give it a key of another kind",
+        ),
+    };
+    here(kind, &error, advice)
+}
+
+/// Revoked, or nobody says that it is not.
+pub(super) fn revocation(error: &RevocationError) -> Diagnosis {
+    let (kind, advice) = match error {
+        RevocationError::Revoked(_) => (
+            DiagnosisKind::CertificateRevoked,
+            "The authority withdrew this certificate: find out why, and have the peer use a new one",
+        ),
+        RevocationError::Unknown(_) => (
+            DiagnosisKind::RevocationUnknown,
+            "See that the authority's servers can be reached from here; until then revocation = \"soft\" lets the peer in, unless it is known to be revoked",
+        ),
+    };
+    here(kind, &error, advice)
+}
+
+/// We have no proof that the peer could check.
+pub(crate) fn no_signature(error: &SigningError) -> Diagnosis {
+    let summary = format!("we cannot prove our identity to the peer: {error}");
+    let advice = "Give this tunnel a key of another kind, or switch RFC 7427 signatures on at the peer";
+    here(DiagnosisKind::SignatureUnsupported, &summary, advice)
+}

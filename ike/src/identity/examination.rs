@@ -1,0 +1,235 @@
+//! The one place where a peer's proof of identity is checked (RFC 7296 §2.15, RFC 7427, RFC 7670).
+//!
+//! For a signature the order is: a path from the peer's certificate to an authority of ours or a pin, that the certificate
+//! is one for the identity, the signature, and then, since it may take fetching, whether any of the path was revoked. So
+//! only the holder of a trusted key can have us fetch anything.
+
+use std::fmt;
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+
+use super::binding::BindingError;
+use super::proof::{PeerWishes, Proof, Proving, SignedOctets};
+use super::{Identity, psk};
+use crate::config::{Connection, RemoteAuth};
+use crate::crypto::Provider;
+use crate::pki::{
+    self, Answer, Assessment, Certificate, Evidence, Fetch, Offered, OfferedError, PathError, Pin,
+    RevocationError, SignatureError, SigningError, Trust, TrustedPath,
+};
+use crate::secret::Secret;
+use crate::suite::Prf;
+use crate::wire::{AuthData, AuthMethod, CertEncoding, IdData};
+
+/// A peer that has proved to be the one a connection was configured for. Made by [`Examination::run`] alone, and an
+/// established tunnel cannot be made without it.
+#[derive(Debug)]
+pub(crate) struct VerifiedPeer {
+    connection: Arc<Connection>,
+    identity: Identity,
+    proof: PeerProof,
+}
+
+impl VerifiedPeer {
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) fn proof(&self) -> &PeerProof {
+        &self.proof
+    }
+
+    /// Takes over a configuration that demands the same of the peer.
+    pub(crate) fn renew(&mut self, connection: Arc<Connection>) {
+        if self.connection.is_renewed_by(&connection) {
+            self.connection = connection;
+        }
+    }
+}
+
+/// How a peer proved its identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerProof {
+    /// `pre-shared key`, or the kind of signature, such as `ECDSA with SHA-256`.
+    pub method: String,
+    /// The peer's certificate, if it has one.
+    pub certificate: Option<Certificate>,
+    /// When the first certificate of its path expires, seconds since 1970 UTC.
+    pub not_after: Option<u64>,
+    /// What could not be found out and was let pass: revocation under the policy `soft`.
+    pub note: Option<String>,
+}
+
+/// Why a proof was not accepted, or ours could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ProofError {
+    /// No connection is configured for the identity.
+    Nobody,
+    /// Not the method that is configured.
+    Method(AuthMethod),
+    /// The identity is not the configured one.
+    Identity,
+    /// The proof does not fit: another pre-shared key.
+    Value,
+    /// What the peer sent as certificates.
+    Certificates(OfferedError),
+    /// The peer sent no certificate, and none is pinned.
+    NoCertificate,
+    /// No path from the certificate to an authority of ours.
+    Path(PathError),
+    /// The certificate is not one for the identity.
+    Binding(BindingError),
+    /// The signature.
+    Signature(SignatureError),
+    /// A certificate was revoked, or nobody says that it was not.
+    Revocation(RevocationError),
+    /// The peer's proof is good, and ours could not be made.
+    Ours(SigningError),
+}
+
+/// A peer's claim to an identity that is to be judged.
+pub(crate) struct Examination {
+    pub(crate) provider: Provider,
+    pub(crate) prf: Prf,
+    /// Chosen by the identity. Without one the claim is refused, but takes about as long, so that the time does not tell
+    /// which identities exist.
+    pub(crate) connection: Option<Arc<Connection>>,
+    pub(crate) id: IdData,
+    pub(crate) octets: SignedOctets,
+    pub(crate) proof: AuthData,
+    /// The peer's CERT payloads.
+    pub(crate) certificates: Vec<(CertEncoding, Vec<u8>)>,
+    /// What was fetched about revocation.
+    pub(crate) answers: Vec<Answer>,
+    /// Seconds since 1970 UTC.
+    pub(crate) wall: u64,
+    /// What our own proof covers, which is made at once if the peer's is good: the responder's.
+    pub(crate) ours: Option<(SignedOctets, PeerWishes)>,
+}
+
+/// What is to be said of a peer's claim.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It is who it says; and our own proof, if that was asked for.
+    Accepted { peer: VerifiedPeer, ours: Option<Proof> },
+    /// Its proof is good, and this is to be fetched to know whether its certificates were revoked.
+    Unsettled { examination: Box<Examination>, missing: Vec<Fetch> },
+    /// No.
+    Refused(ProofError),
+}
+
+impl Examination {
+    /// Judges it. That the identity is the configured one is checked here again, where it counts.
+    pub(crate) fn run(mut self: Box<Self>) -> Verdict {
+        let Some(connection) = self.connection.clone() else {
+            self.take_time();
+            return Verdict::Refused(ProofError::Nobody);
+        };
+        let peer = match self.verify(&connection) {
+            Ok(Verified::Settled(peer)) => peer,
+            Ok(Verified::Unsettled(missing)) => {
+                return Verdict::Unsettled { examination: self, missing };
+            }
+            Err(error) => return Verdict::Refused(error),
+        };
+        let (provider, prf) = (self.provider, self.prf);
+        let prove = |(octets, wishes)| Proving { provider, prf, connection, octets, wishes }.run();
+        match self.ours.take().map(prove).transpose() {
+            Ok(ours) => Verdict::Accepted { peer, ours },
+            Err(error) => Verdict::Refused(ProofError::Ours(error)),
+        }
+    }
+
+    fn verify(&self, connection: &Arc<Connection>) -> Result<Verified, ProofError> {
+        let identity = Identity::from_wire(&self.id).filter(|id| *id == connection.remote_id);
+        let identity = identity.ok_or(ProofError::Identity)?;
+        let is_psk = self.proof.method == AuthMethod::SHARED_KEY_MIC;
+        let proof = match &connection.remote_auth {
+            RemoteAuth::Psk(psk) if is_psk => self.verify_psk(psk)?,
+            RemoteAuth::Signature(trust) if !is_psk => match self.verify_signature(trust, &identity)? {
+                Ok(proof) => proof,
+                Err(missing) => return Ok(Verified::Unsettled(missing)),
+            },
+            _ => return Err(ProofError::Method(self.proof.method)),
+        };
+        Ok(Verified::Settled(VerifiedPeer { connection: Arc::clone(connection), identity, proof }))
+    }
+
+    fn verify_psk(&self, psk: &Secret) -> Result<PeerProof, ProofError> {
+        let value = psk::auth_value(&self.provider, self.prf, psk, self.octets.as_slice());
+        if bool::from(value.expose().ct_eq(&self.proof.data)) {
+            let method = "pre-shared key".to_owned();
+            Ok(PeerProof { method, certificate: None, not_after: None, note: None })
+        } else {
+            Err(ProofError::Value)
+        }
+    }
+
+    /// `Ok(Err(missing))` if all is good but for revocation, of which not enough is known yet.
+    fn verify_signature(
+        &self,
+        trust: &Trust,
+        identity: &Identity,
+    ) -> Result<Result<PeerProof, Vec<Fetch>>, ProofError> {
+        let offered = self.certificates.iter().map(|(encoding, data)| (*encoding, data.as_slice()));
+        let offered = Offered::read(offered).map_err(ProofError::Certificates)?;
+        let path = trusted_path(&offered, trust, self.wall)?;
+        path.binds(identity).map_err(ProofError::Binding)?;
+        let AuthData { method, data } = &self.proof;
+        let scheme = pki::verify(path.public_key(), self.octets.as_slice(), *method, data);
+        let scheme = scheme.map_err(ProofError::Signature)?;
+        let evidence = Evidence { stapled: offered.ocsp_responses, answers: self.answers.clone() };
+        let assessment = pki::assess(&path, trust, &evidence, self.wall);
+        match assessment {
+            Assessment::Unknown { missing, .. } if !missing.is_empty() => Ok(Err(missing)),
+            decided => Ok(Ok(PeerProof {
+                method: scheme.to_string(),
+                certificate: path.end_entity().cloned(),
+                not_after: path.not_after(),
+                note: decided.decide(trust.revocation).map_err(ProofError::Revocation)?,
+            })),
+        }
+    }
+
+    /// Does what a judgement would do, for nobody.
+    fn take_time(&self) {
+        if self.proof.method == AuthMethod::SHARED_KEY_MIC {
+            let _ = self.verify_psk(&Secret::new(vec![0; 32]));
+            return;
+        }
+        let offered = self.certificates.iter().map(|(encoding, data)| (*encoding, data.as_slice()));
+        let end_entity = Offered::read(offered).ok().and_then(|offered| offered.end_entity);
+        if let Some(Ok(key)) = end_entity.as_ref().map(Certificate::public_key) {
+            let _ = pki::verify(key, self.octets.as_slice(), self.proof.method, &self.proof.data);
+        }
+    }
+}
+
+enum Verified {
+    Settled(VerifiedPeer),
+    Unsettled(Vec<Fetch>),
+}
+
+/// From what the peer sent to a key that may be believed. A peer that sends nothing is taken for the pinned one, if just
+/// one is pinned.
+fn trusted_path(offered: &Offered, trust: &Trust, wall: u64) -> Result<TrustedPath, ProofError> {
+    let path = match (&offered.end_entity, &offered.raw_key, trust.pinned.as_slice()) {
+        (Some(end_entity), _, _) => pki::trust(end_entity, &offered.others, trust, wall),
+        (None, Some(key), _) => pki::trust_key(key, trust),
+        (None, None, [Pin::Certificate(pinned)]) => pki::trust(pinned, &[], trust, wall),
+        (None, None, [Pin::Key(pinned)]) => pki::trust_key(pinned, trust),
+        (None, None, _) => return Err(ProofError::NoCertificate),
+    };
+    path.map_err(ProofError::Path)
+}
+
+impl fmt::Debug for Examination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Examination({})", Identity::describe(&self.id))
+    }
+}

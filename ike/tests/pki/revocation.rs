@@ -1,0 +1,294 @@
+//! What is made of all that is known about revocation.
+
+use rcgen::{CrlDistributionPoint, CustomExtension};
+use sekisho_ike::pki::{
+    Answer, Assessment, Certificate, Crl, Evidence, Fetch, FetchKind, OcspResponse, Pin, RevocationError,
+    RevocationPolicy, Revoked, Trust, TrustedPath, Utc, assess, trust,
+};
+
+use crate::fixtures;
+use crate::made::{Made, NOW, ca, leaf, root};
+use crate::responder::{List, Reply, sequence, tlv};
+
+const RESPONDER: &str = "http://ocsp.clinic.example/";
+const LIST: &str = "http://crl.clinic.example/root.crl";
+
+/// A peer below a root, with both an OCSP responder and a list named in its certificate.
+pub struct Peer {
+    pub root: Made,
+    pub leaf: Made,
+}
+
+impl Peer {
+    pub fn new() -> Self {
+        Self::with(&[LIST], &[RESPONDER])
+    }
+
+    fn with(lists: &[&str], responders: &[&str]) -> Self {
+        let root = root(ca("Root"));
+        let mut params = leaf("clinic-17");
+        let point = |url: &&str| CrlDistributionPoint { uris: vec![(*url).to_owned()] };
+        params.crl_distribution_points = lists.iter().map(point).collect();
+        // authorityInfoAccess { { id-ad-ocsp, [6] url } .. }
+        let description =
+            |url: &&str| sequence(&[&tlv(6, &[0x2b, 6, 1, 5, 5, 7, 0x30, 1]), &tlv(0x86, url.as_bytes())]);
+        let descriptions: Vec<u8> = responders.iter().flat_map(description).collect();
+        if !descriptions.is_empty() {
+            let access =
+                CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], tlv(0x30, &descriptions));
+            params.custom_extensions = vec![access];
+        }
+        let leaf = root.issue(params);
+        Self { root, leaf }
+    }
+
+    pub fn trust(&self, revocation: RevocationPolicy) -> Trust {
+        Trust { revocation, ..self.root.trusted() }
+    }
+
+    pub fn path(&self) -> TrustedPath {
+        trust(&self.leaf.certificate, &[], &self.root.trusted(), NOW).expect("a path")
+    }
+
+    pub fn assess(&self, evidence: &Evidence) -> Assessment {
+        assess(&self.path(), &self.trust(RevocationPolicy::Strict), evidence, NOW)
+    }
+
+    pub fn assess_list(&self, crl: Crl) -> Assessment {
+        let trust = Trust { crls: vec![crl], ..self.trust(RevocationPolicy::Strict) };
+        assess(&self.path(), &trust, &Evidence::default(), NOW)
+    }
+
+    pub fn assess_stapled(&self, der: Vec<u8>) -> Assessment {
+        self.assess(&Evidence { stapled: vec![der], ..Evidence::default() })
+    }
+
+    pub fn good(&self) -> OcspResponse {
+        Reply::good().by(&self.leaf.certificate, &self.root.certificate, &self.root)
+    }
+
+    pub fn revoked(&self) -> OcspResponse {
+        Reply::revoked().by(&self.leaf.certificate, &self.root.certificate, &self.root)
+    }
+
+    /// What is to be fetched as long as nothing is known.
+    pub fn fetches(&self) -> Vec<Fetch> {
+        let Assessment::Unknown { missing, .. } = self.assess(&Evidence::default()) else {
+            panic!("unknown")
+        };
+        missing
+    }
+}
+
+fn fetched(answers: Vec<Answer>) -> Evidence {
+    Evidence { answers, ..Evidence::default() }
+}
+
+fn revoked(reason: &'static str, source: &str) -> Assessment {
+    Assessment::Revoked(Revoked {
+        subject: "C=JP, O=Clinic, CN=clinic-17".into(),
+        since: Utc(1_892_810_096),
+        reason,
+        source: source.into(),
+    })
+}
+
+pub fn reasons(assessment: &Assessment) -> Vec<String> {
+    match assessment {
+        Assessment::Unknown { reasons, .. } => reasons.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Rule 6: nothing is fetched from a URL in a certificate before the certificate's path is trusted (CVE-2022-40617).
+/// `assess` is the only maker of a `Fetch`, and it needs a `TrustedPath`, which only `trust` makes; a certificate whose
+/// path is refused never gets so far.
+#[test]
+fn urls_come_from_trusted_paths_alone() {
+    let peer = Peer::new();
+    let fetches = peer.fetches();
+    assert_eq!(fetches.len(), 2);
+    assert_eq!(fetches[0].url, RESPONDER);
+    assert!(matches!(fetches[0].kind, FetchKind::Ocsp { .. }));
+    assert_eq!(fetches[1], Fetch { url: LIST.into(), kind: FetchKind::Crl });
+    let stranger = root(ca("Other")).trusted();
+    assert!(trust(&peer.leaf.certificate, &[], &stranger, NOW).is_err(), "no path, no URL");
+}
+
+#[test]
+fn off_asks_nobody_and_pins_are_not_asked_about() {
+    let peer = Peer::new();
+    let off = peer.trust(RevocationPolicy::Off);
+    assert_eq!(assess(&peer.path(), &off, &Evidence::default(), NOW), Assessment::Good);
+    let pin = Pin::Certificate(peer.leaf.certificate.clone());
+    let pinned = Trust { pinned: vec![pin], revocation: RevocationPolicy::Strict, ..Trust::default() };
+    let path = trust(&peer.leaf.certificate, &[], &pinned, NOW).unwrap();
+    assert_eq!(assess(&path, &pinned, &Evidence::default(), NOW), Assessment::Good);
+}
+
+#[test]
+fn one_good_answer_is_enough() {
+    let peer = Peer::new();
+    let [ocsp, list] = <[Fetch; 2]>::try_from(peer.fetches()).unwrap();
+    assert_eq!(peer.assess_stapled(peer.good().der().to_vec()), Assessment::Good);
+    assert_eq!(peer.assess_list(List::new().by(&peer.root)), Assessment::Good);
+    assert_eq!(peer.assess(&fetched(vec![Answer::Ocsp(ocsp.clone(), peer.good())])), Assessment::Good);
+    let by_list = Answer::Crl(list, List::new().by(&peer.root));
+    assert_eq!(
+        peer.assess(&fetched(vec![Answer::Failed(ocsp, "timed out".into()), by_list])),
+        Assessment::Good
+    );
+}
+
+#[test]
+fn one_revoked_answer_is_enough_and_outweighs_good_ones() {
+    let peer = Peer::new();
+    let [ocsp, list] = <[Fetch; 2]>::try_from(peer.fetches()).unwrap();
+    let bad_list = || List::revoking(&peer.leaf.certificate).by(&peer.root);
+    assert_eq!(peer.assess_list(bad_list()), revoked("keyCompromise", "the configured revocation list"));
+    let by_ocsp = Answer::Ocsp(ocsp.clone(), peer.revoked());
+    let source = "the OCSP responder http://ocsp.clinic.example/";
+    assert_eq!(peer.assess(&fetched(vec![by_ocsp])), revoked("superseded", source));
+    let both = vec![Answer::Ocsp(ocsp, peer.good()), Answer::Crl(list, bad_list())];
+    let source = "the revocation list http://crl.clinic.example/root.crl";
+    assert_eq!(peer.assess(&fetched(both)), revoked("keyCompromise", source));
+    let mixed = Evidence { stapled: vec![peer.revoked().der().to_vec()], ..Evidence::default() };
+    let trust = Trust { crls: vec![List::new().by(&peer.root)], ..peer.trust(RevocationPolicy::Soft) };
+    let source = "the OCSP response that the peer sent along";
+    assert_eq!(assess(&peer.path(), &trust, &mixed, NOW), revoked("superseded", source));
+}
+
+#[test]
+fn the_newest_of_several_lists_counts() {
+    let peer = Peer::new();
+    let old = List { this_update: "20291220000000Z", ..List::revoking(&peer.leaf.certificate) };
+    let crls = vec![old.by(&peer.root), List::new().by(&peer.root)];
+    let trust = Trust { crls, ..peer.trust(RevocationPolicy::Strict) };
+    assert_eq!(assess(&peer.path(), &trust, &Evidence::default(), NOW), Assessment::Good);
+}
+
+#[test]
+fn what_was_tried_is_not_asked_again_and_is_told() {
+    let peer = Peer::new();
+    let [ocsp, list] = <[Fetch; 2]>::try_from(peer.fetches()).unwrap();
+    let failed = |fetch: &Fetch, why: &str| Answer::Failed(fetch.clone(), why.into());
+    let Assessment::Unknown { missing, reasons } = peer.assess(&fetched(vec![failed(&ocsp, "timed out")]))
+    else {
+        panic!("unknown")
+    };
+    assert_eq!(missing, [list.clone()]);
+    assert_eq!(
+        reasons,
+        ["certificate `C=JP, O=Clinic, CN=clinic-17`: http://ocsp.clinic.example/: timed out"]
+    );
+    let assessment = peer.assess(&fetched(vec![failed(&ocsp, "timed out"), Answer::read(list, b"<html>")]));
+    let Assessment::Unknown { missing, .. } = &assessment else { panic!("unknown") };
+    assert!(missing.is_empty());
+    insta::assert_snapshot!(assessment.clone().decide(RevocationPolicy::Strict).unwrap_err(), @"revocation could not be checked, and the policy is `strict`: certificate `C=JP, O=Clinic, CN=clinic-17`: http://ocsp.clinic.example/: timed out, http://crl.clinic.example/root.crl: the revocation list is malformed: no revocation list as DER");
+    insta::assert_snapshot!(assessment.decide(RevocationPolicy::Soft).unwrap().unwrap(), @"certificate `C=JP, O=Clinic, CN=clinic-17`: http://ocsp.clinic.example/: timed out, http://crl.clinic.example/root.crl: the revocation list is malformed: no revocation list as DER");
+    let told = revoked("keyCompromise", "the configured revocation list").decide(RevocationPolicy::Soft);
+    insta::assert_snapshot!(told.unwrap_err(), @"certificate `C=JP, O=Clinic, CN=clinic-17` was revoked on 2029-12-24 12:34:56 UTC (reason: keyCompromise), says the configured revocation list");
+}
+
+#[test]
+fn a_certificate_that_names_nobody_to_ask_is_unknown() {
+    let peer = Peer::with(&[], &[]);
+    let Assessment::Unknown { missing, reasons } = peer.assess(&Evidence::default()) else {
+        panic!("unknown")
+    };
+    assert!(missing.is_empty());
+    assert_eq!(reasons, ["nobody says whether certificate `C=JP, O=Clinic, CN=clinic-17` is revoked"]);
+}
+
+#[test]
+fn only_plain_http_is_fetched_and_only_so_much_of_it() {
+    let long = format!("http://long.example/{}", "x".repeat(2048));
+    let lists = ["ldap://d.example/", "https://s.example/", "file:///etc/passwd", "http://a.example/", &long];
+    let peer = Peer::with(&lists, &["HTTP://o.example/ x", "HTTP://o.example/"]);
+    let urls: Vec<String> = peer.fetches().into_iter().map(|fetch| fetch.url).collect();
+    // A fifth list is not looked at.
+    assert_eq!(urls, ["HTTP://o.example/", "http://a.example/"]);
+}
+
+#[test]
+fn every_certificate_of_the_path_is_asked_about_but_the_anchor() {
+    let top = root(ca("Root"));
+    let mut params = ca("Branch");
+    params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![LIST.into()] }];
+    let branch = top.issue(params);
+    let leaf = branch.issue(leaf("clinic-17"));
+    let path = trust(&leaf.certificate, &[branch.certificate.clone()], &top.trusted(), NOW).unwrap();
+    let judge = |crls: Vec<Crl>| {
+        assess(
+            &path,
+            &Trust { crls, revocation: RevocationPolicy::Strict, ..top.trusted() },
+            &Evidence::default(),
+            NOW,
+        )
+    };
+    let Assessment::Unknown { missing, reasons } = judge(vec![]) else { panic!("unknown") };
+    assert_eq!(missing, [Fetch { url: LIST.into(), kind: FetchKind::Crl }]);
+    assert_eq!(reasons.len(), 2);
+    let (by_root, by_branch) = (List::new().by(&top), List::new().by(&branch));
+    assert_eq!(judge(vec![by_root.clone(), by_branch.clone()]), Assessment::Good);
+    assert_eq!(reasons_len(&judge(vec![by_root])), 1);
+    let branch_revoked = List::revoking(&branch.certificate).by(&top);
+    let Assessment::Revoked(found) = judge(vec![branch_revoked, by_branch]) else { panic!("revoked") };
+    assert_eq!(found.subject, "C=JP, O=Clinic, CN=Branch");
+}
+
+fn reasons_len(assessment: &Assessment) -> usize {
+    reasons(assessment).len()
+}
+
+/// OpenSSL's list and answers about OpenSSL's certificates.
+#[test]
+fn openssl_is_understood() {
+    let root = fixtures::certificate("root");
+    let judge = |name: &str, crls: Vec<Crl>, stapled: Vec<Vec<u8>>| {
+        let anchors = vec![root.clone()];
+        let trust_in = Trust { anchors, crls, revocation: RevocationPolicy::Strict, ..Trust::default() };
+        let path = trust(&fixtures::certificate(name), &[], &trust_in, NOW).unwrap();
+        assess(&path, &trust_in, &Evidence { stapled, ..Evidence::default() }, NOW)
+    };
+    let crl = Crl::from_der(&fixtures::pem("root.crl.pem")).unwrap();
+    assert_eq!((crl.len(), crl.issuer()), (1, root.subject()));
+    assert_eq!(judge("leaf", vec![crl.clone()], vec![]), Assessment::Good);
+    let reason = |assessment| match assessment {
+        Assessment::Revoked(Revoked { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason(judge("revoked", vec![crl], vec![])), "keyCompromise");
+    for kind in ["ocsp", "delegated.ocsp"] {
+        let answer = |name: &str| vec![fixtures::bytes(&format!("{name}.{kind}"))];
+        assert_eq!(judge("leaf", vec![], answer("leaf")), Assessment::Good, "{kind}");
+        assert_eq!(reason(judge("revoked", vec![], answer("revoked"))), "keyCompromise", "{kind}");
+        assert_eq!(reasons_len(&judge("leaf", vec![], answer("revoked"))), 1, "{kind}");
+    }
+}
+
+/// Byte for byte what `openssl ocsp` asks.
+#[test]
+fn our_request_is_openssls() {
+    let anchors = vec![fixtures::certificate("root")];
+    let trust_in = Trust { anchors, revocation: RevocationPolicy::Strict, ..Trust::default() };
+    let certificate: Certificate = fixtures::certificate("leaf");
+    let path = trust(&certificate, &[], &trust_in, NOW).unwrap();
+    let Assessment::Unknown { missing, .. } = assess(&path, &trust_in, &Evidence::default(), NOW) else {
+        panic!("unknown")
+    };
+    let request = fixtures::bytes("leaf.ocsp-request");
+    let expected = [
+        Fetch { url: RESPONDER.into(), kind: FetchKind::Ocsp { request } },
+        Fetch { url: LIST.into(), kind: FetchKind::Crl },
+    ];
+    assert_eq!(missing, expected);
+}
+
+#[test]
+fn strict_refuses_ignorance_and_soft_does_not() {
+    let unknown = || Peer::new().assess(&Evidence::default());
+    assert!(matches!(unknown().decide(RevocationPolicy::Strict), Err(RevocationError::Unknown(_))));
+    assert!(matches!(unknown().decide(RevocationPolicy::Soft), Ok(Some(_))));
+    assert_eq!(Assessment::Good.decide(RevocationPolicy::Strict), Ok(None));
+}

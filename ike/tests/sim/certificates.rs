@@ -1,0 +1,474 @@
+//! Tunnels whose ends prove themselves by certificates and keys (RFC 7427, RFC 4945, RFC 7670), and those that do not
+//! come up, each for its own reason.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, CrlDistributionPoint, CustomExtension, ExtendedKeyUsagePurpose, KeyPair};
+use sekisho_ike::config::{Connection, LocalAuth, RemoteAuth};
+use sekisho_ike::diagnosis::DiagnosisKind;
+use sekisho_ike::event::{Command, EndReason};
+use sekisho_ike::pki::{Credential, Pin, RevocationPolicy, SigningKey, Trust};
+use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair, run_seeds};
+use sekisho_ike::wire::{EspSpi, ExchangeType};
+
+use crate::made::{Made, NOW, ca, dns, leaf, root};
+use crate::responder::{List, Reply, sequence, tlv};
+use crate::{MINUTE, SECOND, patient};
+
+const RESPONDER: &str = "http://ocsp.clinic.example/";
+const LIST: &str = "http://crl.clinic.example/root.crl";
+
+/// A root, an authority below it, and what both ends have of it.
+struct Pki {
+    root: Made,
+    intermediate: Made,
+}
+
+/// Ed25519: its signatures are a function of the message, so that a seed replays.
+fn ed25519() -> KeyPair {
+    KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap()
+}
+
+fn host(name: &str) -> CertificateParams {
+    let mut params = leaf(name);
+    params.subject_alt_names = vec![dns(&format!("{name}.example"))];
+    params
+}
+
+impl Pki {
+    fn new() -> Self {
+        let root = root(ca("Root"));
+        let intermediate = root.issue(ca("Issuing"));
+        Self { root, intermediate }
+    }
+
+    fn trust(&self) -> Trust {
+        Trust { revocation: RevocationPolicy::Off, ..self.root.trusted() }
+    }
+
+    /// With the intermediate certificate in its chain.
+    fn credential(&self, made: &Made) -> Credential {
+        let chain = vec![made.certificate.clone(), self.intermediate.certificate.clone()];
+        Credential::new(made.signing_key(), chain).unwrap()
+    }
+
+    fn issue(&self, params: CertificateParams) -> Credential {
+        self.credential(&self.intermediate.issue_for(params, ed25519()))
+    }
+}
+
+fn signs(connection: &mut Connection, credential: Credential, trust: Trust) {
+    connection.local_auth = LocalAuth::Signature(Arc::new(credential));
+    connection.remote_auth = RemoteAuth::Signature(Arc::new(trust));
+}
+
+fn world(seed: u64, conditions: Conditions) -> World {
+    let mut world = World::new(seed, conditions);
+    world.wall = NOW;
+    world
+}
+
+fn configure(world: &mut World, a: Connection, b: Connection) {
+    world.configure(Side::B, vec![b]);
+    world.configure(Side::A, vec![a]);
+}
+
+/// Both ends by certificates below the same root, changed before they start.
+fn start_with(
+    seed: u64,
+    conditions: Conditions,
+    change: impl FnOnce(&Pki, &mut Connection, &mut Connection),
+) -> World {
+    let pki = Pki::new();
+    let (mut a, mut b) = connection_pair();
+    signs(&mut a, pki.issue(host("a")), pki.trust());
+    signs(&mut b, pki.issue(host("b")), pki.trust());
+    change(&pki, &mut a, &mut b);
+    let mut world = world(seed, conditions);
+    configure(&mut world, a, b);
+    world
+}
+
+#[test]
+fn certificates_below_an_intermediate_authority_prove_both_ends() {
+    let mut world = start_with(1, Conditions::GOOD, |_, _, _| {});
+    assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?} {:?}", world.a.failures, world.b.failures);
+    assert_eq!(world.link.sent, 4, "no exchange more than with a key");
+    for (side, peer) in [(Side::A, "CN=b"), (Side::B, "CN=a")] {
+        let proof = world.host(side).status().tunnel.unwrap().ike_sa.remote_proof;
+        assert_eq!(proof.method, "Ed25519");
+        assert!(proof.certificate.unwrap().subject().to_string().ends_with(peer));
+        assert_eq!(proof.not_after, Some(2_208_988_800), "2040-01-01");
+        assert_eq!(proof.note, None);
+    }
+}
+
+#[test]
+fn a_bad_line_and_slow_arithmetic_delay_certificates_and_no_more() {
+    run_seeds(200, |seed| {
+        let mut world = start_with(seed, Conditions::bad(0.25), |_, a, b| patient(a, b));
+        for side in [Side::A, Side::B] {
+            world.host(side).desk.work_time = Duration::from_millis(seed % 3 * 200);
+        }
+        assert!(world.run_until(10 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+        world.run_for(MINUTE);
+        assert_eq!(world.disagreement(), None);
+        assert_eq!(world.a.failures, [], "A");
+        assert_eq!(world.b.failures, [], "B");
+    });
+}
+
+/// "There is no requirement that the initiator and responder sign with the same cryptographic algorithms. The choice of
+/// cryptographic algorithms depends on the type of key each has" (RFC 7296 §2.15).
+#[test]
+fn each_kind_of_key_proves_an_end_and_the_other_may_have_another() {
+    let pki = Pki::new();
+    let rsa = |name: &str| {
+        let der = crate::fixtures::pem(name);
+        KeyPair::from_pkcs8_der_and_sign_algo(&der.as_slice().into(), &rcgen::PKCS_RSA_SHA256).unwrap()
+    };
+    let p384 = || KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let keys: [(&str, &dyn Fn() -> KeyPair); 4] = [
+        ("Ed25519", &ed25519),
+        ("ECDSA with SHA-256", &crate::made::key),
+        ("ECDSA with SHA-384", &p384),
+        ("RSASSA-PSS with SHA-256", &|| rsa("rsa.pkcs8.pem")),
+    ];
+    for (of_a, key_a) in keys {
+        for (of_b, key_b) in keys {
+            let (mut a, mut b) = connection_pair();
+            let made =
+                |name: &str, key: KeyPair| pki.credential(&pki.intermediate.issue_for(host(name), key));
+            signs(&mut a, made("a", key_a()), pki.trust());
+            signs(&mut b, made("b", key_b()), pki.trust());
+            let mut world = world(1, Conditions::GOOD);
+            configure(&mut world, a, b);
+            assert!(world.run_until(MINUTE, |w| w.is_up()), "{of_a} {of_b}: {:?}", world.b.failures);
+            let method = |world: &mut World, side| {
+                world.host(side).status().tunnel.unwrap().ike_sa.remote_proof.method
+            };
+            assert_eq!(
+                (method(&mut world, Side::B), method(&mut world, Side::A)),
+                (of_a.into(), of_b.into())
+            );
+        }
+    }
+}
+
+#[test]
+fn one_end_may_sign_and_the_other_use_a_key() {
+    for signer in [Side::A, Side::B] {
+        let pki = Pki::new();
+        let (mut a, mut b) = connection_pair();
+        let (ours, theirs) = if signer == Side::A { (&mut a, &mut b) } else { (&mut b, &mut a) };
+        let name = if signer == Side::A { "a" } else { "b" };
+        ours.local_auth = LocalAuth::Signature(Arc::new(pki.issue(host(name))));
+        theirs.remote_auth = RemoteAuth::Signature(Arc::new(pki.trust()));
+        let mut world = world(1, Conditions::GOOD);
+        configure(&mut world, a, b);
+        assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?} {:?}", world.a.failures, world.b.failures);
+    }
+}
+
+/// RFC 7670: no certificate at all, and a certificate that nobody else vouches for.
+#[test]
+fn pinned_keys_and_certificates_need_no_authority() {
+    let key = || SigningKey::from_der(ed25519().serialized_der()).unwrap();
+    let (key_a, key_b) = (key(), key());
+    let alone = root(host("b"));
+    for pin_certificate in [false, true] {
+        let (mut a, mut b) = connection_pair();
+        let raw = |key: &SigningKey| Credential::new(key.clone(), Vec::new()).unwrap();
+        let (of_b, pin_b) = if pin_certificate {
+            let chain = vec![alone.certificate.clone()];
+            let pin = Pin::Certificate(alone.certificate.clone());
+            (Credential::new(alone.signing_key(), chain).unwrap(), pin)
+        } else {
+            (raw(&key_b), Pin::Key(key_b.public_key().clone()))
+        };
+        let pinned = |pin| Trust { pinned: vec![pin], ..Trust::default() };
+        signs(&mut a, raw(&key_a), pinned(pin_b));
+        signs(&mut b, of_b, pinned(Pin::Key(key_a.public_key().clone())));
+        let mut world = world(1, Conditions::GOOD);
+        configure(&mut world, a, b);
+        assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?} {:?}", world.a.failures, world.b.failures);
+    }
+}
+
+/// What B says of A, whose credential is wrong.
+fn refused(credential: impl FnOnce(&Pki) -> Credential) -> DiagnosisKind {
+    refused_with(credential, |_, _| {})
+}
+
+fn refused_with(
+    credential: impl FnOnce(&Pki) -> Credential,
+    change: impl FnOnce(&Pki, &mut Connection),
+) -> DiagnosisKind {
+    let mut world = start_with(1, Conditions::GOOD, |pki, a, b| {
+        a.local_auth = LocalAuth::Signature(Arc::new(credential(pki)));
+        change(pki, b);
+    });
+    world.run_for(3 * SECOND);
+    assert!(!world.is_up() && world.a.installed.is_empty() && world.b.installed.is_empty());
+    let of_a = &world.a.failures.first().expect("A is told").kind;
+    assert_eq!(*of_a, DiagnosisKind::AuthenticationFailed, "the notification says no more than that");
+    world.b.failures.first().expect("B knows why").kind
+}
+
+#[test]
+fn each_wrong_certificate_has_its_own_diagnosis() {
+    let dates = |from: i32, to: i32| {
+        let mut params = host("a");
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(to, 1, 1);
+        params
+    };
+    assert_eq!(refused(|pki| pki.issue(dates(2020, 2029))), DiagnosisKind::CertificateExpired);
+    assert_eq!(refused(|pki| pki.issue(dates(2031, 2040))), DiagnosisKind::CertificateNotYetValid);
+    assert_eq!(refused(|pki| pki.issue(host("another"))), DiagnosisKind::CertificateName);
+    assert_eq!(refused(|_| Pki::new().issue(host("a"))), DiagnosisKind::CertificateIssuer);
+    let mut usage = host("a");
+    usage.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
+    assert_eq!(refused(|pki| pki.issue(usage)), DiagnosisKind::CertificateUsage);
+    let without_intermediate = |pki: &Pki| {
+        let made = pki.intermediate.issue_for(host("a"), ed25519());
+        Credential::new(made.signing_key(), vec![made.certificate]).unwrap()
+    };
+    assert_eq!(refused(without_intermediate), DiagnosisKind::CertificateIssuer);
+    let another_key = |pki: &Pki| Credential {
+        key: SigningKey::from_der(ed25519().serialized_der()).unwrap(),
+        ..pki.issue(host("a"))
+    };
+    assert_eq!(refused(another_key), DiagnosisKind::SignatureWrong);
+    let self_signed = root(host("a"));
+    let alone = Credential::new(self_signed.signing_key(), vec![self_signed.certificate]).unwrap();
+    assert_eq!(refused(|_| alone), DiagnosisKind::CertificateIssuer);
+    let raw = Credential::new(SigningKey::from_der(ed25519().serialized_der()).unwrap(), vec![]).unwrap();
+    assert_eq!(refused(|_| raw), DiagnosisKind::CertificateIssuer);
+}
+
+/// A certificate is renewed while the tunnel stands: nothing happens to it, and the next one is made with the new one.
+#[test]
+fn a_renewed_certificate_is_taken_up_without_touching_the_tunnel() {
+    let pki = Pki::new();
+    let (mut a, mut b) = connection_pair();
+    signs(&mut a, pki.issue(host("a")), pki.trust());
+    signs(&mut b, pki.issue(host("b")), pki.trust());
+    let mut world = world(1, Conditions::GOOD);
+    configure(&mut world, a.clone(), b);
+    assert!(world.run_until(MINUTE, |w| w.is_up()));
+    let spi = world.a.status().tunnel.unwrap().ike_sa.spi_i;
+    let seen = |world: &World| world.b.status().tunnel.unwrap().ike_sa.remote_proof.certificate.unwrap();
+    let old = seen(&world);
+
+    signs(&mut a, pki.issue(host("a")), pki.trust());
+    world.configure(Side::A, vec![a]);
+    world.run_for(MINUTE);
+    assert_eq!(world.a.status().tunnel.unwrap().ike_sa.spi_i, spi, "the tunnel was not touched");
+    world.command(Side::A, Command::RekeyIke("link".into())).unwrap();
+    world.run_for(SECOND);
+    assert_eq!(world.disagreement(), None);
+    assert!(world.a.ended.is_empty());
+
+    world.command(Side::A, Command::Down("link".into())).unwrap();
+    world.run_for(SECOND);
+    world.command(Side::A, Command::Up("link".into())).unwrap();
+    assert!(world.run_until(MINUTE, |w| w.is_up()));
+    assert_ne!(seen(&world), old);
+}
+
+/// Rule 3: what the connection demands of the peer is enforced before anything of ours that depends on it is sent.
+#[test]
+fn a_peer_that_may_not_use_a_key_cannot_and_the_other_way_round() {
+    let mut world = start_with(1, Conditions::GOOD, |_, a, _| {
+        let psk = || sekisho_ike::Secret::new(b"correct horse battery staple".to_vec());
+        a.local_auth = LocalAuth::Psk(psk());
+    });
+    world.run_for(3 * SECOND);
+    assert!(!world.is_up());
+    assert_eq!(world.b.failures.first().unwrap().kind, DiagnosisKind::AuthenticationFailed);
+    assert!(world.b.failures.first().unwrap().summary.contains("SHARED_KEY_MIC"));
+}
+
+/// The initiator finds out by itself that the responder is not whom it wants, and tells it so.
+#[test]
+fn a_responder_with_a_wrong_certificate_is_refused_by_the_initiator() {
+    let mut world = start_with(1, Conditions::GOOD, |pki, _, b| {
+        b.local_auth = LocalAuth::Signature(Arc::new(pki.issue(host("another"))));
+    });
+    world.run_for(3 * SECOND);
+    assert!(world.a.installed.is_empty() && world.b.installed.is_empty());
+    assert_eq!(world.a.failures.first().unwrap().kind, DiagnosisKind::CertificateName);
+    assert!(!world.b.ended.is_empty(), "B had believed that the tunnel stood");
+}
+
+// ---- revocation -------------------------------------------------------------------------------------------------------
+
+/// A below a root that both know, with a responder and a list in its certificate; B asks about it.
+struct Asked {
+    root: Made,
+    a: Made,
+    world: World,
+}
+
+fn asked(policy: RevocationPolicy, prepare: impl FnOnce(&Made, &Made, &mut World)) -> Asked {
+    let root = root(ca("Root"));
+    let mut params = host("a");
+    params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![LIST.to_owned()] }];
+    let access = sequence(&[&tlv(6, &[0x2b, 6, 1, 5, 5, 7, 0x30, 1]), &tlv(0x86, RESPONDER.as_bytes())]);
+    params.custom_extensions =
+        vec![CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], tlv(0x30, &access))];
+    let a = root.issue(params);
+    let b = root.issue(host("b"));
+    let (mut of_a, mut of_b) = connection_pair();
+    let credential =
+        |made: &Made| Credential::new(made.signing_key(), vec![made.certificate.clone()]).unwrap();
+    signs(&mut of_a, credential(&a), Trust { revocation: RevocationPolicy::Off, ..root.trusted() });
+    signs(&mut of_b, credential(&b), Trust { revocation: policy, ..root.trusted() });
+    let mut world = world(1, Conditions::GOOD);
+    prepare(&root, &a, &mut world);
+    configure(&mut world, of_a, of_b);
+    Asked { root, a, world }
+}
+
+fn good(root: &Made, a: &Made) -> Vec<u8> {
+    Reply::good().by(&a.certificate, &root.certificate, root).der().to_vec()
+}
+
+fn revoked(root: &Made, a: &Made) -> Vec<u8> {
+    Reply::revoked().by(&a.certificate, &root.certificate, root).der().to_vec()
+}
+
+#[test]
+fn a_responder_that_says_good_lets_a_strict_end_go_on() {
+    let mut asked = asked(RevocationPolicy::Strict, |root, a, world| {
+        world.b.desk.web.insert(RESPONDER.into(), good(root, a));
+    });
+    assert!(asked.world.run_until(MINUTE, |w| w.is_up()), "{:?}", asked.world.b.failures);
+    assert_eq!(asked.world.b.desk.asked, [RESPONDER], "the list was not needed");
+    let drops = asked.world.b.endpoint.drops();
+    let again = drops.into_iter().find(|(code, _)| *code == "ike_in_progress").unwrap().1;
+    assert!(again >= 1, "A asked again while B found out");
+    assert_eq!((asked.world.a.ike_sas_made, asked.world.b.ike_sas_made), (1, 1));
+}
+
+#[test]
+fn a_revoked_certificate_is_refused_whoever_says_so() {
+    for policy in [RevocationPolicy::Strict, RevocationPolicy::Soft] {
+        for by_list in [false, true] {
+            let mut asked = asked(policy, |root, a, world| {
+                let (url, body) = if by_list {
+                    (LIST, List::revoking(&a.certificate).der(root))
+                } else {
+                    (RESPONDER, revoked(root, a))
+                };
+                world.b.desk.web.insert(url.into(), body);
+            });
+            asked.world.run_for(20 * SECOND);
+            assert!(!asked.world.is_up());
+            let failure = asked.world.b.failures.first().expect("a failure");
+            assert_eq!(failure.kind, DiagnosisKind::CertificateRevoked);
+            assert!(failure.summary.contains("2029-12-24"), "{failure}");
+        }
+    }
+}
+
+#[test]
+fn where_nobody_answers_strict_refuses_and_soft_lets_pass_with_a_note() {
+    let mut strict = asked(RevocationPolicy::Strict, |_, _, _| {}).world;
+    strict.run_for(12 * SECOND);
+    assert!(!strict.is_up());
+    assert_eq!(strict.b.failures.first().unwrap().kind, DiagnosisKind::RevocationUnknown);
+    assert_eq!(strict.b.desk.asked.iter().take(2).collect::<Vec<_>>(), [RESPONDER, LIST]);
+
+    let mut soft = asked(RevocationPolicy::Soft, |_, _, _| {}).world;
+    assert!(soft.run_until(MINUTE, |w| w.is_up()), "{:?}", soft.b.failures);
+    let note = soft.b.status().tunnel.unwrap().ike_sa.remote_proof.note.expect("a note");
+    assert!(note.contains(RESPONDER) && note.contains(LIST), "{note}");
+
+    let mut off = asked(RevocationPolicy::Off, |_, _, _| {}).world;
+    assert!(off.run_until(SECOND, |w| w.is_up()));
+    assert!(off.b.desk.asked.is_empty());
+}
+
+/// A server that lies is as one that does not answer.
+#[test]
+fn an_answer_by_somebody_else_counts_for_nothing() {
+    let mut asked = asked(RevocationPolicy::Strict, |root, a, world| {
+        let stranger = crate::made::root(ca("Root"));
+        let forged = Reply::good().by(&a.certificate, &root.certificate, &stranger).der().to_vec();
+        world.b.desk.web.insert(RESPONDER.into(), forged);
+        world.b.desk.web.insert(LIST.into(), b"not a list".to_vec());
+    });
+    asked.world.run_for(12 * SECOND);
+    assert!(!asked.world.is_up());
+    assert_eq!(asked.world.b.failures.first().unwrap().kind, DiagnosisKind::RevocationUnknown);
+}
+
+/// protocol.md rule 6: nothing is fetched from a URL in a certificate before the certificate's path is trusted, nor
+/// before its holder has shown that it has the key.
+#[test]
+fn nothing_is_fetched_for_a_path_that_is_not_trusted_or_a_signature_that_is_wrong() {
+    let mut asked = asked(RevocationPolicy::Strict, |root, a, world| {
+        world.b.desk.web.insert(RESPONDER.into(), good(root, a));
+    });
+    assert!(asked.world.run_until(MINUTE, |w| w.is_up()));
+    let before = asked.world.b.desk.asked.len();
+    let peer: SocketAddr = "10.0.0.66:4500".parse().unwrap();
+    let claims = |key: SigningKey, chain: Vec<_>| Connection {
+        local_auth: LocalAuth::Signature(Arc::new(Credential {
+            key,
+            chain,
+            rsa_padding: sekisho_ike::pki::RsaPadding::Pss,
+        })),
+        ..connection(Side::A, true)
+    };
+    let stolen =
+        claims(SigningKey::from_der(ed25519().serialized_der()).unwrap(), vec![asked.a.certificate.clone()]);
+    let mut other_root = Pki::new().root;
+    std::mem::swap(&mut other_root, &mut asked.root);
+    let mut params = host("a");
+    params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![LIST.to_owned()] }];
+    let untrusted = asked.root.issue(params);
+    let untrusted = claims(untrusted.signing_key(), vec![untrusted.certificate.clone()]);
+    for (number, claim) in [stolen, untrusted].into_iter().enumerate() {
+        let mut rogue = Rogue::new(claim, peer, number as u64);
+        assert!(!rogue.connect(&mut asked.world, EspSpi(0x1234)));
+    }
+    assert_eq!(
+        asked.world.b.desk.asked.len(),
+        before,
+        "asked for a stranger: {:?}",
+        asked.world.b.desk.asked
+    );
+    assert!(asked.world.is_up(), "and the one that stands is not touched");
+}
+
+/// protocol.md rule 18 for revocation: a server that hangs costs the tunnel that needs it, and nobody else.
+#[test]
+fn a_server_that_hangs_costs_that_tunnel_only() {
+    let mut asked = asked(RevocationPolicy::Strict, |_, _, world| {
+        world.b.desk.fetch_time = 10 * SECOND;
+    });
+    // A second peer of B, by key.
+    let honest = "10.0.0.3:4500".parse().unwrap();
+    let mut by_key = connection(Side::A, true);
+    by_key.local_id = "c.example".parse().unwrap();
+    let mut of_b = connection(Side::B, false);
+    of_b.name = "other".into();
+    of_b.remote_id = "c.example".parse().unwrap();
+    of_b.children[0].remote = vec!["192.168.3.0/24".parse().unwrap()];
+    by_key.children[0].local = vec!["192.168.3.0/24".parse().unwrap()];
+    let mut connections: Vec<_> =
+        asked.world.b.endpoint.status().iter().map(|s| Arc::clone(&s.connection)).collect();
+    connections.push(Arc::new(of_b));
+    asked.world.command(Side::B, Command::Configure(connections)).unwrap();
+    asked.world.run_for(2 * SECOND);
+    assert_eq!(asked.world.b.desk.asked, [RESPONDER], "B is finding out about A");
+    let mut peer = Rogue::new(by_key, honest, 5);
+    assert!(peer.connect(&mut asked.world, EspSpi(0x1000)), "meanwhile another peer comes in");
+    assert!(peer.ask(&mut asked.world, 0, ExchangeType::INFORMATIONAL, &[]).is_some(), "and is answered");
+    assert!(!asked.world.b.ended.contains(&EndReason::PeerDead));
+}

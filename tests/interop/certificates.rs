@@ -1,0 +1,443 @@
+//! Signatures and certificates, in both roles; and ends whose certificates do not do.
+
+use crate::lab::{
+    Authority, Belief, End, Entity, KeyKind, Outer, Own, Proof, Request, Sekisho, Site, StrongSwan, Tunnel,
+};
+use crate::peers::assert_carries_tcp;
+use crate::refusals::assert_diagnosis;
+
+/// The host names of the two ends, which their certificates hold.
+pub fn host(end: End) -> &'static str {
+    match end {
+        End::A => "clinic-17.example",
+        End::B => "hub.example",
+    }
+}
+
+/// Both ends, certified by one authority that both believe.
+pub struct Parties<'a> {
+    pub site: &'a Site,
+    /// Where sekishod is; whoever is at a starts.
+    pub end: End,
+    pub ours: Tunnel,
+    pub theirs: Tunnel,
+}
+
+impl<'a> Parties<'a> {
+    /// `ours`, `theirs`: what is certified for each end.
+    pub fn new(site: &'a Site, end: End, root: &Authority, ours: &Request, theirs: &Request) -> Self {
+        let at = |end, request: &Request| Tunnel {
+            proof: Proof::by(&root.issue(request)),
+            belief: Belief::Authorities(vec![root.certificate.clone()]),
+            ..Tunnel::at(site, end, Outer::V4)
+        };
+        let mut parties = Self { site, end, ours: at(end, ours), theirs: at(end.other(), theirs) };
+        match end {
+            End::A => parties.ours.initiate = true,
+            End::B => parties.ours.remote = None,
+        }
+        parties
+    }
+
+    /// With good ECDSA certificates.
+    pub fn good(site: &'a Site, end: End, root: &Authority) -> Self {
+        let request = |end| Request::of(host(end), KeyKind::P256);
+        Self::new(site, end, root, &request(end), &request(end.other()))
+    }
+
+    /// Starts both; strongSwan's attempt is made, whatever comes of it.
+    pub fn start(&self) -> (Sekisho<'a>, StrongSwan<'a>) {
+        let (here, there) = (self.site.side(self.end), self.site.side(self.end.other()));
+        match self.end {
+            End::A => {
+                let strongswan = StrongSwan::start(there, &self.theirs);
+                (Sekisho::start(here, &self.ours), strongswan)
+            }
+            End::B => {
+                let sekisho = Sekisho::start(here, &self.ours);
+                let strongswan = StrongSwan::start(there, &self.theirs);
+                let said = strongswan.try_initiate();
+                println!("strongSwan: {}", String::from_utf8_lossy(&said.stdout));
+                (sekisho, strongswan)
+            }
+        }
+    }
+
+    /// Starts both, and the tunnel carries.
+    pub fn succeed(&self) -> (Sekisho<'a>, StrongSwan<'a>) {
+        let (sekisho, strongswan) = self.start();
+        sekisho.await_up();
+        strongswan.await_up();
+        assert_carries_tcp(self.site, 100);
+        (sekisho, strongswan)
+    }
+
+    /// Starts both, and we refuse the peer with this diagnosis.
+    pub fn refuse(&self, kind: &str) {
+        let (sekisho, strongswan) = self.start();
+        assert_diagnosis(&sekisho.await_failure(), kind, "here");
+        assert!(
+            strongswan.child_spis().is_empty(),
+            "strongSwan holds no Child SA: {}",
+            strongswan.list_sas()
+        );
+    }
+}
+
+/// How both ends sign.
+struct Method {
+    kind: KeyKind,
+    /// strongSwan's word for it in its configuration.
+    configured: &'static str,
+    /// And in its log.
+    logged: &'static str,
+    /// RSA with the older padding.
+    pkcs1: bool,
+    /// Without RFC 7427.
+    old: bool,
+}
+
+/// Whatever fits the key: strongSwan has no other word for Ed25519.
+const ANY: &str = "pubkey";
+
+const RSA_PSS: Method = Method {
+    kind: KeyKind::Rsa,
+    configured: "rsa/pss-sha256",
+    logged: "RSA_EMSA_PSS_SHA2_256_SALT_32",
+    pkcs1: false,
+    old: false,
+};
+const RSA_PKCS1: Method =
+    Method { configured: "rsa-sha256", logged: "RSA_EMSA_PKCS1_SHA2_256", pkcs1: true, ..RSA_PSS };
+const P256: Method = Method {
+    kind: KeyKind::P256,
+    configured: "ecdsa-sha256",
+    logged: "ECDSA_WITH_SHA256_DER",
+    pkcs1: false,
+    old: false,
+};
+const P384: Method =
+    Method { kind: KeyKind::P384, configured: "ecdsa-sha384", logged: "ECDSA_WITH_SHA384_DER", ..P256 };
+const ED25519: Method = Method { kind: KeyKind::Ed25519, configured: ANY, logged: "ED25519", ..P256 };
+const P256_OLD: Method = Method { configured: ANY, logged: "ECDSA-256 signature", old: true, ..P256 };
+
+fn signed(name: &'static str, end: End, method: &Method) {
+    let site = Site::new(name);
+    let root = Authority::root("Root");
+    let request = |end| Request::of(host(end), method.kind);
+    let mut parties = Parties::new(&site, end, &root, &request(end), &request(end.other()));
+    if let Proof::Certificate(own) = &mut parties.ours.proof {
+        own.pkcs1 = method.pkcs1;
+    }
+    parties.theirs.old_signatures = method.old;
+    let demand = format!("ike:{}", method.configured);
+    if method.configured != ANY {
+        // "ike:", since the certificates are signed by the authority in a way of its own.
+        parties.theirs.auth_methods = [Some(method.configured), Some(demand.leak())];
+    }
+    let (_sekisho, strongswan) = parties.succeed();
+    let log = strongswan.log();
+    for who in [format!("'{}'", host(end)), format!("'{}' (myself)", host(end.other()))] {
+        let proved = format!("authentication of {who} with {} successful", method.logged);
+        assert!(log.contains(&proved), "{proved}\n{log}");
+    }
+}
+
+#[test]
+fn rsa_pss_when_we_initiate() {
+    signed("certificates_rsa_pss_initiate", End::A, &RSA_PSS);
+}
+
+#[test]
+fn rsa_pss_when_we_respond() {
+    signed("certificates_rsa_pss_respond", End::B, &RSA_PSS);
+}
+
+#[test]
+fn rsa_pkcs1_when_we_initiate() {
+    signed("certificates_rsa_pkcs1_initiate", End::A, &RSA_PKCS1);
+}
+
+#[test]
+fn rsa_pkcs1_when_we_respond() {
+    signed("certificates_rsa_pkcs1_respond", End::B, &RSA_PKCS1);
+}
+
+#[test]
+fn ecdsa_p256_when_we_initiate() {
+    signed("certificates_p256_initiate", End::A, &P256);
+}
+
+#[test]
+fn ecdsa_p256_when_we_respond() {
+    signed("certificates_p256_respond", End::B, &P256);
+}
+
+#[test]
+fn ecdsa_p384_when_we_initiate() {
+    signed("certificates_p384_initiate", End::A, &P384);
+}
+
+#[test]
+fn ecdsa_p384_when_we_respond() {
+    signed("certificates_p384_respond", End::B, &P384);
+}
+
+#[test]
+fn ed25519_when_we_initiate() {
+    signed("certificates_ed25519_initiate", End::A, &ED25519);
+}
+
+#[test]
+fn ed25519_when_we_respond() {
+    signed("certificates_ed25519_respond", End::B, &ED25519);
+}
+
+/// RFC 4754's methods, for a peer without RFC 7427.
+#[test]
+fn ecdsa_of_old_when_we_initiate() {
+    signed("certificates_old_initiate", End::A, &P256_OLD);
+}
+
+#[test]
+fn ecdsa_of_old_when_we_respond() {
+    signed("certificates_old_respond", End::B, &P256_OLD);
+}
+
+/// strongSwan knows the older RSA method with SHA-1 only, which we refuse by name.
+#[test]
+fn rsa_of_old_is_made_with_sha1_and_refused() {
+    let site = Site::new("certificates_rsa_of_old");
+    let root = Authority::root("Root");
+    let request = |end| Request::of(host(end), KeyKind::Rsa);
+    let mut parties = Parties::new(&site, End::B, &root, &request(End::B), &request(End::A));
+    parties.theirs.old_signatures = true;
+    parties.refuse("signature_unsupported");
+}
+
+#[test]
+fn pre_shared_key_with_distinguished_names_in_both_roles() {
+    for (name, end) in [("certificates_psk_dn_initiate", End::A), ("certificates_psk_dn_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let mut parties = Parties::good(&site, end, &root);
+        let names = |end| match end {
+            End::A => "C=JP, O=Lab, CN=clinic-17",
+            End::B => "C=JP, O=Lab, CN=hub",
+        };
+        for (tunnel, end) in [(&mut parties.ours, end), (&mut parties.theirs, end.other())] {
+            (tunnel.proof, tunnel.belief) = (Proof::Psk, Belief::Psk);
+            (tunnel.local_id, tunnel.remote_id) = (names(end), names(end.other()));
+        }
+        parties.succeed();
+    }
+}
+
+#[test]
+fn certificates_with_distinguished_names_in_both_roles() {
+    for (name, end) in [("certificates_dn_initiate", End::A), ("certificates_dn_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let mut parties = Parties::good(&site, end, &root);
+        let names = |end| match end {
+            End::A => "C=JP, O=Lab, CN=clinic-17.example",
+            End::B => "C=JP, O=Lab, CN=hub.example",
+        };
+        for (tunnel, end) in [(&mut parties.ours, end), (&mut parties.theirs, end.other())] {
+            (tunnel.local_id, tunnel.remote_id) = (names(end), names(end.other()));
+        }
+        parties.succeed();
+    }
+}
+
+fn key_of(proof: &Proof) -> Entity {
+    match proof {
+        Proof::Certificate(own) => own.entity.clone(),
+        _ => panic!("a certificate"),
+    }
+}
+
+/// Both ends know each other's key, and send no certificates (RFC 7670).
+#[test]
+fn raw_public_keys_in_both_roles() {
+    for (name, end) in [("certificates_raw_initiate", End::A), ("certificates_raw_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let mut parties = Parties::good(&site, end, &root);
+        let (ours, theirs) = (key_of(&parties.ours.proof), key_of(&parties.theirs.proof));
+        for (tunnel, own, peer) in
+            [(&mut parties.ours, &ours, &theirs), (&mut parties.theirs, &theirs, &ours)]
+        {
+            tunnel.proof = Proof::RawKey(Box::new(own.clone()));
+            tunnel.belief = Belief::Key(peer.public_key.clone());
+        }
+        parties.succeed();
+    }
+}
+
+/// Each end knows exactly the other's certificate, and no authority.
+#[test]
+fn pinned_certificates_in_both_roles() {
+    for (name, end) in [("certificates_pinned_initiate", End::A), ("certificates_pinned_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let mut parties = Parties::good(&site, end, &root);
+        let (ours, theirs) = (key_of(&parties.ours.proof), key_of(&parties.theirs.proof));
+        parties.ours.belief = Belief::Certificate(theirs.certificate);
+        parties.theirs.belief = Belief::Certificate(ours.certificate);
+        parties.succeed();
+    }
+}
+
+#[test]
+fn we_sign_and_the_peer_has_a_key_in_both_roles() {
+    for (name, end) in [("certificates_mixed_initiate", End::A), ("certificates_mixed_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let mut parties = Parties::good(&site, end, &root);
+        parties.ours.belief = Belief::Psk;
+        parties.theirs.proof = Proof::Psk;
+        parties.succeed();
+    }
+}
+
+#[test]
+fn we_have_a_key_and_the_peer_signs_in_both_roles() {
+    for (name, end) in
+        [("certificates_mixed_too_initiate", End::A), ("certificates_mixed_too_respond", End::B)]
+    {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let mut parties = Parties::good(&site, end, &root);
+        parties.ours.proof = Proof::Psk;
+        parties.theirs.belief = Belief::Psk;
+        parties.succeed();
+    }
+}
+
+/// Each side sends an intermediate authority's certificate, which the other does not have.
+#[test]
+fn intermediate_authorities_are_sent_by_both_sides_in_both_roles() {
+    for (name, end) in [("certificates_chain_initiate", End::A), ("certificates_chain_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let (below_us, below_them) = (root.intermediate("Issuing 1"), root.intermediate("Issuing 2"));
+        let mut parties = Parties::good(&site, end, &root);
+        let certified =
+            |by: &Authority, end| Own::new(&by.issue(&Request::of(host(end), KeyKind::P256))).below(by);
+        parties.ours.proof = certified(&below_us, end);
+        parties.theirs.proof = certified(&below_them, end.other());
+        parties.succeed();
+    }
+}
+
+/// The key and its chain come out of one encrypted file, as a card office gives them.
+#[test]
+fn pkcs12_holds_our_certificate() {
+    let site = Site::new("certificates_pkcs12");
+    let root = Authority::root("Root");
+    let below = root.intermediate("Issuing");
+    let mut parties = Parties::good(&site, End::A, &root);
+    let own = Own::new(&below.issue(&Request::of(host(End::A), KeyKind::Rsa)));
+    parties.ours.proof = Own { bundled: true, ..own }.below(&below);
+    parties.succeed();
+}
+
+/// The file of our certificate is replaced: what stands goes on, what is set up next uses the new one.
+#[test]
+fn a_renewed_certificate_is_taken_up_by_reload_without_losing_the_tunnel() {
+    let site = Site::new("certificates_renewed");
+    let root = Authority::root("Root");
+    let mut parties = Parties::good(&site, End::A, &root);
+    let (sekisho, strongswan) = parties.succeed();
+    let before = sekisho.tunnel();
+
+    let renewed = Request { name: "clinic-17 renewed", ..Request::of(host(End::A), KeyKind::Ed25519) };
+    parties.ours.proof = Proof::by(&root.issue(&renewed));
+    sekisho.rewrite(&parties.ours);
+    let reloaded = sekisho.json(&["reload"]);
+    println!("{reloaded}");
+    let after = sekisho.tunnel();
+    for sa in ["ike", "children"] {
+        let spi = |tunnel: &serde_json::Value| match sa {
+            "ike" => tunnel["ike"]["spi_i"].clone(),
+            _ => tunnel["children"][0]["spi_in"].clone(),
+        };
+        assert_eq!(spi(&before), spi(&after), "the {sa} SA is the one from before");
+    }
+    assert_carries_tcp(&site, 100);
+
+    strongswan.terminate();
+    sekisho.await_up_again(&after);
+    assert!(strongswan.log().contains("received end entity cert \"C=JP, O=Lab, CN=clinic-17 renewed\""));
+}
+
+/// Certificates that we refuse, in both roles.
+fn refused(names: [&'static str; 2], kind: &str, change: impl Fn(&mut Request)) {
+    for (name, end) in names.into_iter().zip([End::A, End::B]) {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let mut theirs = Request::of(host(end.other()), KeyKind::P256);
+        change(&mut theirs);
+        let ours = Request::of(host(end), KeyKind::P256);
+        Parties::new(&site, end, &root, &ours, &theirs).refuse(kind);
+    }
+}
+
+#[test]
+fn an_expired_certificate_is_refused() {
+    let names = ["refused_expired_initiate", "refused_expired_respond"];
+    refused(names, "certificate_expired", |theirs| theirs.valid = (-20, -2));
+}
+
+#[test]
+fn a_certificate_that_is_not_yet_valid_is_refused() {
+    let names = ["refused_early_initiate", "refused_early_respond"];
+    refused(names, "certificate_not_yet_valid", |theirs| theirs.valid = (2, 20));
+}
+
+#[test]
+fn a_certificate_for_something_else_is_refused() {
+    let names = ["refused_usage_initiate", "refused_usage_respond"];
+    refused(names, "certificate_usage", |theirs| {
+        theirs.purposes = vec![rcgen::ExtendedKeyUsagePurpose::CodeSigning];
+    });
+}
+
+/// A certificate of the right authority, for somebody else.
+#[test]
+fn a_certificate_with_another_name_is_refused() {
+    let names = ["refused_name_initiate", "refused_name_respond"];
+    refused(names, "certificate_name", |theirs| theirs.hosts = vec!["pharmacy-3.example"]);
+}
+
+#[test]
+fn a_certificate_of_another_authority_is_refused() {
+    for (name, end) in [("refused_issuer_initiate", End::A), ("refused_issuer_respond", End::B)] {
+        let site = Site::new(name);
+        let (root, other) = (Authority::root("Root"), Authority::root("Other"));
+        let mut parties = Parties::good(&site, end, &root);
+        parties.theirs.proof = Proof::by(&other.issue(&Request::of(host(end.other()), KeyKind::P256)));
+        parties.refuse("certificate_issuer");
+    }
+}
+
+/// The same name, another key: the certificate of an authority that only has the right name.
+#[test]
+fn a_certificate_of_an_authority_of_the_same_name_is_refused() {
+    let site = Site::new("refused_forged_issuer");
+    let (root, other) = (Authority::root("Root"), Authority::root("Root"));
+    let mut parties = Parties::good(&site, End::B, &root);
+    parties.theirs.proof = Proof::by(&other.issue(&Request::of(host(End::A), KeyKind::P256)));
+    parties.refuse("certificate_issuer");
+}
+
+#[test]
+fn our_certificate_is_refused_by_the_peer() {
+    let site = Site::new("refused_by_the_peer");
+    let (root, other) = (Authority::root("Root"), Authority::root("Other"));
+    let mut parties = Parties::good(&site, End::A, &root);
+    parties.theirs.belief = Belief::Authorities(vec![other.certificate]);
+    let (sekisho, _strongswan) = parties.start();
+    assert_diagnosis(&sekisho.await_failure(), "authentication_failed", "peer");
+}

@@ -1,0 +1,170 @@
+//! Certificates that were revoked: lists from a web server and from files, and a real OCSP responder.
+
+use crate::certificates::{Parties, host};
+use crate::lab::{Authority, End, Entity, KeyKind, Mute, Proof, Request, Responder, Site, Web, transfer};
+use crate::refusals::assert_diagnosis;
+
+/// Both ends with certificates that say where their revocation can be asked; the peer's, too.
+fn parties<'a>(
+    site: &'a Site,
+    end: End,
+    root: &Authority,
+    say: impl Fn(&mut Request),
+) -> (Parties<'a>, Entity) {
+    let mut requests = [end, end.other()].map(|end| Request::of(host(end), KeyKind::P256));
+    say(&mut requests[1]);
+    let mut parties = Parties::new(site, end, root, &requests[0], &requests[1]);
+    let Proof::Certificate(peer) = &parties.theirs.proof else { panic!("a certificate") };
+    let peer = peer.entity.clone();
+    parties.ours.revocation = "strict";
+    (parties, peer)
+}
+
+fn listed(request: &mut Request) {
+    request.crl_url = Some(Web::url("root.crl"));
+}
+
+fn answered(request: &mut Request) {
+    request.ocsp_url = Some(Responder::url());
+}
+
+#[test]
+fn a_list_says_that_the_peer_is_good_and_is_kept_over_a_restart() {
+    let site = Site::new("revocation_list_good");
+    let root = Authority::root("Root");
+    let web = Web::start(&site);
+    web.put("root.crl", root.crl(&[], 30));
+    let (parties, _) = parties(&site, End::A, &root, listed);
+    let (mut sekisho, strongswan) = parties.succeed();
+    assert_eq!(web.asked(), ["/root.crl"]);
+
+    // The server has nothing any more, and is not even asked.
+    sekisho.stop();
+    strongswan.await_down();
+    web.put("root.crl", b"gone".to_vec());
+    sekisho.restart();
+    sekisho.await_up();
+    assert_eq!(web.asked(), ["/root.crl"]);
+}
+
+#[test]
+fn a_list_revokes_the_peer_in_both_roles() {
+    for (name, end) in [("revocation_list_initiate", End::A), ("revocation_list_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let web = Web::start(&site);
+        let (mut parties, peer) = parties(&site, end, &root, listed);
+        web.put("root.crl", root.crl(&[&peer], 30));
+        // Whoever is known to be revoked does not pass with the soft policy either.
+        parties.ours.revocation = "soft";
+        parties.refuse("certificate_revoked");
+    }
+}
+
+#[test]
+fn a_list_from_a_file_revokes_the_peer() {
+    let site = Site::new("revocation_file");
+    let root = Authority::root("Root");
+    let (mut parties, peer) = parties(&site, End::A, &root, |_| {});
+    parties.ours.crls = vec![root.crl(&[&peer], 30)];
+    parties.refuse("certificate_revoked");
+}
+
+#[test]
+fn a_list_from_a_file_satisfies_the_strict_policy() {
+    let site = Site::new("revocation_file_good");
+    let root = Authority::root("Root");
+    let (mut parties, _) = parties(&site, End::B, &root, |_| {});
+    parties.ours.crls = vec![root.crl(&[], 30)];
+    parties.succeed();
+}
+
+#[test]
+fn a_responder_says_that_the_peer_is_good_in_both_roles() {
+    for (name, end) in [("revocation_ocsp_good_initiate", End::A), ("revocation_ocsp_good_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let (parties, peer) = parties(&site, end, &root, answered);
+        let responder = Responder::start(&site, &root, &[&peer], &[]);
+        parties.succeed();
+        assert!(responder.asked() >= 1, "the responder was asked");
+    }
+}
+
+#[test]
+fn a_responder_revokes_the_peer_in_both_roles() {
+    for (name, end) in [("revocation_ocsp_initiate", End::A), ("revocation_ocsp_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let (parties, peer) = parties(&site, end, &root, answered);
+        let _responder = Responder::start(&site, &root, &[], &[&peer]);
+        parties.refuse("certificate_revoked");
+    }
+}
+
+/// A responder that does not know the certificate says nothing good of it; the list does.
+#[test]
+fn where_the_responder_does_not_know_the_list_is_asked() {
+    let site = Site::new("revocation_both");
+    let root = Authority::root("Root");
+    let web = Web::start(&site);
+    web.put("root.crl", root.crl(&[], 30));
+    let (parties, _) = parties(&site, End::A, &root, |request| {
+        listed(request);
+        answered(request);
+    });
+    let responder = Responder::start(&site, &root, &[], &[]);
+    parties.succeed();
+    assert!(responder.asked() >= 1, "the responder was asked first");
+    assert_eq!(web.asked(), ["/root.crl"]);
+}
+
+#[test]
+fn a_server_that_hangs_refuses_by_the_strict_policy() {
+    let site = Site::new("revocation_mute_strict");
+    let root = Authority::root("Root");
+    let _mute = Mute::start(&site);
+    let (parties, _) = parties(&site, End::A, &root, listed);
+    let (sekisho, _strongswan) = parties.start();
+    let failure = sekisho.await_failure();
+    assert_diagnosis(&failure, "revocation_unknown", "here");
+    let why = failure["summary"].as_str().unwrap();
+    assert!(why.contains("did not answer within 5 s"), "{why}");
+}
+
+#[test]
+fn a_server_that_hangs_lets_pass_by_the_soft_policy() {
+    let site = Site::new("revocation_mute_soft");
+    let root = Authority::root("Root");
+    let _mute = Mute::start(&site);
+    let (mut parties, _) = parties(&site, End::A, &root, listed);
+    parties.ours.revocation = "soft";
+    parties.succeed();
+}
+
+#[test]
+fn without_a_place_to_ask_the_strict_policy_refuses() {
+    let site = Site::new("revocation_nowhere");
+    let root = Authority::root("Root");
+    let (parties, _) = parties(&site, End::B, &root, |_| {});
+    parties.refuse("revocation_unknown");
+}
+
+/// Everything goes through the tunnel, and until it is up nowhere: what is fetched to set it up goes out all the same,
+/// since its socket carries our mark.
+#[test]
+fn a_tunnel_of_everything_does_not_swallow_what_is_fetched_for_it() {
+    let site = Site::new("revocation_everything");
+    let root = Authority::root("Root");
+    let web = Web::start(&site);
+    web.put("root.crl", root.crl(&[], 30));
+    let (mut parties, _) = parties(&site, End::A, &root, listed);
+    parties.ours.remote_networks = vec!["0.0.0.0/0".to_owned()];
+    parties.ours.local_networks.truncate(1);
+    parties.theirs.local_networks = vec!["0.0.0.0/0".to_owned()];
+    parties.theirs.remote_networks.truncate(1);
+    let (sekisho, _strongswan) = parties.start();
+    sekisho.await_up();
+    assert_eq!(web.asked(), ["/root.crl"]);
+    transfer((&site.a.host, site.a.inside[0]), (&site.b.host, site.b.inside[0]), 100);
+}
