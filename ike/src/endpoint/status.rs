@@ -14,7 +14,7 @@ impl Endpoint {
 
     fn status_of(&self, managed: &Managed) -> ConnectionStatus {
         let tunnels = || managed.tunnels.iter().filter_map(|id| self.tunnels.get(id));
-        let tunnel = tunnels().last();
+        let tunnel = tunnels().next_back();
         let next_try = match managed.pursuit {
             // Without a packet nothing is tried on demand.
             Pursuit::BackOff { .. } if managed.to_start().is_empty() => None,
