@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// Attributes in one Configuration payload.
+pub const CONFIGURATION_ATTRIBUTES: usize = 64;
 /// Payloads in one chain.
 pub const PAYLOADS: usize = 64;
 /// Proposals in one SA payload.

@@ -44,6 +44,20 @@ registry! {
 }
 
 registry! {
+    /// RFC 7296 §3.15.
+    ConfigurationType(u8) { CFG_REQUEST = 1, CFG_REPLY = 2, CFG_SET = 3, CFG_ACK = 4 }
+}
+
+registry! {
+    /// RFC 7296 §3.15.1; 15 bits.
+    AttributeType(u16) {
+        INTERNAL_IP4_ADDRESS = 1, INTERNAL_IP4_NETMASK = 2, INTERNAL_IP4_DNS = 3, INTERNAL_IP4_NBNS = 4,
+        INTERNAL_IP4_DHCP = 6, APPLICATION_VERSION = 7, INTERNAL_IP6_ADDRESS = 8, INTERNAL_IP6_DNS = 10,
+        INTERNAL_IP6_DHCP = 12, INTERNAL_IP4_SUBNET = 13, SUPPORTED_ATTRIBUTES = 14, INTERNAL_IP6_SUBNET = 15,
+    }
+}
+
+registry! {
     /// RFC 7296 §3.10.1. Types below 16,384 are errors.
     NotifyType(u16) {
         UNSUPPORTED_CRITICAL_PAYLOAD = 1, INVALID_IKE_SPI = 4, INVALID_MAJOR_VERSION = 5, INVALID_SYNTAX = 7,
