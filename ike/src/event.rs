@@ -459,6 +459,28 @@ pub struct TunnelStatus {
     pub children: Vec<ChildSaStatus>,
 }
 
+/// Perfect forward secrecy of a Child SA: whether its keys are safe from one who learns those of the IKE SA later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pfs {
+    /// It was made with its IKE SA and shares that one's key exchange.
+    First,
+    /// It had a key exchange of its own.
+    Own,
+    /// It had none: that is how we are configured, or the peer would not and the configuration allows it.
+    Off,
+}
+
+impl Pfs {
+    /// A stable word for records and scripts.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Own => "own",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// A Child SA as `status` shows it.
 #[derive(Clone, Debug)]
 pub struct ChildSaStatus {
@@ -472,6 +494,8 @@ pub struct ChildSaStatus {
     pub spi_out: EspSpi,
     /// Its algorithms.
     pub suite: EspSuite,
+    /// Whether its keys are its own.
+    pub pfs: Pfs,
     /// What our side may send from.
     pub local: Vec<TrafficSelector>,
     /// What the peer's side may send from.

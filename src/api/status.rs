@@ -162,6 +162,8 @@ pub struct Child {
     pub spi_out: String,
     /// Cipher, key exchange if it had one of its own, width of the sequence numbers.
     pub suite: String,
+    /// Perfect forward secrecy: `first` (it shares the IKE SA's key exchange), `own` or `off`.
+    pub pfs: String,
     /// What our side may send from.
     pub local: Vec<String>,
     /// What the peer's side may send from.

@@ -37,6 +37,8 @@ pub(crate) struct AgreedChild {
     pub(crate) local: Vec<TrafficSelector>,
     pub(crate) remote: Vec<TrafficSelector>,
     pub(crate) shared: Option<Secret>,
+    /// It is made in `IKE_AUTH`.
+    pub(crate) first: bool,
     /// We sent the request.
     pub(crate) initiator: bool,
 }
@@ -133,6 +135,7 @@ impl PendingChild {
             local,
             remote,
             shared,
+            first: !with_ke,
             initiator: true,
         })
     }
@@ -182,9 +185,18 @@ pub(crate) fn accept(
         ts_i: narrow::to_wire(&remote),
         ts_r: narrow::to_wire(&local),
     };
-    let rekeys = asked.rekeys.map(|(_, id)| id);
-    let agreed =
-        AgreedChild { index, rekeys, suite, lease, spi_out, local, remote, shared, initiator: false };
+    let agreed = AgreedChild {
+        index,
+        rekeys: asked.rekeys.map(|(_, id)| id),
+        suite,
+        lease,
+        spi_out,
+        local,
+        remote,
+        shared,
+        first: !with_ke,
+        initiator: false,
+    };
     Ok((agreed, answer, public))
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::spis::EspSpiLease;
 use crate::config::{Child, ChildLifetime, Connection};
-use crate::event::{ChildSaId, Usage};
+use crate::event::{ChildSaId, Pfs, Usage};
 use crate::negotiate::TrafficSelector;
 use crate::suite::{Esn, EspSuite};
 use crate::time::{Instant, Now};
@@ -32,6 +32,8 @@ pub(crate) struct ChildSa {
     pub(crate) lease: EspSpiLease,
     pub(crate) spi_out: EspSpi,
     pub(crate) suite: EspSuite,
+    /// It was made in `IKE_AUTH`.
+    pub(crate) first: bool,
     pub(crate) local: Vec<TrafficSelector>,
     pub(crate) remote: Vec<TrafficSelector>,
     pub(crate) place: ChildPlace,
@@ -55,6 +57,14 @@ impl ChildSa {
 
     pub(crate) fn config<'a>(&self, connection: &'a Connection) -> Option<&'a Child> {
         connection.children.get(self.index)
+    }
+
+    pub(crate) fn pfs(&self) -> Pfs {
+        match self.suite.group {
+            Some(_) => Pfs::Own,
+            None if self.first => Pfs::First,
+            None => Pfs::Off,
+        }
     }
 
     pub(crate) fn is_standing(&self) -> bool {

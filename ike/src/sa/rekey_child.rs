@@ -326,6 +326,7 @@ impl Tunnel {
             lease: agreed.lease,
             spi_out: agreed.spi_out,
             suite: agreed.suite,
+            first: agreed.first,
             local: agreed.local,
             remote: agreed.remote,
             place: ChildPlace::Standing,

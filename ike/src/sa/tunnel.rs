@@ -495,6 +495,7 @@ impl Tunnel {
                 spi_in: child.spi_in(),
                 spi_out: child.spi_out,
                 suite: child.suite,
+                pfs: child.pfs(),
                 local: child.local.clone(),
                 remote: child.remote.clone(),
                 established: child.established,
