@@ -90,6 +90,8 @@ pub enum State {
     Connecting,
     /// The last attempt failed; the next is scheduled.
     Backoff,
+    /// Nothing is to be done until a packet comes for one of its networks.
+    Idle,
     /// We only answer, and nobody asked yet.
     Waiting,
     /// An operator took it down.
@@ -101,6 +103,7 @@ impl From<sekisho_ike::event::ConnectionState> for State {
         use sekisho_ike::event::ConnectionState as From;
         match state {
             From::Waiting => Self::Waiting,
+            From::Idle => Self::Idle,
             From::Connecting => Self::Connecting,
             From::Up => Self::Up,
             From::BackOff => Self::Backoff,
@@ -159,6 +162,8 @@ pub struct Child {
     pub spi_out: String,
     /// Cipher, key exchange if it had one of its own, width of the sequence numbers.
     pub suite: String,
+    /// Perfect forward secrecy: `first` (it shares the IKE SA's key exchange), `own` or `off`.
+    pub pfs: String,
     /// What our side may send from.
     pub local: Vec<String>,
     /// What the peer's side may send from.

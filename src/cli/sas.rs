@@ -60,9 +60,10 @@ fn rekey(in_s: Option<u64>) -> String {
 
 fn child(sa: &Child) -> String {
     let sending = if sa.sending { "" } else { ", receiving only" };
+    let pfs = if sa.pfs == "off" { ", no perfect forward secrecy" } else { "" };
     let rekey = rekey(sa.rekey_in_s);
     format!(
-        "  Child SA  {} ({}), SPIs in {} out {}, age {}, {rekey}, ends in {}{sending}\n            {} <-> {}\n            {} packets ({}) in, {} packets ({}) out\n",
+        "  Child SA  {} ({}), SPIs in {} out {}, age {}, {rekey}, ends in {}{sending}{pfs}\n            {} <-> {}\n            {} packets ({}) in, {} packets ({}) out\n",
         sa.name,
         sa.suite,
         sa.spi_in,

@@ -128,6 +128,7 @@ fn outlook(tunnel: &Tunnel) -> Option<(Colour, String)> {
         (State::AdminDown, _) => {
             (Colour::Yellow, format!("taken down by an operator; `sekisho up {name}` allows it again"))
         }
+        (State::Idle, None) => (Colour::Dim, "comes up when a packet is to be sent".to_owned()),
         (State::Waiting, None) => (Colour::Dim, "waits for the peer, which starts this tunnel".to_owned()),
         (_, Some(wait)) => {
             (Colour::Yellow, format!("attempts so far: {attempts}, next try in {}", time(*wait)))
@@ -142,6 +143,7 @@ pub(super) fn word(state: State) -> &'static str {
     match state {
         State::Up => "up",
         State::Connecting => "connecting",
+        State::Idle => "idle",
         State::Backoff => "backoff",
         State::Waiting => "waiting",
         State::AdminDown => "admin_down",
@@ -153,7 +155,7 @@ fn colour(state: State) -> Colour {
         State::Up => Colour::Green,
         State::Connecting | State::AdminDown => Colour::Yellow,
         State::Backoff => Colour::Red,
-        State::Waiting => Colour::Dim,
+        State::Idle | State::Waiting => Colour::Dim,
     }
 }
 

@@ -160,6 +160,7 @@ mod tests {
             connection,
             state: ConnectionState::Waiting,
             tunnel: None,
+            tunnels: Vec::new(),
             last_failure: None,
             next_try: None,
             attempts: 0,

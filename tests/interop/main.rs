@@ -17,6 +17,7 @@ mod lab;
 mod admin;
 mod certificates;
 mod esp_suites;
+mod fragmentation;
 mod idle;
 mod initiate;
 mod lab_self_check;

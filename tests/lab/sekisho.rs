@@ -238,6 +238,7 @@ esp_proposals = ["{esp}"]
 ike_lifetime = "{ike_lifetime}s"
 child_lifetime = "{child_lifetime}s"
 liveness = "{liveness}s"
+fragment_size = {fragment_size}
 retransmit_first = "200ms"
 retransmit_tries = 5
 retry_first = "1s"
@@ -254,5 +255,6 @@ retry_max = "2s"
         ike_lifetime = tunnel.ike_lifetime_s,
         child_lifetime = tunnel.child_lifetime_s,
         liveness = tunnel.liveness_s,
+        fragment_size = tunnel.fragment_size,
     )
 }

@@ -108,6 +108,11 @@ impl Site {
         self.drop_forwarded(&format!("numgen random mod 100 < {percent}"));
     }
 
+    /// From now on IKE messages beside ESP do not pass the router in packets longer than this; nobody is told.
+    pub fn lose_long_ike(&self, bytes: u16) {
+        self.drop_forwarded(&format!("meta l4proto udp @th,64,32 0 meta length > {bytes}"));
+    }
+
     /// Cuts the line: nothing passes.
     pub fn cut(&self) {
         self.drop_forwarded("");

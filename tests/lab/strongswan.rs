@@ -32,7 +32,7 @@ impl<'a> StrongSwan<'a> {
         for sub in ["run", "swanctl"] {
             fs::create_dir(path.join(sub)).expect("make a directory for strongSwan");
         }
-        let configuration = daemon_configuration(&path.display().to_string(), tunnel.old_signatures);
+        let configuration = daemon_configuration(&path.display().to_string(), tunnel);
         fs::write(path.join("strongswan.conf"), configuration).expect("write strongswan.conf");
         let charon = launch(&gateway.namespace, &directory);
         let mut peer = Self { namespace: &gateway.namespace, directory, charon };
@@ -198,8 +198,9 @@ fn launch(namespace: &Namespace, directory: &TempDir) -> Process {
 }
 
 /// `openssl` comes first among the plugins: another GCM would be ten times slower.
-fn daemon_configuration(directory: &str, old_signatures: bool) -> String {
-    let signature_authentication = if old_signatures { "no" } else { "yes" };
+fn daemon_configuration(directory: &str, tunnel: &Tunnel) -> String {
+    let signature_authentication = if tunnel.old_signatures { "no" } else { "yes" };
+    let fragment_size = tunnel.fragment_size;
     format!(
         "charon {{
   load_modular = no
@@ -209,6 +210,7 @@ kernel-netlink socket-default vici updown
   retransmit_timeout = 0.4
   retransmit_base = 1.5
   retransmit_tries = 8
+  fragment_size = {fragment_size}
   plugins {{
     vici {{ socket = unix://{directory}/vici }}
     kernel-libipsec {{ allow_peer_ts = yes }}
@@ -238,6 +240,7 @@ fn connection_configuration(tunnel: &Tunnel, [prove, believe]: &[String; 2]) -> 
     local_addrs = {local}
     remote_addrs = {remote}
     encap = yes
+    fragmentation = yes
     mobike = no
     proposals = {ike}
     rekey_time = {ike_lifetime}

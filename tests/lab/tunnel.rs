@@ -48,6 +48,8 @@ pub struct Tunnel {
     pub ike_lifetime_s: u32,
     /// Seconds between rekeys of the Child SA.
     pub child_lifetime_s: u32,
+    /// Bytes of the IP packets of IKE messages, beyond which they are cut into fragments.
+    pub fragment_size: u16,
 }
 
 impl Tunnel {
@@ -81,6 +83,7 @@ impl Tunnel {
             liveness_s: 10,
             ike_lifetime_s: 28_800,
             child_lifetime_s: 3_600,
+            fragment_size: 1_280,
         }
     }
 }

@@ -9,6 +9,7 @@ use der::{Decode, Sequence};
 use spki::SubjectPublicKeyInfoRef;
 
 use super::oid;
+use crate::crypto::sha256;
 use crate::limits;
 
 /// 2,048 bits at least (RFC 8247 §3.1.1); the longest is what `ring` verifies with.
@@ -86,6 +87,11 @@ impl PublicKey {
     /// The `SubjectPublicKeyInfo`, DER.
     pub fn spki_der(&self) -> &[u8] {
         &self.spki
+    }
+
+    /// SHA-256 of [`Self::spki_der`].
+    pub fn fingerprint(&self) -> [u8; 32] {
+        sha256(&[&self.spki])
     }
 
     /// The kind.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::spis::EspSpiLease;
 use crate::config::{Child, ChildLifetime, Connection};
-use crate::event::{ChildSaId, Usage};
+use crate::event::{ChildSaId, Pfs, Usage};
 use crate::negotiate::TrafficSelector;
 use crate::suite::{Esn, EspSuite};
 use crate::time::{Instant, Now};
@@ -32,6 +32,8 @@ pub(crate) struct ChildSa {
     pub(crate) lease: EspSpiLease,
     pub(crate) spi_out: EspSpi,
     pub(crate) suite: EspSuite,
+    /// It was made in `IKE_AUTH`.
+    pub(crate) first: bool,
     pub(crate) local: Vec<TrafficSelector>,
     pub(crate) remote: Vec<TrafficSelector>,
     pub(crate) place: ChildPlace,
@@ -44,6 +46,8 @@ pub(crate) struct ChildSa {
     pub(crate) rekey_at: Option<Instant>,
     pub(crate) expires_at: Instant,
     pub(crate) meter: Meter,
+    /// When the last packet passed, as far as is known; before the first, when it or the first of its line was set up.
+    pub(crate) active_at: Instant,
 }
 
 impl ChildSa {
@@ -53,6 +57,14 @@ impl ChildSa {
 
     pub(crate) fn config<'a>(&self, connection: &'a Connection) -> Option<&'a Child> {
         connection.children.get(self.index)
+    }
+
+    pub(crate) fn pfs(&self) -> Pfs {
+        match self.suite.group {
+            Some(_) => Pfs::Own,
+            None if self.first => Pfs::First,
+            None => Pfs::Off,
+        }
     }
 
     pub(crate) fn is_standing(&self) -> bool {
@@ -84,6 +96,11 @@ const PACKETS_SHORT: u64 = 1 << 31;
 const PACKETS_EXTENDED: u64 = 1 << 40;
 
 impl Meter {
+    /// Whether a packet has passed since the last reading.
+    pub(crate) fn is_growing(&self, usage: &Usage) -> bool {
+        usage.packets_in > self.last.packets_in || usage.packets_out > self.last.packets_out
+    }
+
     /// Takes a new reading.
     pub(crate) fn read(
         &mut self,

@@ -120,9 +120,9 @@ fn the_search_is_bounded_in_work() {
     let copy = |at: usize| KeyPair::try_from(keys[at].serialized_der()).unwrap();
     let authorities: Vec<Made> = (0..4).map(|at| root_with(ca("X"), copy(at))).collect();
     let mut crossed = Vec::new();
-    for by in 0..4 {
+    for (by, authority) in authorities.iter().enumerate() {
         for of in (0..4).filter(|of| *of != by) {
-            crossed.push(authorities[by].issue_for(ca("X"), copy(of)));
+            crossed.push(authority.issue_for(ca("X"), copy(of)));
         }
     }
     let leaf = authorities[0].issue(leaf("clinic-17"));

@@ -176,7 +176,7 @@ fn what_was_tried_is_not_asked_again_and_is_told() {
     else {
         panic!("unknown")
     };
-    assert_eq!(missing, [list.clone()]);
+    assert_eq!(missing, std::slice::from_ref(&list));
     assert_eq!(
         reasons,
         ["certificate `C=JP, O=Clinic, CN=clinic-17`: http://ocsp.clinic.example/: timed out"]
@@ -236,7 +236,8 @@ fn every_certificate_of_the_path_is_asked_about_but_the_anchor() {
     params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![LIST.into()] }];
     let branch = top.issue(params);
     let leaf = branch.issue(leaf("clinic-17"));
-    let path = trust(&leaf.certificate, &[branch.certificate.clone()], &top.trusted(), NOW).unwrap();
+    let path =
+        trust(&leaf.certificate, std::slice::from_ref(&branch.certificate), &top.trusted(), NOW).unwrap();
     let judge = |crls: Vec<Crl>| {
         assess(
             &path,

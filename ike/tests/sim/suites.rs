@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sekisho_ike::event::Command;
+use sekisho_ike::event::{Command, Pfs};
 use sekisho_ike::sim::{Conditions, Side, World};
 use sekisho_ike::suite::{Group, Prf, Profile, Protection};
 
@@ -106,14 +106,20 @@ fn perfect_forward_secrecy_is_off_where_the_peer_insists_and_the_word_allows_it(
                 a.children[0].proposals = vec![at_a.parse().unwrap()];
                 b.children[0].proposals = vec![at_b.parse().unwrap()];
             });
+            assert_eq!(world.a.status().tunnel.unwrap().children[0].pfs, Pfs::First);
             world.traffic = Some(Duration::from_millis(100));
             world.command(side, Command::RekeyChildren("link".into())).unwrap();
             world.run_for(10 * SECOND);
             assert_eq!(world.disagreement(), None, "{at_a} / {at_b}");
             assert_eq!(world.a.child_sas_made, 2, "{at_a} / {at_b}: {:?}", world.a.failures);
             for host in [&world.a, &world.b] {
-                let suite = host.status().tunnel.unwrap().children[0].suite.to_string();
-                assert_eq!(suite, agreed, "{at_a} / {at_b}, rekeyed by {side:?}");
+                let child = &host.status().tunnel.unwrap().children[0];
+                assert_eq!(child.suite.to_string(), agreed, "{at_a} / {at_b}, rekeyed by {side:?}");
+                assert_eq!(
+                    child.pfs,
+                    if agreed == without { Pfs::Off } else { Pfs::Own },
+                    "`status` says so"
+                );
             }
         }
     }
