@@ -231,50 +231,47 @@ fn ecdsa_of_old_when_we_respond() {
     signed("certificates_old_respond", End::B, &P256_OLD);
 }
 
-/// strongSwan knows the older RSA method with SHA-1 only, which we refuse by name.
-#[test]
-fn rsa_of_old_is_made_with_sha1_and_refused() {
-    let site = Site::new("certificates_rsa_of_old");
-    let root = Authority::root("Root");
-    let request = |end| Request::of(host(end), KeyKind::Rsa);
-    let mut parties = Parties::new(&site, End::B, &root, &request(End::B), &request(End::A));
-    parties.theirs.old_signatures = true;
-    parties.refuse("signature_unsupported");
+/// The tunnel stands in both roles, after a change to two ends with good certificates.
+fn both_roles(names: [&'static str; 2], change: impl Fn(&mut Parties<'_>, &Authority)) {
+    for (name, end) in names.into_iter().zip([End::A, End::B]) {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let mut parties = Parties::good(&site, end, &root);
+        change(&mut parties, &root);
+        parties.succeed();
+    }
+}
+
+impl Parties<'_> {
+    /// Lets both ends speak of each other by these names.
+    fn rename(&mut self, names: impl Fn(End) -> &'static str) {
+        let (here, there) = (names(self.end), names(self.end.other()));
+        (self.ours.local_id, self.ours.remote_id) = (here, there);
+        (self.theirs.local_id, self.theirs.remote_id) = (there, here);
+    }
 }
 
 #[test]
 fn pre_shared_key_with_distinguished_names_in_both_roles() {
-    for (name, end) in [("certificates_psk_dn_initiate", End::A), ("certificates_psk_dn_respond", End::B)] {
-        let site = Site::new(name);
-        let root = Authority::root("Root");
-        let mut parties = Parties::good(&site, end, &root);
-        let names = |end| match end {
+    both_roles(["certificates_psk_dn_initiate", "certificates_psk_dn_respond"], |parties, _| {
+        for tunnel in [&mut parties.ours, &mut parties.theirs] {
+            (tunnel.proof, tunnel.belief) = (Proof::Psk, Belief::Psk);
+        }
+        parties.rename(|end| match end {
             End::A => "C=JP, O=Lab, CN=clinic-17",
             End::B => "C=JP, O=Lab, CN=hub",
-        };
-        for (tunnel, end) in [(&mut parties.ours, end), (&mut parties.theirs, end.other())] {
-            (tunnel.proof, tunnel.belief) = (Proof::Psk, Belief::Psk);
-            (tunnel.local_id, tunnel.remote_id) = (names(end), names(end.other()));
-        }
-        parties.succeed();
-    }
+        });
+    });
 }
 
 #[test]
 fn certificates_with_distinguished_names_in_both_roles() {
-    for (name, end) in [("certificates_dn_initiate", End::A), ("certificates_dn_respond", End::B)] {
-        let site = Site::new(name);
-        let root = Authority::root("Root");
-        let mut parties = Parties::good(&site, end, &root);
-        let names = |end| match end {
+    both_roles(["certificates_dn_initiate", "certificates_dn_respond"], |parties, _| {
+        parties.rename(|end| match end {
             End::A => "C=JP, O=Lab, CN=clinic-17.example",
             End::B => "C=JP, O=Lab, CN=hub.example",
-        };
-        for (tunnel, end) in [(&mut parties.ours, end), (&mut parties.theirs, end.other())] {
-            (tunnel.local_id, tunnel.remote_id) = (names(end), names(end.other()));
-        }
-        parties.succeed();
-    }
+        });
+    });
 }
 
 fn key_of(proof: &Proof) -> Entity {
@@ -287,75 +284,52 @@ fn key_of(proof: &Proof) -> Entity {
 /// Both ends know each other's key, and send no certificates (RFC 7670).
 #[test]
 fn raw_public_keys_in_both_roles() {
-    for (name, end) in [("certificates_raw_initiate", End::A), ("certificates_raw_respond", End::B)] {
-        let site = Site::new(name);
-        let root = Authority::root("Root");
-        let mut parties = Parties::good(&site, end, &root);
+    both_roles(["certificates_raw_initiate", "certificates_raw_respond"], |parties, _| {
         let (ours, theirs) = (key_of(&parties.ours.proof), key_of(&parties.theirs.proof));
-        for (tunnel, own, peer) in
-            [(&mut parties.ours, &ours, &theirs), (&mut parties.theirs, &theirs, &ours)]
-        {
-            tunnel.proof = Proof::RawKey(Box::new(own.clone()));
-            tunnel.belief = Belief::Key(peer.public_key.clone());
-        }
-        parties.succeed();
-    }
+        parties.ours.belief = Belief::Key(theirs.public_key.clone());
+        parties.theirs.belief = Belief::Key(ours.public_key.clone());
+        parties.ours.proof = Proof::RawKey(Box::new(ours));
+        parties.theirs.proof = Proof::RawKey(Box::new(theirs));
+    });
 }
 
 /// Each end knows exactly the other's certificate, and no authority.
 #[test]
 fn pinned_certificates_in_both_roles() {
-    for (name, end) in [("certificates_pinned_initiate", End::A), ("certificates_pinned_respond", End::B)] {
-        let site = Site::new(name);
-        let root = Authority::root("Root");
-        let mut parties = Parties::good(&site, end, &root);
+    both_roles(["certificates_pinned_initiate", "certificates_pinned_respond"], |parties, _| {
         let (ours, theirs) = (key_of(&parties.ours.proof), key_of(&parties.theirs.proof));
         parties.ours.belief = Belief::Certificate(theirs.certificate);
         parties.theirs.belief = Belief::Certificate(ours.certificate);
-        parties.succeed();
-    }
+    });
 }
 
 #[test]
 fn we_sign_and_the_peer_has_a_key_in_both_roles() {
-    for (name, end) in [("certificates_mixed_initiate", End::A), ("certificates_mixed_respond", End::B)] {
-        let site = Site::new(name);
-        let root = Authority::root("Root");
-        let mut parties = Parties::good(&site, end, &root);
+    both_roles(["certificates_mixed_initiate", "certificates_mixed_respond"], |parties, _| {
         parties.ours.belief = Belief::Psk;
         parties.theirs.proof = Proof::Psk;
-        parties.succeed();
-    }
+    });
 }
 
 #[test]
 fn we_have_a_key_and_the_peer_signs_in_both_roles() {
-    for (name, end) in
-        [("certificates_mixed_too_initiate", End::A), ("certificates_mixed_too_respond", End::B)]
-    {
-        let site = Site::new(name);
-        let root = Authority::root("Root");
-        let mut parties = Parties::good(&site, end, &root);
+    both_roles(["certificates_mixed_too_initiate", "certificates_mixed_too_respond"], |parties, _| {
         parties.ours.proof = Proof::Psk;
         parties.theirs.belief = Belief::Psk;
-        parties.succeed();
-    }
+    });
 }
 
 /// Each side sends an intermediate authority's certificate, which the other does not have.
 #[test]
 fn intermediate_authorities_are_sent_by_both_sides_in_both_roles() {
-    for (name, end) in [("certificates_chain_initiate", End::A), ("certificates_chain_respond", End::B)] {
-        let site = Site::new(name);
-        let root = Authority::root("Root");
-        let (below_us, below_them) = (root.intermediate("Issuing 1"), root.intermediate("Issuing 2"));
-        let mut parties = Parties::good(&site, end, &root);
-        let certified =
-            |by: &Authority, end| Own::new(&by.issue(&Request::of(host(end), KeyKind::P256))).below(by);
-        parties.ours.proof = certified(&below_us, end);
-        parties.theirs.proof = certified(&below_them, end.other());
-        parties.succeed();
-    }
+    both_roles(["certificates_chain_initiate", "certificates_chain_respond"], |parties, root| {
+        let certified = |name, end| {
+            let below = root.intermediate(name);
+            Own::new(&below.issue(&Request::of(host(end), KeyKind::P256))).below(&below)
+        };
+        parties.ours.proof = certified("Issuing 1", parties.end);
+        parties.theirs.proof = certified("Issuing 2", parties.end.other());
+    });
 }
 
 /// The key and its chain come out of one encrypted file, as a card office gives them.
@@ -404,74 +378,4 @@ fn a_renewed_certificate_is_taken_up_by_reload_without_losing_the_tunnel() {
     strongswan.terminate();
     sekisho.await_up_again(&after);
     assert!(strongswan.log().contains("received end entity cert \"C=JP, O=Lab, CN=clinic-17 renewed\""));
-}
-
-/// Certificates that we refuse, in both roles.
-fn refused(names: [&'static str; 2], kind: &str, change: impl Fn(&mut Request)) {
-    for (name, end) in names.into_iter().zip([End::A, End::B]) {
-        let site = Site::new(name);
-        let root = Authority::root("Root");
-        let mut theirs = Request::of(host(end.other()), KeyKind::P256);
-        change(&mut theirs);
-        let ours = Request::of(host(end), KeyKind::P256);
-        Parties::new(&site, end, &root, &ours, &theirs).refuse(kind);
-    }
-}
-
-#[test]
-fn an_expired_certificate_is_refused() {
-    let names = ["refused_expired_initiate", "refused_expired_respond"];
-    refused(names, "certificate_expired", |theirs| theirs.valid = (-20, -2));
-}
-
-#[test]
-fn a_certificate_that_is_not_yet_valid_is_refused() {
-    let names = ["refused_early_initiate", "refused_early_respond"];
-    refused(names, "certificate_not_yet_valid", |theirs| theirs.valid = (2, 20));
-}
-
-#[test]
-fn a_certificate_for_something_else_is_refused() {
-    let names = ["refused_usage_initiate", "refused_usage_respond"];
-    refused(names, "certificate_usage", |theirs| {
-        theirs.purposes = vec![rcgen::ExtendedKeyUsagePurpose::CodeSigning];
-    });
-}
-
-/// A certificate of the right authority, for somebody else.
-#[test]
-fn a_certificate_with_another_name_is_refused() {
-    let names = ["refused_name_initiate", "refused_name_respond"];
-    refused(names, "certificate_name", |theirs| theirs.hosts = vec!["pharmacy-3.example"]);
-}
-
-#[test]
-fn a_certificate_of_another_authority_is_refused() {
-    for (name, end) in [("refused_issuer_initiate", End::A), ("refused_issuer_respond", End::B)] {
-        let site = Site::new(name);
-        let (root, other) = (Authority::root("Root"), Authority::root("Other"));
-        let mut parties = Parties::good(&site, end, &root);
-        parties.theirs.proof = Proof::by(&other.issue(&Request::of(host(end.other()), KeyKind::P256)));
-        parties.refuse("certificate_issuer");
-    }
-}
-
-/// The same name, another key: the certificate of an authority that only has the right name.
-#[test]
-fn a_certificate_of_an_authority_of_the_same_name_is_refused() {
-    let site = Site::new("refused_forged_issuer");
-    let (root, other) = (Authority::root("Root"), Authority::root("Root"));
-    let mut parties = Parties::good(&site, End::B, &root);
-    parties.theirs.proof = Proof::by(&other.issue(&Request::of(host(End::A), KeyKind::P256)));
-    parties.refuse("certificate_issuer");
-}
-
-#[test]
-fn our_certificate_is_refused_by_the_peer() {
-    let site = Site::new("refused_by_the_peer");
-    let (root, other) = (Authority::root("Root"), Authority::root("Other"));
-    let mut parties = Parties::good(&site, End::A, &root);
-    parties.theirs.belief = Belief::Authorities(vec![other.certificate]);
-    let (sekisho, _strongswan) = parties.start();
-    assert_diagnosis(&sekisho.await_failure(), "authentication_failed", "peer");
 }

@@ -15,6 +15,7 @@
 mod lab;
 
 mod admin;
+mod certificate_refusals;
 mod certificates;
 mod esp_suites;
 mod fragmentation;
