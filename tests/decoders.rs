@@ -75,3 +75,8 @@ fn no_configuration_file_breaks_the_judge() {
 fn no_frame_breaks_the_control_socket() {
     hold("control_frame", sekisho::api::fuzz::control_frame);
 }
+
+#[test]
+fn no_file_of_keys_or_certificates_breaks_its_reader() {
+    hold("key_file", sekisho::config::fuzz::key_file);
+}

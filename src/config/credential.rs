@@ -215,7 +215,12 @@ fn acceptable(judge: &mut Judge<'_>, store: &Store<'_>, chain: &[Certificate], s
         Err(PathError::NotACa { .. }) if own.is_self_issued() => {}
         Err(PathError::CaAsEndEntity { subject }) => {
             let message = format!("our certificate `{subject}` is the one of an authority (CA)");
-            judge.warn(span, message, "a peer takes it only if it has pinned exactly this certificate");
+            store.warn_once(
+                judge,
+                span,
+                message,
+                "a peer takes it only if it has pinned exactly this certificate",
+            );
         }
         Err(
             PathError::Expired { subject, not_after, now }
@@ -227,7 +232,7 @@ fn acceptable(judge: &mut Judge<'_>, store: &Store<'_>, chain: &[Certificate], s
             return expired(judge, store, span, message, help);
         }
         Err(error @ (PathError::NotYetValid { .. } | PathError::AnchorNotYetValid { .. })) => {
-            judge.warn(span, error.to_string(), "is the clock right? `timedatectl` shows it");
+            store.warn_once(judge, span, error.to_string(), "is the clock right? `timedatectl` shows it");
         }
         Err(error) => {
             let help = "peers refuse it: have one issued that is made for this, such as with keyUsage digitalSignature and extendedKeyUsage ipsecIKE or serverAuth";
@@ -249,7 +254,7 @@ fn acceptable(judge: &mut Judge<'_>, store: &Store<'_>, chain: &[Certificate], s
 /// At a start an expired certificate is told of, but must not keep the other tunnels down.
 fn expired(judge: &mut Judge<'_>, store: &Store<'_>, span: &Span, message: String, help: &str) -> Option<()> {
     if store.forgives_dates {
-        judge.warn(span, message, help);
+        store.warn_once(judge, span, message, help);
         return Some(());
     }
     judge.error(span, message, help);
@@ -270,7 +275,8 @@ pub(super) fn soon(
         if left > 0 && left <= limits::EXPIRY_WARNING.as_secs() {
             let (subject, end) = (certificate.subject(), Utc(certificate.not_after()));
             let days = left / 86_400;
-            judge.warn(span, format!("{whose} `{subject}` expires in {days} days, on {end}"), help);
+            let message = format!("{whose} `{subject}` expires in {days} days, on {end}");
+            store.warn_once(judge, span, message, help);
         }
     }
 }

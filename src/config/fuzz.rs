@@ -1,10 +1,12 @@
-//! The body of the fuzz target `config_file`; an ordinary test runs it over the corpus and mutations of it.
+//! The bodies of the fuzz targets `config_file` and `key_file`; an ordinary test runs them over their corpora and
+//! mutations of them.
 
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::files::{FileError, Kind};
+use super::material;
 use super::store::Store;
 
 /// Judges any bytes as a configuration. Key files exist and are good if their name has an even length.
@@ -37,5 +39,30 @@ pub fn config_file(data: &[u8]) {
         assert!(problem.place.line <= lines, "line {} of {lines}", problem.place.line);
         assert!(problem.place.snippet.chars().count() <= 512, "a long snippet");
         assert!(!problem.help.is_empty(), "no help: {problem}");
+    }
+}
+
+/// Reads any bytes as each of the files that a configuration may name. What is encrypted is not decrypted: the time that
+/// takes is whoever wrote the file's choice, within limits.
+///
+/// # Panics
+/// If a refusal has no words, or if something is read that has nothing in it.
+pub fn key_file(data: &[u8]) {
+    let path = Path::new("/etc/file");
+    let told = |error: FileError| assert!(!error.message.is_empty() && !error.help.is_empty());
+    match material::certificates(path, data) {
+        Ok(certificates) => assert!(!certificates.is_empty()),
+        Err(error) => told(error),
+    }
+    match material::crls(path, data) {
+        Ok(crls) => assert!(!crls.is_empty()),
+        Err(error) => told(error),
+    }
+    if let Err(error) = material::public_key(path, data) {
+        told(error);
+    }
+    match material::private_key(path, data, None) {
+        Ok((key, encrypted)) => assert!(!encrypted, "{key:?}"),
+        Err(error) => told(error),
     }
 }

@@ -1,13 +1,14 @@
 //! The files of a configuration, each read once however many tunnels name it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sekisho_ike::pki::{Certificate, Credential, Crl, PublicKey, SigningKey, Trust};
 use zeroize::Zeroizing;
 
+use super::document::{Judge, Span};
 use super::files::{FileError, Kind, Reader, beside};
 use super::material::{self, Passphrase};
 use super::pkcs12;
@@ -29,6 +30,7 @@ pub(super) struct Store<'r> {
     bundles: Kept<(PathBuf, PathBuf), (SigningKey, Vec<Certificate>)>,
     credentials: RefCell<Vec<Arc<Credential>>>,
     trusts: RefCell<Vec<Arc<Trust>>>,
+    told: RefCell<BTreeSet<String>>,
 }
 
 impl<'r> Store<'r> {
@@ -45,6 +47,7 @@ impl<'r> Store<'r> {
             bundles: RefCell::default(),
             credentials: RefCell::default(),
             trusts: RefCell::default(),
+            told: RefCell::default(),
         }
     }
 
@@ -106,6 +109,13 @@ impl<'r> Store<'r> {
             let passphrase = self.passphrase(&passphrase_path)?;
             pkcs12::read(&path, &(self.reader)(&path, Kind::Pkcs12)?, &passphrase)
         })
+    }
+
+    /// Warns, unless the same was told at another tunnel with the same file.
+    pub(super) fn warn_once(&self, judge: &mut Judge<'_>, span: &Span, message: String, help: &str) {
+        if self.told.borrow_mut().insert(message.clone()) {
+            judge.warn(span, message, help);
+        }
     }
 
     /// The same for all tunnels that have the same.

@@ -122,10 +122,15 @@ fn dates(
             (certificate.subject(), certificate.not_before(), certificate.not_after());
         if until < store.now {
             let message = format!("{whose} `{subject}` expired on {}", Utc(until));
-            judge.warn(&file.span(), message, "no peer is believed by it any more: name the new one");
+            store.warn_once(
+                judge,
+                &file.span(),
+                message,
+                "no peer is believed by it any more: name the new one",
+            );
         } else if from > store.now {
             let message = format!("{whose} `{subject}` is not valid before {}", Utc(from));
-            judge.warn(&file.span(), message, "is the clock right? `timedatectl` shows it");
+            store.warn_once(judge, &file.span(), message, "is the clock right? `timedatectl` shows it");
         }
     }
     soon(judge, store, certificates, &file.span(), whose, "name the new one beside it in time");
@@ -135,7 +140,12 @@ fn stale(judge: &mut Judge<'_>, store: &Store<'_>, span: &Span, crls: &[Crl]) {
     for crl in crls.iter().filter(|crl| crl.next_update() < store.now) {
         let (issuer, due) = (crl.issuer(), Utc(crl.next_update()));
         let message = format!("the revocation list of `{issuer}` is out of date since {due}");
-        judge.warn(span, message, "it is not used any more: fetch the new one, then `sekisho reload`");
+        store.warn_once(
+            judge,
+            span,
+            message,
+            "it is not used any more: fetch the new one, then `sekisho reload`",
+        );
     }
 }
 

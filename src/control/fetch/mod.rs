@@ -19,7 +19,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use crate::net::http::{self, Ask, Connector, HttpError, Url};
+use crate::net::http::{self, Ask, Connector, HttpError, Url, UrlError};
 
 use cache::{Age, Cache, Key, now};
 
@@ -97,8 +97,8 @@ impl<M: Messenger> Fetcher<M> {
         }))
     }
 
-    /// What is learned: fetched now or lately, or why there is nothing, as a sentence for the operator. Whose signature
-    /// it carries is not known here.
+    /// What is learned: fetched now or lately, or why there is nothing, as the end of a sentence that begins with the URL.
+    /// Whose signature it carries is not known here.
     pub(super) async fn fetch(self, fetch: Fetch) -> Answer {
         let key = Key::of(&fetch);
         let known = self.0.cache.age(&key);
@@ -113,7 +113,7 @@ impl<M: Messenger> Fetcher<M> {
         };
         match self.kept(&key, &fetch).await {
             Some(answer) => {
-                tracing::debug!("{why}; what was had before is still valid");
+                tracing::debug!("{} {why}; what was had before is still valid", fetch.url);
                 answer
             }
             None => Answer::Failed(fetch, why),
@@ -122,11 +122,9 @@ impl<M: Messenger> Fetcher<M> {
 
     /// Goes out and asks. `known`: what there was before.
     async fn asked(&self, key: &Key, fetch: &Fetch, known: Option<Age>) -> Result<Answer, String> {
-        let shown: String = fetch.url.chars().filter(|c| !c.is_control()).take(200).collect();
-        let url: Url = fetch.url.parse().map_err(|error| format!("`{shown}` {error}"))?;
-        let failed = |why: String| format!("{url} {why}");
-        let host = self.host(&url).map_err(failed)?;
-        let late = || failed("was not asked: too many others are being asked".to_owned());
+        let url: Url = fetch.url.parse().map_err(|error: UrlError| error.to_string())?;
+        let host = self.host(&url)?;
+        let late = || "was not asked: too many others are being asked".to_owned();
         let turns = async { (host.turn.lock().await, self.0.turns.acquire().await) };
         let _turns = timeout(PATIENCE, turns).await.map_err(|_| late())?;
         // Somebody before us may have asked the same.
@@ -135,12 +133,12 @@ impl<M: Messenger> Fetcher<M> {
         {
             return Ok(answer);
         }
-        host.is_worth_asking().map_err(failed)?;
+        host.is_worth_asking()?;
         let (ask, most) = question(&fetch.kind);
         let content = self.0.messenger.ask(&url, &ask, most).await;
         host.note(content.as_ref().err());
-        let content = content.map_err(|error| failed(error.to_string()))?;
-        self.keep(key, fetch, content).await.map_err(|why| failed(format!("answered, but {why}")))
+        let content = content.map_err(|error| error.to_string())?;
+        self.keep(key, fetch, content).await.map_err(|why| format!("answered, but {why}"))
     }
 
     /// What was had before, if it is still valid. Read off the loop.

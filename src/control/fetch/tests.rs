@@ -148,7 +148,7 @@ async fn a_crl_is_got_and_a_responder_is_asked_with_limits_of_their_own() {
     assert_eq!((body.as_slice(), asked.most), (b"who".as_slice(), 64 << 10));
     asked.answer.send(Ok(b"good".to_vec())).unwrap();
     let why = lab.done().await.unwrap_err();
-    assert!(why.starts_with("http://a/ answered, but the OCSP response is malformed"), "{why}");
+    assert!(why.starts_with("answered, but the OCSP response is malformed"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,7 +202,7 @@ async fn an_answer_that_is_out_of_date_is_given_when_it_comes_but_never_out_of_t
     }
     lab.fetch("http://a/crl");
     lab.fail(HttpError::Status(503)).await;
-    assert_eq!(lab.done().await, Err("http://a/crl answered with the HTTP status 503".to_owned()));
+    assert_eq!(lab.done().await, Err("answered with the HTTP status 503".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -271,7 +271,7 @@ async fn a_host_that_hangs_costs_whoever_needs_it_and_then_rests() {
     drop(hangs);
     lab.fetch("http://hangs/x");
     let error = lab.done().await.unwrap_err();
-    assert_eq!(error, "http://hangs/x did not answer within 5 s; it is asked again 30 s after that");
+    assert_eq!(error, "did not answer within 5 s; it is asked again 30 s after that");
     tokio::time::advance(REST).await;
     lab.fetch("http://hangs/x");
     lab.answer(&list).await;
@@ -283,7 +283,7 @@ async fn an_error_that_is_about_one_question_spares_the_host() {
     let mut lab = Lab::new();
     lab.fetch("http://a/missing");
     lab.fail(HttpError::Status(404)).await;
-    assert_eq!(lab.done().await, Err("http://a/missing answered with the HTTP status 404".to_owned()));
+    assert_eq!(lab.done().await, Err("answered with the HTTP status 404".to_owned()));
     lab.fetch("http://a/crl");
     lab.answer(&crl(2100, 1)).await;
     lab.done().await.unwrap();
@@ -298,7 +298,7 @@ async fn hosts_without_number_wait_in_vain_but_not_for_ever() {
     let mut told = BTreeMap::<String, usize>::new();
     for _ in 0..2000 {
         let error = lab.done().await.unwrap_err();
-        *told.entry(error.split_once(' ').unwrap().1.to_owned()).or_default() += 1;
+        *told.entry(error).or_default() += 1;
     }
     let told: Vec<_> = told.iter().map(|(why, times)| (why.as_str(), *times)).collect();
     assert_eq!(
@@ -316,5 +316,5 @@ async fn hosts_without_number_wait_in_vain_but_not_for_ever() {
 async fn what_is_no_url_is_said() {
     let mut lab = Lab::new();
     lab.fetch("ldap://a/\ncn=x");
-    assert_eq!(lab.done().await, Err("`ldap://a/cn=x` is no URL".to_owned()));
+    assert_eq!(lab.done().await, Err("is no URL".to_owned()));
 }

@@ -33,6 +33,8 @@ impl Connector {
         Self { mark, look_ups: Arc::new(Semaphore::new(LOOK_UPS)) }
     }
 
+    /// By the system's resolver, whose own sockets carry no mark: a name that can only be resolved through a protected prefix
+    /// stays unresolved until that tunnel is up.
     async fn look_up(&self, url: &Url) -> Result<Vec<SocketAddr>, HttpError> {
         let port = url.port();
         if let Ok(address) = url.host().parse::<IpAddr>() {
