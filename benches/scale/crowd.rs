@@ -8,8 +8,8 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use sekisho_ike::config::{
-    Child, ChildLifetime, Connection, Encapsulation, EndpointConfig, Keepalive, LocalAuth, Name, Remote,
-    RemoteAuth, Retransmit, Retry,
+    Child, ChildLifetime, Childless, Connection, Encapsulation, EndpointConfig, Keepalive, LocalAuth, Name,
+    Remote, RemoteAuth, Retransmit, Retry, Start, Uniqueness,
 };
 use sekisho_ike::diagnosis::DiagnosisKind;
 use sekisho_ike::event::{ChildSaId, Command, Completion, Event, JobKind, Payload, Transmit};
@@ -242,7 +242,7 @@ fn connection(number: u32, at_hub: bool) -> Connection {
     Connection {
         name: name(number),
         local_id,
-        remote_id,
+        remote_id: sekisho_ike::identity::RemoteId::Exact(remote_id),
         local_auth: LocalAuth::Psk(psk()),
         remote_auth: RemoteAuth::Psk(psk()),
         remote: if at_hub { Remote::Any } else { Remote::Hosts(vec![HUB.ip().to_string()]) },
@@ -254,7 +254,11 @@ fn connection(number: u32, at_hub: bool) -> Connection {
             local: vec![local],
             remote: vec![remote],
             lifetime: ChildLifetime::default(),
+            start: Start::Always,
+            inactivity: None,
         }],
+        unique: Uniqueness::default(),
+        childless: Childless::default(),
         lifetime: Duration::from_hours(8),
         encapsulation: Encapsulation::Forced,
         keepalive: Keepalive { interval: Duration::from_secs(20), forced: false },

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::identity::Identity;
+use crate::identity::{Identity, RemoteId};
 use crate::negotiate::TrafficSelector;
 use crate::pki::{Credential, Trust};
 use crate::secret::Secret;
@@ -46,15 +46,16 @@ pub struct Connection {
     pub name: Name,
     /// Who we say we are.
     pub local_id: Identity,
-    /// Who the peer must prove to be.
-    pub remote_id: Identity,
+    /// Who the peer must prove to be. A connection that is not for one identity alone may have many tunnels at once, one
+    /// for each identity, and never initiates; see [`Connection::check`].
+    pub remote_id: RemoteId,
     /// How we prove it.
     pub local_auth: LocalAuth,
     /// How the peer must prove it.
     pub remote_auth: RemoteAuth,
     /// Where the peer is, if we know.
     pub remote: Remote,
-    /// Whether we start it and keep it up; else we only answer.
+    /// Whether we start it, each child as its [`Start`] says; else we only answer.
     pub initiate: bool,
     /// Suites for the IKE SA, preferred first; at least one.
     pub proposals: Vec<IkeProposal>,
@@ -62,6 +63,10 @@ pub struct Connection {
     pub fragment_size: u16,
     /// The Child SAs; at least one, names unique. The first is set up by `IKE_AUTH`.
     pub children: Vec<Child>,
+    /// What becomes of a second tunnel of the same peer.
+    pub unique: Uniqueness,
+    /// Whether an IKE SA may be set up without a Child SA.
+    pub childless: Childless,
     /// When the IKE SA is replaced, seconds; RFC 7296 §2.8. Default 8 hours.
     pub lifetime: Duration,
     /// How UDP encapsulation is decided.
@@ -76,10 +81,54 @@ pub struct Connection {
     pub retry: Retry,
 }
 
+/// What a connection cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectionError {
+    /// Each peer that has the key could speak for every other.
+    #[error("tunnel `{0}` is for many peers, and a pre-shared key or a pinned one is for one alone")]
+    KeyOfMany(Name),
+    /// There is nobody in particular to be called.
+    #[error("tunnel `{0}` is for many peers, so only they can start it")]
+    InitiatesToMany(Name),
+}
+
 impl Connection {
+    /// Whether it can be configured: one for many peers demands certificates that an authority vouches for, and only
+    /// answers.
+    ///
+    /// # Errors
+    /// [`ConnectionError`].
+    pub fn check(&self) -> Result<(), ConnectionError> {
+        if self.remote_id.exact().is_some() {
+            return Ok(());
+        }
+        let vouched = match &self.remote_auth {
+            RemoteAuth::Psk(_) => false,
+            RemoteAuth::Signature(trust) => trust.pinned.is_empty(),
+        };
+        if !vouched || matches!(self.local_auth, LocalAuth::Psk(_)) {
+            return Err(ConnectionError::KeyOfMany(self.name.clone()));
+        }
+        if self.initiate {
+            return Err(ConnectionError::InitiatesToMany(self.name.clone()));
+        }
+        Ok(())
+    }
+
+    /// The places of the children that are set up without being asked for.
+    pub(crate) fn always(&self) -> impl Iterator<Item = usize> {
+        let always = |(_, child): &(usize, &Child)| self.initiate && child.start == Start::Always;
+        self.children.iter().enumerate().filter(always).map(|(index, _)| index)
+    }
+
+    /// Whether this child is one that we may set up.
+    pub(crate) fn may_start(&self, index: usize) -> bool {
+        self.children.get(index).is_some_and(|child| child.start != Start::Listen)
+    }
+
     /// Whether `new` differs from this in nothing but the certificate and key that we sign with: a tunnel that stands can
     /// go on with it.
-    pub(crate) fn is_renewed_by(&self, new: &Self) -> bool {
+    pub fn is_renewed_by(&self, new: &Self) -> bool {
         let signs = |c: &Self| matches!(c.local_auth, LocalAuth::Signature(_));
         let same = Self { local_auth: new.local_auth.clone(), ..self.clone() } == *new;
         same && signs(self) && signs(new)
@@ -112,6 +161,32 @@ pub enum Remote {
     Any,
     /// Host names or addresses, tried in order. Names are resolved by the shell for each attempt.
     Hosts(Vec<String>),
+}
+
+/// What becomes of a second tunnel that a peer sets up with an identity that has one (RFC 7296 §2.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Uniqueness {
+    /// It takes the place of the first.
+    #[default]
+    Replace,
+    /// It is refused while the first stands. The first is probed: if it is dead, the peer's next attempt succeeds. A
+    /// peer that says by `INITIAL_CONTACT` that it has no other is believed at once, for it has proved who it is.
+    Keep,
+    /// Several stand side by side, up to a limit.
+    Never,
+}
+
+/// Whether an IKE SA may be set up without a Child SA (RFC 6023).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Childless {
+    /// No: `IKE_AUTH` carries the first child, and a peer's must carry one.
+    Never,
+    /// As responder yes; as initiator only if no child is to be set up at once.
+    #[default]
+    Allowed,
+    /// Also as initiator, if the peer can: then each child has a key exchange of its own from the start, and a
+    /// disagreement about it shows at once instead of at the first rekey.
+    Preferred,
 }
 
 /// How UDP encapsulation of ESP is decided.
@@ -190,6 +265,22 @@ pub struct Child {
     pub remote: Vec<TrafficSelector>,
     /// When it is replaced.
     pub lifetime: ChildLifetime,
+    /// When it is set up.
+    pub start: Start,
+    /// It is deleted once no packet passed for this long, and comes back on demand. `None`: it stays.
+    pub inactivity: Option<Duration>,
+}
+
+/// When a Child SA of a connection that we initiate is set up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At once, and again whenever it is gone.
+    #[default]
+    Always,
+    /// When the data path has a packet for it: [`crate::event::Command::Acquire`].
+    OnDemand,
+    /// By the peer alone.
+    Listen,
 }
 
 /// When a Child SA is replaced: whatever comes first.

@@ -92,6 +92,8 @@ pub enum DiagnosisKind {
     TrafficSelectors,
     /// The tunnel was taken down by an operator here.
     AdminDown,
+    /// The identity has a tunnel, and is to have no second one.
+    NotUnique,
     /// A Child SA was refused for another reason.
     ChildRefused,
     /// What the peer sent breaks the protocol.
@@ -134,6 +136,7 @@ impl DiagnosisKind {
             Self::SignatureUnsupported => "signature_unsupported",
             Self::TrafficSelectors => "traffic_selectors",
             Self::AdminDown => "admin_down",
+            Self::NotUnique => "not_unique",
             Self::ChildRefused => "child_refused",
             Self::Malformed => "malformed",
             Self::PeerDead => "peer_dead",

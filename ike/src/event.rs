@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Connection, Name};
+use crate::config::{Connection, ConnectionError, Name};
 use crate::diagnosis::Diagnosis;
 use crate::identity::{Identity, PeerProof};
 use crate::negotiate::TrafficSelector;
@@ -177,6 +177,8 @@ pub enum EndReason {
     Replaced,
     /// It reached its hard limit without having been replaced.
     Expired,
+    /// No packet passed for as long as its configuration gives it; it comes back on demand.
+    Inactive,
     /// The IKE SA failed for the reason given.
     Failed(Box<Diagnosis>),
 }
@@ -192,6 +194,7 @@ impl EndReason {
             Self::PeerDead => "peer_dead",
             Self::Replaced => "replaced",
             Self::Expired => "expired",
+            Self::Inactive => "inactive",
             Self::Failed(_) => "failed",
         }
     }
@@ -207,6 +210,7 @@ impl fmt::Display for EndReason {
             Self::PeerDead => "the peer does not answer any more",
             Self::Replaced => "the peer set up a new tunnel",
             Self::Expired => "its hard lifetime ended before it could be replaced",
+            Self::Inactive => "no packet passed for its inactivity time",
             Self::Failed(diagnosis) => return diagnosis.fmt(f),
         })
     }
@@ -222,6 +226,14 @@ pub enum Command {
     Up(Name),
     /// Delete it, do not retry, and refuse the peer until `Up`.
     Down(Name),
+    /// The data path has a packet for this child and no SA to send it on: set the child up, and the tunnel if there
+    /// is none. May be repeated at will: what was refused is asked for again only after its back-off.
+    Acquire {
+        /// The connection.
+        connection: Name,
+        /// Its child.
+        child: Name,
+    },
     /// Replace the IKE SA now.
     RekeyIke(Name),
     /// Replace the Child SAs now.
@@ -265,6 +277,18 @@ pub enum CommandError {
     /// We only answer for it.
     #[error("tunnel `{0}` has no `remote` address: only the peer can start it")]
     CannotInitiate(Name),
+    /// The connection has no such child.
+    #[error("tunnel `{0}` has no child named `{1}`")]
+    UnknownChild(Name, Name),
+    /// Only the peer sets this child up.
+    #[error("child `{1}` of tunnel `{0}` is set up by the peer alone")]
+    OnlyAnswered(Name, Name),
+    /// An operator took it down.
+    #[error("tunnel `{0}` was taken down")]
+    AdminDown(Name),
+    /// A connection of the new configuration cannot be.
+    #[error(transparent)]
+    Invalid(#[from] ConnectionError),
     /// The endpoint stops.
     #[error("the daemon is stopping")]
     Stopping,
@@ -380,8 +404,11 @@ pub struct ConnectionStatus {
     pub connection: Arc<Connection>,
     /// What it is doing.
     pub state: ConnectionState,
-    /// The tunnel, if it stands.
+    /// The tunnel, if it stands; the newest, if there are several.
     pub tunnel: Option<TunnelStatus>,
+    /// All tunnels, in the order they came up: several for a connection with many peers, where they stand side by side,
+    /// and while both ends sort out which is to stay.
+    pub tunnels: Vec<TunnelStatus>,
     /// The last failure since the last success, and the wall-clock time of it.
     pub last_failure: Option<(u64, Diagnosis)>,
     /// When the next attempt is made.
@@ -395,9 +422,11 @@ pub struct ConnectionStatus {
 pub enum ConnectionState {
     /// We only answer, and nobody asked yet.
     Waiting,
+    /// Nothing is to be done until a packet comes for one of its children.
+    Idle,
     /// We are setting it up.
     Connecting,
-    /// It stands.
+    /// It stands, and every child that is to stand without being asked for.
     Up,
     /// The last attempt failed; the next is scheduled.
     BackOff,
@@ -410,6 +439,7 @@ impl ConnectionState {
     pub fn code(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Idle => "idle",
             Self::Connecting => "connecting",
             Self::Up => "up",
             Self::BackOff => "backoff",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// Attributes in one Configuration payload.
+pub const CONFIGURATION_ATTRIBUTES: usize = 64;
 /// Payloads in one chain.
 pub const PAYLOADS: usize = 64;
 /// Proposals in one SA payload.
@@ -37,6 +39,8 @@ pub const HALF_OPEN_PER_ADDRESS: usize = 8;
 pub const HALF_OPEN_PER_PREFIX: usize = 64;
 /// Tunnels that are up at once.
 pub const TUNNELS: usize = 65_536;
+/// Tunnels of one identity that may stand side by side, where they may at all.
+pub const TUNNELS_OF_ONE_PEER: usize = 16;
 /// Datagrams and events waiting for the driver.
 pub const OUTPUT_QUEUE: usize = 4_096;
 /// Bytes of one certificate.
@@ -107,6 +111,9 @@ pub const REKEYS_PER_PERIOD: u32 = 120;
 pub const REKEY_PERIOD: Duration = Duration::from_mins(1);
 /// A refused rekey is tried again after this long at least, and twice that at most.
 pub const REKEY_RETRY: Duration = Duration::from_secs(10);
+/// How long at least a peer that set up a tunnel is given to set up its Child SAs before we ask for those that are
+/// missing; twice that at most.
+pub const CHILDREN_WAIT: Duration = Duration::from_secs(10);
 /// Seconds by which another machine's clock may be wrong when it says how fresh its revocation answer is.
 pub const REVOCATION_CLOCK_SKEW: u64 = 300;
 /// Seconds for which an OCSP answer without an end of its own is believed.

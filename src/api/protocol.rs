@@ -174,6 +174,9 @@ pub struct Reloaded {
     pub added: Vec<String>,
     /// Changed, so set up anew.
     pub changed: Vec<String>,
+    /// With a new certificate or key of ours: their SAs go on, and what is set up next uses it.
+    #[serde(default)]
+    pub renewed: Vec<String>,
     /// Gone, so deleted.
     pub removed: Vec<String>,
     /// As before: their SAs go on.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Diagnosis;
+use super::{Diagnosis, Timestamp};
 
 /// The daemon and every configured tunnel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,18 @@ pub struct Tunnel {
     pub remote: Option<SocketAddr>,
     /// Whether its pre-shared key is weak, which only `allow_weak_psk` makes possible.
     pub weak_psk: bool,
+    /// When our certificate expires, or one that we send with it before that.
+    #[serde(default)]
+    pub certificate_expires: Option<Timestamp>,
+    /// Whole days until then; negative once it has.
+    #[serde(default)]
+    pub certificate_days_left: Option<i64>,
+    /// The same of the peer's, and of those up to its authority's, while the tunnel is up.
+    #[serde(default)]
+    pub peer_certificate_expires: Option<Timestamp>,
+    /// Whole days until then; negative once it has.
+    #[serde(default)]
+    pub peer_certificate_days_left: Option<i64>,
     /// Attempts since the last success.
     pub attempts: u32,
     /// Until the next attempt, if one is scheduled.
@@ -78,6 +90,8 @@ pub enum State {
     Connecting,
     /// The last attempt failed; the next is scheduled.
     Backoff,
+    /// Nothing is to be done until a packet comes for one of its networks.
+    Idle,
     /// We only answer, and nobody asked yet.
     Waiting,
     /// An operator took it down.
@@ -89,6 +103,7 @@ impl From<sekisho_ike::event::ConnectionState> for State {
         use sekisho_ike::event::ConnectionState as From;
         match state {
             From::Waiting => Self::Waiting,
+            From::Idle => Self::Idle,
             From::Connecting => Self::Connecting,
             From::Up => Self::Up,
             From::BackOff => Self::Backoff,
@@ -118,6 +133,12 @@ pub struct IkeSa {
     pub spi_r: String,
     /// Whether we are the initiator of this IKE SA.
     pub initiator: bool,
+    /// How the peer proved its identity: `pre-shared key`, or the kind of its signature.
+    #[serde(default)]
+    pub peer_auth: String,
+    /// What could not be found out about the peer's certificate and was let pass.
+    #[serde(default)]
+    pub peer_auth_note: Option<String>,
     /// Since it was set up.
     pub age_s: u64,
     /// Until it is replaced; absent once it is being replaced.

@@ -27,7 +27,19 @@ fn tunnel(tunnel: &Tunnel) -> String {
 }
 
 fn ike(sa: &IkeSa) -> String {
-    let IkeSa { suite, spi_i, spi_r, initiator, age_s, rekey_in_s, nat_here, nat_there } = sa;
+    // The note about the peer's certificate is for `status`.
+    let IkeSa {
+        suite,
+        spi_i,
+        spi_r,
+        initiator,
+        peer_auth,
+        peer_auth_note: _,
+        age_s,
+        rekey_in_s,
+        nat_here,
+        nat_there,
+    } = sa;
     let role = if *initiator { "initiator" } else { "responder" };
     let nat = match (nat_here, nat_there) {
         (false, false) => "",
@@ -36,7 +48,7 @@ fn ike(sa: &IkeSa) -> String {
         (true, true) => ", NAT on both sides",
     };
     format!(
-        "  IKE SA    {suite}, {role}, SPIs {spi_i} {spi_r}, age {}, {}{nat}\n",
+        "  IKE SA    {suite}, {role}, peer by {peer_auth}, SPIs {spi_i} {spi_r}, age {}, {}{nat}\n",
         time(*age_s),
         rekey(*rekey_in_s)
     )

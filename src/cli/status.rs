@@ -3,6 +3,7 @@
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, details, table, time};
 use crate::api::{Failed, Request, State, Status, Timestamp, Tunnel};
+use crate::config::limits::EXPIRY_WARNING;
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho status\n  sekisho status --json | jq '.tunnels[] | select(.state != \"up\") | .name'\n\nStates: up; connecting; backoff (the last try failed, another follows by itself); waiting (the peer starts it); admin_down (by `sekisho down`).";
 
@@ -85,9 +86,36 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
     if tunnel.state == State::Up && !tunnel.children.iter().any(|child| child.sending) {
         remarks.push((Colour::Red, "no Child SA: no traffic passes".to_owned()));
     }
+    remarks.extend(certificates(tunnel));
+    if let Some(note) = tunnel.ike.as_ref().and_then(|ike| ike.peer_auth_note.as_ref()) {
+        remarks.push((Colour::Yellow, format!("the peer passed unchecked: {note}")));
+    }
     if tunnel.weak_psk {
         let line = "its pre-shared key is weak (allow_weak_psk): replace it";
         remarks.push((Colour::Yellow, line.to_owned()));
+    }
+    remarks
+}
+
+/// When certificates end: in colour if that is soon.
+fn certificates(tunnel: &Tunnel) -> Vec<(Colour, String)> {
+    let renew = "have it renewed, put the new one into the same file, and `sekisho reload`";
+    let ours = (tunnel.certificate_expires, tunnel.certificate_days_left, "our certificate", renew);
+    let (expires, left) = (tunnel.peer_certificate_expires, tunnel.peer_certificate_days_left);
+    let theirs = (expires, left, "the peer's certificate", "the peer needs a new one");
+    let warned = i64::try_from(EXPIRY_WARNING.as_secs() / 86_400).unwrap_or_default();
+    let mut remarks = Vec::new();
+    for (expires, left, whose, advice) in [ours, theirs] {
+        let (Some(expires), Some(left)) = (expires, left) else { continue };
+        let text = expires.to_string();
+        let date = text.split('T').next().unwrap_or_default();
+        remarks.push(match left {
+            ..0 => (Colour::Red, format!("{whose} expired on {date}: {advice}")),
+            _ if left <= warned => {
+                (Colour::Yellow, format!("{whose} expires in {left} days, on {date}: {advice}"))
+            }
+            _ => (Colour::Dim, format!("{whose} is good until {date}")),
+        });
     }
     remarks
 }
@@ -100,6 +128,7 @@ fn outlook(tunnel: &Tunnel) -> Option<(Colour, String)> {
         (State::AdminDown, _) => {
             (Colour::Yellow, format!("taken down by an operator; `sekisho up {name}` allows it again"))
         }
+        (State::Idle, None) => (Colour::Dim, "comes up when a packet is to be sent".to_owned()),
         (State::Waiting, None) => (Colour::Dim, "waits for the peer, which starts this tunnel".to_owned()),
         (_, Some(wait)) => {
             (Colour::Yellow, format!("attempts so far: {attempts}, next try in {}", time(*wait)))
@@ -114,6 +143,7 @@ pub(super) fn word(state: State) -> &'static str {
     match state {
         State::Up => "up",
         State::Connecting => "connecting",
+        State::Idle => "idle",
         State::Backoff => "backoff",
         State::Waiting => "waiting",
         State::AdminDown => "admin_down",
@@ -125,7 +155,7 @@ fn colour(state: State) -> Colour {
         State::Up => Colour::Green,
         State::Connecting | State::AdminDown => Colour::Yellow,
         State::Backoff => Colour::Red,
-        State::Waiting => Colour::Dim,
+        State::Idle | State::Waiting => Colour::Dim,
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sekisho_ike::config::{Child, ChildLifetime, Name, Retransmit};
+use sekisho_ike::config::{Child, ChildLifetime, Name, Retransmit, Start};
 use sekisho_ike::negotiate::{SelectorError, TrafficSelector};
 use sekisho_ike::suite::{Esn, EspProposal, Profile};
 use toml::Spanned;
@@ -118,6 +118,8 @@ fn child(
         local: selectors(&local),
         remote: selectors(&remote),
         lifetime: common.lifetime,
+        start: Start::Always,
+        inactivity: None,
     };
     Some((child, local.into_iter().chain(remote).collect()))
 }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use sekisho_ike::Secret;
 use sekisho_ike::config::{
-    Connection, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry,
+    Childless, Connection, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry,
+    Uniqueness,
 };
 use sekisho_ike::identity::Identity;
 use sekisho_ike::suite::{IkeProposal, Profile};
@@ -78,7 +79,7 @@ pub(super) fn read(
     let connection = Connection {
         name,
         local_id,
-        remote_id: remote_id.into_inner(),
+        remote_id: remote_id.into_inner().into(),
         local_auth: local,
         remote_auth: theirs,
         remote: remote?,
@@ -86,6 +87,8 @@ pub(super) fn read(
         proposals: proposals?,
         fragment_size: fragment_size.map_or(sizes.default, Spanned::into_inner),
         children,
+        unique: Uniqueness::default(),
+        childless: Childless::default(),
         lifetime: lifetime.into_inner(),
         encapsulation: Encapsulation::Forced,
         keepalive: Keepalive { interval, forced },

@@ -53,7 +53,10 @@ impl Control {
                     self.endpoint.handle_completion(now(), job, completion);
                 }
                 change = self.out.routing.next() => self.network(change).await,
-                _ = usage.tick() => self.tell_usage(),
+                _ = usage.tick() => {
+                    self.tell_usage();
+                    self.tell_expiry();
+                }
                 () = sleep(nap) => {}
             }
             self.meet_deadline();
@@ -120,6 +123,16 @@ impl Control {
         let installed: Vec<ChildSaId> = self.books.installed().collect();
         for child_sa in installed {
             self.command(Command::Usage(child_sa, self.usage(child_sa)));
+        }
+    }
+
+    /// Certificates that end soon are told of.
+    fn tell_expiry(&mut self) {
+        let now = now();
+        if self.expiry.is_due(now.boot) {
+            for fact in self.expiry.look(now, &self.endpoint.status()) {
+                self.record(fact);
+            }
         }
     }
 

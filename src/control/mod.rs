@@ -14,6 +14,7 @@
 mod apply;
 mod books;
 mod driver;
+mod expiry;
 mod fetch;
 mod install;
 mod jobs;
@@ -45,6 +46,7 @@ use crate::net::udp::Sockets;
 use crate::telemetry::Telemetry;
 
 use books::Books;
+use expiry::Expiry;
 use fetch::Fetcher;
 use jobs::Jobs;
 use random::OsRandom;
@@ -95,6 +97,7 @@ pub struct Control {
     waiting: Waiting,
     jobs: Jobs,
     strangers: Strangers,
+    expiry: Expiry,
     /// IKE datagrams that the network refused.
     unsent: u64,
     started: Instant,
@@ -127,6 +130,7 @@ impl Control {
             waiting: Waiting::default(),
             jobs,
             strangers: Strangers::new(now().boot),
+            expiry: Expiry::new(now().boot),
             unsent: 0,
             started: now().boot,
             end: None,

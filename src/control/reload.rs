@@ -69,6 +69,7 @@ fn difference(old: &Config, new: &Config) -> Reloaded {
         let list = match before.get(name) {
             None => &mut reloaded.added,
             Some(known) if known == connection => &mut reloaded.unchanged,
+            Some(known) if known.is_renewed_by(connection) => &mut reloaded.renewed,
             Some(_) => &mut reloaded.changed,
         };
         list.push(name.to_string());

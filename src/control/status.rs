@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use sekisho_ike::Now;
 use sekisho_ike::event::{ChildSaId, ChildSaStatus, ConnectionStatus, IkeSaRecord, TunnelId, Usage, until};
 
-use crate::api::{Child, Failed, IkeSa, Tunnel};
+use crate::api::{Child, Failed, IkeSa, Timestamp, Tunnel};
 use crate::config::Config;
+
+use super::expiry;
 
 /// What has been carried, by Child SA, and by tunnel for those Child SAs that are gone.
 pub(super) struct Counted<'a> {
@@ -26,6 +28,8 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
     let ike_sa = status.tunnel.as_ref().map(|tunnel| &tunnel.ike_sa);
     let ended = ike_sa.and_then(|sa| counted.ended.get(&sa.tunnel)).copied().unwrap_or_default();
     let sum = |ended: u64, of: fn(&Child) -> u64| children.iter().map(of).fold(ended, u64::saturating_add);
+    let expires = expiry::own(connection);
+    let peer_expires = ike_sa.and_then(|sa| sa.remote_proof.not_after);
     Tunnel {
         name: connection.name.to_string(),
         state: status.state.into(),
@@ -34,6 +38,10 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         local: ike_sa.map(|sa| sa.path.local),
         remote: ike_sa.map(|sa| sa.path.remote),
         weak_psk: config.weak_psk.contains(&connection.name),
+        certificate_expires: expires.map(Timestamp::from_unix),
+        certificate_days_left: expires.map(|at| expiry::days_left(at, now.wall)),
+        peer_certificate_expires: peer_expires.map(Timestamp::from_unix),
+        peer_certificate_days_left: peer_expires.map(|at| expiry::days_left(at, now.wall)),
         attempts: status.attempts,
         next_try_in_s: status.next_try.map(|at| until(now, at).as_secs()),
         last_failure: status
@@ -56,6 +64,8 @@ fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
         spi_i: sa.spi_i.to_string(),
         spi_r: sa.spi_r.to_string(),
         initiator: sa.initiator,
+        peer_auth: sa.remote_proof.method.clone(),
+        peer_auth_note: sa.remote_proof.note.clone(),
         age_s: now.boot.since(sa.established.boot).as_secs(),
         rekey_in_s: sa.rekey_at.map(|at| until(now, at).as_secs()),
         nat_here: sa.nat.here,

@@ -219,7 +219,7 @@ mod tests {
 
     use sekisho_ike::Secret;
     use sekisho_ike::config::{
-        Connection, Encapsulation, Keepalive, LocalAuth, RemoteAuth, Retransmit, Retry,
+        Childless, Connection, Encapsulation, Keepalive, LocalAuth, RemoteAuth, Retransmit, Retry, Uniqueness,
     };
     use sekisho_ike::diagnosis::{DiagnosisKind, Side};
     use sekisho_ike::event::{EndReason, TunnelId};
@@ -241,6 +241,8 @@ mod tests {
             proposals: vec![],
             fragment_size: 1280,
             children: vec![],
+            unique: Uniqueness::default(),
+            childless: Childless::default(),
             lifetime: Duration::from_hours(8),
             encapsulation: Encapsulation::Forced,
             keepalive: Keepalive { interval: Duration::from_secs(20), forced: false },
@@ -249,7 +251,15 @@ mod tests {
             retry: Retry::default(),
         };
         let connection = Arc::new(connection);
-        ConnectionStatus { connection, state, tunnel: None, last_failure: None, next_try: None, attempts: 1 }
+        ConnectionStatus {
+            connection,
+            state,
+            tunnel: None,
+            tunnels: vec![],
+            last_failure: None,
+            next_try: None,
+            attempts: 1,
+        }
     }
 
     fn connecting() -> [ConnectionStatus; 1] {

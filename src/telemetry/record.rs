@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use data_encoding::HEXLOWER;
 use sekisho_ike::diagnosis;
 use sekisho_ike::event::{ChildSaParameters, EndReason, IkeSaRecord, Usage};
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,22 @@ pub enum Fact {
         /// The peer's new address.
         remote: SocketAddr,
     },
+    /// A certificate expires soon, or has: told of each once a day.
+    CertificateExpires {
+        /// The tunnel's name, if it is of one alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tunnel: Option<String>,
+        /// How many tunnels need it.
+        tunnels: usize,
+        /// `local` or `peer`.
+        side: String,
+        /// Whose certificate it is.
+        subject: String,
+        /// When it expires; or one on the way to its authority, before it.
+        expires: Timestamp,
+        /// Whole days until then; negative once it has.
+        days_left: i64,
+    },
     /// An attempt to set up a tunnel or a Child SA failed, ours or a peer's.
     NegotiationFailed {
         /// The tunnel's name, if it was known by then.
@@ -117,6 +134,12 @@ pub struct IkeSa {
     pub spi_r: String,
     /// Whether we are the initiator of this IKE SA.
     pub initiator: bool,
+    /// How the peer proved its identity: `pre-shared key`, or the kind of its signature.
+    #[serde(default)]
+    pub peer_auth: String,
+    /// The peer's certificate: its subject and its serial number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_certificate: Option<String>,
 }
 
 /// The end of an IKE SA.
@@ -256,6 +279,10 @@ impl From<&IkeSaRecord> for IkeSa {
             spi_i: sa.spi_i.to_string(),
             spi_r: sa.spi_r.to_string(),
             initiator: sa.initiator,
+            peer_auth: sa.remote_proof.method.clone(),
+            peer_certificate: sa.remote_proof.certificate.as_ref().map(|certificate| {
+                format!("{}, serial {}", certificate.subject(), HEXLOWER.encode(certificate.serial()))
+            }),
         }
     }
 }

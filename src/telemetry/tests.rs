@@ -33,6 +33,8 @@ fn ike_sa() -> IkeSa {
         spi_i: "0123456789abcdef".to_owned(),
         spi_r: "fedcba9876543210".to_owned(),
         initiator: true,
+        peer_auth: "ECDSA with SHA-256".to_owned(),
+        peer_certificate: Some("C=JP, O=Centre, CN=hub, serial 07".to_owned()),
     }
 }
 
@@ -49,6 +51,17 @@ fn diagnosis() -> Diagnosis {
 
 fn end(reason: &str) -> End {
     End { reason: reason.to_owned(), explanation: "the peer deleted it".to_owned(), diagnosis: None }
+}
+
+fn certificate_expires(side: &str, days_left: i64) -> Fact {
+    Fact::CertificateExpires {
+        tunnel: None,
+        tunnels: 3,
+        side: side.to_owned(),
+        subject: "CN=clinic-17".to_owned(),
+        expires: Timestamp::from_unix(1_763_761_720),
+        days_left,
+    }
 }
 
 const TRAFFIC: Traffic = Traffic { packets_in: 1, packets_out: 2, bytes_in: 84, bytes_out: 168 };
@@ -79,6 +92,7 @@ fn every_fact() -> Vec<Fact> {
             local: "192.0.2.17:4500".parse().unwrap(),
             remote: "203.0.113.1:4500".parse().unwrap(),
         },
+        certificate_expires("local", 12),
         Fact::NegotiationFailed {
             tunnel: Some("centre".to_owned()),
             remote: Some("203.0.113.1".to_owned()),
@@ -115,6 +129,7 @@ fn every_record_reads_back_and_has_a_stable_word() {
             "child_sa_sending",
             "child_sa_down",
             "path_changed",
+            "certificate_expires",
             "negotiation_failed",
             "events_lost"
         ]
@@ -150,6 +165,22 @@ fn faults_are_warnings_and_wishes_are_not() {
     assert_eq!(down(end("peer_dead")), Severity::Warn);
     assert_eq!(down(End { diagnosis: Some(diagnosis()), ..end("failed") }), Severity::Warn);
     assert_eq!(Fact::TunnelUp(ike_sa()).severity(), Severity::Info);
+    assert_eq!(certificate_expires("local", 0).severity(), Severity::Warn);
+    assert_eq!(certificate_expires("local", -1).severity(), Severity::Error);
+    assert_eq!(certificate_expires("peer", -1).severity(), Severity::Warn);
+}
+
+#[test]
+fn the_end_of_a_certificate_is_told_in_words() {
+    let told = |side, days_left| certificate_expires(side, days_left).to_string();
+    assert_eq!(
+        told("local", 12),
+        "our certificate `CN=clinic-17` expires on 2025-11-21T21:48:40.000Z, in 12 days; 3 tunnels need it"
+    );
+    assert_eq!(
+        told("peer", -1),
+        "the peer's certificate `CN=clinic-17` has expired, on 2025-11-21T21:48:40.000Z; 3 tunnels need it"
+    );
 }
 
 fn lost(lost: u64) -> Fact {

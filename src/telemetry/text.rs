@@ -50,7 +50,9 @@ impl Fact {
             Self::ChildSaUp(sa) | Self::ChildSaSending(sa) => Some(&sa.tunnel),
             Self::ChildSaDown(end) => Some(&end.sa.tunnel),
             Self::PathChanged { tunnel, .. } => Some(tunnel),
-            Self::NegotiationFailed { tunnel, .. } => tunnel.as_deref(),
+            Self::NegotiationFailed { tunnel, .. } | Self::CertificateExpires { tunnel, .. } => {
+                tunnel.as_deref()
+            }
             Self::DaemonStarted { .. }
             | Self::DaemonStopping { .. }
             | Self::ConfigLoaded { .. }
@@ -62,7 +64,12 @@ impl Fact {
     pub(super) fn severity(&self) -> Severity {
         match self {
             Self::ConfigRefused { .. } => Severity::Error,
-            Self::NegotiationFailed { .. } | Self::EventsLost { .. } => Severity::Warn,
+            Self::CertificateExpires { side, days_left, .. } if side == "local" && *days_left < 0 => {
+                Severity::Error
+            }
+            Self::CertificateExpires { .. } | Self::NegotiationFailed { .. } | Self::EventsLost { .. } => {
+                Severity::Warn
+            }
             Self::ConfigLoaded { warnings, .. } if !warnings.is_empty() => Severity::Warn,
             Self::TunnelDown(IkeSaEnd { end, .. }) | Self::ChildSaDown(ChildSaEnd { end, .. })
                 if end.is_fault() =>
@@ -109,6 +116,15 @@ impl fmt::Display for Fact {
             Self::PathChanged { remote_id, local, remote, .. } => {
                 write!(f, "{remote_id} is now reached at {remote} from {local}")
             }
+            Self::CertificateExpires { side, subject, expires, days_left, tunnels, .. } => {
+                let whose = if side == "local" { "our certificate" } else { "the peer's certificate" };
+                let how = if *days_left < 0 { "has expired, on" } else { "expires on" };
+                write!(f, "{whose} `{subject}` {how} {expires}")?;
+                if *days_left >= 0 {
+                    write!(f, ", in {days_left} days")?;
+                }
+                if *tunnels > 1 { write!(f, "; {tunnels} tunnels need it") } else { Ok(()) }
+            }
             Self::NegotiationFailed { remote, diagnosis, next_try_in_s, .. } => {
                 match remote {
                     Some(remote) => write!(f, "negotiation with {remote} failed: {diagnosis}")?,
@@ -125,11 +141,11 @@ impl fmt::Display for Fact {
 
 impl fmt::Display for IkeSa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { local_id, remote_id, local, remote, suite, spi_i, spi_r, initiator, .. } = self;
+        let Self { local_id, remote_id, local, remote, suite, spi_i, spi_r, initiator, peer_auth, .. } = self;
         let role = if *initiator { "initiator" } else { "responder" };
         write!(
             f,
-            "{remote_id} at {remote}, as {local_id} from {local}, {suite}, {role}, SPIs {spi_i} {spi_r}"
+            "{remote_id} at {remote} by {peer_auth}, as {local_id} from {local}, {suite}, {role}, SPIs {spi_i} {spi_r}"
         )
     }
 }

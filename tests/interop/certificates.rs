@@ -91,6 +91,8 @@ struct Method {
     configured: &'static str,
     /// And in its log.
     logged: &'static str,
+    /// And ours.
+    ours: &'static str,
     /// RSA with the older padding.
     pkcs1: bool,
     /// Without RFC 7427.
@@ -104,22 +106,41 @@ const RSA_PSS: Method = Method {
     kind: KeyKind::Rsa,
     configured: "rsa/pss-sha256",
     logged: "RSA_EMSA_PSS_SHA2_256_SALT_32",
+    ours: "RSASSA-PSS with SHA-256",
     pkcs1: false,
     old: false,
 };
-const RSA_PKCS1: Method =
-    Method { configured: "rsa-sha256", logged: "RSA_EMSA_PKCS1_SHA2_256", pkcs1: true, ..RSA_PSS };
+const RSA_PKCS1: Method = Method {
+    configured: "rsa-sha256",
+    logged: "RSA_EMSA_PKCS1_SHA2_256",
+    ours: "RSASSA-PKCS1-v1_5 with SHA-256",
+    pkcs1: true,
+    ..RSA_PSS
+};
 const P256: Method = Method {
     kind: KeyKind::P256,
     configured: "ecdsa-sha256",
     logged: "ECDSA_WITH_SHA256_DER",
+    ours: "ECDSA with SHA-256",
     pkcs1: false,
     old: false,
 };
-const P384: Method =
-    Method { kind: KeyKind::P384, configured: "ecdsa-sha384", logged: "ECDSA_WITH_SHA384_DER", ..P256 };
-const ED25519: Method = Method { kind: KeyKind::Ed25519, configured: ANY, logged: "ED25519", ..P256 };
-const P256_OLD: Method = Method { configured: ANY, logged: "ECDSA-256 signature", old: true, ..P256 };
+const P384: Method = Method {
+    kind: KeyKind::P384,
+    configured: "ecdsa-sha384",
+    logged: "ECDSA_WITH_SHA384_DER",
+    ours: "ECDSA with SHA-384",
+    ..P256
+};
+const ED25519: Method =
+    Method { kind: KeyKind::Ed25519, configured: ANY, logged: "ED25519", ours: "Ed25519", ..P256 };
+const P256_OLD: Method = Method {
+    configured: ANY,
+    logged: "ECDSA-256 signature",
+    ours: "ECDSA (RFC 4754) with SHA-256",
+    old: true,
+    ..P256
+};
 
 fn signed(name: &'static str, end: End, method: &Method) {
     let site = Site::new(name);
@@ -135,7 +156,13 @@ fn signed(name: &'static str, end: End, method: &Method) {
         // "ike:", since the certificates are signed by the authority in a way of its own.
         parties.theirs.auth_methods = [Some(method.configured), Some(demand.leak())];
     }
-    let (_sekisho, strongswan) = parties.succeed();
+    let (sekisho, strongswan) = parties.succeed();
+    let tunnel = sekisho.tunnel();
+    assert_eq!(tunnel["ike"]["peer_auth"], method.ours, "{tunnel}");
+    for days_left in ["certificate_days_left", "peer_certificate_days_left"] {
+        let days_left = tunnel[days_left].as_i64().unwrap();
+        assert!((363..=365).contains(&days_left), "{tunnel}");
+    }
     let log = strongswan.log();
     for who in [format!("'{}'", host(end)), format!("'{}' (myself)", host(end.other()))] {
         let proved = format!("authentication of {who} with {} successful", method.logged);
@@ -343,20 +370,27 @@ fn pkcs12_holds_our_certificate() {
     parties.succeed();
 }
 
-/// The file of our certificate is replaced: what stands goes on, what is set up next uses the new one.
+/// A certificate that ends soon is told of. Its file is replaced: what stands goes on, what is set up next uses the new
+/// one.
 #[test]
 fn a_renewed_certificate_is_taken_up_by_reload_without_losing_the_tunnel() {
     let site = Site::new("certificates_renewed");
     let root = Authority::root("Root");
-    let mut parties = Parties::good(&site, End::A, &root);
+    let ending = Request { valid: (-1, 10), ..Request::of(host(End::A), KeyKind::P256) };
+    let theirs = Request::of(host(End::B), KeyKind::P256);
+    let mut parties = Parties::new(&site, End::A, &root, &ending, &theirs);
     let (sekisho, strongswan) = parties.succeed();
     let before = sekisho.tunnel();
+    let told = |command: &str| String::from_utf8(sekisho.try_command(&[command]).stdout).unwrap();
+    assert!(told("status").contains("our certificate expires in "), "{}", told("status"));
+    let warning = "centre: our certificate `C=JP, O=Lab, CN=clinic-17.example` expires on ";
+    assert!(told("events").contains(warning), "{}", told("events"));
 
     let renewed = Request { name: "clinic-17 renewed", ..Request::of(host(End::A), KeyKind::Ed25519) };
     parties.ours.proof = Proof::by(&root.issue(&renewed));
     sekisho.rewrite(&parties.ours);
     let reloaded = sekisho.json(&["reload"]);
-    println!("{reloaded}");
+    assert_eq!(reloaded["renewed"], serde_json::json!(["centre"]), "{reloaded}");
     let after = sekisho.tunnel();
     for sa in ["ike", "children"] {
         let spi = |tunnel: &serde_json::Value| match sa {

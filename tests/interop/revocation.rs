@@ -139,7 +139,10 @@ fn a_server_that_hangs_lets_pass_by_the_soft_policy() {
     let _mute = Mute::start(&site);
     let (mut parties, _) = parties(&site, End::A, &root, listed);
     parties.ours.revocation = "soft";
-    parties.succeed();
+    let (sekisho, _strongswan) = parties.succeed();
+    let tunnel = sekisho.tunnel();
+    let note = tunnel["ike"]["peer_auth_note"].as_str().unwrap();
+    assert!(note.contains("did not answer within 5 s"), "{note}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::diagnosis;
 use crate::diagnosis::{Diagnosis, DiagnosisKind, Side};
-use crate::identity::{BindingError, Identity};
+use crate::identity::{BindingError, RemoteId};
 use crate::pki::{OfferedError, PathError, RevocationError, SignatureError, SigningError};
 
 fn here(kind: DiagnosisKind, summary: &dyn ToString, advice: &str) -> Diagnosis {
@@ -10,7 +10,7 @@ fn here(kind: DiagnosisKind, summary: &dyn ToString, advice: &str) -> Diagnosis 
 }
 
 /// The peer sent none.
-pub(super) fn missing(peer: &Identity) -> Diagnosis {
+pub(super) fn missing(peer: &RemoteId) -> Diagnosis {
     let summary = format!("`{peer}` sent no certificate, and its own is not known here");
     let advice = "Have the peer send its certificate (strongSwan: send_cert = always), or name it in `peer_certificates`";
     here(DiagnosisKind::CertificateMissing, &summary, advice)

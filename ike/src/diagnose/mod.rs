@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::config::Connection;
 use crate::diagnosis::{Diagnosis, DiagnosisKind, Side};
-use crate::identity::{Identity, ProofError};
+use crate::identity::{Identity, ProofError, RemoteId};
 use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow;
 use crate::negotiate::proposal::describe_ours;
@@ -85,7 +85,7 @@ pub(crate) fn too_many_restarts() -> Diagnosis {
 }
 
 /// Why the proof of a peer that says it has this identity is not accepted.
-pub(crate) fn proof(error: &ProofError, id: &IdData, configured: &Identity) -> Diagnosis {
+pub(crate) fn proof(error: &ProofError, id: &IdData, configured: &RemoteId) -> Diagnosis {
     match error {
         ProofError::Value | ProofError::Nobody => wrong_proof(configured),
         ProofError::Method(method) => other_auth_method(configured, *method),
@@ -100,20 +100,20 @@ pub(crate) fn proof(error: &ProofError, id: &IdData, configured: &Identity) -> D
     }
 }
 
-fn wrong_proof(peer: &Identity) -> Diagnosis {
+fn wrong_proof(peer: &RemoteId) -> Diagnosis {
     let summary = format!("`{peer}` sent a wrong proof of its identity");
     let advice = "The pre-shared keys differ: compare `psk_file` with the peer's secret (blanks, newline and `0s`/`0x` prefixes count)";
     diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice)
 }
 
-fn other_auth_method(peer: &Identity, method: AuthMethod) -> Diagnosis {
+fn other_auth_method(peer: &RemoteId, method: AuthMethod) -> Diagnosis {
     let summary = format!("`{peer}` wants to prove its identity by method {method}");
     let advice = "Set the peer to pre-shared key authentication";
     diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice)
         .about(method.to_string(), AuthMethod::SHARED_KEY_MIC.to_string())
 }
 
-pub(crate) fn no_auth(peer: &Identity) -> Diagnosis {
+pub(crate) fn no_auth(peer: &RemoteId) -> Diagnosis {
     let summary = format!("`{peer}` wants EAP");
     let advice = "Set the peer to pre-shared key authentication";
     diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice)
@@ -135,7 +135,7 @@ pub(crate) fn unknown_identity(theirs: &str, ours: Option<&str>, configured: &[S
         .about(theirs.to_owned(), (!configured.is_empty()).then(|| configured.join(", ")))
 }
 
-fn wrong_identity(theirs: &str, configured: &Identity) -> Diagnosis {
+fn wrong_identity(theirs: &str, configured: &RemoteId) -> Diagnosis {
     let summary = format!("the peer calls itself `{theirs}`");
     let advice = "Set `remote_id` to this, or correct the peer's identity";
     diagnosis(DiagnosisKind::WrongIdentity, Side::Here, summary, advice)
@@ -177,6 +177,26 @@ pub(crate) fn selectors_widened(local: &[TrafficSelector], remote: &[TrafficSele
     let summary = "the peer answered with traffic selectors that we had not offered".to_owned();
     let advice = "This is a fault of the peer's software; compare the networks at both ends";
     diagnosis(DiagnosisKind::TrafficSelectors, Side::Here, summary, advice).about(answer, None)
+}
+
+pub(crate) fn not_unique(peer: &Identity) -> Diagnosis {
+    let summary = format!("`{peer}` has a tunnel already, and set up another");
+    let advice = "Give each device an identity of its own; if it lost its tunnel, its next attempt succeeds once the old one is found dead";
+    diagnosis(DiagnosisKind::NotUnique, Side::Here, summary, advice)
+}
+
+pub(crate) fn childless_here() -> Diagnosis {
+    let summary =
+        "the peer wants an IKE SA without a Child SA, which is not allowed for this tunnel".to_owned();
+    let advice = "Set the peer to set up a Child SA at once, or allow childless IKE SAs here";
+    diagnosis(DiagnosisKind::ChildRefused, Side::Here, summary, advice)
+}
+
+pub(crate) fn no_childless_there() -> Diagnosis {
+    let summary = "no Child SA is ours to set up, and the peer sets up no IKE SA without one".to_owned();
+    let advice =
+        "Let one child start always or on demand, or switch childless IKE SAs (RFC 6023) on at the peer";
+    diagnosis(DiagnosisKind::ChildRefused, Side::Nobody, summary, advice)
 }
 
 pub(crate) fn peer_error(exchange: &str, kind: NotifyType) -> Diagnosis {

@@ -1,10 +1,10 @@
 //! The configured connections: which one a peer is for, and how hard we try for each.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Connection, Encapsulation, Name, Remote, RemoteAuth};
+use crate::config::{Childless, Connection, Encapsulation, Name, Remote, RemoteAuth, Start, Uniqueness};
 use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, TunnelId};
 use crate::identity::Identity;
@@ -26,8 +26,15 @@ pub(super) struct Managed {
     pub(super) attempts: u32,
     /// The last failure since the last success, and its wall-clock time.
     pub(super) last_failure: Option<(u64, Diagnosis)>,
-    /// Its tunnels that stand; more than one only while both ends sort out which.
+    /// Children that were asked for while there is no tunnel, by their place.
+    pub(super) wanted: BTreeSet<usize>,
+    /// An operator wants the IKE SA, also without a child that is ours to set up.
+    pub(super) bare: bool,
+    /// Its tunnels that stand, in the order they came up; several of one peer only where they may stand side by side,
+    /// and while both ends sort out which.
     pub(super) tunnels: Vec<TunnelId>,
+    /// Who the peers of these have proved to be.
+    pub(super) peers: BTreeMap<TunnelId, Identity>,
 }
 
 /// What we are doing to set a connection up.
@@ -59,12 +66,28 @@ impl Managed {
             pursuit: Pursuit::Idle,
             attempts: 0,
             last_failure: None,
+            wanted: BTreeSet::new(),
+            bare: false,
             tunnels: Vec::new(),
+            peers: BTreeMap::new(),
         }
+    }
+
+    /// The tunnels of this peer.
+    pub(super) fn tunnels_of(&self, peer: &Identity) -> impl Iterator<Item = TunnelId> {
+        self.tunnels.iter().copied().filter(move |id| self.peers.get(id) == Some(peer))
+    }
+
+    /// A tunnel does not stand any more.
+    pub(super) fn forget(&mut self, id: TunnelId) {
+        self.tunnels.retain(|have| *have != id);
+        self.peers.remove(&id);
     }
 
     pub(super) fn hosts(&self) -> VecDeque<String> {
         match &self.config.remote {
+            // Of many peers there is none in particular to be called.
+            _ if self.config.remote_id.exact().is_none() => VecDeque::new(),
             Remote::Any => VecDeque::new(),
             Remote::Hosts(hosts) => hosts.clone().into(),
         }
@@ -72,7 +95,18 @@ impl Managed {
 
     /// Whether we are to set it up without being told.
     pub(super) fn is_ours_to_keep_up(&self) -> bool {
-        self.config.initiate && !self.admin_down && !self.hosts().is_empty()
+        self.config.always().next().is_some() && !self.admin_down && !self.hosts().is_empty()
+    }
+
+    /// Whether a packet for one of its children has it set up.
+    pub(super) fn is_on_demand(&self) -> bool {
+        let on_demand = self.config.children.iter().any(|child| child.start == Start::OnDemand);
+        on_demand && self.config.initiate && !self.admin_down && !self.hosts().is_empty()
+    }
+
+    /// The children that an attempt is to set up, by their place.
+    pub(super) fn to_start(&self) -> Vec<usize> {
+        self.config.always().chain(self.wanted.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     pub(super) fn trying(&self) -> Option<IkeSpi> {
@@ -88,6 +122,8 @@ impl Managed {
 pub(super) struct Connections {
     by_name: BTreeMap<Name, Managed>,
     by_remote_id: BTreeMap<Identity, Vec<Name>>,
+    /// Those for many peers, the one with the longest pattern first.
+    by_pattern: Vec<Name>,
     by_address: BTreeMap<IpAddr, Acceptable>,
     anywhere: Option<Acceptable>,
 }
@@ -120,11 +156,15 @@ impl Connections {
     /// Makes the indexes anew after a change of the configuration.
     pub(super) fn index(&mut self) {
         self.by_remote_id.clear();
+        self.by_pattern.clear();
         self.by_address.clear();
         self.anywhere = None;
         for managed in self.by_name.values() {
             let config = &managed.config;
-            self.by_remote_id.entry(config.remote_id.clone()).or_default().push(config.name.clone());
+            match config.remote_id.exact() {
+                Some(id) => self.by_remote_id.entry(id.clone()).or_default().push(config.name.clone()),
+                None => self.by_pattern.push(config.name.clone()),
+            }
             let addresses: Vec<IpAddr> = managed.hosts().iter().filter_map(|h| h.parse().ok()).collect();
             for address in &addresses {
                 merge(self.by_address.entry(*address).or_insert_with(nothing), config);
@@ -132,6 +172,9 @@ impl Connections {
             // A peer with a fixed address may still come from another one, as behind a NAT.
             merge(self.anywhere.get_or_insert_with(nothing), config);
         }
+        let by_name = &self.by_name;
+        let weight = |name: &Name| by_name.get(name).map(|managed| managed.config.remote_id.weight());
+        self.by_pattern.sort_by_key(|name| std::cmp::Reverse(weight(name)));
         // And another peer may come from that address: its suites come after those of the one that names it.
         for acceptable in self.by_address.values_mut() {
             self.by_name.values().for_each(|managed| merge(acceptable, &managed.config));
@@ -153,7 +196,12 @@ impl Connections {
 }
 
 fn nothing() -> Acceptable {
-    Acceptable { proposals: Vec::new(), encapsulation: Encapsulation::Detected, cert_requests: Vec::new() }
+    Acceptable {
+        proposals: Vec::new(),
+        encapsulation: Encapsulation::Detected,
+        childless: false,
+        cert_requests: Vec::new(),
+    }
 }
 
 fn merge(acceptable: &mut Acceptable, config: &Connection) {
@@ -165,6 +213,7 @@ fn merge(acceptable: &mut Acceptable, config: &Connection) {
     if config.encapsulation == Encapsulation::Forced {
         acceptable.encapsulation = Encapsulation::Forced;
     }
+    acceptable.childless |= config.childless != Childless::Never;
     if let RemoteAuth::Signature(trust) = &config.remote_auth {
         pki::cert_requests(trust).into_iter().for_each(|request| ask(&mut acceptable.cert_requests, request));
     }
@@ -185,14 +234,25 @@ fn ask(requests: &mut Vec<(CertEncoding, Vec<u8>)>, (encoding, authorities): (Ce
 
 impl Directory for Connections {
     fn find(&self, theirs: &Identity, ours: Option<&Identity>) -> Option<Arc<Connection>> {
-        let named = self.by_remote_id.get(theirs)?.iter().filter_map(|name| self.by_name.get(name));
-        named.map(|m| &m.config).find(|c| ours.is_none_or(|id| *id == c.local_id)).cloned()
+        // Who is named exactly is meant; then the longest pattern.
+        let exact = self.by_remote_id.get(theirs).into_iter().flatten();
+        let named = exact.chain(&self.by_pattern).filter_map(|name| self.by_name.get(name));
+        let fits =
+            |c: &&Arc<Connection>| c.remote_id.matches(theirs) && ours.is_none_or(|id| *id == c.local_id);
+        named.map(|m| &m.config).find(fits).cloned()
     }
 
-    fn standing(&self, connection: &Arc<Connection>) -> Standing {
+    fn standing(&self, connection: &Arc<Connection>, peer: &Identity, initial_contact: bool) -> Standing {
         match self.by_name.get(&connection.name) {
             Some(managed) if managed.admin_down => Standing::Down,
-            Some(managed) if managed.config == *connection => Standing::Allowed,
+            Some(managed) if managed.config == *connection => {
+                let room = match connection.unique {
+                    Uniqueness::Replace => true,
+                    Uniqueness::Keep => initial_contact || managed.tunnels_of(peer).next().is_none(),
+                    Uniqueness::Never => managed.tunnels_of(peer).count() < limits::TUNNELS_OF_ONE_PEER,
+                };
+                if room { Standing::Allowed } else { Standing::NotUnique }
+            }
             _ => Standing::Gone,
         }
     }

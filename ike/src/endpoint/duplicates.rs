@@ -1,7 +1,7 @@
 //! Two tunnels for one connection: the older one goes, unless both ends set one up at once (RFC 7296 §2.4, §2.8).
 
 use super::Endpoint;
-use crate::config::Name;
+use crate::config::{Name, Uniqueness};
 use crate::event::{EndReason, TunnelId};
 use crate::sa::Tunnel;
 use crate::time::Now;
@@ -21,7 +21,11 @@ impl Endpoint {
     /// `new` was set up just now.
     pub(super) fn settle_duplicates(&mut self, now: Now, new: TunnelId, name: &Name, initial_contact: bool) {
         let Some(managed) = self.connections.get(name) else { return };
-        let older: Vec<TunnelId> = managed.tunnels.iter().copied().filter(|id| *id != new).collect();
+        if managed.config.unique == Uniqueness::Never {
+            return self.abandon_needless_attempt(name);
+        }
+        let Some(peer) = managed.peers.get(&new) else { return };
+        let older: Vec<TunnelId> = managed.tunnels_of(peer).filter(|id| *id != new).collect();
         for id in older {
             let (Some(a), Some(b)) = (self.tunnels.get(&id), self.tunnels.get(&new)) else { continue };
             match settle(a, b, initial_contact) {
@@ -50,7 +54,7 @@ impl Endpoint {
         end: impl FnOnce(&mut Tunnel, &mut crate::sa::Context<'_>),
     ) {
         if let Some(managed) = self.connections.get_mut(name) {
-            managed.tunnels.retain(|have| *have != id);
+            managed.forget(id);
         }
         self.with_tunnel(now, id, end);
     }

@@ -10,6 +10,7 @@ use crate::config::Connection;
 use crate::diagnosis::Diagnosis;
 use crate::event::DeadlineReason;
 use crate::exchange::{InitRequest, InitResponse};
+use crate::identity::Identity;
 use crate::limits;
 use crate::path::Path;
 use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Tunnel, answer_init};
@@ -129,8 +130,11 @@ impl Endpoint {
     pub(super) fn half_open_stepped(&mut self, now: Now, path: Path, step: HalfOpenStep) {
         match step {
             HalfOpenStep::Pending(half_open) => self.keep(half_open),
-            HalfOpenStep::Refused { half_open, connection, diagnosis } => {
+            HalfOpenStep::Refused { half_open, connection, rival, diagnosis } => {
                 half_open.into_iter().for_each(|half_open| self.keep(half_open));
+                if let (Some(connection), Some(rival)) = (&connection, rival) {
+                    self.probe_all(now, connection, &rival);
+                }
                 self.refused(now, path, connection, *diagnosis);
             }
             HalfOpenStep::Established { tunnel, initial_contact } => {
@@ -139,6 +143,14 @@ impl Endpoint {
                 }
                 self.established(now, *tunnel, initial_contact);
             }
+        }
+    }
+
+    /// A peer was refused for what stands: if that is dead, it is to be found out.
+    fn probe_all(&mut self, now: Now, connection: &Connection, peer: &Identity) {
+        let managed = self.connections.get(&connection.name);
+        for id in managed.map_or_else(Vec::new, |managed| managed.tunnels_of(peer).collect()) {
+            self.with_tunnel(now, id, Tunnel::probe);
         }
     }
 
@@ -154,11 +166,14 @@ impl Endpoint {
         let id = tunnel.id;
         let name = tunnel.connection().name.clone();
         self.tunnel_by_spi.extend(tunnel.ike_spis().map(|spi| (spi, id)));
+        let peer = tunnel.remote_id().clone();
         self.tunnels.insert(id, Box::new(tunnel));
         if let Some(managed) = self.connections.get_mut(&name) {
             managed.tunnels.push(id);
+            managed.peers.insert(id, peer);
         }
         self.tunnel_stepped(now, id);
         self.settle_duplicates(now, id, &name, initial_contact);
+        self.start_children(now, &name);
     }
 }

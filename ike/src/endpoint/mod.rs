@@ -128,9 +128,13 @@ impl Endpoint {
     /// [`CommandError`], if it cannot be done; nothing has changed then.
     pub fn handle_command(&mut self, now: Now, command: Command) -> Result<(), CommandError> {
         match command {
-            Command::Configure(connections) => self.configure(now, connections),
+            Command::Configure(connections) => {
+                connections.iter().try_for_each(|connection| connection.check())?;
+                self.configure(now, connections);
+            }
             Command::Up(name) => self.up(now, &name)?,
             Command::Down(name) => self.down(now, &name)?,
+            Command::Acquire { connection, child } => self.acquire(now, &connection, &child)?,
             Command::RekeyIke(name) => {
                 self.with_live(now, &name, |tunnel, ctx| tunnel.ask(ctx, Task::RekeyIke))?;
             }
@@ -323,11 +327,13 @@ impl Endpoint {
         &mut self,
         now: Now,
         name: &Name,
-        step: impl FnOnce(&mut Tunnel, &mut Context<'_>),
+        step: impl Fn(&mut Tunnel, &mut Context<'_>),
     ) -> Result<(), CommandError> {
         let managed = self.connections.get(name).ok_or_else(|| CommandError::Unknown(name.clone()))?;
-        let id = *managed.tunnels.last().ok_or_else(|| CommandError::NotUp(name.clone()))?;
-        self.with_tunnel(now, id, step);
+        if managed.tunnels.is_empty() {
+            return Err(CommandError::NotUp(name.clone()));
+        }
+        managed.tunnels.clone().into_iter().for_each(|id| self.with_tunnel(now, id, &step));
         Ok(())
     }
 
@@ -348,7 +354,7 @@ impl Endpoint {
         let ended = tunnel.ended().is_some();
         let name = tunnel.connection().name.clone();
         let remote = tunnel.path.remote_ip();
-        let has_child = tunnel.has_child();
+        let (has_child, is_whole) = (tunnel.has_child(), tunnel.is_whole());
         self.schedule.set(Owner::Tunnel(id), tunnel.deadline());
         if tunnel.is_gone() {
             self.tunnels.remove(&id);
@@ -358,7 +364,7 @@ impl Endpoint {
         }
         if has_child && let Some(managed) = self.connections.get_mut(&name) {
             managed.attempts = 0;
-            if failure.is_none() {
+            if failure.is_none() && is_whole {
                 managed.last_failure = None;
             }
         }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::connections::{Managed, Pursuit};
 use super::schedule::Owner;
 use super::{Endpoint, deadline};
-use crate::config::{Name, Retry};
+use crate::config::{Childless, Name, Retry};
 use crate::diagnose;
 use crate::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::event::{CommandError, DeadlineReason, EndReason, JobId, JobKind, TunnelId};
@@ -21,6 +21,10 @@ impl Endpoint {
         let busy = matches!(managed.pursuit, Pursuit::Resolving { .. } | Pursuit::Trying { .. });
         if self.stopping || managed.admin_down || busy || !managed.tunnels.is_empty() {
             return;
+        }
+        // What was asked for on demand and failed is asked for again, or not.
+        if managed.to_start().is_empty() && !managed.bare {
+            return self.set_pursuit(name, Pursuit::Idle);
         }
         let hosts = managed.hosts();
         self.resolve_next(now, name, hosts, None);
@@ -90,10 +94,11 @@ impl Endpoint {
         failure: Option<Diagnosis>,
     ) {
         let Some(path) = paths.pop_front() else { return self.resolve_next(now, name, hosts, failure) };
-        let Some(config) = self.connections.get(name).map(|m| m.config.clone()) else { return };
+        let Some(managed) = self.connections.get(name) else { return };
+        let (config, children) = (managed.config.clone(), managed.to_start());
         // INITIAL_CONTACT says that we have no other SA with this peer.
-        let initial_contact = self.connections.get(name).is_some_and(|m| m.tunnels.is_empty());
-        match Attempt::begin(&mut self.core.context(now), config, path, initial_contact) {
+        let initial_contact = managed.tunnels.is_empty();
+        match Attempt::begin(&mut self.core.context(now), config, path, children, initial_contact) {
             Ok(attempt) => {
                 self.set_pursuit(name, Pursuit::Trying { attempt: attempt.spi(), paths, hosts });
                 self.keep_attempt(attempt);
@@ -147,15 +152,19 @@ impl Endpoint {
     fn back_off(&mut self, now: Now, name: &Name, failure: Option<Diagnosis>) {
         let Some(managed) = self.connections.get_mut(name) else { return };
         managed.attempts = managed.attempts.saturating_add(1);
+        // What was asked for on demand is asked for again by the next packet, which waits like everything else.
+        managed.wanted.clear();
+        managed.bare = false;
         let (keep_up, attempts, retry) =
             (managed.is_ours_to_keep_up(), managed.attempts, managed.config.retry);
+        let waits = keep_up || managed.is_on_demand();
         let remote = managed.hosts().iter().find_map(|h| h.parse().ok());
-        let until = keep_up.then(|| {
+        let until = waits.then(|| {
             let ctx = &mut self.core.context(now);
             now.boot + ctx.jitter(wait(retry, attempts))
         });
         if let Some(diagnosis) = failure {
-            self.failed(now, Some(name), remote, diagnosis, until);
+            self.failed(now, Some(name), remote, diagnosis, until.filter(|_| keep_up));
         }
         let pursuit = until.map_or(Pursuit::Idle, |until| Pursuit::BackOff { until });
         self.set_pursuit(name, pursuit);
@@ -178,7 +187,7 @@ impl Endpoint {
         if !managed.tunnels.contains(&id) {
             return;
         }
-        managed.tunnels.retain(|have| *have != id);
+        managed.forget(id);
         let idle = matches!(managed.pursuit, Pursuit::Idle);
         if managed.tunnels.is_empty() && idle && managed.is_ours_to_keep_up() && !self.stopping {
             let first = managed.config.retry.first;
@@ -191,6 +200,9 @@ impl Endpoint {
     pub(super) fn take_down(&mut self, now: Now, name: &Name, reason: &EndReason) {
         let Some(managed) = self.connections.get_mut(name) else { return };
         let tunnels = std::mem::take(&mut managed.tunnels);
+        managed.peers.clear();
+        managed.wanted.clear();
+        managed.bare = false;
         self.abandon_attempt(name);
         for id in tunnels {
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.delete(ctx, reason.clone()));
@@ -214,15 +226,70 @@ impl Endpoint {
         }
         let managed = self.connections.get_mut(name).ok_or_else(|| CommandError::Unknown(name.clone()))?;
         let was_down = std::mem::take(&mut managed.admin_down);
-        if !managed.tunnels.is_empty() {
+        let children = 0..managed.config.children.len();
+        let children: Vec<_> = children.filter(|index| managed.config.may_start(*index)).collect();
+        if let Some(id) = managed.tunnels.last().copied() {
+            if managed.config.initiate {
+                self.with_tunnel(now, id, |tunnel, ctx| {
+                    children.into_iter().for_each(|index| tunnel.acquire(ctx, index));
+                });
+            }
             return Ok(());
         }
-        if managed.hosts().is_empty() {
+        let nothing = children.is_empty() && managed.config.childless == Childless::Never;
+        if managed.hosts().is_empty() || nothing {
             // Allowed again, which is all that can be done from here.
             return if was_down { Ok(()) } else { Err(CommandError::CannotInitiate(name.clone())) };
         }
+        managed.bare = children.is_empty();
+        managed.wanted.extend(children);
         self.pursue(now, name);
         Ok(())
+    }
+
+    /// The data path has a packet for a child and no SA.
+    pub(super) fn acquire(&mut self, now: Now, name: &Name, child: &Name) -> Result<(), CommandError> {
+        if self.stopping {
+            return Err(CommandError::Stopping);
+        }
+        let managed = self.connections.get_mut(name).ok_or_else(|| CommandError::Unknown(name.clone()))?;
+        let index = managed.config.children.iter().position(|c| c.name == *child);
+        let index = index.ok_or_else(|| CommandError::UnknownChild(name.clone(), child.clone()))?;
+        if managed.admin_down {
+            return Err(CommandError::AdminDown(name.clone()));
+        }
+        if !managed.config.initiate || !managed.config.may_start(index) {
+            return Err(CommandError::OnlyAnswered(name.clone(), child.clone()));
+        }
+        if let Some(id) = managed.tunnels.last().copied() {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.acquire(ctx, index));
+            return Ok(());
+        }
+        if managed.hosts().is_empty() {
+            return Err(CommandError::CannotInitiate(name.clone()));
+        }
+        managed.wanted.insert(index);
+        // An attempt on its way takes it along, a wait is kept.
+        if matches!(managed.pursuit, Pursuit::Idle) {
+            self.pursue(now, name);
+        }
+        Ok(())
+    }
+
+    /// A tunnel stands: what was asked for meanwhile is set up on it, and what the peer leaves out of what we keep up.
+    pub(super) fn start_children(&mut self, now: Now, name: &Name) {
+        let Some(managed) = self.connections.get_mut(name) else { return };
+        let Some(id) = managed.tunnels.last().copied() else { return };
+        let wanted = std::mem::take(&mut managed.wanted);
+        managed.bare = false;
+        self.with_tunnel(now, id, |tunnel, ctx| {
+            for index in wanted {
+                if !tunnel.was_refused(index) {
+                    tunnel.acquire(ctx, index);
+                }
+            }
+            tunnel.keep_children_up(ctx);
+        });
     }
 
     /// `sekisho down`: deletes, does not retry, and refuses the peer.

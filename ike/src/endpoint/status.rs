@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use super::connections::{Managed, Pursuit};
+use crate::config::Start;
 use crate::event::{ConnectionState, ConnectionStatus};
 use crate::sa::Tunnel;
 
@@ -12,16 +13,21 @@ impl Endpoint {
     }
 
     fn status_of(&self, managed: &Managed) -> ConnectionStatus {
-        let tunnel = managed.tunnels.last().and_then(|id| self.tunnels.get(id)).map(Box::as_ref);
+        let tunnels = || managed.tunnels.iter().filter_map(|id| self.tunnels.get(id)).map(Box::as_ref);
+        let tunnel = tunnels().next_back();
         let next_try = match managed.pursuit {
+            // Without a packet nothing is tried on demand.
+            Pursuit::BackOff { .. } if managed.to_start().is_empty() => None,
             Pursuit::BackOff { until } => Some(until),
-            // The IKE SA stands, its Child SA was refused.
-            _ => tunnel.filter(|tunnel| !tunnel.has_child()).and_then(Tunnel::next_child_try),
+            // The IKE SA stands, a Child SA was refused.
+            _ => tunnel.filter(|tunnel| !tunnel.is_whole()).and_then(Tunnel::next_child_try),
         };
         ConnectionStatus {
             connection: managed.config.clone(),
-            state: state(managed, tunnel),
+            // One of many peers is enough.
+            state: state(managed, tunnels().rfind(|tunnel| tunnel.is_whole()).or(tunnel)),
             tunnel: tunnel.and_then(Tunnel::status),
+            tunnels: tunnels().filter_map(Tunnel::status).collect(),
             last_failure: managed.last_failure.clone(),
             next_try,
             attempts: managed.attempts,
@@ -31,14 +37,24 @@ impl Endpoint {
 
 fn state(managed: &Managed, tunnel: Option<&Tunnel>) -> ConnectionState {
     match (tunnel, &managed.pursuit) {
-        (Some(tunnel), _) if tunnel.has_child() => ConnectionState::Up,
-        // An IKE SA without a Child SA carries nothing.
-        (Some(_), _) if managed.last_failure.is_some() => ConnectionState::BackOff,
-        (Some(_), _) | (None, Pursuit::Resolving { .. } | Pursuit::Trying { .. }) => {
-            ConnectionState::Connecting
-        }
+        (Some(tunnel), _) if tunnel.is_whole() => ConnectionState::Up,
+        (Some(tunnel), _) => without_child(managed, tunnel),
+        (None, Pursuit::Resolving { .. } | Pursuit::Trying { .. }) => ConnectionState::Connecting,
         (None, _) if managed.admin_down => ConnectionState::AdminDown,
         (None, Pursuit::BackOff { .. }) => ConnectionState::BackOff,
+        (None, Pursuit::Idle) if managed.is_on_demand() => ConnectionState::Idle,
         (None, Pursuit::Idle) => ConnectionState::Waiting,
+    }
+}
+
+/// An IKE SA without a Child SA carries nothing.
+fn without_child(managed: &Managed, tunnel: &Tunnel) -> ConnectionState {
+    let at_rest = !tunnel.lacks_child() && !tunnel.is_starting_child();
+    let starts = managed.config.initiate && managed.config.children.iter().any(|c| c.start != Start::Listen);
+    match managed.last_failure {
+        None if at_rest && starts => ConnectionState::Idle,
+        None if at_rest => ConnectionState::Waiting,
+        None => ConnectionState::Connecting,
+        Some(_) => ConnectionState::BackOff,
     }
 }

@@ -32,6 +32,19 @@ impl ChildOffer {
 pub(crate) enum ChildAnswer {
     Accept(ChildOffer),
     Refused(NotifyType),
+    /// Nobody asked for one (RFC 6023).
+    None,
+}
+
+impl ChildAnswer {
+    /// Whether it answers a request that asked for a Child SA, or for none.
+    pub(crate) fn fits(&self, asked: bool) -> bool {
+        match self {
+            Self::Accept(_) => asked,
+            Self::Refused(_) => true,
+            Self::None => !asked,
+        }
+    }
 }
 
 /// `HDR, SK { IDi, [CERT…,] N…, [CERTREQ…,] [IDr,] AUTH, SAi2, TSi, TSr }`
@@ -43,6 +56,7 @@ pub(crate) struct AuthRequest {
     pub(crate) cert_requests: Vec<(CertEncoding, Vec<u8>)>,
     /// Absent where the initiator wants EAP, which we do not have.
     pub(crate) auth: Option<AuthData>,
+    /// Absent where the initiator wants an IKE SA alone.
     pub(crate) child: Option<ChildOffer>,
     pub(crate) initial_contact: bool,
 }
@@ -50,8 +64,13 @@ pub(crate) struct AuthRequest {
 impl AuthRequest {
     pub(crate) fn read(payloads: Vec<Payload>) -> Result<Self, Malformed> {
         let mut parts = Parts::sort(payloads)?;
+        let child = ChildOffer::from_parts(&mut parts);
+        // RFC 6023 §3: without a Child SA all of these are left out.
+        if parts.sa.is_some() || parts.ts_i.is_some() || parts.ts_r.is_some() {
+            return Err(Malformed::Syntax("IKE_AUTH with a part of a Child SA"));
+        }
         Ok(Self {
-            child: ChildOffer::from_parts(&mut parts),
+            child,
             initial_contact: parts.notify(NotifyType::INITIAL_CONTACT).is_some(),
             id_i: need(parts.id_i, "IKE_AUTH without IDi")?,
             id_r: parts.id_r,
@@ -91,7 +110,7 @@ impl AuthResponse {
         let child = match (ChildOffer::from_parts(&mut parts), error) {
             (Some(child), None) => ChildAnswer::Accept(child),
             (_, Some(kind)) => ChildAnswer::Refused(kind),
-            (None, None) => return Err(Malformed::Syntax("IKE_AUTH without Child SA or reason")),
+            (None, None) => ChildAnswer::None,
         };
         let id_r = need(parts.id_r, "IKE_AUTH without IDr")?;
         Ok(Self::Accept { id_r, certificates: parts.certificates, auth, child })
@@ -106,6 +125,7 @@ impl AuthResponse {
                 match child {
                     ChildAnswer::Accept(child) => payloads.extend(child.into_payloads()),
                     ChildAnswer::Refused(kind) => payloads.push(Payload::Notify(Notify::new(kind, []))),
+                    ChildAnswer::None => {}
                 }
                 payloads
             }

@@ -41,7 +41,7 @@ impl Parts {
                 Payload::TsResponder(selectors) => once(&mut parts.ts_r, selectors)?,
                 Payload::Notify(notify) => parts.notifies.push(notify),
                 Payload::Delete(delete) => parts.deletes.push(delete),
-                Payload::Other(_) => {}
+                Payload::Configuration(_) | Payload::Other(_) => {}
             }
         }
         Ok(parts)

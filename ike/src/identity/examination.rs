@@ -146,8 +146,11 @@ impl Examination {
     }
 
     fn verify(&self, connection: &Arc<Connection>) -> Result<Verified, ProofError> {
-        let identity = Identity::from_wire(&self.id).filter(|id| *id == connection.remote_id);
+        let identity = Identity::from_wire(&self.id).filter(|id| connection.remote_id.matches(id));
         let identity = identity.ok_or(ProofError::Identity)?;
+        if connection.check().is_err() {
+            return Err(ProofError::Identity);
+        }
         let is_psk = self.proof.method == AuthMethod::SHARED_KEY_MIC;
         let proof = match &connection.remote_auth {
             RemoteAuth::Psk(psk) if is_psk => self.verify_psk(psk)?,

@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn the_wire_form_reads_back_and_nothing_else_does() {
-        for text in ["clinic-17.example", "a@b.example", "10.0.0.1", "2001:db8::1", "keyid:0x00ff"] {
+        let dn = "C=JP, O=Clinic, CN=clinic-17";
+        for text in ["clinic-17.example", "a@b.example", "10.0.0.1", "2001:db8::1", "keyid:0x00ff", dn] {
             let id: Identity = text.parse().expect(text);
             assert_eq!(Identity::from_wire(&id.to_wire()), Some(id));
         }
@@ -233,6 +234,16 @@ mod tests {
         assert_eq!(wire(IdType::RFC822_ADDR, b"hub.example"), None);
         assert_eq!(wire(IdType::IPV4_ADDR, &[1, 2, 3]), None);
         assert_eq!(wire(IdType::DER_ASN1_DN, b"x"), None);
+        assert_eq!(wire(IdType::DER_ASN1_DN, &[0x30, 0]), None);
+        assert_eq!(wire(IdType::DER_ASN1_GN, &[0x82, 1, b'a']), None);
+        // What is printed of a name that only the wire can carry reads back as that name.
+        let long = wire(
+            IdType::DER_ASN1_DN,
+            &[0x30, 15, 0x31, 13, 0x30, 11, 6, 3, 0x55, 4, 3, 0x0c, 4, b'a', b',', b'\n', b'b'],
+        );
+        let printed = long.as_ref().map(ToString::to_string);
+        assert_eq!(printed.as_deref(), Some("CN=a\\,\\0ab"));
+        assert_eq!(printed.and_then(|text| text.parse().ok()), long);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod examination;
 mod id;
 mod proof;
 mod psk;
+mod remote;
 
 pub use binding::{BindingError, binds};
 pub use examination::PeerProof;
@@ -12,3 +13,4 @@ pub(crate) use examination::{Examination, ProofError, Verdict, VerifiedPeer};
 pub use id::{Identity, IdentityError};
 pub(crate) use proof::{PeerWishes, Proof, Proving, SignedOctets, our_hashes};
 pub use psk::{PskError, WeakPsk, auth_value, parse_psk, psk_strength, signed_octets};
+pub use remote::{Pattern, RemoteId};

@@ -100,6 +100,15 @@ impl TrafficSelector {
         self.last
     }
 
+    /// How many addresses it holds: the bits that it takes to count them.
+    pub(crate) fn magnitude(&self) -> u32 {
+        let number = |address| match address {
+            IpAddr::V4(v4) => u128::from(u32::from(v4)),
+            IpAddr::V6(v6) => u128::from(v6),
+        };
+        128 - number(self.last).saturating_sub(number(self.first)).leading_zeros()
+    }
+
     /// Whether it is one of IPv4.
     pub fn is_ipv4(&self) -> bool {
         self.first.is_ipv4()

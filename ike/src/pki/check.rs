@@ -23,7 +23,8 @@ pub(super) fn end_entity(certificate: &Certificate, now: u64) -> Result<(), Path
         return Err(PathError::CaAsEndEntity { subject: subject() });
     }
     purpose(certificate)?;
-    // RFC 4945 §5.1.3.2: "if KeyUsage is present, either digitalSignature or nonRepudiation must be set".
+    // RFC 4945 §5.1.3.2: "if the KeyUsage extension is present, then at least one of the digitalSignature or the
+    // nonRepudiation bits in the KeyUsage extension MUST be set".
     match certificate.extensions().key_usage {
         Some(usage) if !usage.digital_signature() && !usage.non_repudiation() => {
             Err(PathError::WrongKeyUsage { subject: subject(), needed: "digital signatures" })

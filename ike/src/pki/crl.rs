@@ -123,7 +123,8 @@ impl Crl {
             .map_or(Standing::Good, |(since, reason)| Standing::Revoked { since, reason }))
     }
 
-    /// RFC 5280 §6.3.3 (f): "if a key usage extension is present ... verify that the cRLSign bit is set".
+    /// RFC 5280 §6.3.3 (f): "If a key usage extension is present in the CRL issuer's certificate, verify that the cRLSign bit
+    /// is set."
     fn verify(&self, issuer: &Certificate) -> Result<(), NoAnswer> {
         if issuer.extensions().key_usage.is_some_and(|usage| !usage.crl_sign()) {
             return Err(NoAnswer::Signer("its key usage does not allow revocation lists"));

@@ -67,8 +67,7 @@ impl Scope {
         })
     }
 
-    /// RFC 5280 §6.3.3 (b) (2): "the certificate ... is not a CA certificate", and so on; "one of the names in the IDP
-    /// matches one of the names in the DP".
+    /// RFC 5280 §6.3.3 (b) (2): whether the list holds certificates of this kind, and is one that the certificate names.
     pub(super) fn covers(&self, certificate: &Certificate) -> bool {
         let kind = if certificate.is_ca() { !self.end_entities_only } else { !self.authorities_only };
         let point = self

@@ -82,9 +82,37 @@ impl DistinguishedName {
         attributes.filter(|attribute| attribute.oid == oid).filter_map(|a| text(&a.value)).collect()
     }
 
+    /// Whether a value of it is `*`, so that it stands for many names.
+    pub(crate) fn has_wildcard(&self) -> bool {
+        self.rdns().iter().any(is_wildcard)
+    }
+
+    /// How many of its relative names are no wildcards.
+    pub(crate) fn fixed_attributes(&self) -> usize {
+        self.rdns().iter().filter(|rdn| !is_wildcard(rdn)).count()
+    }
+
+    /// Whether it is one of the names that `pattern` stands for: the same relative names in the same order, and for
+    /// each wildcard one attribute of the same type.
+    pub(crate) fn fits(&self, pattern: &Self) -> bool {
+        let (ours, wanted) = (self.rdns(), pattern.rdns());
+        let same_type = |rdn: &RelativeDistinguishedName, like: &RelativeDistinguishedName| {
+            rdn.len() == 1 && rdn.iter().map(|a| a.oid).eq(like.iter().map(|a| a.oid))
+        };
+        let fits = |(rdn, like): (&_, &_)| {
+            if is_wildcard(like) { same_type(rdn, like) } else { canonical_rdn(rdn) == canonical_rdn(like) }
+        };
+        ours.iter().count() == wanted.iter().count() && ours.iter().zip(wanted.iter()).all(fits)
+    }
+
     pub(super) fn rdns(&self) -> RdnSequence {
         Name::from_der(&self.der).unwrap_or_default().into()
     }
+}
+
+/// Whether it is a lone attribute with the value `*`.
+fn is_wildcard(rdn: &RelativeDistinguishedName) -> bool {
+    rdn.len() == 1 && rdn.iter().all(|attribute| text(&attribute.value).as_deref() == Some("*"))
 }
 
 /// What is compared: each relative name with its length, its attributes in one order, their text folded.

@@ -89,8 +89,8 @@ impl OcspResponse {
         answer.standing.clone()
     }
 
-    /// RFC 6960 §4.2.2.2: signed by the issuer itself, or by one to whom it "MUST" have "explicitly designated" this by a
-    /// certificate of its own with id-kp-OCSPSigning.
+    /// RFC 6960 §4.2.2.2: signed by the issuer itself, or by one whom it has designated: by a certificate that the issuer
+    /// itself signed, with id-kp-OCSPSigning in it.
     fn verify(&self, issuer: &Certificate, now: u64) -> Result<(), NoAnswer> {
         if self.responder.is(issuer) {
             return self.verify_with(issuer);

@@ -289,7 +289,8 @@ fn path_length(authority: &Certificate, below: &[Certificate]) -> Result<(), Pat
     }
 }
 
-/// RFC 5280 §6.1.3: not for a self-issued certificate, "unless it is the final certificate in the path".
+/// RFC 5280 §4.2.1.10: "Name constraints are not applied to self-issued certificates (unless the certificate is the final
+/// certificate in the path)."
 fn name_constraints(authority: &Certificate, below: &[Certificate]) -> Result<(), PathError> {
     let Some(constraints) = &authority.extensions().name_constraints else { return Ok(()) };
     for (at, certificate) in below.iter().enumerate() {

@@ -12,7 +12,7 @@ use crate::wire::CertEncoding;
 /// What a peer's CERT payloads hold, bounded and parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offered {
-    /// "The first certificate MUST contain the public key used to sign the AUTH payload".
+    /// RFC 7296 §1.2: "the first certificate provided MUST contain the public key used to verify the AUTH field".
     pub end_entity: Option<Certificate>,
     /// The others, in order; those that we could not read are left out.
     pub others: Vec<Certificate>,
@@ -96,19 +96,19 @@ pub fn cert_requests(trust: &Trust) -> Vec<(CertEncoding, Vec<u8>)> {
         let authorities = trust.anchors.iter().take(limits::CERTREQ_HASHES);
         requests.push((CertEncoding::X509_SIGNATURE, authorities.flat_map(Certificate::key_hash).collect()));
     }
-    // RFC 7670 §3: "the Certification Authority field is left empty".
+    // There is no authority to name for these (RFC 7670).
     if pinned(|pin| matches!(pin, Pin::Key(_))) {
         requests.push((CertEncoding::RAW_PUBLIC_KEY, Vec::new()));
     }
-    // RFC 4806 §3: no hashes: any responder that the certificate's issuer designates.
+    // Without hashes: any responder that the certificate's issuer designates (RFC 4806).
     if !trust.anchors.is_empty() && trust.revocation != RevocationPolicy::Off {
         requests.push((CertEncoding::OCSP_CONTENT, Vec::new()));
     }
     requests
 }
 
-/// The credential that fits a peer's CERTREQ payloads best. RFC 7296 §3.7: "the Certification Authority field is a hint",
-/// so it is the first one if none fits.
+/// The credential that fits a peer's CERTREQ payloads best. They are hints (RFC 7296 §3.7), so it is the first one if none
+/// fits.
 pub fn choose<'a>(
     credentials: &'a [Credential],
     requests: &[(CertEncoding, Vec<u8>)],

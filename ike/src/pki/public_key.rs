@@ -9,9 +9,10 @@ use der::{Decode, Sequence};
 use spki::SubjectPublicKeyInfoRef;
 
 use super::oid;
+use crate::crypto::sha256;
 use crate::limits;
 
-/// RFC 8247 §4.1.2: "SHOULD NOT ... less than 2048 bits"; the longest is what `ring` verifies with.
+/// 2,048 bits at least (RFC 8247 §3.1.1); the longest is what `ring` verifies with.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
 /// A key of a kind and strength that we use. Compared by the key itself. Cheap to clone.
@@ -86,6 +87,11 @@ impl PublicKey {
     /// The `SubjectPublicKeyInfo`, DER.
     pub fn spki_der(&self) -> &[u8] {
         &self.spki
+    }
+
+    /// SHA-256 of [`Self::spki_der`].
+    pub fn fingerprint(&self) -> [u8; 32] {
+        sha256(&[&self.spki])
     }
 
     /// The kind.

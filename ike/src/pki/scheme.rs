@@ -172,7 +172,7 @@ impl PssParameters<'_> {
     }
 }
 
-/// "RSASSA-PSS with Default parameters: MUST NOT" (RFC 8247 §3.2.1): they mean SHA-1.
+/// Default parameters mean SHA-1 (RFC 8247 §3.2: MUST NOT).
 fn pss(parameters: Option<AnyRef<'_>>) -> Result<Scheme, SchemeError> {
     let malformed = |_| SchemeError::Malformed;
     let parameters: PssParameters<'_> =

@@ -1,10 +1,12 @@
 //! The AUTH payload's signatures: RFC 7427 (method 14), and the older methods 1 (RFC 7296), 9 and 10 (RFC 4754).
 //!
-//! What real peers do with method 1: RFC 7296 §3.8 leaves the hash open and names SHA-1 as the default. strongSwan
-//! (`pubkey_authenticator.c`), libreswan, Cisco IOS and Windows sign and verify it with SHA-1 and nothing else; they use
-//! SHA-2 with RSA only under method 14. We refuse SHA-1, so method 1 is RSASSA-PKCS1-v1_5 with SHA-2 here: a peer that
-//! takes the hash from the signature itself, as RFC 7296 allows, verifies ours, and ones of that kind are verified. A
-//! signature with SHA-1 is recognised and refused by name, for the diagnosis.
+//! What real peers do with method 1: RFC 7296 §3.8 leaves the hash open and names SHA-1 as the default; strongSwan 6 and
+//! libreswan 5 make and take it with SHA-1 and nothing else, and use SHA-2 with RSA only under method 14. We refuse SHA-1, so
+//! method 1 is RSASSA-PKCS1-v1_5 with SHA-2 here: it serves peers that take the hash from the signature. A signature with
+//! SHA-1 is recognised and refused by name, for the diagnosis.
+//!
+//! Under method 14 libreswan signs with the longest hash that both sides announced, whatever the curve: that is why ECDSA with
+//! SHA-512 is verified, too.
 
 use super::scheme::SchemeError;
 use super::{HashAlgorithm, KeyKind, PublicKey, RsaPadding, Scheme, SigningError, SigningKey};

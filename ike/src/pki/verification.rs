@@ -70,7 +70,7 @@ impl PublicKey {
         verified.map_err(|_| Mismatch)
     }
 
-    /// `ring` has no ECDSA with SHA-512, but libreswan signs with the longest hash that both sides know.
+    /// `ring` has no ECDSA with SHA-512.
     fn verify_ecdsa_sha512(&self, message: &[u8], signature: &[u8]) -> Result<(), Mismatch> {
         let hash = digest(&SHA512, message);
         let verified = match self.kind() {

@@ -218,16 +218,24 @@ fn fitting_child(
         let (local, remote) = (narrow(&ours, &child.local), narrow(&theirs, &child.remote));
         (!local.is_empty() && !remote.is_empty()).then_some((index, local, remote))
     });
-    // The child that loses least to narrowing: one whose selectors the peer names exactly comes first.
-    let exact = |(index, local, remote): &(usize, Vec<TrafficSelector>, Vec<TrafficSelector>)| {
-        connection.children.get(*index).is_none_or(|c| c.local != *local || c.remote != *remote)
+    // The child that loses least to narrowing: first one whose selectors the peer names exactly, then one that lets
+    // all pass that the peer asks for, then the one with the least networks.
+    let loss = |(index, local, remote): &(usize, Vec<TrafficSelector>, Vec<TrafficSelector>)| {
+        let exact = connection.children.get(*index).is_some_and(|c| c.local == *local && c.remote == *remote);
+        (!exact, *local != ours || *remote != theirs, connection.children.get(*index).map(room))
     };
-    fits.min_by_key(exact).ok_or_else(|| {
+    fits.min_by_key(loss).ok_or_else(|| {
         let local: Vec<_> = connection.children.iter().flat_map(|c| c.local.clone()).collect();
         let remote: Vec<_> = connection.children.iter().flat_map(|c| c.remote.clone()).collect();
         let diagnosis = diagnose::selectors_here((&ours, &theirs), (&local, &remote));
         ChildRefusal::new(NotifyType::TS_UNACCEPTABLE, diagnosis)
     })
+}
+
+/// How many pairs of addresses a child connects, by the order of magnitude.
+fn room(child: &Child) -> u32 {
+    let addresses = |list: &[TrafficSelector]| list.iter().map(TrafficSelector::magnitude).max().unwrap_or(0);
+    addresses(&child.local) + addresses(&child.remote)
 }
 
 fn respond_key_exchange(

@@ -46,6 +46,8 @@ pub(crate) struct ChildSa {
     pub(crate) rekey_at: Option<Instant>,
     pub(crate) expires_at: Instant,
     pub(crate) meter: Meter,
+    /// When the last packet passed, as far as is known; before the first, when it or the first of its line was set up.
+    pub(crate) active_at: Instant,
 }
 
 impl ChildSa {
@@ -94,6 +96,11 @@ const PACKETS_SHORT: u64 = 1 << 31;
 const PACKETS_EXTENDED: u64 = 1 << 40;
 
 impl Meter {
+    /// Whether a packet has passed since the last reading.
+    pub(crate) fn is_growing(&self, usage: &Usage) -> bool {
+        usage.packets_in > self.last.packets_in || usage.packets_out > self.last.packets_out
+    }
+
     /// Takes a new reading.
     pub(crate) fn read(
         &mut self,

@@ -86,6 +86,7 @@ impl Tunnel {
         let connection = self.connection().clone();
         let Some(child) = self.children.get_mut(&id) else { return };
         let Some(config) = connection.children.get(child.index) else { return };
+        let (index, growing) = (child.index, child.meter.is_growing(&usage));
         let schedule = connection.retransmit.whole();
         let wear = child.meter.read(ctx.now.boot, usage, &config.lifetime, child.suite.esn, schedule);
         match wear {
@@ -95,6 +96,7 @@ impl Tunnel {
             Wear::Fresh | Wear::Rekey => {}
             Wear::Spent => self.expire_child(ctx, id),
         }
+        self.check_activity(ctx, id, index, growing);
         self.start_tasks(ctx);
     }
 

@@ -24,6 +24,7 @@ mod responder;
 mod retransmission;
 mod share;
 mod spis;
+mod starting;
 mod tasks;
 mod timers;
 mod tunnel;

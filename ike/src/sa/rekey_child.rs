@@ -87,6 +87,7 @@ impl Tunnel {
         nonces: Nonces<'_>,
     ) {
         let Some(old) = old else {
+            self.note_twin(spi, new, nonces);
             // Nothing to take over from: what we send before the peer has our answer would be lost anyway.
             return self.send_on(ctx, new);
         };
@@ -99,6 +100,19 @@ impl Tunnel {
             return;
         }
         self.replaced_by_peer(ctx, old, new);
+    }
+
+    /// Both ends ask for the same child at once: one of the two goes, as after rekeys that collide.
+    fn note_twin(&mut self, spi: IkeSpi, new: ChildSaId, nonces: Nonces<'_>) {
+        let index = self.children.get(&new).map(|child| child.index);
+        let outstanding = self.ike_sas.get_mut(&spi).and_then(|sa| sa.window.outstanding_mut());
+        if let Some(Exchange::Child { pending, collision, .. }) = outstanding.map(|o| &mut o.exchange)
+            && pending.rekeys.is_none()
+            && Some(pending.index) == index
+        {
+            let lowest_nonce = lowest_nonce(nonces.initiator, nonces.responder);
+            *collision = Some(Collision { theirs: new, lowest_nonce });
+        }
     }
 
     /// The peer made `new` in place of `old` and is to delete `old`.
@@ -138,7 +152,6 @@ impl Tunnel {
                 let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
                 let new = self.install(ctx, spi, agreed, nonces);
                 let new = new.map_err(|error| diagnose::local(&error.to_string()))?;
-                self.recreate_attempts = 0;
                 self.settle_as_initiator(ctx, rekeys, new, nonces, collision);
                 Ok(())
             }
@@ -162,10 +175,11 @@ impl Tunnel {
         nonces: Nonces<'_>,
         collision: Option<Collision<ChildSaId>>,
     ) {
-        let Some(old) = old else { return self.send_on(ctx, new) };
         match collision {
             Some(collision) if ours_goes(&lowest_nonce(nonces.initiator, nonces.responder), &collision) => {
-                self.replaced_by_peer(ctx, old, collision.theirs);
+                if let Some(old) = old {
+                    self.replaced_by_peer(ctx, old, collision.theirs);
+                }
                 self.replaced_here(ctx, new, collision.theirs);
             }
             collision => {
@@ -173,7 +187,9 @@ impl Tunnel {
                     self.replaced_by_peer(ctx, collision.theirs, new);
                 }
                 self.send_on(ctx, new);
-                self.replaced_here(ctx, old, new);
+                if let Some(old) = old {
+                    self.replaced_here(ctx, old, new);
+                }
             }
         }
     }
@@ -268,13 +284,7 @@ impl Tunnel {
                     child.rekey_at = Some(ctx.now.boot + wait);
                 }
             }
-            Task::CreateChild(_) if self.connection().initiate => {
-                let retry = self.connection().retry;
-                let doubled = retry.first.saturating_mul(1 << self.recreate_attempts.min(16)).min(retry.max);
-                self.recreate_attempts += 1;
-                let wait = ctx.jitter(doubled);
-                self.tasks.push_later(task.clone(), ctx.now.boot + wait, 0);
-            }
+            Task::CreateChild(index) => self.start_child_later(ctx, *index),
             _ => {}
         }
     }
@@ -293,6 +303,7 @@ impl Tunnel {
         let (outbound, inbound) = if agreed.initiator { keymat } else { (keymat.1, keymat.0) };
         let config = connection.children.get(agreed.index).ok_or(CryptoError::BadKeyLength)?;
         let (rekey_at, expires_at) = lifetimes(ctx, config.lifetime.time, &connection);
+        let old = agreed.rekeys.and_then(|id| self.children.get(&id));
         let id = ctx.ids.child_sa();
         ctx.output.event(Event::InboundReady(Box::new(ChildSaParameters {
             id,
@@ -300,7 +311,7 @@ impl Tunnel {
             connection: connection.name.clone(),
             child: config.name.clone(),
             replaces: agreed.rekeys,
-            remote_id: connection.remote_id.clone(),
+            remote_id: self.remote_id().clone(),
             suite: agreed.suite,
             inbound: DirectionKeys { spi: agreed.lease.spi(), keymat: inbound },
             outbound: DirectionKeys { spi: agreed.spi_out, keymat: outbound },
@@ -326,7 +337,9 @@ impl Tunnel {
             rekey_at: Some(rekey_at),
             expires_at,
             meter: Meter::default(),
+            active_at: old.map_or(ctx.now.boot, |old| old.active_at),
         };
+        self.starts.stands(child.index);
         self.children.insert(id, Box::new(child));
         Ok(id)
     }

@@ -200,7 +200,7 @@ impl Tunnel {
     }
 
     /// Whether the Child SA configured at this place stands.
-    fn stands(&self, index: usize) -> bool {
+    pub(super) fn stands(&self, index: usize) -> bool {
         self.children.values().any(|c| c.index == index && c.is_standing())
     }
 

@@ -9,6 +9,7 @@ use super::ike_sa::{Exchange, IkeSa, Place};
 use super::offloaded::Answer;
 use super::retransmission::Retransmission;
 use super::spis::IkeSpiLease;
+use super::starting::Starts;
 use super::tasks::{Task, TaskQueue};
 use super::window::{Arrival, Outstanding, Request, Window};
 use crate::config::Connection;
@@ -21,7 +22,7 @@ use crate::event::{
 use crate::exchange::{
     CreateChildRequest, CreateChildResponse, Informational, KeyExchangeData, OpenError, Protected, Received,
 };
-use crate::identity::VerifiedPeer;
+use crate::identity::{Identity, VerifiedPeer};
 use crate::limits;
 use crate::path::Path;
 use crate::time::Instant;
@@ -46,7 +47,7 @@ pub(crate) struct Tunnel {
     pub(super) tasks: TaskQueue,
     pub(super) last_heard: Instant,
     pub(super) keepalive_at: Option<Instant>,
-    pub(super) recreate_attempts: u32,
+    pub(super) starts: Starts,
     pub(super) peer_rekeys: (Instant, u32),
     /// Why it ended, once it has.
     end: Option<EndReason>,
@@ -118,7 +119,7 @@ impl Tunnel {
             tasks: TaskQueue::default(),
             last_heard: ctx.now.boot,
             keepalive_at: keepalive,
-            recreate_attempts: 0,
+            starts: Starts::default(),
             peer_rekeys: (ctx.now.boot, 0),
             end: None,
             failure: None,
@@ -131,6 +132,11 @@ impl Tunnel {
 
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         self.peer.connection()
+    }
+
+    /// Who the peer proved to be.
+    pub(crate) fn remote_id(&self) -> &Identity {
+        self.peer.identity()
     }
 
     /// Our certificate was renewed, and nothing else.
@@ -471,7 +477,7 @@ impl Tunnel {
             spi_r: ike_sa.channel.spis.responder,
             initiator: ike_sa.channel.initiator,
             local_id: self.connection().local_id.clone(),
-            remote_id: self.peer.identity().clone(),
+            remote_id: self.remote_id().clone(),
             remote_proof: self.peer.proof().clone(),
             suite: ike_sa.suite,
             path: self.path,

@@ -12,7 +12,7 @@ use crate::exchange::{
     AuthRequest, ChildOffer, CreateChildRequest, CreateChildResponse, IkeRequest, InitRequest, InitResponse,
     KeyExchangeData, Protected, Reassembly,
 };
-use crate::identity::{PeerWishes, Proof, Proving, SignedOctets};
+use crate::identity::{Identity, PeerWishes, Proof, Proving, SignedOctets, our_hashes};
 use crate::keys::{ChildKeySource, DirectionProtection, IkeKeys, Nonces, Spis};
 use crate::negotiate::proposal::{accept_ike, offer_esp, offer_ike};
 use crate::negotiate::{fragmentation, narrow, nat};
@@ -75,7 +75,11 @@ impl Rogue {
             proposals: offer_ike(&self.connection.proposals, &[]),
             key_exchange: KeyExchangeData { group: group.number(), data: exchange.public().to_vec() },
             nonce: self.random.bytes::<32>().to_vec(),
-            notifies: notifies.into_iter().chain(self.fragmentation.then(fragmentation::notify)).collect(),
+            notifies: notifies
+                .into_iter()
+                .chain([our_hashes()])
+                .chain(self.fragmentation.then(fragmentation::notify))
+                .collect(),
         };
         (spi, request, exchange)
     }
@@ -144,7 +148,7 @@ impl Rogue {
         let wishes = PeerWishes::new(&notifies, Vec::new());
         let proving = Proving { provider: self.provider, prf: suite.prf, connection, octets, wishes };
         let Proof { certificates, auth } = proving.run().expect("a proof");
-        let id_r = Some(self.connection.remote_id.to_wire());
+        let id_r = self.connection.remote_id.exact().map(Identity::to_wire);
         let child = Some(self.offer(spi, false));
         self.sas.clear();
         self.keep(spis, suite, keys, 1);

@@ -8,8 +8,8 @@ use super::host::Host;
 use super::link::{Conditions, Link, Packet};
 use super::random::SeededRandom;
 use crate::config::{
-    Child, ChildLifetime, Connection, Encapsulation, EndpointConfig, Keepalive, LocalAuth, Remote,
-    RemoteAuth, Retransmit, Retry,
+    Child, ChildLifetime, Childless, Connection, Encapsulation, EndpointConfig, Keepalive, LocalAuth, Remote,
+    RemoteAuth, Retransmit, Retry, Start, Uniqueness,
 };
 use crate::event::{Command, CommandError, Payload};
 use crate::path::{Path, Transport};
@@ -325,7 +325,11 @@ pub fn connection(local: Side, initiate: bool) -> Connection {
             local: vec![local_net.parse().unwrap()],
             remote: vec![remote_net.parse().unwrap()],
             lifetime: ChildLifetime::default(),
+            start: Start::Always,
+            inactivity: None,
         }],
+        unique: Uniqueness::default(),
+        childless: Childless::default(),
         lifetime: Duration::from_hours(8),
         encapsulation: Encapsulation::Forced,
         keepalive: Keepalive { interval: Duration::from_secs(20), forced: false },

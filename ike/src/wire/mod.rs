@@ -1,5 +1,6 @@
 //! Bytes to values and back, without any policy (RFC 7296 §3).
 
+mod configuration;
 mod cursor;
 mod header;
 mod message;
@@ -12,6 +13,7 @@ mod spi;
 #[cfg(test)]
 mod tests;
 
+pub use configuration::{Attribute, Configuration};
 pub use cursor::{Malformed, Reader};
 pub use header::Header;
 pub use message::{
@@ -22,8 +24,8 @@ pub use notify::{Delete, Notify};
 pub use payload::{AuthData, IdData, Payload, emit_chain, parse_chain};
 pub use proposal::{Proposal, Transform};
 pub use registry::{
-    AuthMethod, CertEncoding, ExchangeType, IdType, NotifyType, PayloadType, ProtocolId, TransformType,
-    TsType,
+    AttributeType, AuthMethod, CertEncoding, ConfigurationType, ExchangeType, IdType, NotifyType,
+    PayloadType, ProtocolId, TransformType, TsType,
 };
 pub use selectors::WireSelector;
 pub use spi::{EspSpi, IkeSpi};

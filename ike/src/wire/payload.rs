@@ -1,5 +1,6 @@
 //! One payload, and the chain of them that makes up a message (RFC 7296 §3.2).
 
+use super::configuration::Configuration;
 use super::cursor::{Malformed, Reader, with_length};
 use super::notify::{Delete, Notify};
 use super::proposal::{self, Proposal};
@@ -49,6 +50,8 @@ pub enum Payload {
     TsInitiator(Vec<WireSelector>),
     /// Traffic selectors of the responder's side.
     TsResponder(Vec<WireSelector>),
+    /// Configuration (§3.15).
+    Configuration(Configuration),
     /// A type that we do not use and that is not critical.
     Other(PayloadType),
 }
@@ -111,6 +114,7 @@ impl Payload {
             Self::Delete(_) => PayloadType::DELETE,
             Self::TsInitiator(_) => PayloadType::TSI,
             Self::TsResponder(_) => PayloadType::TSR,
+            Self::Configuration(_) => PayloadType::CP,
             Self::Other(kind) => *kind,
         }
     }
@@ -147,7 +151,8 @@ impl Payload {
                 let (encoding, data) = certificate(body)?;
                 Self::CertificateRequest { encoding, data }
             }
-            PayloadType::VENDOR | PayloadType::CP | PayloadType::EAP => Self::Other(kind),
+            PayloadType::CP => Self::Configuration(Configuration::parse(body)?),
+            PayloadType::VENDOR | PayloadType::EAP => Self::Other(kind),
             // An SK or SKF payload inside a chain that was already opened, or before the last place.
             PayloadType::SK | PayloadType::SKF => {
                 return Err(Malformed::Syntax("misplaced encrypted payload"));
@@ -178,6 +183,7 @@ impl Payload {
             Self::Notify(notify) => notify.emit(out),
             Self::Delete(delete) => delete.emit(out),
             Self::TsInitiator(selectors) | Self::TsResponder(selectors) => selectors::emit(selectors, out),
+            Self::Configuration(configuration) => configuration.emit(out),
             Self::Other(_) => {}
         }
     }

@@ -40,6 +40,16 @@ fn sample() -> Vec<Payload> {
             reserved: [1, 2, 3],
             ..IdData::new(IdType::FQDN, b"a.example".to_vec())
         }),
+        Payload::Configuration(Configuration {
+            kind: ConfigurationType::CFG_REQUEST,
+            attributes: vec![
+                Attribute::Ip4Address(Some([10, 0, 0, 9].into())),
+                Attribute::Ip6Address(Some(([1u16; 8].into(), 64))),
+                Attribute::Ip4Dns(None),
+                Attribute::Ip6Dns(None),
+                Attribute::Other(AttributeType::APPLICATION_VERSION, b"box".to_vec()),
+            ],
+        }),
         Payload::Auth(AuthData { method: AuthMethod::SHARED_KEY_MIC, data: vec![1; 32] }),
         Payload::Notify(Notify::about(NotifyType::REKEY_SA, EspSpi(0x1234_5678))),
         Payload::Notify(Notify::new(NotifyType::COOKIE, vec![1, 2, 3])),

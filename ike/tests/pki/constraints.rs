@@ -4,6 +4,7 @@ use rcgen::{CertificateParams, CidrSubnet, DnType, GeneralSubtree, NameConstrain
 use sekisho_ike::pki::{PathError, trust};
 
 use crate::made::{NOW, ca, dns, leaf, named, root};
+use crate::responder::{sequence, tlv};
 
 fn judge(constraints: NameConstraints, params: CertificateParams) -> Result<(), PathError> {
     let mut authority = ca("Branch");
@@ -21,7 +22,7 @@ fn with_name(name: SanType) -> CertificateParams {
 }
 
 /// Whether the subtree contains the name: then it is permitted by a permitted subtree, and forbidden by an excluded one.
-fn check(subtree: &GeneralSubtree, name: SanType, inside: bool) {
+fn check(subtree: &GeneralSubtree, name: &SanType, inside: bool) {
     let permitted = NameConstraints { permitted_subtrees: vec![subtree.clone()], excluded_subtrees: vec![] };
     let excluded = NameConstraints { permitted_subtrees: vec![], excluded_subtrees: vec![subtree.clone()] };
     let judged = |constraints| match judge(constraints, with_name(name.clone())) {
@@ -48,12 +49,12 @@ fn host_names() {
         ("example", false),
         ("clinic.example.org", false),
     ] {
-        check(&base, dns(name), inside);
+        check(&base, &dns(name), inside);
     }
     let below = GeneralSubtree::DnsName(".clinic.example".into());
-    check(&below, dns("a.clinic.example"), true);
-    check(&below, dns("clinic.example"), false);
-    check(&GeneralSubtree::DnsName(String::new()), dns("anything.example"), true);
+    check(&below, &dns("a.clinic.example"), true);
+    check(&below, &dns("clinic.example"), false);
+    check(&GeneralSubtree::DnsName(String::new()), &dns("anything.example"), true);
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn email_addresses() {
         ("a@clinic.example", "A@clinic.example", false),
     ];
     for (base, name, inside) in cases {
-        check(&GeneralSubtree::Rfc822Name(base.into()), email(name), inside);
+        check(&GeneralSubtree::Rfc822Name(base.into()), &email(name), inside);
     }
 }
 
@@ -90,13 +91,13 @@ fn an_email_address_in_the_subject_is_bound_too() {
 fn ip_addresses() {
     let ip = |text: &str| SanType::IpAddress(text.parse().unwrap());
     let v4 = GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([192, 0, 2, 0], 25));
-    check(&v4, ip("192.0.2.127"), true);
-    check(&v4, ip("192.0.2.128"), false);
+    check(&v4, &ip("192.0.2.127"), true);
+    check(&v4, &ip("192.0.2.128"), false);
     let v6 = GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix("2001:db8::".parse().unwrap(), 33));
-    check(&v6, ip("2001:db8:7fff::1"), true);
-    check(&v6, ip("2001:db8:8000::1"), false);
+    check(&v6, &ip("2001:db8:7fff::1"), true);
+    check(&v6, &ip("2001:db8:8000::1"), false);
     // One family says nothing permitted about the other, so that is outside.
-    check(&v4, ip("2001:db8::1"), false);
+    check(&v4, &ip("2001:db8::1"), false);
 }
 
 #[test]
@@ -135,18 +136,20 @@ fn the_error_names_authority_and_name() {
 
 #[test]
 fn uri_names_under_a_constraint_on_them_are_refused() {
-    // permittedSubtrees [0] { GeneralSubtree { [6] "clinic.example" } }
-    let mut content = vec![0x30, 0x14, 0xa0, 0x12, 0x30, 0x10, 0x86, 0x0e];
-    content.extend(b"clinic.example");
-    let mut authority = ca("Branch");
-    authority.custom_extensions = vec![crate::made::critical(&[2, 5, 29, 30], content)];
-    let root = root(ca("Root"));
-    let branch = root.issue(authority);
-    let judged = |params| {
-        let leaf = branch.issue(params);
-        trust(&leaf.certificate, &[branch.certificate.clone()], &root.trusted(), NOW).map(|_| ())
-    };
-    let uri = with_name(SanType::URI("https://clinic.example/".try_into().unwrap()));
-    assert!(matches!(judged(uri), Err(PathError::NameConstraint { .. })));
-    assert_eq!(judged(leaf("clinic-17")), Ok(()));
+    // permittedSubtrees [0] or excludedSubtrees [1] { GeneralSubtree { [6] "clinic.example" } }
+    for kind in [0xa0, 0xa1] {
+        let subtrees = tlv(kind, &sequence(&[&tlv(0x86, b"clinic.example")]));
+        let mut authority = ca("Branch");
+        authority.custom_extensions = vec![crate::made::critical(&[2, 5, 29, 30], sequence(&[&subtrees]))];
+        let root = root(ca("Root"));
+        let branch = root.issue(authority);
+        let judged = |params| {
+            let leaf = branch.issue(params);
+            trust(&leaf.certificate, std::slice::from_ref(&branch.certificate), &root.trusted(), NOW)
+                .map(|_| ())
+        };
+        let uri = with_name(SanType::URI("https://clinic.example/".try_into().unwrap()));
+        assert!(matches!(judged(uri), Err(PathError::NameConstraint { .. })), "{kind:x}");
+        assert_eq!(judged(leaf("clinic-17")), Ok(()));
+    }
 }

@@ -120,9 +120,9 @@ fn the_search_is_bounded_in_work() {
     let copy = |at: usize| KeyPair::try_from(keys[at].serialized_der()).unwrap();
     let authorities: Vec<Made> = (0..4).map(|at| root_with(ca("X"), copy(at))).collect();
     let mut crossed = Vec::new();
-    for by in 0..4 {
+    for (by, authority) in authorities.iter().enumerate() {
         for of in (0..4).filter(|of| *of != by) {
-            crossed.push(authorities[by].issue_for(ca("X"), copy(of)));
+            crossed.push(authority.issue_for(ca("X"), copy(of)));
         }
     }
     let leaf = authorities[0].issue(leaf("clinic-17"));
@@ -145,4 +145,45 @@ fn sixteen_certificates_are_looked_at() {
 fn without_anything_configured_nobody_is_trusted() {
     let leaf = root(ca("Root")).issue(leaf("clinic-17"));
     assert_eq!(judge(&leaf, &[], &Trust::default()), Err(PathError::NoAnchors { subject: LEAF.into() }));
+}
+
+#[test]
+fn a_circle_by_way_of_another_certificate_of_the_same_authority_is_one_too() {
+    let (a, b) = (key(), key());
+    let copy = |key: &KeyPair| KeyPair::try_from(key.serialized_der()).unwrap();
+    let (self_a, self_b) = (root_with(ca("A"), copy(&a)), root_with(ca("B"), copy(&b)));
+    let (a_by_b, b_by_a) = (self_b.issue_for(ca("A"), copy(&a)), self_a.issue_for(ca("B"), copy(&b)));
+    let leaf = a_by_b.issue(leaf("clinic-17"));
+    let error = judge(&leaf, &[&a_by_b, &b_by_a, &self_a], &root(ca("Root")).trusted()).unwrap_err();
+    // By way of `a_by_b` the circle is longest; by way of `self_a` it ends at once.
+    assert_eq!(error, PathError::Loop { subject: "C=JP, O=Clinic, CN=B".into() });
+}
+
+#[test]
+fn the_key_identifier_finds_the_issuer_among_namesakes() {
+    let namesakes: Vec<Made> = (0..70).map(|_| root(ca("Root"))).collect();
+    let leaf = namesakes[69].issue(leaf("clinic-17"));
+    let anchors = namesakes.iter().map(|made| made.certificate.clone()).collect();
+    assert!(judge(&leaf, &[], &Trust { anchors, ..Trust::default() }).is_ok());
+}
+
+/// An authority with a new key, certified by its old one (RFC 5280 §3.2, RFC 4210 §4.4): subject and issuer are the same.
+#[test]
+fn a_self_issued_certificate_counts_neither_as_depth_nor_as_a_name() {
+    let mut params = ca("Root");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    let mut branches = rcgen::DistinguishedName::new();
+    branches.push(rcgen::DnType::CountryName, "JP");
+    branches.push(rcgen::DnType::OrganizationName, "Branches");
+    params.name_constraints = Some(rcgen::NameConstraints {
+        permitted_subtrees: vec![rcgen::GeneralSubtree::DirectoryName(branches)],
+        excluded_subtrees: vec![],
+    });
+    let old = root(params);
+    let new = old.issue(ca("Root"));
+    let leaf = new.issue(crate::made::named("Branches", "clinic-17"));
+    assert_eq!(judge(&leaf, &[&new], &old.trusted()).map(|path| path.len()), Ok(3));
+    // Not so the peer, though its name be that of its issuer.
+    let alike = new.issue(crate::made::named("Clinic", "Root"));
+    assert!(matches!(judge(&alike, &[&new], &old.trusted()), Err(PathError::NameConstraint { .. })));
 }

@@ -77,9 +77,10 @@ impl List {
         let algorithm = Scheme::Ecdsa(HashAlgorithm::Sha256).to_der();
         let next_update = self.next_update.map(time).unwrap_or_default();
         let entries = if self.entries.is_empty() { Vec::new() } else { tlv(0x30, &self.entries.concat()) };
-        let extensions = match self.extensions.is_empty() {
-            true => Vec::new(),
-            false => tlv(0xa0, &tlv(0x30, &self.extensions.concat())),
+        let extensions = if self.extensions.is_empty() {
+            Vec::new()
+        } else {
+            tlv(0xa0, &tlv(0x30, &self.extensions.concat()))
         };
         let content = sequence(&[
             &[2, 1, 1],
@@ -138,9 +139,10 @@ impl Reply {
 
     /// What stands in the response about the certificate that `issuer` issued.
     pub fn single(&self, about: &Certificate, issuer: &Certificate) -> Vec<u8> {
-        let (algorithm, oid): (_, &[u8]) = match self.sha256 {
-            false => (&SHA1_FOR_LEGACY_USE_ONLY, &[0x2b, 14, 3, 2, 26]),
-            true => (&SHA256, &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1]),
+        let (algorithm, oid): (_, &[u8]) = if self.sha256 {
+            (&SHA256, &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1])
+        } else {
+            (&SHA1_FOR_LEGACY_USE_ONLY, &[0x2b, 14, 3, 2, 26])
         };
         let hash = |bytes: &[u8]| tlv(4, digest(algorithm, bytes).as_ref());
         // All keys here are P-256: the point is the last 65 bytes.
@@ -163,9 +165,10 @@ impl Reply {
     pub fn der_with(&self, singles: &[Vec<u8>], signer: &Made) -> Vec<u8> {
         let spki = signer.certificate.public_key().unwrap().spki_der();
         let key_hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, &spki[spki.len() - 65..]);
-        let responder = match self.by_key {
-            true => tlv(0xa2, &tlv(4, key_hash.as_ref())),
-            false => tlv(0xa1, signer.certificate.subject().der()),
+        let responder = if self.by_key {
+            tlv(0xa2, &tlv(4, key_hash.as_ref()))
+        } else {
+            tlv(0xa1, signer.certificate.subject().der())
         };
         let content = sequence(&[
             &responder,

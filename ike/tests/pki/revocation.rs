@@ -176,7 +176,7 @@ fn what_was_tried_is_not_asked_again_and_is_told() {
     else {
         panic!("unknown")
     };
-    assert_eq!(missing, [list.clone()]);
+    assert_eq!(missing, std::slice::from_ref(&list));
     assert_eq!(
         reasons,
         ["certificate `C=JP, O=Clinic, CN=clinic-17`: http://ocsp.clinic.example/: timed out"]
@@ -211,13 +211,33 @@ fn only_plain_http_is_fetched_and_only_so_much_of_it() {
 }
 
 #[test]
+fn lists_of_some_reasons_or_by_others_are_not_asked_for() {
+    let named = |url: &str| tlv(0xa0, &tlv(0xa0, &tlv(0x86, url.as_bytes())));
+    let point = |url: &str, more: &[u8]| sequence(&[&named(url), more]);
+    let issuer = tlv(0xa2, &tlv(0xa4, &sequence(&[])));
+    let points = [
+        point("http://reasons.example/", &tlv(0x81, &[6, 0x40])),
+        point("http://issuer.example/", &issuer),
+        point("http://good.example/", &[]),
+    ];
+    let root = root(ca("Root"));
+    let mut params = leaf("clinic-17");
+    let extension = CustomExtension::from_oid_content(&[2, 5, 29, 31], tlv(0x30, &points.concat()));
+    params.custom_extensions = vec![extension];
+    let leaf = root.issue(params);
+    let urls: Vec<String> = Peer { root, leaf }.fetches().into_iter().map(|fetch| fetch.url).collect();
+    assert_eq!(urls, ["http://good.example/"]);
+}
+
+#[test]
 fn every_certificate_of_the_path_is_asked_about_but_the_anchor() {
     let top = root(ca("Root"));
     let mut params = ca("Branch");
     params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![LIST.into()] }];
     let branch = top.issue(params);
     let leaf = branch.issue(leaf("clinic-17"));
-    let path = trust(&leaf.certificate, &[branch.certificate.clone()], &top.trusted(), NOW).unwrap();
+    let path =
+        trust(&leaf.certificate, std::slice::from_ref(&branch.certificate), &top.trusted(), NOW).unwrap();
     let judge = |crls: Vec<Crl>| {
         assess(
             &path,

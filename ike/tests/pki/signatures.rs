@@ -32,7 +32,7 @@ fn we_announce_sha2_and_identity_but_never_sha1() {
     assert_eq!(signature_hash_algorithms(), [0, 2, 0, 3, 0, 4, 0, 5]);
 }
 
-/// A second implementation's signatures over the same octets, with RFC 7427's own encodings where it gives them.
+/// A second implementation's signatures over the same octets.
 #[test]
 fn signatures_by_openssl_are_verified() {
     use HashAlgorithm::{Sha256, Sha384, Sha512};
@@ -55,11 +55,11 @@ fn signatures_by_openssl_are_verified() {
     }
 }
 
-/// RFC 7427 Appendix A.1.2, A.2.?, A.3, A.4; RFC 8410 §3: the encodings that everyone sends.
+/// RFC 7427 Appendix A and RFC 8410 §3: the encodings that everyone sends.
 #[test]
 fn the_algorithms_are_named_as_the_rfcs_do() {
-    let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
     use HashAlgorithm::{Sha256, Sha384, Sha512};
+    let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
     for (scheme, der) in [
         (Scheme::RsaPkcs1(Sha256), "300d06092a864886f70d01010b0500"),
         (Scheme::RsaPkcs1(Sha384), "300d06092a864886f70d01010c0500"),

@@ -3,6 +3,8 @@
 
 mod attacks;
 mod certificates;
+mod childless;
+mod children;
 mod collisions;
 mod failures;
 mod fragments;
@@ -10,9 +12,12 @@ mod handshake;
 mod hostile;
 mod liveness;
 mod offloaded;
+mod on_demand;
 mod paths;
+mod patterns;
 mod rekey;
 mod suites;
+mod uniqueness;
 
 #[path = "../pki/fixtures.rs"]
 #[allow(dead_code, clippy::match_bool, reason = "shared with the tests of certificates")]

@@ -10,7 +10,7 @@ use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, NatStatus};
 use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, Informational, Protected};
-use crate::identity::{Examination, Proof, Proving, SignedOctets, Verdict, VerifiedPeer};
+use crate::identity::{Examination, Identity, Proof, Proving, SignedOctets, Verdict, VerifiedPeer};
 use crate::keys::{IkeKeys, Nonces};
 use crate::path::Path;
 use crate::pki::{self, Answer, SigningError};
@@ -36,7 +36,8 @@ pub(super) struct AuthSent {
     /// The responder's `IKE_SA_INIT`, which its proof covers.
     init_response: Vec<u8>,
     nat: NatStatus,
-    child: PendingChild,
+    /// The child that it asks for, unless it is childless.
+    child: Option<PendingChild>,
 }
 
 impl std::fmt::Debug for AuthSent {
@@ -70,7 +71,11 @@ impl Attempt {
         if nat.here || nat.there || self.connection.encapsulation == Encapsulation::Forced {
             self.path = self.path.floated(ctx.config.nat_port, peer_nat_port(ctx, self.path));
         }
-        let child = PendingChild::begin(ctx, 0, None, None)?;
+        let child = match self.children.first() {
+            _ if self.childless => None,
+            Some(first) => Some(PendingChild::begin(ctx, *first, None, None)?),
+            None => return Err(diagnose::no_childless_there()),
+        };
         // Still the message of the exchange before: our IKE_SA_INIT.
         let id_i = self.connection.local_id.to_wire();
         let octets = SignedOctets::new(&*keys.auth_i, self.message.first(), &nonce_r, &id_i);
@@ -98,15 +103,17 @@ impl Attempt {
             RemoteAuth::Signature(trust) => pki::cert_requests(trust),
             RemoteAuth::Psk(_) => Vec::new(),
         };
-        let config = self.connection.children.first();
-        let config = config.ok_or_else(|| diagnose::local("no Child SA is configured"))?;
+        let child = auth.child.as_ref().and_then(|child| {
+            let config = self.connection.children.get(child.index)?;
+            Some(child.offer(config, false))
+        });
         let request = AuthRequest {
             id_i: self.connection.local_id.to_wire(),
-            id_r: Some(self.connection.remote_id.to_wire()),
+            id_r: self.connection.remote_id.exact().map(Identity::to_wire),
             certificates,
             cert_requests,
             auth: Some(proof),
-            child: Some(auth.child.offer(config, false)),
+            child,
             initial_contact: self.initial_contact,
         };
         let most = self.path.room(self.connection.fragment_size);
@@ -130,6 +137,9 @@ impl Attempt {
                 NotifyType::NO_PROPOSAL_CHOSEN => diagnose::no_ike_proposal_there(&self.connection.proposals),
                 other => diagnose::peer_error(IKE_AUTH, other),
             })),
+            AuthResponse::Accept { child: answer, .. } if !answer.fits(auth.child.is_some()) => {
+                AttemptStep::Failed(Box::new(diagnose::bad_answer(IKE_AUTH)))
+            }
             AuthResponse::Accept { id_r, certificates, auth: proof, child: answer } => {
                 let examination = self.examination(ctx, &auth, &id_r, proof, certificates);
                 let job = ctx.work(JobOwner::Attempt(self.spi()), Work::examine(examination));
@@ -238,7 +248,12 @@ impl Attempt {
             lowest_nonce: ike_sa.lowest_nonce.clone(),
         };
         let mut tunnel = Tunnel::new(ctx, peer, self.path, auth.nat, origin, ike_sa);
-        tunnel.first_child_answered(ctx, auth.child, examining.answer, nonces);
+        let by_auth = auth.child.iter().len();
+        if let Some(child) = auth.child {
+            tunnel.first_child_answered(ctx, child, examining.answer, nonces);
+        }
+        let others = self.children.into_iter().skip(by_auth);
+        others.for_each(|index| tunnel.tasks.push(ctx, Task::CreateChild(index)));
         tunnel
     }
 
@@ -268,7 +283,8 @@ impl Tunnel {
         nonces: Nonces<'_>,
     ) {
         let connection = self.connection().clone();
-        let Some(config) = connection.children.first() else { return };
+        let index = pending.index;
+        let Some(config) = connection.children.get(index) else { return };
         let made = match answer {
             ChildAnswer::Accept(answer) => {
                 pending.complete(config, &answer, None, IKE_AUTH).and_then(|agreed| {
@@ -283,14 +299,14 @@ impl Tunnel {
                 Err(diagnose::selectors_there(&config.local, &config.remote))
             }
             ChildAnswer::Refused(kind) => Err(diagnose::peer_error(IKE_AUTH, kind)),
+            ChildAnswer::None => Err(diagnose::bad_answer(IKE_AUTH)),
         };
         match made {
             Ok(new) => self.send_on(ctx, new),
             Err(diagnosis) => {
                 self.fail(diagnosis);
-                self.try_child_later(ctx, &Task::CreateChild(0));
+                self.try_child_later(ctx, &Task::CreateChild(index));
             }
         }
-        (1..connection.children.len()).for_each(|index| self.tasks.push(ctx, Task::CreateChild(index)));
     }
 }

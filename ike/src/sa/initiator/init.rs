@@ -161,7 +161,12 @@ impl Attempt {
     }
 
     /// The responder goes on: has the shared secret computed.
-    fn agree(self, ctx: &mut Context<'_>, init: InitSent, accepted: Accepted<'_>) -> Result<Self, Diagnosis> {
+    fn agree(
+        mut self,
+        ctx: &mut Context<'_>,
+        init: InitSent,
+        accepted: Accepted<'_>,
+    ) -> Result<Self, Diagnosis> {
         let bad = || diagnose::bad_answer(IKE_SA_INIT);
         let spis = Spis { initiator: self.lease.spi(), responder: accepted.datagram.header.spi_r };
         // A message of ours that was sent back carries our own SPI or nonce.
@@ -175,6 +180,8 @@ impl Attempt {
         if suite.group != init.key_exchange.group() || accepted.key_exchange.group != suite.group.number() {
             return Err(bad());
         }
+        let can_childless = |n: &Notify| n.kind == NotifyType::CHILDLESS_IKEV2_SUPPORTED;
+        self.childless = self.wants_childless() && accepted.notifies.iter().any(can_childless);
         let nat = nat::detect(&accepted.notifies, spis.initiator, spis.responder, self.path);
         let nat = nat.ok_or_else(diagnose::no_nat_traversal)?;
         let work = Work::complete(init.key_exchange, accepted.key_exchange.data);

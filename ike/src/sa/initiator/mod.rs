@@ -21,7 +21,7 @@ use super::gathering::Gathering;
 use super::retransmission::{Overdue, Retransmission};
 use super::spis::IkeSpiLease;
 use super::tunnel::Tunnel;
-use crate::config::Connection;
+use crate::config::{Childless, Connection};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::JobId;
@@ -42,6 +42,10 @@ pub(crate) struct Attempt {
     path: Path,
     started: Instant,
     initial_contact: bool,
+    /// The children that it is to set up, by their place; the first by `IKE_AUTH`.
+    children: Vec<usize>,
+    /// `IKE_AUTH` is to set up none.
+    childless: bool,
     /// Of the message that waits for its answer.
     retransmission: Retransmission,
     message: Message,
@@ -96,6 +100,7 @@ impl Attempt {
         ctx: &mut Context<'_>,
         connection: Arc<Connection>,
         path: Path,
+        children: Vec<usize>,
         initial_contact: bool,
     ) -> Result<Self, Diagnosis> {
         let first = connection.proposals.iter().find_map(|p| p.groups.first());
@@ -105,6 +110,8 @@ impl Attempt {
             path,
             started: ctx.now.boot,
             initial_contact,
+            children,
+            childless: false,
             retransmission: Retransmission::new(connection.retransmit, ctx),
             message: Message::whole(Vec::new()),
             work_until: ctx.now.boot,
@@ -113,6 +120,15 @@ impl Attempt {
         };
         let beginning = Beginning { cookie: None, nonce: ctx.nonce(), restarts: 0 };
         attempt.begin_key_exchange(ctx, group, beginning)
+    }
+
+    /// Whether `IKE_AUTH` is to set up no child, if the responder can do without.
+    fn wants_childless(&self) -> bool {
+        match self.connection.childless {
+            Childless::Never => false,
+            Childless::Allowed => self.children.is_empty(),
+            Childless::Preferred => true,
+        }
     }
 
     pub(crate) fn spi(&self) -> IkeSpi {

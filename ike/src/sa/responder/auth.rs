@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::init::Answered;
 use super::{Directory, HalfOpen, HalfOpenStep, Phase, Standing};
-use crate::config::Connection;
+use crate::config::{Childless, Connection};
 use crate::crypto::sha256;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
@@ -37,12 +37,14 @@ pub(super) struct Examining {
 struct Refusal {
     notify: Notify,
     connection: Option<Arc<Connection>>,
+    /// The peer that has a tunnel already, if that is why.
+    rival: Option<Identity>,
     diagnosis: Box<Diagnosis>,
 }
 
 impl Refusal {
     fn new(kind: NotifyType, connection: Option<Arc<Connection>>, diagnosis: Diagnosis) -> Self {
-        Self { notify: Notify::new(kind, []), connection, diagnosis: Box::new(diagnosis) }
+        Self { notify: Notify::new(kind, []), connection, rival: None, diagnosis: Box::new(diagnosis) }
     }
 }
 
@@ -65,7 +67,7 @@ impl HalfOpen {
             }
             Err(ReadError::Refuse(notify, diagnosis)) => {
                 let asked = Request::new(&datagram.header, sha256(&[datagram.bytes]));
-                let refusal = Refusal { notify, connection: None, diagnosis };
+                let refusal = Refusal { notify, connection: None, rival: None, diagnosis };
                 return self.refuse(ctx, path, &asked, answered, refusal);
             }
         };
@@ -141,7 +143,9 @@ impl HalfOpen {
         let Examining { asked, path, request, connection } = examining;
         let accepted = match verdict {
             Verdict::Accepted { peer, ours: Some(proof) } => {
-                may_stand(directory, peer.connection(), answered.suite).map(|()| (peer, proof))
+                may_stand(directory, &peer, request.initial_contact, answered.suite)
+                    .and_then(|()| may_be_childless(peer.connection(), &request))
+                    .map(|()| (peer, proof))
             }
             Verdict::Unsettled { .. } => return HalfOpenStep::Pending(self),
             Verdict::Accepted { peer, ours: None } => {
@@ -203,7 +207,7 @@ impl HalfOpen {
         mut answered: Box<Answered>,
         refusal: Refusal,
     ) -> HalfOpenStep {
-        let Refusal { notify, connection, diagnosis } = refusal;
+        let Refusal { notify, connection, rival, diagnosis } = refusal;
         let mut window = Window::new(0, 1);
         let payloads = [Payload::Notify(notify)];
         let most = path.room(limits::FRAGMENT_SIZE);
@@ -214,7 +218,7 @@ impl HalfOpen {
         // What is left only answers a repeated request: not as long as one that waits for its proof.
         self.expires_at = self.expires_at.min(ctx.now.boot + limits::REFUSED_LIFETIME);
         self.phase = Phase::Refused(window);
-        HalfOpenStep::Refused { half_open: Some(self), connection, diagnosis }
+        HalfOpenStep::Refused { half_open: Some(self), connection, rival, diagnosis }
     }
 }
 
@@ -256,14 +260,21 @@ fn find(directory: &dyn Directory, request: &AuthRequest) -> Option<Arc<Connecti
 /// The peer is who it says; whether its connection may be set up with this suite.
 fn may_stand(
     directory: &dyn Directory,
-    connection: &Arc<Connection>,
+    peer: &VerifiedPeer,
+    initial_contact: bool,
     suite: IkeSuite,
 ) -> Result<(), Refusal> {
+    let connection = peer.connection();
     let refuse = |kind, diagnosis| Err(Refusal::new(kind, Some(Arc::clone(connection)), diagnosis));
-    match directory.standing(connection) {
+    match directory.standing(connection, peer.identity(), initial_contact) {
         Standing::Allowed => {}
         Standing::Down => {
             return refuse(NotifyType::AUTHENTICATION_FAILED, diagnose::admin_down(connection));
+        }
+        Standing::NotUnique => {
+            let diagnosis = diagnose::not_unique(peer.identity());
+            let refusal = refuse(NotifyType::AUTHENTICATION_FAILED, diagnosis);
+            return refusal.map_err(|refusal| Refusal { rival: Some(peer.identity().clone()), ..refusal });
         }
         Standing::Gone => {
             let diagnosis = diagnose::local("the configuration changed while the peer was examined");
@@ -275,6 +286,16 @@ fn may_stand(
         return refuse(NotifyType::NO_PROPOSAL_CHOSEN, diagnosis);
     }
     Ok(())
+}
+
+/// RFC 6023 §3: a responder that has not said that it can do without a Child SA takes a request without one as any other
+/// that lacks a mandatory payload.
+fn may_be_childless(connection: &Arc<Connection>, request: &AuthRequest) -> Result<(), Refusal> {
+    if request.child.is_some() || connection.childless != Childless::Never {
+        return Ok(());
+    }
+    let diagnosis = diagnose::childless_here();
+    Err(Refusal::new(NotifyType::INVALID_SYNTAX, Some(Arc::clone(connection)), diagnosis))
 }
 
 fn explain(
@@ -304,7 +325,7 @@ impl Tunnel {
         offer: Option<&ChildOffer>,
         nonces: Nonces<'_>,
     ) -> ChildAnswer {
-        let Some(offer) = offer else { return ChildAnswer::Refused(NotifyType::TS_UNACCEPTABLE) };
+        let Some(offer) = offer else { return ChildAnswer::None };
         let connection = self.connection().clone();
         let asked = Asked { offer, key_exchange: None, rekeys: None, exchange: IKE_AUTH };
         match accept(ctx, &connection, &asked, None) {

@@ -16,7 +16,7 @@ use crate::path::Path;
 use crate::sa::context::{Context, JobOwner};
 use crate::sa::ike_sa::{Channel, OtherKeys};
 use crate::suite::IkeSuite;
-use crate::wire::{CertEncoding, Datagram, Header, IkeSpi, NotifyType, PayloadType, emit_clear};
+use crate::wire::{CertEncoding, Datagram, Header, IkeSpi, Notify, NotifyType, PayloadType, emit_clear};
 use crate::work::{Agreement, Work};
 
 /// What was chosen of a first message whose key exchange is being computed.
@@ -26,6 +26,7 @@ pub(super) struct Agreeing {
     nat: NatStatus,
     fragmentation: bool,
     encapsulation: Encapsulation,
+    childless: bool,
     cert_requests: Vec<(CertEncoding, Vec<u8>)>,
     wishes: PeerWishes,
     header: Header,
@@ -78,6 +79,7 @@ impl HalfOpen {
                     nat,
                     fragmentation: fragmentation::is_supported(&request.notifies),
                     encapsulation: acceptable.encapsulation,
+                    childless: acceptable.childless,
                     cert_requests: acceptable.cert_requests.clone(),
                     wishes: PeerWishes::new(&request.notifies, Vec::new()),
                     header: datagram.header,
@@ -127,7 +129,12 @@ impl HalfOpen {
                 let response = InitResponse::Error(NotifyType::INVALID_SYNTAX);
                 let bytes = emit_clear(init_header(&header, IkeSpi::ZERO), &response.write());
                 ctx.output.transmit_datagram(self.path, bytes);
-                HalfOpenStep::Refused { half_open: None, connection: None, diagnosis: Box::new(diagnosis) }
+                HalfOpenStep::Refused {
+                    half_open: None,
+                    connection: None,
+                    rival: None,
+                    diagnosis: Box::new(diagnosis),
+                }
             }
         }
     }
@@ -138,8 +145,17 @@ impl HalfOpen {
         agreeing: Agreeing,
         agreement: Agreement,
     ) -> Result<Answered, Diagnosis> {
-        let Agreeing { choice, nonce_i, nat, fragmentation, encapsulation, cert_requests, wishes, header } =
-            agreeing;
+        let Agreeing {
+            choice,
+            nonce_i,
+            nat,
+            fragmentation,
+            encapsulation,
+            childless,
+            cert_requests,
+            wishes,
+            header,
+        } = agreeing;
         let suite = choice.suite;
         let malformed = |error: &dyn ToString| diagnose::malformed("IKE_SA_INIT", &error.to_string());
         let (data, shared) = agreement.result.map_err(|error| malformed(&error))?;
@@ -151,11 +167,13 @@ impl HalfOpen {
         let (channel, keys) = Channel::new(keys, spis, false, fragmentation);
         let nat_here = nat::notifies(spis.initiator, spis.responder, self.path, encapsulation, ctx.random);
         let notifies = nat_here.into_iter().chain(fragmentation.then(fragmentation::notify));
+        // RFC 6023 §3: the responder alone says so, "in the response to the IKE_SA_INIT".
+        let childless = childless.then(|| Notify::new(NotifyType::CHILDLESS_IKEV2_SUPPORTED, []));
         let response = InitResponse::Accept {
             proposals: vec![choice.answer(&[])],
             key_exchange: KeyExchangeData { group: suite.group.number(), data },
             nonce: nonce_r.clone(),
-            notifies: notifies.chain([our_hashes()]).collect(),
+            notifies: notifies.chain([our_hashes()]).chain(childless).collect(),
             cert_requests,
         };
         let init_response = emit_clear(init_header(&header, spis.responder), &response.write());

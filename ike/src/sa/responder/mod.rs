@@ -78,6 +78,8 @@ pub(crate) enum HalfOpenStep {
     Refused {
         half_open: Option<Box<HalfOpen>>,
         connection: Option<Arc<Connection>>,
+        /// The peer that has a tunnel already, if that is why.
+        rival: Option<Identity>,
         diagnosis: Box<Diagnosis>,
     },
 }
@@ -87,6 +89,8 @@ pub(crate) enum HalfOpenStep {
 pub(crate) struct Acceptable {
     pub(crate) proposals: Vec<IkeProposal>,
     pub(crate) encapsulation: Encapsulation,
+    /// Whether an IKE SA without a Child SA may do.
+    pub(crate) childless: bool,
     /// Our CERTREQ payloads: the authorities of all.
     pub(crate) cert_requests: Vec<(CertEncoding, Vec<u8>)>,
 }
@@ -95,8 +99,9 @@ pub(crate) struct Acceptable {
 pub(crate) trait Directory {
     /// The connection for the peer's identity and, if it named one, ours.
     fn find(&self, theirs: &Identity, ours: Option<&Identity>) -> Option<Arc<Connection>>;
-    /// Whether a connection that was found before may be set up now.
-    fn standing(&self, connection: &Arc<Connection>) -> Standing;
+    /// Whether a connection that was found before may be set up now by a peer that has proved to be this one, and may
+    /// have said that it has no other.
+    fn standing(&self, connection: &Arc<Connection>, peer: &Identity, initial_contact: bool) -> Standing;
     /// The pairs of identities that are configured, for a diagnosis.
     fn identities(&self) -> Vec<String>;
 }
@@ -110,6 +115,8 @@ pub(crate) enum Standing {
     Down,
     /// It is not configured any more.
     Gone,
+    /// The peer has a tunnel of it, and is to have no other.
+    NotUnique,
 }
 
 impl HalfOpen {

@@ -1,0 +1,210 @@
+//! One connection for many peers, told apart by the identities that their certificates prove.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sekisho_ike::config::{Connection, ConnectionError, LocalAuth, RemoteAuth, Uniqueness};
+use sekisho_ike::event::{Command, CommandError, ConnectionState};
+use sekisho_ike::pki::{Credential, Pin, RevocationPolicy, Trust};
+use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair, run_seeds};
+use sekisho_ike::wire::EspSpi;
+
+use crate::made::{Made, NOW, ca, dns, leaf, root};
+use crate::{MINUTE, SECOND};
+
+struct Office {
+    root: Made,
+}
+
+impl Office {
+    fn new() -> Self {
+        Self { root: root(ca("Root")) }
+    }
+
+    fn issue(&self, host: &str) -> Credential {
+        let mut params = leaf(host);
+        params.subject_alt_names = vec![dns(host)];
+        // Ed25519: its signatures are a function of the message, so that a seed replays.
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let made = self.root.issue_for(params, key);
+        Credential::new(made.signing_key(), vec![made.certificate.clone()]).unwrap()
+    }
+
+    fn signs(&self, mut connection: Connection, ours: &str, theirs: &str) -> Connection {
+        let trust = Trust { revocation: RevocationPolicy::Off, ..self.root.trusted() };
+        connection.local_auth = LocalAuth::Signature(Arc::new(self.issue(ours)));
+        connection.remote_auth = RemoteAuth::Signature(Arc::new(trust));
+        (connection.local_id, connection.remote_id) = (ours.parse().unwrap(), theirs.parse().unwrap());
+        connection
+    }
+
+    /// B's, for everyone whose identity fits.
+    fn of_b(&self, name: &str, pattern: &str) -> Connection {
+        let mut b = self.signs(connection(Side::B, false), "b.example", pattern);
+        b.name = name.into();
+        b
+    }
+
+    /// A peer of B with this identity.
+    fn peer(&self, host: &str, number: u16) -> Rogue {
+        let from = SocketAddr::from(([198, 51, 100, 7], 1000 + number));
+        let connection = self.signs(connection(Side::A, true), host, "b.example");
+        Rogue::new(connection, from, number.into())
+    }
+}
+
+fn world(seed: u64, connections: Vec<Connection>) -> World {
+    let mut world = World::new(seed, Conditions::GOOD);
+    world.wall = NOW;
+    world.configure(Side::B, connections);
+    world
+}
+
+fn up(world: &World) -> Vec<(String, Vec<String>)> {
+    let status = world.b.endpoint.status();
+    let peers = |s: &sekisho_ike::event::ConnectionStatus| {
+        s.tunnels.iter().map(|tunnel| tunnel.ike_sa.remote_id.to_string()).collect()
+    };
+    status.iter().map(|s| (s.connection.name.to_string(), peers(s))).collect()
+}
+
+#[test]
+fn each_peer_that_fits_has_a_tunnel_of_its_own() {
+    let office = Office::new();
+    let mut world = world(1, vec![office.of_b("clinics", "*.clinic.example")]);
+    for (number, host) in ["one.clinic.example", "two.clinic.example"].into_iter().enumerate() {
+        let number = u16::try_from(number).unwrap();
+        assert!(office.peer(host, number).connect(&mut world, EspSpi(0x1000 + u32::from(number))));
+    }
+    assert!(!office.peer("one.other.example", 9).connect(&mut world, EspSpi(0x2000)));
+    let both = vec!["one.clinic.example".to_owned(), "two.clinic.example".to_owned()];
+    assert_eq!(up(&world), [("clinics".to_owned(), both)]);
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+    assert_eq!(world.b.installed.len(), 2);
+    let told = world.b.failures.first().expect("a diagnosis");
+    assert_eq!(told.kind.code(), "unknown_identity", "{told}");
+    assert!(told.to_string().contains("*.clinic.example"), "{told}");
+}
+
+#[test]
+fn it_comes_up_on_bad_lines_and_both_ends_agree() {
+    run_seeds(50, |seed| {
+        let office = Office::new();
+        let mut world = World::new(seed, Conditions::bad(0.2));
+        world.wall = NOW;
+        world.configure(Side::B, vec![office.of_b("link", "*.example")]);
+        world.configure(Side::A, vec![office.signs(connection(Side::A, true), "a.example", "b.example")]);
+        assert!(world.run_until(10 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    });
+}
+
+#[test]
+fn a_peer_is_unique_by_its_own_identity() {
+    for unique in [Uniqueness::Replace, Uniqueness::Keep] {
+        let office = Office::new();
+        let mut b = office.of_b("clinics", "*.clinic.example");
+        b.unique = unique;
+        let mut world = world(1, vec![b]);
+        let mut one = office.peer("one.clinic.example", 1);
+        assert!(
+            one.connect(&mut world, EspSpi(0x1001)),
+            "{:?} {:?}",
+            world.b.failures,
+            world.b.endpoint.drops()
+        );
+        assert!(office.peer("two.clinic.example", 2).connect(&mut world, EspSpi(0x1002)));
+        let again = office.peer("one.clinic.example", 3).connect(&mut world, EspSpi(0x1003));
+        assert_eq!(again, unique == Uniqueness::Replace);
+        assert_eq!(up(&world)[0].1.len(), 2, "{:?}", up(&world));
+        if unique == Uniqueness::Keep {
+            let told = world.b.failures.first().expect("a diagnosis");
+            assert!(told.kind.code() == "not_unique" && told.to_string().contains("one.clinic"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn who_is_named_is_meant_and_then_the_longest_pattern() {
+    let office = Office::new();
+    let all = [("a-any", "*"), ("b-wide", "*.example"), ("c-near", "*.clinic.example")];
+    let mut connections: Vec<_> = all.iter().map(|(name, id)| office.of_b(name, id)).collect();
+    connections.push(office.of_b("d-exact", "one.clinic.example"));
+    let mut world = world(1, connections);
+    let hosts = ["one.clinic.example", "two.clinic.example", "x.example", "x.example.org"];
+    for (number, host) in hosts.into_iter().enumerate() {
+        let number = u16::try_from(number).unwrap();
+        assert!(office.peer(host, number).connect(&mut world, EspSpi(0x1000 + u32::from(number))), "{host}");
+    }
+    let expected = [
+        ("a-any", "x.example.org"),
+        ("b-wide", "x.example"),
+        ("c-near", "two.clinic.example"),
+        ("d-exact", "one.clinic.example"),
+    ];
+    assert_eq!(up(&world), expected.map(|(name, host)| (name.to_owned(), vec![host.to_owned()])));
+}
+
+/// The certificate must be one for the identity, not only the identity one that fits.
+#[test]
+fn nobody_speaks_for_another_peer_of_the_pattern() {
+    let office = Office::new();
+    let mut world = world(1, vec![office.of_b("clinics", "*.clinic.example")]);
+    let mut liar = office.signs(connection(Side::A, true), "one.clinic.example", "b.example");
+    liar.local_id = "two.clinic.example".parse().unwrap();
+    let from = "198.51.100.7:1000".parse().unwrap();
+    assert!(!Rogue::new(liar, from, 1).connect(&mut world, EspSpi(0x1000)));
+    assert_eq!(world.b.failures[0].kind.code(), "certificate_name");
+    assert!(world.b.installed.is_empty());
+}
+
+#[test]
+fn a_key_that_many_have_or_a_call_to_many_is_refused() {
+    let office = Office::new();
+    let good = || office.of_b("clinics", "*.clinic.example");
+    let mut psk = connection(Side::B, false);
+    psk.remote_id = "*.clinic.example".parse().unwrap();
+    let mut ours_psk = good();
+    ours_psk.local_auth = psk.local_auth.clone();
+    let mut pinned = good();
+    let pin = office.root.certificate.clone();
+    pinned.remote_auth = RemoteAuth::Signature(Arc::new(Trust {
+        pinned: vec![Pin::Certificate(pin)],
+        ..office.root.trusted()
+    }));
+    let mut calls = good();
+    calls.initiate = true;
+    let mut world = world(1, vec![good()]);
+    for (bad, initiates) in [(psk, false), (ours_psk, false), (pinned, false), (calls, true)] {
+        let Err(error) = bad.check() else { panic!("accepted") };
+        assert_eq!(matches!(error, ConnectionError::InitiatesToMany(_)), initiates);
+        let refused = world.command(Side::B, Command::Configure(vec![Arc::new(bad)]));
+        assert_eq!(refused, Err(CommandError::Invalid(error)));
+    }
+    assert!(office.peer("one.clinic.example", 1).connect(&mut world, EspSpi(0x1000)), "nothing has changed");
+    assert_eq!(
+        world.command(Side::B, Command::Up("clinics".into())),
+        Ok(()),
+        "it is up, and there is nobody to call"
+    );
+    let (a, _) = connection_pair();
+    assert_eq!(a.check(), Ok(()));
+}
+
+#[test]
+fn an_operator_ends_and_rekeys_all_of_them() {
+    let office = Office::new();
+    let mut world = world(1, vec![office.of_b("clinics", "*.clinic.example")]);
+    let mut peers: Vec<_> = (1..=3).map(|n| office.peer(&format!("c{n}.clinic.example"), n)).collect();
+    for (peer, spi) in peers.iter_mut().zip(0x1000..) {
+        assert!(peer.connect(&mut world, EspSpi(spi)));
+    }
+    let sent = world.link.sent;
+    world.command(Side::B, Command::RekeyIke("clinics".into())).unwrap();
+    assert_eq!(world.link.sent - sent, 3, "each is asked for a new IKE SA");
+    world.command(Side::B, Command::Down("clinics".into())).unwrap();
+    assert!(world.b.installed.is_empty());
+    world.run_for(10 * SECOND);
+    assert!(!office.peer("c4.clinic.example", 4).connect(&mut world, EspSpi(0x1010)), "taken down");
+    world.run_for(10 * MINUTE);
+    assert_eq!((world.b.spis_in_use(), up(&world)[0].1.len()), (0, 0));
+}
