@@ -57,7 +57,7 @@ impl IntegrityKey for RingIntegrityKey {
         self.integrity.icv_length()
     }
 
-    /// "the most significant bits of the HMAC output" (RFC 4868 §2.1, shortened).
+    /// The first half of the HMAC (RFC 4868 §2.1.2).
     fn compute(&self, parts: &[&[u8]]) -> Vec<u8> {
         self.key.compute(parts).expose().iter().copied().take(self.icv_length()).collect()
     }

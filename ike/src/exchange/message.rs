@@ -7,8 +7,8 @@ use crate::keys::DirectionProtection;
 use crate::limits;
 use crate::wire::{FragmentPlace, Frame, Header, Payload, emit_chain, prepare_chain, prepare_fragment};
 
-/// The datagrams of a message, at least one. They are kept and sent again as they are: "retransmissions MUST be
-/// bitwise identical" (RFC 7296 §2.1, shortened).
+/// The datagrams of a message, at least one. They are kept and sent again as they are: "A retransmission from the
+/// initiator MUST be bitwise identical to the original request" (RFC 7296 §2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     first: Vec<u8>,

@@ -147,7 +147,7 @@ fn every_protection_and_group_has_its_numbers() {
     }
 }
 
-/// RFC 7634 §4: `ChaCha20` has no key length, and AES has one.
+/// RFC 7296 §3.3.5: `ChaCha20` has no key length attribute, and AES has one.
 #[test]
 fn key_lengths_belong_to_the_transform() {
     let ours = ike("chacha20poly1305-prfsha256-x25519");

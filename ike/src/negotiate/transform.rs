@@ -15,7 +15,7 @@ impl Aead {
             Self::Aes256Gcm12 => (19, Some(256)),
             Self::Aes128Gcm16 => (20, Some(128)),
             Self::Aes256Gcm16 => (20, Some(256)),
-            // "the Key Length attribute MUST NOT be specified" for a key of one length (RFC 7634 §4, shortened).
+            // "This attribute MUST NOT be used with transforms that use a fixed-length key" (RFC 7296 §3.3.5).
             Self::ChaCha20Poly1305 => (28, None),
         };
         Transform { key_length: bits, ..Transform::new(TransformType::ENCR, id) }

@@ -61,8 +61,8 @@ pub(crate) enum Arrival {
     /// A first fragment with the number of the last one, but other bytes: send this answer again, if it is the peer's. It
     /// may cut its request smaller when it sends it again (RFC 7383 §2.5.2).
     CutAnew(Message),
-    /// A later fragment of the last one. "Retransmit only when the fragment with the Fragment Number 1 is received"
-    /// (RFC 7383 §2.6.1, in short): one answer for each repetition.
+    /// A later fragment of the last one. Only the first has the answer sent again, so that a repetition has it sent once
+    /// (RFC 7383 §2.6.1).
     LaterFragment,
     /// Any other.
     Outside,

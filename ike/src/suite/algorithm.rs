@@ -102,7 +102,8 @@ impl Integrity {
     /// All, in the order offered.
     pub const ALL: [Self; 3] = [Self::HmacSha256, Self::HmacSha384, Self::HmacSha512];
 
-    /// Bytes of the key: "a key size equal to the output of the underlying hash function" (RFC 4868 §2.1.1).
+    /// Bytes of the key: "key lengths other than the output length of the associated hash function MUST NOT be
+    /// supported" (RFC 4868 §2.1.1).
     pub const fn key_length(self) -> usize {
         match self {
             Self::HmacSha256 => 32,

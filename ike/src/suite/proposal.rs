@@ -6,8 +6,8 @@ use std::str::FromStr;
 use super::IkeSuite;
 use super::algorithm::{Aead, Cbc, Esn, Group, Integrity, Prf, Protection, UnknownAlgorithm};
 
-/// The ciphers of a proposal. The two kinds never stand in one: "If an initiator wants to offer both, it MUST include
-/// two or more proposals" (RFC 5282 §8, shortened).
+/// The ciphers of a proposal. The two kinds never stand in one (RFC 5282 §8): "If an initiator wants to propose both
+/// combined-mode ciphers and normal ciphers, it must include two proposals" (RFC 7296 §3.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ciphers {
     /// Ciphers that prove too, preferred first.

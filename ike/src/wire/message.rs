@@ -162,8 +162,8 @@ pub fn prepare_fragment(
     piece: Vec<u8>,
     frame: Frame,
 ) -> (Vec<u8>, Vec<u8>) {
-    // "In the very first fragment … Next Payload … MUST be set to the payload type of the first inner payload …; in
-    // the rest of the Fragment messages, this field MUST be set to zero" (RFC 7383 §2.5).
+    // Next Payload: "in the very first fragment …, this field MUST be set to the payload type of the first inner payload
+    // …. In the rest of the Fragment messages …, this field MUST be set to zero" (RFC 7383 §2.5).
     let first = if place.number == 1 { first } else { PayloadType::NONE };
     let mut fields = Vec::with_capacity(FragmentPlace::LENGTH);
     place.emit(&mut fields);
@@ -191,8 +191,8 @@ fn prepare(
 }
 
 impl Frame {
-    /// Appends padding and Pad Length: "the length of the payload plus the padding plus the Pad Length is a multiple of
-    /// the encryption block size" (RFC 7296 §3.14, shortened).
+    /// Appends padding and Pad Length. Padding "MUST have a length that makes the combination of the payloads, the Padding,
+    /// and the Pad Length to be a multiple of the encryption block size" (RFC 7296 §3.14).
     fn pad(self, plaintext: &mut Vec<u8>) {
         let padding = (plaintext.len() + 1).next_multiple_of(self.block.max(1)) - plaintext.len() - 1;
         plaintext.resize(plaintext.len() + padding, 0);
