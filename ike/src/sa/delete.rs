@@ -2,9 +2,10 @@
 
 use super::child_sa::ChildPlace;
 use super::context::Context;
+use super::dispatch::Afterwards;
 use super::ike_sa::{Exchange, Place};
 use super::tasks::Task;
-use super::tunnel::{Afterwards, Tunnel};
+use super::tunnel::Tunnel;
 use crate::diagnose;
 use crate::event::{ChildSaId, EndReason, Event};
 use crate::exchange::{Informational, Protected};

@@ -13,6 +13,7 @@ mod collision;
 mod context;
 mod crossing;
 mod delete;
+mod dispatch;
 mod gathering;
 mod ike_sa;
 mod initiator;

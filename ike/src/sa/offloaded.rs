@@ -4,9 +4,10 @@
 //! again with its result. So whatever has happened in between is met by the same rules as ever (RFC 7296 §2.25).
 
 use super::context::{Context, JobOwner};
+use super::dispatch::Response;
 use super::ike_sa::{Exchange, IkeSa};
 use super::share::Share;
-use super::tunnel::{Response, Tunnel};
+use super::tunnel::Tunnel;
 use super::window::Request;
 use crate::diagnose;
 use crate::event::JobId;

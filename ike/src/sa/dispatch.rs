@@ -1,0 +1,303 @@
+//! What comes in on an IKE SA of an established tunnel, and where it goes (RFC 7296 §1.3, §1.4, §2.1).
+
+use super::context::{Context, DropReason};
+use super::ike_sa::Exchange;
+use super::offloaded::Answer;
+use super::retransmission::Retransmission;
+use super::tunnel::Tunnel;
+use super::window::{Arrival, Outstanding, Request};
+use crate::crypto::sha256;
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
+use crate::event::EndReason;
+use crate::exchange::{
+    CreateChildRequest, CreateChildResponse, Informational, KeyExchangeData, OpenError, Protected, Received,
+};
+use crate::limits;
+use crate::path::Path;
+use crate::wire::{Datagram, ExchangeType, IkeSpi, Malformed, Notify, NotifyType, Payload};
+use crate::work::Agreement;
+
+/// An answer to a request of ours.
+#[derive(Debug)]
+pub(super) enum Response {
+    CreateChild(Protected<CreateChildResponse>),
+    /// Whatever it says: it came.
+    Informational,
+}
+
+/// What remains to be done once the answer to a request was sent.
+#[derive(Debug)]
+pub(super) enum Afterwards {
+    Nothing,
+    /// The peer deleted the IKE SA that the request came on.
+    IkeSaDeleted,
+    /// The peer broke the protocol: RFC 7296 §2.21.3.
+    Broken(Diagnosis),
+}
+
+impl Tunnel {
+    /// A message came in on the IKE SA with this local SPI.
+    pub(crate) fn handle_datagram(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        path: Path,
+        datagram: &Datagram<'_>,
+    ) {
+        if let Some(closed) = self.closed.get(&spi) {
+            return match closed.window.arrival(datagram) {
+                Arrival::Repeated(answer) if !datagram.header.response => ctx.output.transmit(path, &answer),
+                _ => ctx.output.drop(DropReason::OutsideWindow),
+            };
+        }
+        let Some(ike_sa) = self.ike_sas.get(&spi) else { return ctx.output.drop(DropReason::UnknownSpi) };
+        if datagram.header.from_initiator == ike_sa.channel.initiator {
+            return ctx.output.drop(DropReason::Reflected);
+        }
+        if datagram.header.response {
+            self.handle_response(ctx, spi, path, datagram);
+        } else {
+            self.handle_request(ctx, spi, path, datagram);
+        }
+        self.start_tasks(ctx);
+    }
+
+    /// A message that the window awaits, once all of it is here.
+    fn open(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        datagram: &Datagram<'_>,
+    ) -> Option<Result<Received, Malformed>> {
+        match self.ike_sas.get_mut(&spi)?.channel.open(datagram) {
+            Ok(received) => Some(Ok(received)),
+            Err(OpenError::Malformed(error)) => Some(Err(error)),
+            Err(error) => {
+                DropReason::of(&error).into_iter().for_each(|reason| ctx.output.drop(reason));
+                None
+            }
+        }
+    }
+
+    fn handle_request(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, path: Path, datagram: &Datagram<'_>) {
+        let header = datagram.header;
+        let Some(ike_sa) = self.ike_sas.get(&spi) else { return };
+        match ike_sa.window.arrival(datagram) {
+            Arrival::New => {}
+            Arrival::InProgress => return ctx.output.drop(DropReason::InProgress),
+            Arrival::Repeated(answer) => return ctx.output.transmit(path, &answer),
+            Arrival::CutAnew(answer) if ike_sa.channel.is_genuine(datagram) => {
+                return ctx.output.transmit(path, &answer);
+            }
+            Arrival::CutAnew(_) => return ctx.output.drop(DropReason::Forged),
+            Arrival::LaterFragment => return ctx.output.drop(DropReason::RepeatedFragment),
+            Arrival::Outside => return ctx.output.drop(DropReason::OutsideWindow),
+        }
+        let Some(opened) = self.open(ctx, spi, datagram) else { return };
+        self.heard(ctx, spi, path);
+        let digest = opened.as_ref().map_or_else(|_| sha256(&[datagram.bytes]), |received| received.digest);
+        let request = Request::new(&header, digest);
+        let answered = opened.and_then(|Received { payloads, .. }| match header.exchange {
+            ExchangeType::CREATE_CHILD_SA => {
+                let asked = payloads.try_map(CreateChildRequest::read)?;
+                self.create_child_asked(ctx, spi, path, request, asked);
+                Ok(None)
+            }
+            ExchangeType::INFORMATIONAL => {
+                let asked = payloads.try_map(Informational::read)?;
+                Ok(Some(self.answer_informational(ctx, asked)))
+            }
+            _ => {
+                ctx.output.drop(DropReason::UnexpectedExchange);
+                Ok(Some((error_payload(NotifyType::INVALID_SYNTAX), Afterwards::Nothing)))
+            }
+        });
+        let answer = answered.unwrap_or_else(|error| Some(refusal_of(header.exchange, error)));
+        if let Some((payloads, afterwards)) = answer {
+            self.send_answer(ctx, spi, path, &request, &payloads);
+            self.do_afterwards(ctx, spi, afterwards);
+        }
+    }
+
+    fn do_afterwards(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, afterwards: Afterwards) {
+        match afterwards {
+            Afterwards::Nothing => {}
+            Afterwards::IkeSaDeleted => self.ike_sa_deleted_by_peer(ctx, spi),
+            Afterwards::Broken(diagnosis) => {
+                self.fail(diagnosis.clone());
+                self.end(ctx, EndReason::Failed(Box::new(diagnosis)));
+                self.close_ike_sa(ctx, spi);
+                // The peer gives up this IKE SA without a word; others of the tunnel it would keep.
+                self.delete_gracefully(ctx);
+            }
+        }
+    }
+
+    pub(super) fn send_answer(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        path: Path,
+        request: &Request,
+        payloads: &[Payload],
+    ) {
+        let most = path.room(self.connection().fragment_size);
+        let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
+        // Sealing fails only once 2^64 messages were sealed: without an answer the peer gives this SA up.
+        if let Ok(answer) = ike_sa.channel.seal(request.exchange, true, request.message_id, payloads, most) {
+            ctx.output.transmit(path, &answer);
+            ike_sa.window.answer(request, answer);
+        }
+    }
+
+    /// What to say to a peer that asks for a new SA. Nothing has changed if the answer is that something is to be
+    /// computed first.
+    pub(super) fn answer_create_child(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        asked: &Protected<CreateChildRequest>,
+        agreement: Option<Agreement>,
+    ) -> Answer {
+        if self.ended().is_some() {
+            return Answer::TEMPORARY_FAILURE;
+        }
+        // Counted once, where it is judged first.
+        if agreement.is_none() && !self.may_rekey(ctx) {
+            return Answer::error(NotifyType::NO_ADDITIONAL_SAS);
+        }
+        match asked.get() {
+            CreateChildRequest::Child(request) => self.answer_child(ctx, spi, request, agreement),
+            CreateChildRequest::Ike(request) => self.answer_rekey_ike(ctx, spi, request, agreement),
+        }
+    }
+
+    /// A peer that rekeys without end would have us do key exchanges without end.
+    fn may_rekey(&mut self, ctx: &Context<'_>) -> bool {
+        let (since, count) = &mut self.peer_rekeys;
+        if ctx.now.boot.since(*since) >= limits::REKEY_PERIOD {
+            (*since, *count) = (ctx.now.boot, 0);
+        }
+        *count += 1;
+        *count <= limits::REKEYS_PER_PERIOD
+    }
+
+    fn handle_response(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, path: Path, datagram: &Datagram<'_>) {
+        let Some(ike_sa) = self.ike_sas.get(&spi) else { return };
+        if !ike_sa.window.awaits(datagram.header.message_id) {
+            return ctx.output.drop(DropReason::OutsideWindow);
+        }
+        let Some(opened) = self.open(ctx, spi, datagram) else { return };
+        self.heard(ctx, spi, path);
+        match opened.and_then(|received| Response::read(datagram.header.exchange, received.payloads)) {
+            Ok(response) => {
+                if let Some(response) = self.hold(ctx, spi, response) {
+                    self.conclude(ctx, spi, Ok(response));
+                }
+            }
+            Err(error) => {
+                let exchange = datagram.header.exchange.to_string();
+                self.conclude(ctx, spi, Err(diagnose::malformed(&exchange, &error.to_string())));
+            }
+        }
+    }
+
+    /// The answer to our outstanding request is here, and all that had to be computed.
+    pub(super) fn conclude(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        response: Result<Response, Diagnosis>,
+    ) {
+        let Some(exchange) = self.ike_sas.get_mut(&spi).and_then(|sa| sa.window.take()) else { return };
+        if matches!(exchange, Exchange::DeleteIke) {
+            // Whatever the answer says: it came, and that is all that was awaited.
+            return self.ike_sa_deleted_here(ctx, spi);
+        }
+        if self.ended().is_some() && !matches!(exchange, Exchange::RekeyIke { .. }) {
+            return;
+        }
+        let result = response.and_then(|response| self.answered(ctx, spi, exchange, response));
+        if let Err(diagnosis) = result {
+            self.fail(diagnosis.clone());
+            self.end(ctx, EndReason::Failed(Box::new(diagnosis)));
+            self.delete_gracefully(ctx);
+        }
+    }
+
+    /// The answer to one of our requests. `Err` if the peer broke the protocol.
+    fn answered(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        exchange: Exchange,
+        response: Response,
+    ) -> Result<(), Diagnosis> {
+        match (exchange, response) {
+            (Exchange::Child { pending, collision, put_off }, Response::CreateChild(response)) => {
+                self.child_answered(ctx, spi, *pending, collision, put_off, response)
+            }
+            (Exchange::RekeyIke { pending, collision, put_off }, Response::CreateChild(response)) => {
+                self.rekey_ike_answered(ctx, spi, *pending, collision, put_off, response)
+            }
+            (Exchange::DeleteChildren(ids), Response::Informational) => {
+                ids.into_iter().for_each(|id| self.child_deleted(ctx, id, &EndReason::DeletedHere));
+                Ok(())
+            }
+            (Exchange::Probe | Exchange::DeleteIke, Response::Informational) => Ok(()),
+            _ => Err(diagnose::malformed("an answer", "it is of another exchange than the request")),
+        }
+    }
+
+    /// Sends a request on an IKE SA whose window is free.
+    pub(super) fn send_request(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        kind: ExchangeType,
+        payloads: &[Payload],
+        exchange: Exchange,
+    ) {
+        let retransmission = Retransmission::new(self.connection().retransmit, ctx);
+        let most = self.path.room(self.connection().fragment_size);
+        let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
+        let Some(message_id) = ike_sa.window.free() else { return };
+        let Ok(message) = ike_sa.channel.seal(kind, false, message_id, payloads, most) else { return };
+        ctx.output.transmit(self.path, &message);
+        ike_sa.window.sent(Outstanding { message_id, message, retransmission, exchange, is_answered: false });
+    }
+}
+
+impl Response {
+    fn read(exchange: ExchangeType, payloads: Protected<Vec<Payload>>) -> Result<Self, Malformed> {
+        if exchange == ExchangeType::CREATE_CHILD_SA {
+            payloads.try_map(CreateChildResponse::read).map(Self::CreateChild)
+        } else {
+            payloads.try_map(Informational::read).map(|_| Self::Informational)
+        }
+    }
+
+    /// The peer's half of a key exchange, if there is one.
+    pub(super) fn key_exchange(&self) -> Option<&KeyExchangeData> {
+        match self {
+            Self::CreateChild(response) => response.get().key_exchange(),
+            Self::Informational => None,
+        }
+    }
+}
+
+/// The answer to a request that cannot be read.
+fn refusal_of(exchange: ExchangeType, error: Malformed) -> (Vec<Payload>, Afterwards) {
+    let afterwards = match error {
+        // RFC 7296 §2.21.3: of these, only INVALID_SYNTAX "is considered fatal in both peers".
+        Malformed::UnsupportedCritical(_) => Afterwards::Nothing,
+        _ => Afterwards::Broken(diagnose::malformed(&exchange.to_string(), &error.to_string())),
+    };
+    (vec![Payload::Notify(Notify::refusing(error))], afterwards)
+}
+
+/// A lone error notification.
+pub(super) fn error_payload(kind: NotifyType) -> Vec<Payload> {
+    vec![Payload::Notify(Notify::new(kind, []))]
+}
