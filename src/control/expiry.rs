@@ -83,7 +83,7 @@ fn endings(now: u64, connections: &[ConnectionStatus]) -> BTreeMap<Seen, Ending>
         for certificate in chain(&status.connection) {
             add("local", certificate, certificate.not_after(), name());
         }
-        let proof = status.tunnel.as_ref().map(|tunnel| &tunnel.ike_sa.remote_proof);
+        let proof = status.tunnel().map(|tunnel| &tunnel.ike_sa.remote_proof);
         if let Some((certificate, not_after)) = proof.and_then(|p| p.certificate.as_ref().zip(p.not_after)) {
             add("peer", certificate, not_after, name());
         }
@@ -159,7 +159,6 @@ mod tests {
         let status = |connection| ConnectionStatus {
             connection,
             state: ConnectionState::Waiting,
-            tunnel: None,
             tunnels: Vec::new(),
             last_failure: None,
             next_try: None,

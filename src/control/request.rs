@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sekisho_ike::config::Name;
-use sekisho_ike::event::{Command, CommandError};
+use sekisho_ike::event::{Command, CommandError, ConnectionStatus};
 use tokio::sync::oneshot;
 
 use crate::api::{Reply, Request, Sas, Status, Tunnel, What};
@@ -75,7 +75,7 @@ impl Control {
         }
         let status = self.endpoint.status().into_iter().find(|status| status.connection.name == *name);
         let children =
-            status.and_then(|status| status.tunnel).map(|tunnel| tunnel.children).unwrap_or_default();
+            status.and_then(ConnectionStatus::into_tunnel).map(|tunnel| tunnel.children).unwrap_or_default();
         let old = children.into_iter().filter(|child| child.sending).map(|child| child.id).collect();
         (Command::RekeyChildren(name.clone()), Goal::Children { old, then_ike: what == What::Both })
     }

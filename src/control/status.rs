@@ -20,12 +20,12 @@ pub(super) struct Counted<'a> {
 pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, counted: &Counted<'_>) -> Tunnel {
     let connection = &status.connection;
     let children: Vec<Child> = status
-        .tunnel
-        .iter()
+        .tunnel()
+        .into_iter()
         .flat_map(|tunnel| &tunnel.children)
         .map(|child_sa| child(now, child_sa, (counted.live)(child_sa.id)))
         .collect();
-    let ike_sa = status.tunnel.as_ref().map(|tunnel| &tunnel.ike_sa);
+    let ike_sa = status.tunnel().map(|tunnel| &tunnel.ike_sa);
     let ended = ike_sa.and_then(|sa| counted.ended.get(&sa.tunnel)).copied().unwrap_or_default();
     let sum = |ended: u64, of: fn(&Child) -> u64| children.iter().map(of).fold(ended, u64::saturating_add);
     let expires = expiry::own(connection);
@@ -48,7 +48,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
             .last_failure
             .as_ref()
             .map(|(at, diagnosis)| Failed { at: *at, diagnosis: diagnosis.into() }),
-        age_s: status.tunnel.as_ref().map(|tunnel| now.boot.since(tunnel.established).as_secs()),
+        age_s: status.tunnel().map(|tunnel| now.boot.since(tunnel.established).as_secs()),
         ike: ike_sa.map(|sa| self::ike_sa(now, sa)),
         packets_in: sum(ended.packets_in, |child| child.packets_in),
         packets_out: sum(ended.packets_out, |child| child.packets_out),

@@ -173,7 +173,7 @@ impl Waiter {
         };
         match &self.goal {
             Goal::Up if is_sending(status) || only_answers(status) => return Verdict::Done,
-            Goal::Down if status.tunnel.is_none() => return Verdict::Done,
+            Goal::Down if status.tunnel().is_none() => return Verdict::Done,
             Goal::Ike if self.ike_rekeyed => return Verdict::Done,
             Goal::Children { old, then_ike } if old.is_empty() => {
                 if !then_ike {
@@ -207,7 +207,7 @@ fn only_answers(status: &ConnectionStatus) -> bool {
 }
 
 fn is_sending(status: &ConnectionStatus) -> bool {
-    let children = status.tunnel.as_ref().map(|tunnel| &tunnel.children);
+    let children = status.tunnel().map(|tunnel| &tunnel.children);
     status.state == ConnectionState::Up && children.is_some_and(|all| all.iter().any(|child| child.sending))
 }
 
@@ -254,7 +254,6 @@ mod tests {
         ConnectionStatus {
             connection,
             state,
-            tunnel: None,
             tunnels: vec![],
             last_failure: None,
             next_try: None,

@@ -26,7 +26,6 @@ impl Endpoint {
             connection: managed.config.clone(),
             // One of many peers is enough.
             state: state(managed, tunnels().rfind(|tunnel| tunnel.is_whole()).or(tunnel)),
-            tunnel: tunnel.and_then(Tunnel::status),
             tunnels: tunnels().filter_map(Tunnel::status).collect(),
             last_failure: managed.last_failure.clone(),
             next_try,

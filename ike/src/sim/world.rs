@@ -275,10 +275,12 @@ impl World {
     /// Child SA for each configured child, the same at both ends, and nothing else.
     pub fn disagreement(&self) -> Option<String> {
         let (a, b) = (self.a.status(), self.b.status());
-        let (Some(ta), Some(tb)) = (a.tunnel, b.tunnel) else { return Some("an end has no tunnel".into()) };
+        let (Some(ta), Some(tb)) = (a.tunnel(), b.tunnel()) else {
+            return Some("an end has no tunnel".into());
+        };
         let ike = |t: &crate::event::TunnelStatus| (t.ike_sa.spi_i, t.ike_sa.spi_r);
-        if ike(&ta) != ike(&tb) {
-            return Some(format!("IKE SAs differ: {:?} and {:?}", ike(&ta), ike(&tb)));
+        if ike(ta) != ike(tb) {
+            return Some(format!("IKE SAs differ: {:?} and {:?}", ike(ta), ike(tb)));
         }
         let mut spis_a: Vec<_> = ta.children.iter().map(|c| (c.spi_in, c.spi_out)).collect();
         let mut spis_b: Vec<_> = tb.children.iter().map(|c| (c.spi_out, c.spi_in)).collect();
@@ -287,7 +289,7 @@ impl World {
         if spis_a != spis_b {
             return Some(format!("Child SAs differ: {spis_a:?} and {spis_b:?}"));
         }
-        for (host, tunnel) in [(&self.a, &ta), (&self.b, &tb)] {
+        for (host, tunnel) in [(&self.a, ta), (&self.b, tb)] {
             let counts = [host.installed.len(), host.spis_in_use(), tunnel.children.len()];
             if counts != [tunnel.children.len(); 3] {
                 return Some(format!("{}: installed, SPIs in use, Child SAs: {counts:?}", host.address));

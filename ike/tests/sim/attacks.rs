@@ -30,7 +30,7 @@ fn malformed() -> Vec<Payload> {
 /// A tunnel that has ended leaves nothing behind, and wakes nobody any more.
 fn assert_gone(world: &mut World) {
     world.run_for(10 * MINUTE);
-    assert!(world.b.status().tunnel.is_none());
+    assert!(world.b.status().into_tunnel().is_none());
     assert_eq!((world.b.installed.len(), world.b.spis_in_use()), (0, 0));
     assert_eq!(world.b.endpoint.poll_timeout(), None, "nothing is waited for");
 }
@@ -110,9 +110,9 @@ fn a_peer_that_refuses_every_rekey_does_not_keep_old_keys_alive() {
         b.children[0].lifetime.time = 1000 * HOUR;
         b.children[0].proposals = vec!["aes256gcm16".parse().unwrap()];
     });
-    let first = world.a.status().tunnel.unwrap().children[0].id;
+    let first = world.a.status().into_tunnel().unwrap().children[0].id;
     world.run_for(20 * MINUTE);
-    let ids: Vec<_> = world.a.status().tunnel.unwrap().children.iter().map(|c| c.id).collect();
+    let ids: Vec<_> = world.a.status().into_tunnel().unwrap().children.iter().map(|c| c.id).collect();
     assert!(!ids.contains(&first), "its hard lifetime ended");
     // Nothing but IKE_AUTH makes a Child SA with this peer: so the tunnel is set up anew.
     assert_eq!(world.a.ended, [EndReason::Expired]);
@@ -169,7 +169,7 @@ fn the_end_of_a_second_child_sa_gives_the_first_its_traffic_back() {
 fn deletes_of_what_is_not_there_change_nothing() {
     let (mut world, mut rogue) = rogue();
     let spis = vec![EspSpi(0), EspSpi(1), EspSpi(0x9999), EspSpi(u32::MAX), EspSpi(0x9999)];
-    let ours = world.b.status().tunnel.unwrap().children[0].spi_in;
+    let ours = world.b.status().into_tunnel().unwrap().children[0].spi_in;
     let delete = [Payload::Delete(Delete::Esp(spis)), Payload::Delete(Delete::Esp(vec![ours]))];
     let answer = rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &delete).unwrap();
     assert!(answer.is_empty(), "{answer:?}");

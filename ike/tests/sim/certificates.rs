@@ -97,7 +97,7 @@ fn certificates_below_an_intermediate_authority_prove_both_ends() {
     assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?} {:?}", world.a.failures, world.b.failures);
     assert_eq!(world.link.sent, 4, "no exchange more than with a key");
     for (side, peer) in [(Side::A, "CN=b"), (Side::B, "CN=a")] {
-        let proof = world.host(side).status().tunnel.unwrap().ike_sa.remote_proof;
+        let proof = world.host(side).status().into_tunnel().unwrap().ike_sa.remote_proof;
         assert_eq!(proof.method, "Ed25519");
         assert!(proof.certificate.unwrap().subject().to_string().ends_with(peer));
         assert_eq!(proof.not_after, Some(2_208_988_800), "2040-01-01");
@@ -147,7 +147,7 @@ fn each_kind_of_key_proves_an_end_and_the_other_may_have_another() {
             configure(&mut world, a, b);
             assert!(world.run_until(MINUTE, |w| w.is_up()), "{of_a} {of_b}: {:?}", world.b.failures);
             let method = |world: &mut World, side| {
-                world.host(side).status().tunnel.unwrap().ike_sa.remote_proof.method
+                world.host(side).status().into_tunnel().unwrap().ike_sa.remote_proof.method
             };
             assert_eq!(
                 (method(&mut world, Side::B), method(&mut world, Side::A)),
@@ -259,14 +259,15 @@ fn a_renewed_certificate_is_taken_up_without_touching_the_tunnel() {
     let mut world = world(1, Conditions::GOOD);
     configure(&mut world, a.clone(), b);
     assert!(world.run_until(MINUTE, |w| w.is_up()));
-    let spi = world.a.status().tunnel.unwrap().ike_sa.spi_i;
-    let seen = |world: &World| world.b.status().tunnel.unwrap().ike_sa.remote_proof.certificate.unwrap();
+    let spi = world.a.status().into_tunnel().unwrap().ike_sa.spi_i;
+    let seen =
+        |world: &World| world.b.status().into_tunnel().unwrap().ike_sa.remote_proof.certificate.unwrap();
     let old = seen(&world);
 
     signs(&mut a, pki.issue(host("a")), pki.trust());
     world.configure(Side::A, vec![a]);
     world.run_for(MINUTE);
-    assert_eq!(world.a.status().tunnel.unwrap().ike_sa.spi_i, spi, "the tunnel was not touched");
+    assert_eq!(world.a.status().into_tunnel().unwrap().ike_sa.spi_i, spi, "the tunnel was not touched");
     world.command(Side::A, Command::RekeyIke("link".into())).unwrap();
     world.run_for(SECOND);
     assert_eq!(world.disagreement(), None);
@@ -385,7 +386,7 @@ fn where_nobody_answers_strict_refuses_and_soft_lets_pass_with_a_note() {
 
     let mut soft = asked(RevocationPolicy::Soft, |_, _, _| {}).world;
     assert!(soft.run_until(MINUTE, |w| w.is_up()), "{:?}", soft.b.failures);
-    let note = soft.b.status().tunnel.unwrap().ike_sa.remote_proof.note.expect("a note");
+    let note = soft.b.status().into_tunnel().unwrap().ike_sa.remote_proof.note.expect("a note");
     assert!(note.contains(RESPONDER) && note.contains(LIST), "{note}");
 
     let mut off = asked(RevocationPolicy::Off, |_, _, _| {}).world;

@@ -11,7 +11,7 @@ fn prefer(a: &mut Connection, _: &mut Connection) {
 }
 
 fn groups(world: &World) -> Vec<bool> {
-    world.a.status().tunnel.unwrap().children.iter().map(|child| child.suite.group.is_some()).collect()
+    world.a.status().into_tunnel().unwrap().children.iter().map(|child| child.suite.group.is_some()).collect()
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn an_operator_may_set_up_an_ike_sa_for_the_peer_to_use() {
         world.run_for(10 * MINUTE);
         let status = world.a.status();
         assert_eq!(status.state, ConnectionState::Waiting);
-        assert_eq!(status.tunnel.is_some(), there == Childless::Allowed);
+        assert_eq!(status.tunnel().is_some(), there == Childless::Allowed);
         assert_eq!(status.last_failure.is_some(), there == Childless::Never);
         assert!(world.a.installed.is_empty() && world.a.spis_in_use() == 0);
     }

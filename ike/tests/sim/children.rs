@@ -25,7 +25,7 @@ fn three(a: &mut Connection, b: &mut Connection) {
 
 /// The names of the Child SAs that this end sends on.
 fn names(world: &mut World, side: Side) -> Vec<String> {
-    let tunnel = world.host(side).status().tunnel;
+    let tunnel = world.host(side).status().into_tunnel();
     let children = tunnel.iter().flat_map(|tunnel| &tunnel.children);
     let mut names: Vec<_> = children.filter(|c| c.sending).map(|c| c.child.to_string()).collect();
     names.sort();
@@ -149,7 +149,7 @@ fn overlapping_networks_find_the_child_that_is_meant() {
     });
     assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
     assert_eq!(names(&mut world, Side::A), ["net", "second", "third"]);
-    let tunnel = world.b.status().tunnel.unwrap();
+    let tunnel = world.b.status().into_tunnel().unwrap();
     let second = tunnel.children.iter().find(|c| c.child.as_str() == "second").expect("named exactly");
     assert_eq!(second.local[0].to_string(), "10.2.0.0/24");
 }

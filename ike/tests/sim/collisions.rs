@@ -24,7 +24,7 @@ fn perform(world: &mut World, side: Side, deed: Deed) {
         Deed::RekeyChild => Command::RekeyChildren(name),
         Deed::RekeyIke => Command::RekeyIke(name),
         Deed::DeleteChild => {
-            let tunnel = world.host(side).status().tunnel;
+            let tunnel = world.host(side).status().into_tunnel();
             let Some(child) = tunnel.and_then(|t| t.children.first().cloned()) else { return };
             Command::DeleteChild(child.id)
         }
@@ -81,13 +81,13 @@ fn check(world: &World, deeds: (Deed, Deed)) {
     let (a, b) = (world.a.status(), world.b.status());
     if has(Deed::DeleteIke) {
         assert!(
-            a.tunnel.is_none() && b.tunnel.is_none(),
+            a.tunnel().is_none() && b.tunnel().is_none(),
             "the tunnel is gone: {:?} {:?}",
-            a.tunnel,
-            b.tunnel
+            a.tunnel(),
+            b.tunnel()
         );
     } else {
-        let (ta, tb) = (a.tunnel.expect("A's tunnel"), b.tunnel.expect("B's tunnel"));
+        let (ta, tb) = (a.tunnel().expect("A's tunnel"), b.tunnel().expect("B's tunnel"));
         assert_eq!((ta.ike_sa.spi_i, ta.ike_sa.spi_r), (tb.ike_sa.spi_i, tb.ike_sa.spi_r), "one IKE SA");
         if has(Deed::DeleteChild) {
             assert!(ta.children.is_empty() && tb.children.is_empty(), "{:?} {:?}", ta.children, tb.children);
@@ -96,7 +96,8 @@ fn check(world: &World, deeds: (Deed, Deed)) {
         }
         assert!(world.a.ended.is_empty() && world.b.ended.is_empty(), "the tunnel never went down");
     }
-    let children = |host: &sekisho_ike::sim::Host| host.status().tunnel.map_or(0, |t| t.children.len());
+    let children =
+        |host: &sekisho_ike::sim::Host| host.status().into_tunnel().map_or(0, |t| t.children.len());
     for host in [&world.a, &world.b] {
         assert_eq!(host.installed.len(), children(host), "nothing is left in the data path");
         assert_eq!(host.spis_in_use(), children(host), "no SPI is left over");

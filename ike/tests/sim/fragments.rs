@@ -306,7 +306,7 @@ fn a_half_open_sa_gathers_its_proof_and_nothing_is_left_of_one_that_never_comes(
     assert!(whole.run_until(MINUTE, |w| w.is_up()));
     world.link.lose.extend(5..100_000);
     world.run_for(10 * MINUTE);
-    assert!(world.b.status().tunnel.is_none());
+    assert!(world.b.status().into_tunnel().is_none());
     world.link.lose.clear();
     assert!(world.run_until(5 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
 }

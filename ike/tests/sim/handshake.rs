@@ -18,7 +18,7 @@ fn four_messages_set_a_tunnel_up() {
     for side in [Side::A, Side::B] {
         let status = world.host(side).status();
         assert_eq!(status.state, ConnectionState::Up);
-        let tunnel = status.tunnel.unwrap();
+        let tunnel = status.tunnel().unwrap();
         assert_eq!(tunnel.ike_sa.suite.to_string(), "aes256gcm16-prfsha384-x25519");
         assert_eq!(tunnel.children[0].suite.to_string(), "aes256gcm16-esn");
         assert!(tunnel.ike_sa.nat.there, "encapsulation is forced by a hash that cannot match");
@@ -70,7 +70,10 @@ fn a_group_that_the_responder_does_not_have_costs_one_round_trip() {
     });
     assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
     assert_eq!(world.link.sent, 6);
-    assert_eq!(world.a.status().tunnel.unwrap().ike_sa.suite.to_string(), "aes256gcm16-prfsha384-ecp384");
+    assert_eq!(
+        world.a.status().into_tunnel().unwrap().ike_sa.suite.to_string(),
+        "aes256gcm16-prfsha384-ecp384"
+    );
     assert!(world.a.failures.is_empty() && world.b.failures.is_empty(), "no failure, only a detour");
 }
 
@@ -113,7 +116,7 @@ fn several_children_come_up_one_after_the_other() {
             }
         });
         assert!(world.run_until(10 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
-        let tunnel = world.b.status().tunnel.unwrap();
+        let tunnel = world.b.status().into_tunnel().unwrap();
         let mut names: Vec<_> = tunnel.children.iter().map(|c| c.child.to_string()).collect();
         names.sort();
         assert_eq!(names, ["net", "second", "third"]);
@@ -135,7 +138,7 @@ fn a_responder_narrows_and_both_ends_use_what_is_left() {
         list.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     for (host, ours) in [(&world.a, false), (&world.b, true)] {
-        let child = &host.status().tunnel.unwrap().children[0];
+        let child = &host.status().into_tunnel().unwrap().children[0];
         let selectors = if ours { &child.local } else { &child.remote };
         assert_eq!(text(selectors), ["192.168.2.0/25[tcp/443]", "2001:db8::/32"]);
     }

@@ -73,8 +73,9 @@ fn a_flood_from_one_address_leaves_room_for_others() {
 fn garbage_and_mutations_change_nothing() {
     run_seeds(20, |seed| {
         let mut world = up(seed, Conditions::GOOD);
-        let before = format!("{:?}", world.b.status().tunnel.map(|t| (t.ike_sa.spi_i, t.children.len())));
-        let tunnel = world.a.status().tunnel.unwrap().ike_sa;
+        let before =
+            format!("{:?}", world.b.status().into_tunnel().map(|t| (t.ike_sa.spi_i, t.children.len())));
+        let tunnel = world.a.status().into_tunnel().unwrap().ike_sa;
         let mut random = sekisho_ike::sim::SeededRandom::new(seed, 77);
         let path = Path {
             local: "10.0.0.2:4500".parse().unwrap(),
@@ -105,7 +106,8 @@ fn garbage_and_mutations_change_nothing() {
             assert!(world.b.endpoint.poll_transmit().is_none(), "nothing forged is answered");
         }
         assert!(drops(&world, "ike_forged") > 0 && drops(&world, "ike_malformed") > 0);
-        let after = format!("{:?}", world.b.status().tunnel.map(|t| (t.ike_sa.spi_i, t.children.len())));
+        let after =
+            format!("{:?}", world.b.status().into_tunnel().map(|t| (t.ike_sa.spi_i, t.children.len())));
         assert_eq!(before, after);
         world.run_for(MINUTE);
         assert_eq!(world.disagreement(), None);

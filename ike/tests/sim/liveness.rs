@@ -112,15 +112,15 @@ fn a_clean_shutdown_tells_the_peer() {
 #[test]
 fn a_reload_keeps_what_did_not_change() {
     let mut world = up(1, Conditions::GOOD);
-    let spi = world.a.status().tunnel.unwrap().ike_sa.spi_i;
+    let spi = world.a.status().into_tunnel().unwrap().ike_sa.spi_i;
     let (a, _) = connection_pair();
     world.configure(Side::A, vec![a.clone()]);
-    assert_eq!(world.a.status().tunnel.unwrap().ike_sa.spi_i, spi);
+    assert_eq!(world.a.status().into_tunnel().unwrap().ike_sa.spi_i, spi);
     let mut changed = a;
     changed.liveness = 20 * SECOND;
     world.configure(Side::A, vec![changed]);
     assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
-    assert_ne!(world.a.status().tunnel.unwrap().ike_sa.spi_i, spi, "what changed is set up anew");
+    assert_ne!(world.a.status().into_tunnel().unwrap().ike_sa.spi_i, spi, "what changed is set up anew");
     world.configure(Side::A, vec![]);
     world.run_for(MINUTE);
     assert!(world.a.endpoint.status().is_empty() && world.a.installed.is_empty());

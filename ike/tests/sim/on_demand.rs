@@ -77,7 +77,7 @@ fn a_tunnel_that_the_peer_deletes_comes_back_with_the_next_packet_alone() {
     assert!(world.run_until(SECOND, |w| w.is_up()));
     world.command(Side::B, Command::Down("link".into())).unwrap();
     world.run_for(10 * MINUTE);
-    assert_eq!((world.a.status().tunnel.is_some(), world.a.installed.len()), (false, 0));
+    assert_eq!((world.a.status().into_tunnel().is_some(), world.a.installed.len()), (false, 0));
     assert_eq!(state(&world.a), ConnectionState::Idle);
     world.restart(Side::B, vec![connection(Side::B, false)]);
     acquire(&mut world, Side::A).unwrap();
@@ -218,7 +218,7 @@ fn a_rekey_is_no_activity() {
         world.run_for(MINUTE);
         use_up(&mut world, Side::A, 0);
     }
-    assert!(world.a.installed.is_empty(), "{:?}", world.a.status().tunnel);
+    assert!(world.a.installed.is_empty(), "{:?}", world.a.status().into_tunnel());
 }
 
 #[test]

@@ -19,8 +19,8 @@ fn behind_nat() -> World {
 #[test]
 fn a_nat_is_detected_and_passed() {
     let world = behind_nat();
-    let a = world.a.status().tunnel.unwrap().ike_sa;
-    let b = world.b.status().tunnel.unwrap().ike_sa;
+    let a = world.a.status().into_tunnel().unwrap().ike_sa;
+    let b = world.b.status().into_tunnel().unwrap().ike_sa;
     assert!(a.nat.here, "A sees that its address is changed on the way");
     assert!(b.nat.there);
     assert_eq!(b.path.remote.to_string(), "192.0.2.7:24500");

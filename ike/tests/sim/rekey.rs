@@ -10,7 +10,7 @@ use crate::{HOUR, MINUTE, SECOND, patient, up, up_with};
 const GRACE: Duration = Duration::from_mins(1);
 
 fn child(world: &mut World, side: Side) -> sekisho_ike::event::ChildSaId {
-    world.host(side).status().tunnel.unwrap().children[0].id
+    world.host(side).status().into_tunnel().unwrap().children[0].id
 }
 
 #[test]
@@ -104,9 +104,9 @@ fn an_ike_sa_that_cannot_be_rekeyed_ends_and_is_set_up_anew() {
         a.lifetime = 10 * MINUTE;
         b.lifetime = 1000 * HOUR;
     });
-    let first = world.a.status().tunnel.unwrap().ike_sa.spi_i;
+    let first = world.a.status().into_tunnel().unwrap().ike_sa.spi_i;
     world.run_for(11 * MINUTE);
-    let second = world.a.status().tunnel.unwrap().ike_sa.spi_i;
+    let second = world.a.status().into_tunnel().unwrap().ike_sa.spi_i;
     assert_ne!(first, second, "rekeyed by time");
     assert!(world.a.ended.is_empty());
 }

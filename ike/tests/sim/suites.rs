@@ -19,7 +19,7 @@ fn live(protection: Protection, prf: Prf, group: Group) {
         }
     });
     let suites = |world: &World| {
-        let tunnel = world.a.status().tunnel.unwrap();
+        let tunnel = world.a.status().into_tunnel().unwrap();
         [tunnel.ike_sa.suite.to_string(), tunnel.children[0].suite.to_string()]
     };
     assert_eq!(suites(&world), [ike.clone(), format!("{protection}-noesn")]);
@@ -72,7 +72,7 @@ fn every_profile_agrees_with_itself_and_the_compatible_one_with_older_peers() {
             b.children[0].proposals = esp.iter().map(|p| p.parse().unwrap()).collect();
         });
         world.run_until(MINUTE, |w| w.is_up()).then(|| {
-            let tunnel = world.a.status().tunnel.unwrap();
+            let tunnel = world.a.status().into_tunnel().unwrap();
             format!("{} {}", tunnel.ike_sa.suite, tunnel.children[0].suite)
         })
     };
@@ -106,14 +106,14 @@ fn perfect_forward_secrecy_is_off_where_the_peer_insists_and_the_word_allows_it(
                 a.children[0].proposals = vec![at_a.parse().unwrap()];
                 b.children[0].proposals = vec![at_b.parse().unwrap()];
             });
-            assert_eq!(world.a.status().tunnel.unwrap().children[0].pfs, Pfs::First);
+            assert_eq!(world.a.status().into_tunnel().unwrap().children[0].pfs, Pfs::First);
             world.traffic = Some(Duration::from_millis(100));
             world.command(side, Command::RekeyChildren("link".into())).unwrap();
             world.run_for(10 * SECOND);
             assert_eq!(world.disagreement(), None, "{at_a} / {at_b}");
             assert_eq!(world.a.child_sas_made, 2, "{at_a} / {at_b}: {:?}", world.a.failures);
             for host in [&world.a, &world.b] {
-                let child = &host.status().tunnel.unwrap().children[0];
+                let child = &host.status().into_tunnel().unwrap().children[0];
                 assert_eq!(child.suite.to_string(), agreed, "{at_a} / {at_b}, rekeyed by {side:?}");
                 assert_eq!(
                     child.pfs,

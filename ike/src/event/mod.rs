@@ -1,21 +1,24 @@
 //! What the endpoint tells the shell, and what the shell may ask of it.
 
+mod job;
+mod status;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::{Connection, ConnectionError, Name};
 use crate::diagnosis::Diagnosis;
 use crate::identity::{Identity, PeerProof};
 use crate::negotiate::TrafficSelector;
 use crate::path::Path;
-use crate::pki::{Answer, Fetch};
 use crate::secret::Secret;
 use crate::suite::{EspSuite, IkeSuite};
 use crate::time::{Instant, Now};
 use crate::wire::{EspSpi, IkeSpi};
-use crate::work::{Class, Done, Work};
+
+pub use job::{Completion, Job, JobId, JobKind};
+pub use status::{ChildSaStatus, ConnectionState, ConnectionStatus, Pfs, TunnelStatus, until};
 
 /// A tunnel: an IKE SA, the IKE SAs that replace it, and their Child SAs. Never used again in an endpoint's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -294,50 +297,6 @@ pub enum CommandError {
     Stopping,
 }
 
-/// Slow work for the shell to do off the loop. Each is answered by one [`Completion`], whatever happens.
-#[derive(Debug)]
-pub struct Job {
-    /// Names it in [`crate::Endpoint::handle_completion`].
-    pub id: JobId,
-    /// Whose it is.
-    pub class: Class,
-    /// What to do.
-    pub kind: JobKind,
-}
-
-/// Names a job. Never used again in an endpoint's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct JobId(pub u64);
-
-/// What to do.
-#[derive(Debug)]
-pub enum JobKind {
-    /// Find paths (source and destination address, plain IKE port) to a host name or address.
-    Resolve {
-        /// The connection it is for.
-        connection: Name,
-        /// The host, as configured.
-        host: String,
-    },
-    /// Run it on any thread.
-    Compute(Work),
-    /// Find out about revocation; an answer that was had before and is still good will do.
-    Fetch(Fetch),
-}
-
-/// What came of a job.
-#[derive(Debug)]
-pub enum Completion {
-    /// Paths to the host, best first; or why there is none, as a sentence for the operator.
-    Resolved(Result<Vec<Path>, String>),
-    /// What [`Work::run`] returned.
-    Computed(Done),
-    /// What came of the fetch, a failure included.
-    Fetched(Answer),
-    /// It could not be done: why, as a sentence for the operator.
-    Failed(String),
-}
-
 /// A datagram to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
@@ -395,122 +354,4 @@ pub enum DeadlineReason {
     Retire,
     /// A connection is tried again.
     Retry,
-}
-
-/// A connection as `status` shows it.
-#[derive(Clone, Debug)]
-pub struct ConnectionStatus {
-    /// As configured.
-    pub connection: Arc<Connection>,
-    /// What it is doing.
-    pub state: ConnectionState,
-    /// The tunnel, if it stands; the newest, if there are several.
-    pub tunnel: Option<TunnelStatus>,
-    /// All tunnels, in the order they came up: several for a connection with many peers, where they stand side by side,
-    /// and while both ends sort out which is to stay.
-    pub tunnels: Vec<TunnelStatus>,
-    /// The last failure since the last success, and the wall-clock time of it.
-    pub last_failure: Option<(u64, Diagnosis)>,
-    /// When the next attempt is made.
-    pub next_try: Option<Instant>,
-    /// Attempts since the last success.
-    pub attempts: u32,
-}
-
-/// What a connection is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectionState {
-    /// We only answer, and nobody asked yet.
-    Waiting,
-    /// Nothing is to be done until a packet comes for one of its children.
-    Idle,
-    /// We are setting it up.
-    Connecting,
-    /// It stands, and every child that is to stand without being asked for.
-    Up,
-    /// The last attempt failed; the next is scheduled.
-    BackOff,
-    /// An operator took it down.
-    AdminDown,
-}
-
-impl ConnectionState {
-    /// A stable word for `status --json`.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Idle => "idle",
-            Self::Connecting => "connecting",
-            Self::Up => "up",
-            Self::BackOff => "backoff",
-            Self::AdminDown => "admin_down",
-        }
-    }
-}
-
-/// A tunnel as `status` shows it.
-#[derive(Clone, Debug)]
-pub struct TunnelStatus {
-    /// When the tunnel came up; its IKE SA may be younger.
-    pub established: Instant,
-    /// Its present IKE SA.
-    pub ike_sa: IkeSaRecord,
-    /// Its Child SAs, the ones being replaced included.
-    pub children: Vec<ChildSaStatus>,
-}
-
-/// Perfect forward secrecy of a Child SA: whether its keys are safe from one who learns those of the IKE SA later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pfs {
-    /// It was made with its IKE SA and shares that one's key exchange.
-    First,
-    /// It had a key exchange of its own.
-    Own,
-    /// It had none: that is how we are configured, or the peer would not and the configuration allows it.
-    Off,
-}
-
-impl Pfs {
-    /// A stable word for records and scripts.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::Own => "own",
-            Self::Off => "off",
-        }
-    }
-}
-
-/// A Child SA as `status` shows it.
-#[derive(Clone, Debug)]
-pub struct ChildSaStatus {
-    /// Names it in events.
-    pub id: ChildSaId,
-    /// The configured child.
-    pub child: Name,
-    /// The SPI that we receive on.
-    pub spi_in: EspSpi,
-    /// The SPI that we send with.
-    pub spi_out: EspSpi,
-    /// Its algorithms.
-    pub suite: EspSuite,
-    /// Whether its keys are its own.
-    pub pfs: Pfs,
-    /// What our side may send from.
-    pub local: Vec<TrafficSelector>,
-    /// What the peer's side may send from.
-    pub remote: Vec<TrafficSelector>,
-    /// When it was set up.
-    pub established: Now,
-    /// When it will be replaced; `None` once it is being replaced.
-    pub rekey_at: Option<Instant>,
-    /// When it ends whatever happens.
-    pub expires_at: Instant,
-    /// Whether packets are sent on it.
-    pub sending: bool,
-}
-
-/// How long from `now` until `at`: for `status`.
-pub fn until(now: Now, at: Instant) -> Duration {
-    at.since(now.boot)
 }

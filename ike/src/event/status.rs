@@ -1,0 +1,140 @@
+//! Connections, tunnels and Child SAs as `status` shows them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ChildSaId, IkeSaRecord};
+use crate::config::{Connection, Name};
+use crate::diagnosis::Diagnosis;
+use crate::negotiate::TrafficSelector;
+use crate::suite::EspSuite;
+use crate::time::{Instant, Now};
+use crate::wire::EspSpi;
+
+/// A connection as `status` shows it.
+#[derive(Clone, Debug)]
+pub struct ConnectionStatus {
+    /// As configured.
+    pub connection: Arc<Connection>,
+    /// What it is doing.
+    pub state: ConnectionState,
+    /// Its tunnels, in the order they came up: several for a connection with many peers, where they stand side by side,
+    /// and while both ends sort out which is to stay.
+    pub tunnels: Vec<TunnelStatus>,
+    /// The last failure since the last success, and the wall-clock time of it.
+    pub last_failure: Option<(u64, Diagnosis)>,
+    /// When the next attempt is made.
+    pub next_try: Option<Instant>,
+    /// Attempts since the last success.
+    pub attempts: u32,
+}
+
+impl ConnectionStatus {
+    /// The newest of its tunnels.
+    pub fn tunnel(&self) -> Option<&TunnelStatus> {
+        self.tunnels.last()
+    }
+
+    /// The newest of its tunnels, taken out.
+    pub fn into_tunnel(mut self) -> Option<TunnelStatus> {
+        self.tunnels.pop()
+    }
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// We only answer, and nobody asked yet.
+    Waiting,
+    /// Nothing is to be done until a packet comes for one of its children.
+    Idle,
+    /// We are setting it up.
+    Connecting,
+    /// It stands, and every child that is to stand without being asked for.
+    Up,
+    /// The last attempt failed; the next is scheduled.
+    BackOff,
+    /// An operator took it down.
+    AdminDown,
+}
+
+impl ConnectionState {
+    /// A stable word for `status --json`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Idle => "idle",
+            Self::Connecting => "connecting",
+            Self::Up => "up",
+            Self::BackOff => "backoff",
+            Self::AdminDown => "admin_down",
+        }
+    }
+}
+
+/// A tunnel as `status` shows it.
+#[derive(Clone, Debug)]
+pub struct TunnelStatus {
+    /// When the tunnel came up; its IKE SA may be younger.
+    pub established: Instant,
+    /// Its present IKE SA.
+    pub ike_sa: IkeSaRecord,
+    /// Its Child SAs, the ones being replaced included.
+    pub children: Vec<ChildSaStatus>,
+}
+
+/// Perfect forward secrecy of a Child SA: whether its keys are safe from one who learns those of the IKE SA later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pfs {
+    /// It was made with its IKE SA and shares that one's key exchange.
+    First,
+    /// It had a key exchange of its own.
+    Own,
+    /// It had none: that is how we are configured, or the peer would not and the configuration allows it.
+    Off,
+}
+
+impl Pfs {
+    /// A stable word for records and scripts.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Own => "own",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// A Child SA as `status` shows it.
+#[derive(Clone, Debug)]
+pub struct ChildSaStatus {
+    /// Names it in events.
+    pub id: ChildSaId,
+    /// The configured child.
+    pub child: Name,
+    /// The SPI that we receive on.
+    pub spi_in: EspSpi,
+    /// The SPI that we send with.
+    pub spi_out: EspSpi,
+    /// Its algorithms.
+    pub suite: EspSuite,
+    /// Whether its keys are its own.
+    pub pfs: Pfs,
+    /// What our side may send from.
+    pub local: Vec<TrafficSelector>,
+    /// What the peer's side may send from.
+    pub remote: Vec<TrafficSelector>,
+    /// When it was set up.
+    pub established: Now,
+    /// When it will be replaced; `None` once it is being replaced.
+    pub rekey_at: Option<Instant>,
+    /// When it ends whatever happens.
+    pub expires_at: Instant,
+    /// Whether packets are sent on it.
+    pub sending: bool,
+}
+
+/// How long from `now` until `at`: for `status`.
+pub fn until(now: Now, at: Instant) -> Duration {
+    at.since(now.boot)
+}
