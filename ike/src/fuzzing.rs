@@ -12,8 +12,8 @@ use crate::identity::{Identity, binds};
 use crate::keys::{IkeKeys, Nonces, Spis};
 use crate::limits;
 use crate::pki::{
-    Answer, Certificate, Crl, Evidence, Fetch, FetchKind, OcspResponse, Offered, Pin, RevocationPolicy,
-    Trust, assess, cert_requests, choose, trust, trust_key,
+    self, Answer, Certificate, Credential, Crl, Evidence, Fetch, FetchKind, OcspResponse, Offered, Pin,
+    RevocationPolicy, SigningKey, Trust, assess, cert_requests, trust, trust_key,
 };
 use crate::secret::Secret;
 use crate::suite::{Aead, Group, IkeSuite, Prf, Protection};
@@ -235,7 +235,12 @@ pub fn cert_payloads(data: &[u8]) {
         rest = behind;
     }
     let requests: Vec<_> = payloads.iter().map(|(encoding, body)| (*encoding, body.to_vec())).collect();
-    let _ = choose(&[], &requests);
+    // Ed25519 as PKCS#8; any key will do.
+    let key = [&b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20"[..], &[7; 32]].concat();
+    if let Ok(credential) = SigningKey::from_der(&key).map(|key| Credential::new(key, Vec::new())) {
+        let sent = credential.map(|credential| pki::cert_payloads(&credential, &requests));
+        assert_eq!(sent.map(|sent| sent.len()), Ok(1), "the raw key, whatever is asked for");
+    }
     let Ok(offered) = Offered::read(payloads) else { return };
     let anchors: Vec<Certificate> = offered.others.iter().chain(&offered.end_entity).cloned().collect();
     let trusted = Trust { anchors, ..Trust::default() };

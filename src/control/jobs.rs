@@ -1,12 +1,13 @@
 //! Slow work of the endpoint, done off its loop.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use sekisho_ike::event::{Completion, Job, JobId, JobKind};
 use sekisho_ike::{Done, Path};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 
 use super::fetch::Fetcher;
 use super::workers::Workers;
@@ -21,7 +22,8 @@ pub(super) struct Jobs {
     netlink: Netlink,
     ike_port: u16,
     /// What waits for others.
-    running: JoinSet<(JobId, Completion)>,
+    running: JoinSet<Completion>,
+    ids: HashMap<task::Id, JobId>,
     turns: Arc<Semaphore>,
     fetcher: Fetcher,
     /// What computes.
@@ -34,7 +36,8 @@ impl Jobs {
     pub(super) fn new(netlink: Netlink, ike_port: u16, fetcher: Fetcher) -> io::Result<Self> {
         let turns = Arc::new(Semaphore::new(AT_A_TIME));
         let workers = Workers::start()?;
-        Ok(Self { netlink, ike_port, running: JoinSet::new(), turns, fetcher, workers })
+        let (running, ids) = (JoinSet::new(), HashMap::new());
+        Ok(Self { netlink, ike_port, running, ids, turns, fetcher, workers })
     }
 
     pub(super) fn start(&mut self, job: Job) {
@@ -42,10 +45,10 @@ impl Jobs {
             JobKind::Resolve { connection, host } => self.resolve(job.id, connection.to_string(), host),
             JobKind::Fetch(fetch) => {
                 let fetcher = self.fetcher.clone();
-                self.running.spawn(async move {
+                self.spawn(job.id, async move {
                     let answer = fetcher.fetch(fetch).await;
                     tracing::debug!(?answer, "fetched");
-                    (job.id, Completion::Fetched(answer))
+                    Completion::Fetched(answer)
                 });
             }
             JobKind::Compute(work) => {
@@ -56,30 +59,41 @@ impl Jobs {
 
     fn resolve(&mut self, id: JobId, connection: String, host: String) {
         let (netlink, port, turns) = (self.netlink.clone(), self.ike_port, self.turns.clone());
-        self.running.spawn(async move {
+        self.spawn(id, async move {
             let _turn = turns.acquire().await;
             let pairs = resolver::resolve(&netlink, &host, port).await;
             tracing::debug!(connection, host, ?pairs, "resolved");
             let paths = pairs
                 .map(|pairs| pairs.into_iter().map(|(local, remote)| Path::udp(local, remote)).collect());
-            (id, Completion::Resolved(paths))
+            Completion::Resolved(paths)
         });
+    }
+
+    fn spawn(&mut self, id: JobId, job: impl Future<Output = Completion> + Send + 'static) {
+        let task = self.running.spawn(job);
+        self.ids.insert(task.id(), id);
     }
 
     /// The next that is done; never, while nothing runs.
     pub(super) async fn next(&mut self) -> (JobId, Completion) {
         loop {
-            tokio::select! {
+            let (task, completion) = tokio::select! {
                 (id, done) = self.workers.next() => {
                     return (id, match done {
                         Ok(done) => Completion::Computed(done),
                         Err(undone) => Completion::Failed(undone.to_string()),
                     });
                 }
-                Some(done) = self.running.join_next() => match done {
-                    Ok(done) => return done,
-                    Err(error) => tracing::error!(%error, "a job failed without an answer"),
+                Some(done) = self.running.join_next_with_id() => match done {
+                    Ok(done) => done,
+                    Err(error) => {
+                        tracing::error!(%error, "a job failed by a defect of the program");
+                        (error.id(), Completion::Failed("the job failed by a defect of the program".to_owned()))
+                    }
                 },
+            };
+            if let Some(id) = self.ids.remove(&task) {
+                return (id, completion);
             }
         }
     }

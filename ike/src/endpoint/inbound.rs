@@ -65,10 +65,11 @@ impl Endpoint {
         let Ok(request) = InitRequest::read(payloads.clone()) else {
             return self.drop_datagram(DropReason::Malformed);
         };
-        if self.core.output.is_busy_with_strangers() {
-            return self.drop_datagram(DropReason::Busy);
-        }
         if self.admit(now, path, datagram, &request) {
+            // After the cookie, so that only who receives at its address learns to come again.
+            if self.core.output.is_busy_with_strangers() {
+                return self.drop_datagram(DropReason::Busy);
+            }
             self.open(now, path, datagram, request);
         }
     }

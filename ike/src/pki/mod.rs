@@ -40,7 +40,7 @@ pub use name::{DistinguishedName, NameError};
 pub use ocsp::{OcspError, OcspResponse};
 pub use path::{TrustedPath, trust, trust_key};
 pub use path_error::PathError;
-pub use payload::{Offered, OfferedError, cert_payloads, cert_requests, choose};
+pub use payload::{Offered, OfferedError, cert_payloads, cert_requests};
 pub use public_key::{KeyKind, PublicKey, PublicKeyError};
 pub use revocation::{Assessment, Evidence, RevocationError, Revoked, assess};
 pub use scheme::{HashAlgorithm, Scheme, SchemeError};

@@ -107,17 +107,6 @@ pub fn cert_requests(trust: &Trust) -> Vec<(CertEncoding, Vec<u8>)> {
     requests
 }
 
-/// The credential that fits a peer's CERTREQ payloads best. They are hints (RFC 7296 §3.7), so it is the first one if none
-/// fits.
-pub fn choose<'a>(
-    credentials: &'a [Credential],
-    requests: &[(CertEncoding, Vec<u8>)],
-) -> Option<&'a Credential> {
-    let wanted = Wanted::read(requests);
-    // Of equal ones `max_by_key` gives the last: the first one is preferred.
-    credentials.iter().rev().max_by_key(|credential| wanted.fitness(credential))
-}
-
 /// Our CERT payloads for a peer's CERTREQ payloads, the end entity's first: the chain up to below the first authority that
 /// the peer names, or the raw key if the peer can take nothing else.
 pub fn cert_payloads(
@@ -161,17 +150,5 @@ impl Wanted {
             }
         }
         wanted
-    }
-
-    /// 2: the peer names an authority of it; 1: of the kind that the peer asks for.
-    fn fitness(&self, credential: &Credential) -> u8 {
-        let known = |certificate: &Certificate| self.authorities.contains(&certificate.key_hash());
-        if credential.chain.is_empty() {
-            u8::from(self.raw_key)
-        } else if credential.chain.iter().skip(1).any(known) {
-            2
-        } else {
-            u8::from(self.certificates)
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use sekisho_ike::pki::{
     Certificate, Credential, CredentialError, Offered, OfferedError, Pin, PublicKey, RevocationPolicy,
-    SigningKey, Trust, cert_payloads, cert_requests, choose,
+    SigningKey, Trust, cert_payloads, cert_requests,
 };
 use sekisho_ike::wire::CertEncoding;
 
@@ -154,22 +154,6 @@ fn we_send_our_chain_up_to_what_the_peer_has() {
     let both = [&request(&[&chain.root])[..], &[(CertEncoding::RAW_PUBLIC_KEY, Vec::new())]].concat();
     assert_eq!(sent(&both).len(), 2, "certificates, if the peer takes them");
     assert_eq!(cert_payloads(&raw(), &request(&[&chain.root]))[0].0, CertEncoding::RAW_PUBLIC_KEY);
-}
-
-#[test]
-fn we_choose_the_credential_that_the_peer_can_verify() {
-    let (first, second) = (Chain::new(), Chain::new());
-    let credentials = [first.credential(), second.credential(), raw()];
-    let chosen = |requests: &[(CertEncoding, Vec<u8>)]| choose(&credentials, requests).unwrap();
-    assert_eq!(chosen(&request(&[&second.root])), &credentials[1]);
-    assert_eq!(chosen(&request(&[&second.branch])), &credentials[1]);
-    assert_eq!(chosen(&request(&[&second.root, &first.root])), &credentials[0]);
-    assert_eq!(chosen(&[(CertEncoding::RAW_PUBLIC_KEY, Vec::new())]), &credentials[2]);
-    // A hint only: without any that fits, the first.
-    assert_eq!(chosen(&request(&[&root(ca("Other"))])), &credentials[0]);
-    assert_eq!(chosen(&[]), &credentials[0]);
-    assert_eq!(chosen(&[(CertEncoding::X509_SIGNATURE, vec![1; 19])]), &credentials[0]);
-    assert_eq!(choose(&[], &[]), None);
 }
 
 #[test]

@@ -135,31 +135,30 @@ impl HalfOpen {
         examining: Examining,
         verdict: Verdict,
     ) -> HalfOpenStep {
-        if let Verdict::Unsettled { examination, missing } = verdict {
-            let gathering = Gathering::begin(ctx, &JobOwner::HalfOpen(self.spi()), examination, missing);
-            self.phase = Phase::Gathering(gathering, answered, Box::new(examining));
-            return HalfOpenStep::Pending(self);
-        }
-        let Examining { asked, path, request, connection } = examining;
+        let Examining { asked, path, ref request, ref connection } = examining;
         let accepted = match verdict {
+            Verdict::Unsettled { examination, missing } => {
+                let gathering = Gathering::begin(ctx, &JobOwner::HalfOpen(self.spi()), examination, missing);
+                self.phase = Phase::Gathering(gathering, answered, Box::new(examining));
+                return HalfOpenStep::Pending(self);
+            }
             Verdict::Accepted { peer, ours: Some(proof) } => {
                 may_stand(directory, &peer, request.initial_contact, answered.suite)
-                    .and_then(|()| may_be_childless(peer.connection(), &request))
+                    .and_then(|()| may_be_childless(peer.connection(), request))
                     .map(|()| (peer, proof))
             }
-            Verdict::Unsettled { .. } => return HalfOpenStep::Pending(self),
             Verdict::Accepted { peer, ours: None } => {
                 let diagnosis = diagnose::local("our own proof of identity was not made");
                 let connection = Arc::clone(peer.connection());
                 Err(Refusal::new(NotifyType::AUTHENTICATION_FAILED, Some(connection), diagnosis))
             }
             Verdict::Refused(error) => {
-                let diagnosis = explain(directory, &request, connection.as_deref(), &error);
-                Err(Refusal::new(NotifyType::AUTHENTICATION_FAILED, connection, diagnosis))
+                let diagnosis = explain(directory, request, connection.as_deref(), &error);
+                Err(Refusal::new(NotifyType::AUTHENTICATION_FAILED, connection.clone(), diagnosis))
             }
         };
         match accepted {
-            Ok((peer, proof)) => self.establish(ctx, path, &asked, *answered, &request, (peer, proof)),
+            Ok((peer, proof)) => self.establish(ctx, path, &asked, *answered, request, (peer, proof)),
             Err(refusal) => self.refuse(ctx, path, &asked, answered, refusal),
         }
     }
