@@ -7,14 +7,11 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use ring::rand::{SecureRandom as _, SystemRandom};
-use sekisho_ike::config::{
-    Child, ChildLifetime, Childless, Connection, Encapsulation, EndpointConfig, Keepalive, LocalAuth, Name,
-    Remote, RemoteAuth, Retransmit, Retry, Start, Uniqueness,
-};
+use sekisho_ike::config::{Child, Connection, EndpointConfig, LocalAuth, Name, Remote, RemoteAuth};
 use sekisho_ike::diagnosis::DiagnosisKind;
 use sekisho_ike::event::{ChildSaId, Command, Completion, Event, JobKind, Payload, Transmit};
+use sekisho_ike::identity::RemoteId;
 use sekisho_ike::pki::{Certificate, Credential, RevocationPolicy, SigningKey, Trust};
-use sekisho_ike::suite::{EspProposal, IkeProposal};
 use sekisho_ike::wire::EspSpi;
 use sekisho_ike::{Endpoint, Instant, Now, Path, Secret, SecureRandom, SpiAllocator, Transport};
 
@@ -239,33 +236,13 @@ fn connection(number: u32, at_hub: bool) -> Connection {
     let (local, remote) = if at_hub { (ours, theirs) } else { (theirs, ours) };
     let (hub, peer) = ("hub.example".parse().unwrap(), format!("clinic-{number}.example").parse().unwrap());
     let (local_id, remote_id) = if at_hub { (hub, peer) } else { (peer, hub) };
+    let us = (local_id, LocalAuth::Psk(psk()));
+    let them = (RemoteId::Exact(remote_id), RemoteAuth::Psk(psk()));
+    let child = Child::new("net".into(), vec![local], vec![remote]);
     Connection {
-        name: name(number),
-        local_id,
-        remote_id: sekisho_ike::identity::RemoteId::Exact(remote_id),
-        local_auth: LocalAuth::Psk(psk()),
-        remote_auth: RemoteAuth::Psk(psk()),
         remote: if at_hub { Remote::Any } else { Remote::Hosts(vec![HUB.ip().to_string()]) },
-        initiate: false,
-        proposals: vec![IkeProposal::default()],
-        children: vec![Child {
-            name: "net".into(),
-            proposals: vec![EspProposal::default()],
-            local: vec![local],
-            remote: vec![remote],
-            lifetime: ChildLifetime::default(),
-            start: Start::Always,
-            inactivity: None,
-        }],
-        unique: Uniqueness::default(),
-        childless: Childless::default(),
-        lifetime: Duration::from_hours(8),
-        encapsulation: Encapsulation::Forced,
-        keepalive: Keepalive { interval: Duration::from_secs(20), forced: false },
         liveness: Duration::from_hours(1),
-        retransmit: Retransmit::default(),
-        fragment_size: 1_280,
-        retry: Retry::default(),
+        ..Connection::new(name(number), us, them, vec![child])
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::identity::{Identity, RemoteId};
+use crate::limits;
 use crate::negotiate::TrafficSelector;
 use crate::pki::{Credential, Trust};
 use crate::secret::Secret;
-use crate::suite::{EspProposal, IkeProposal};
+use crate::suite::{EspProposal, IkeProposal, Profile};
 
 /// The name of a connection or of one of its children, as in the configuration.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,6 +94,37 @@ pub enum ConnectionError {
 }
 
 impl Connection {
+    /// One that only answers, with everything else at its default.
+    pub fn new(
+        name: Name,
+        local: (Identity, LocalAuth),
+        remote: (RemoteId, RemoteAuth),
+        children: Vec<Child>,
+    ) -> Self {
+        let (local_id, local_auth) = local;
+        let (remote_id, remote_auth) = remote;
+        Self {
+            name,
+            local_id,
+            remote_id,
+            local_auth,
+            remote_auth,
+            remote: Remote::Any,
+            initiate: false,
+            proposals: Profile::default().ike_proposals(),
+            fragment_size: limits::FRAGMENT_SIZE,
+            children,
+            unique: Uniqueness::default(),
+            childless: Childless::default(),
+            lifetime: Duration::from_hours(8),
+            encapsulation: Encapsulation::Forced,
+            keepalive: Keepalive::default(),
+            liveness: Duration::from_secs(10),
+            retransmit: Retransmit::default(),
+            retry: Retry::default(),
+        }
+    }
+
     /// Whether it can be configured: one for many peers demands certificates that an authority vouches for, and only
     /// answers.
     ///
@@ -207,6 +239,12 @@ pub struct Keepalive {
     pub forced: bool,
 }
 
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(20), forced: false }
+    }
+}
+
 /// The retransmission schedule (RFC 7296 §2.1): waits of `first`, twice that, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retransmit {
@@ -269,6 +307,21 @@ pub struct Child {
     pub start: Start,
     /// It is deleted once no packet passed for this long, and comes back on demand. `None`: it stays.
     pub inactivity: Option<Duration>,
+}
+
+impl Child {
+    /// One between these networks, with everything else at its default.
+    pub fn new(name: Name, local: Vec<TrafficSelector>, remote: Vec<TrafficSelector>) -> Self {
+        Self {
+            name,
+            proposals: Profile::default().esp_proposals(),
+            local,
+            remote,
+            lifetime: ChildLifetime::default(),
+            start: Start::default(),
+            inactivity: None,
+        }
+    }
 }
 
 /// When a Child SA of a connection that we initiate is set up.

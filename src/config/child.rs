@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sekisho_ike::config::{Child, ChildLifetime, Name, Retransmit, Start};
+use sekisho_ike::config::{Child, ChildLifetime, Name, Retransmit};
 use sekisho_ike::negotiate::{SelectorError, TrafficSelector};
 use sekisho_ike::suite::{Esn, EspProposal, Profile};
 use toml::Spanned;
@@ -113,13 +113,9 @@ fn child(
     sides_differ(judge, &local, &remote)?;
     let selectors = |list: &[Network]| list.iter().map(|n| n.selector.clone()).collect();
     let child = Child {
-        name,
         proposals: common.proposals,
-        local: selectors(&local),
-        remote: selectors(&remote),
         lifetime: common.lifetime,
-        start: Start::Always,
-        inactivity: None,
+        ..Child::new(name, selectors(&local), selectors(&remote))
     };
     Some((child, local.into_iter().chain(remote).collect()))
 }

@@ -3,10 +3,7 @@
 use std::net::IpAddr;
 
 use sekisho_ike::Secret;
-use sekisho_ike::config::{
-    Childless, Connection, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry,
-    Uniqueness,
-};
+use sekisho_ike::config::{Connection, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry};
 use sekisho_ike::identity::Identity;
 use sekisho_ike::suite::{IkeProposal, Profile};
 use toml::Spanned;
@@ -76,25 +73,19 @@ pub(super) fn read(
     let Auth { local, remote: theirs, psk_file, weak_psk, .. } = auth?;
     let (children, networks) = children?;
     let remote_span = remote_id.span();
+    let us = (local_id, local);
+    let peer = (remote_id.into_inner().into(), theirs);
     let connection = Connection {
-        name,
-        local_id,
-        remote_id: remote_id.into_inner().into(),
-        local_auth: local,
-        remote_auth: theirs,
         remote: remote?,
         initiate,
         proposals: proposals?,
         fragment_size: fragment_size.map_or(sizes.default, Spanned::into_inner),
-        children,
-        unique: Uniqueness::default(),
-        childless: Childless::default(),
         lifetime: lifetime.into_inner(),
-        encapsulation: Encapsulation::Forced,
         keepalive: Keepalive { interval, forced },
         liveness,
         retransmit,
         retry,
+        ..Connection::new(name, us, peer, children)
     };
     let good = judge.errors.len() + judge.further == errors_before;
     good.then_some(Tunnel { connection, profile, remote_id: remote_span, psk_file, networks, weak_psk })

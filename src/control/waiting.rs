@@ -218,11 +218,10 @@ mod tests {
     use std::time::Duration;
 
     use sekisho_ike::Secret;
-    use sekisho_ike::config::{
-        Childless, Connection, Encapsulation, Keepalive, LocalAuth, RemoteAuth, Retransmit, Retry, Uniqueness,
-    };
+    use sekisho_ike::config::{Connection, LocalAuth, RemoteAuth};
     use sekisho_ike::diagnosis::{DiagnosisKind, Side};
     use sekisho_ike::event::{EndReason, TunnelId};
+    use sekisho_ike::identity::RemoteId;
 
     use super::*;
 
@@ -230,26 +229,11 @@ mod tests {
     const LATER: Instant = Instant::from_boot(Duration::from_secs(50));
 
     fn centre(remote: Remote, state: ConnectionState) -> ConnectionStatus {
-        let connection = Connection {
-            name: Name::from("centre"),
-            local_id: "clinic-17.example".parse().unwrap(),
-            remote_id: "hub.example".parse().unwrap(),
-            local_auth: LocalAuth::Psk(Secret::new(vec![7; 32])),
-            remote_auth: RemoteAuth::Psk(Secret::new(vec![7; 32])),
-            remote,
-            initiate: true,
-            proposals: vec![],
-            fragment_size: 1280,
-            children: vec![],
-            unique: Uniqueness::default(),
-            childless: Childless::default(),
-            lifetime: Duration::from_hours(8),
-            encapsulation: Encapsulation::Forced,
-            keepalive: Keepalive { interval: Duration::from_secs(20), forced: false },
-            liveness: Duration::from_secs(10),
-            retransmit: Retransmit::default(),
-            retry: Retry::default(),
-        };
+        let psk = || Secret::new(vec![7; 32]);
+        let us = ("clinic-17.example".parse().unwrap(), LocalAuth::Psk(psk()));
+        let peer = (RemoteId::Exact("hub.example".parse().unwrap()), RemoteAuth::Psk(psk()));
+        let connection =
+            Connection { remote, initiate: true, ..Connection::new(Name::from("centre"), us, peer, vec![]) };
         let connection = Arc::new(connection);
         ConnectionStatus {
             connection,

@@ -7,14 +7,11 @@ use std::time::Duration;
 use super::host::Host;
 use super::link::{Conditions, Link, Packet};
 use super::random::SeededRandom;
-use crate::config::{
-    Child, ChildLifetime, Childless, Connection, Encapsulation, EndpointConfig, Keepalive, LocalAuth, Remote,
-    RemoteAuth, Retransmit, Retry, Start, Uniqueness,
-};
+use crate::config::{Child, Connection, EndpointConfig, LocalAuth, Remote, RemoteAuth};
 use crate::event::{Command, CommandError, Payload};
+use crate::identity::RemoteId;
 use crate::path::{Path, Transport};
 use crate::secret::Secret;
-use crate::suite::{EspProposal, IkeProposal};
 use crate::time::{Instant, Now};
 
 const PSK: &[u8] = b"correct horse battery staple";
@@ -311,33 +308,15 @@ pub fn connection(local: Side, initiate: bool) -> Connection {
         Side::B => ("b.example", "10.0.0.2", "192.168.2.0/24"),
     };
     let ((local_id, _, local_net), (remote_id, remote, remote_net)) = (of(local), of(local.other()));
+    let psk = || Secret::new(PSK.to_vec());
+    let networks = |text: &str| vec![text.parse().unwrap()];
+    let us = (local_id.parse().unwrap(), LocalAuth::Psk(psk()));
+    let peer = (RemoteId::Exact(remote_id.parse().unwrap()), RemoteAuth::Psk(psk()));
+    let child = Child::new("net".into(), networks(local_net), networks(remote_net));
     Connection {
-        name: "link".into(),
-        local_id: local_id.parse().unwrap(),
-        remote_id: remote_id.parse().unwrap(),
-        local_auth: LocalAuth::Psk(Secret::new(PSK.to_vec())),
-        remote_auth: RemoteAuth::Psk(Secret::new(PSK.to_vec())),
         remote: Remote::Hosts(vec![remote.to_owned()]),
         initiate,
-        proposals: vec![IkeProposal::default()],
-        fragment_size: crate::limits::FRAGMENT_SIZE,
-        children: vec![Child {
-            name: "net".into(),
-            proposals: vec![EspProposal::default()],
-            local: vec![local_net.parse().unwrap()],
-            remote: vec![remote_net.parse().unwrap()],
-            lifetime: ChildLifetime::default(),
-            start: Start::Always,
-            inactivity: None,
-        }],
-        unique: Uniqueness::default(),
-        childless: Childless::default(),
-        lifetime: Duration::from_hours(8),
-        encapsulation: Encapsulation::Forced,
-        keepalive: Keepalive { interval: Duration::from_secs(20), forced: false },
-        liveness: Duration::from_secs(10),
-        retransmit: Retransmit::default(),
-        retry: Retry::default(),
+        ..Connection::new("link".into(), us, peer, vec![child])
     }
 }
 
