@@ -11,6 +11,7 @@ use sekisho_ike::suite::{Esn, EspProposal, Profile};
 use toml::Spanned;
 
 use super::document::{self, Judge, Section, Span};
+use super::start::{Callable, Schedule};
 use super::{duration, limits};
 
 /// A network of a child and where it stands.
@@ -32,6 +33,14 @@ pub(super) enum Side {
 struct Common {
     proposals: Vec<EspProposal>,
     lifetime: ChildLifetime,
+    schedule: Schedule,
+}
+
+/// What a child's settings are judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    pub(super) retransmit: Retransmit,
+    pub(super) callable: Callable,
 }
 
 const LISTED: [&str; 2] = ["local_networks", "remote_networks"];
@@ -42,10 +51,12 @@ pub(super) fn read_all(
     tunnel: &Name,
     section: &mut Section<'_>,
     profile: Profile,
-    retransmit: Retransmit,
+    schedule: Schedule,
+    around: Around,
 ) -> Option<(Vec<Child>, Vec<Network>)> {
-    let defaults = Common { proposals: profile.esp_proposals(), lifetime: ChildLifetime::default() };
-    let common = common(judge, section, defaults, retransmit);
+    let defaults =
+        Common { proposals: profile.esp_proposals(), lifetime: ChildLifetime::default(), schedule };
+    let common = common(judge, section, defaults, around);
     let title = format!("[[tunnel.{tunnel}.child]]");
     let span = section.value_span("child");
     let several = section.has("child");
@@ -70,10 +81,11 @@ pub(super) fn read_all(
         return None;
     }
     let mut names = BTreeMap::new();
-    let read = tables.into_iter().map(|table| named(judge, table, &common, retransmit, &mut names));
+    let read = tables.into_iter().map(|table| named(judge, table, &common, around, &mut names));
     let read: Vec<_> = read.collect();
     let (children, networks): (Vec<_>, Vec<_>) =
         read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    common.schedule.serves(judge, &children);
     Some((children, networks.into_iter().flatten().collect()))
 }
 
@@ -81,7 +93,7 @@ fn named(
     judge: &mut Judge<'_>,
     mut section: Section<'_>,
     common: &Common,
-    retransmit: Retransmit,
+    around: Around,
     names: &mut BTreeMap<Name, Span>,
 ) -> Option<(Child, Vec<Network>)> {
     section.require(judge, "name", "give each child a name of its own");
@@ -93,7 +105,7 @@ fn named(
         let help = format!("the other one stands in line {}; give each its own name", judge.line(&first));
         judge.error(&span, format!("two children are named `{name}`"), help);
     }
-    let own = self::common(judge, &mut section, common.clone(), retransmit);
+    let own = self::common(judge, &mut section, common.clone(), around);
     // Judged also without a name.
     let read = child(judge, name.clone().unwrap_or(Name::from("")), &mut section, own);
     section.finish(judge);
@@ -111,10 +123,14 @@ fn child(
     let (local, remote) = (local?, remote?);
     families_meet(judge, &local, &remote)?;
     sides_differ(judge, &local, &remote)?;
+    let start = common.schedule.start;
+    let inactivity = common.schedule.inactivity(judge);
     let selectors = |list: &[Network]| list.iter().map(|n| n.selector.clone()).collect();
     let child = Child {
         proposals: common.proposals,
         lifetime: common.lifetime,
+        start,
+        inactivity,
         ..Child::new(name, selectors(&local), selectors(&remote))
     };
     Some((child, local.into_iter().chain(remote).collect()))
@@ -213,11 +229,11 @@ pub(super) fn overlap(a: &TrafficSelector, b: &TrafficSelector) -> bool {
     a.contains_address(b.first()) || b.contains_address(a.first())
 }
 
-fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, retransmit: Retransmit) -> Common {
+fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, around: Around) -> Common {
     let proposals = esp_proposals(judge, section).unwrap_or(or.proposals);
     let time = if section.has("child_lifetime") {
         let time = section.span_of_time(judge, "child_lifetime", &limits::CHILD_LIFETIME);
-        outlasts(judge, "child_lifetime", &time, retransmit);
+        outlasts(judge, "child_lifetime", &time, around.retransmit);
         time.into_inner()
     } else {
         section.take("child_lifetime");
@@ -240,7 +256,8 @@ fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, retransm
         packets: packets.map(Spanned::into_inner).or(or.lifetime.packets),
         bytes: bytes.map(Spanned::into_inner).or(or.lifetime.bytes),
     };
-    Common { proposals, lifetime }
+    let schedule = Schedule::read(judge, section, &or.schedule, around.callable);
+    Common { proposals, lifetime, schedule }
 }
 
 fn esp_proposals(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec<EspProposal>> {

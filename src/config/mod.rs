@@ -30,6 +30,7 @@ mod pem;
 mod pkcs12;
 mod problem;
 mod psk;
+mod start;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ mod tunnel;
 
 pub use duration::show as show_duration;
 pub use problem::{ConfigError, Place, Problem};
+pub use start::start_word;
 
 use document::{Judge, Section};
 use store::Store;
