@@ -27,6 +27,52 @@ impl Address for u128 {
     }
 }
 
+/// What a rule leads to. Of two rules alike the one with the greater is preferred: an SA, and the later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    /// It is reserved for an SA, which does not carry it.
+    Reserved(Absent),
+    /// The SA of this number.
+    Sa(usize),
+}
+
+/// What becomes of packets that are reserved for an SA that does not carry them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Absent {
+    /// There is none: they are dropped.
+    Dropped,
+    /// There is one, which was let carry less: they are dropped.
+    Narrowed,
+    /// Whoever this number stands for is to set it up, and they are to wait for that.
+    Acquired(u64),
+}
+
+impl Absent {
+    /// Why they are not sent now.
+    pub fn reason(self) -> DropReason {
+        match self {
+            Self::Dropped | Self::Acquired(_) => DropReason::NoSa,
+            Self::Narrowed => DropReason::Narrowed,
+        }
+    }
+}
+
+/// Why no SA was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Miss {
+    Reserved(Absent),
+    Dropped(DropReason),
+}
+
+impl Miss {
+    pub(crate) fn reason(self) -> DropReason {
+        match self {
+            Self::Reserved(absent) => absent.reason(),
+            Self::Dropped(reason) => reason,
+        }
+    }
+}
+
 /// A local and a remote selector of one SA, or of what is reserved for one.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule<A> {
@@ -36,8 +82,7 @@ pub(crate) struct Rule<A> {
     pub(crate) protocol: u8,
     pub(crate) destination_ports: (u16, u16),
     pub(crate) source_ports: (u16, u16),
-    /// The SA; of two rules alike the one with the greater number is preferred. None: reserved, so dropped.
-    pub(crate) target: Option<usize>,
+    pub(crate) target: Target,
 }
 
 impl<A: Address> Rule<A> {
@@ -127,25 +172,24 @@ impl<A: Address> Index<A> {
     }
 
     /// The SA for a packet.
-    pub(crate) fn find(
-        &self,
-        source: A,
-        destination: A,
-        protocol: u8,
-        ports: Ports,
-    ) -> Result<usize, DropReason> {
+    pub(crate) fn find(&self, source: A, destination: A, protocol: u8, ports: Ports) -> Result<usize, Miss> {
         for group in self.covering(destination) {
             let rules = self.groups.get(*group).and_then(|range| self.rules.get(range.clone()));
             for rule in rules.unwrap_or_default() {
                 match rule.judge(source, protocol, ports) {
-                    Match::Yes => return rule.target.ok_or(DropReason::NoSa),
+                    Match::Yes => {
+                        return match rule.target {
+                            Target::Sa(number) => Ok(number),
+                            Target::Reserved(absent) => Err(Miss::Reserved(absent)),
+                        };
+                    }
                     // Its first fragment may have gone this way; another way is not for this one to take.
-                    Match::PortsHidden => return Err(DropReason::FragmentWithoutPorts),
+                    Match::PortsHidden => return Err(Miss::Dropped(DropReason::FragmentWithoutPorts)),
                     Match::No => {}
                 }
             }
         }
-        Err(DropReason::NoSa)
+        Err(Miss::Dropped(DropReason::NoSa))
     }
 
     /// The groups whose range holds this address, most specific first.

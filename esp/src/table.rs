@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::drop_reason::DropReason;
 use crate::inbound::InboundSa;
-use crate::index::{Index, Rule};
+use crate::index::{Absent, Index, Miss, Rule, Target};
 use crate::inner::InnerView;
 use crate::outbound::OutboundSa;
 use crate::selector::{AddressRange, Selector};
@@ -31,20 +31,33 @@ impl<In, Out> Table<In, Out> {
     /// range, then protocol, then ports; among equals the one that was added last.
     ///
     /// # Errors
-    /// [`DropReason::NoSa`], also where something more specific is reserved; [`DropReason::FragmentWithoutPorts`] if the most specific one names ports that a later
+    /// [`DropReason::NoSa`], also where something more specific is reserved; [`DropReason::Narrowed`] if that is for an SA
+    /// which carries less; [`DropReason::FragmentWithoutPorts`] if the most specific one names ports that a later
     /// fragment does not show.
     pub fn outbound(&self, packet: &InnerView) -> Result<&Arc<Out>, DropReason> {
+        let found = self.find(packet).map_err(Miss::reason)?;
+        self.outbound.get(found).ok_or(DropReason::NoSa)
+    }
+
+    /// For whom a packet is to wait that [`Self::outbound`] has no SA for: the number given with [`Absent::Acquired`].
+    pub fn acquires(&self, packet: &InnerView) -> Option<u64> {
+        match self.find(packet) {
+            Err(Miss::Reserved(Absent::Acquired(number))) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn find(&self, packet: &InnerView) -> Result<usize, Miss> {
         let (protocol, ports) = (packet.protocol(), packet.ports());
-        let found = match (packet.source(), packet.destination()) {
+        match (packet.source(), packet.destination()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 self.ipv4.find(source.to_bits(), destination.to_bits(), protocol, ports)
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 self.ipv6.find(source.to_bits(), destination.to_bits(), protocol, ports)
             }
-            _ => Err(DropReason::NoSa),
-        };
-        self.outbound.get(found?).ok_or(DropReason::NoSa)
+            _ => Err(Miss::Dropped(DropReason::NoSa)),
+        }
     }
 }
 
@@ -85,10 +98,10 @@ impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> TableBuilder<In, Out> {
         self.outbound.push(sa);
     }
 
-    /// Reserves what these selectors name for an SA of their own: while there is none, it is dropped, and never sent
-    /// on a less specific SA, whose peer is another one.
-    pub fn reserve(&mut self, local: &[Selector], remote: &[Selector]) {
-        self.reserved.add(local, remote, None);
+    /// Reserves what these selectors name for an SA of their own: it is never sent on a less specific SA, whose peer is
+    /// another one. `absent` says what becomes of it instead.
+    pub fn reserve(&mut self, local: &[Selector], remote: &[Selector], absent: Absent) {
+        self.reserved.add(local, remote, Target::Reserved(absent));
     }
 
     /// The snapshot.
@@ -96,7 +109,7 @@ impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> TableBuilder<In, Out> {
         let mut rules = self.reserved;
         for (target, sa) in self.outbound.iter().enumerate() {
             let sa = (**sa).as_ref();
-            rules.add(sa.local(), sa.remote(), Some(target));
+            rules.add(sa.local(), sa.remote(), Target::Sa(target));
         }
         Table {
             inbound: self.inbound,
@@ -122,7 +135,7 @@ struct Rules {
 
 impl Rules {
     /// A rule for each pair of selectors.
-    fn add(&mut self, local: &[Selector], remote: &[Selector], target: Option<usize>) {
+    fn add(&mut self, local: &[Selector], remote: &[Selector], target: Target) {
         for local in local {
             for remote in remote {
                 match (local.addresses(), remote.addresses()) {
@@ -145,7 +158,7 @@ fn rule<A>(
     remote: &Selector,
     source: (A, A),
     destination: (A, A),
-    target: Option<usize>,
+    target: Target,
 ) -> Option<Rule<A>> {
     let protocol = match (local.protocol(), remote.protocol()) {
         (0, protocol) | (protocol, 0) => protocol,

@@ -11,7 +11,8 @@ use common::{Direction, SPI, net, service};
 use etherparse::{IpFragOffset, Ipv4Header, PacketBuilder};
 use proptest::prelude::*;
 use sekisho_esp::{
-    DropReason, Fragment, InboundSa, InnerView, OutboundSa, Ports, Selector, Suite, Table, TableBuilder,
+    Absent, DropReason, Fragment, InboundSa, InnerView, OutboundSa, Ports, Selector, Suite, Table,
+    TableBuilder,
 };
 
 /// A selector in plain numbers.
@@ -216,8 +217,8 @@ fn the_ends_of_the_address_space_are_no_special_case() {
 fn what_is_reserved_for_one_sa_is_never_sent_on_a_less_specific_one() {
     let table = |narrow_is_up: bool| {
         let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
-        builder.reserve(&[net("10.17.0.0/24")], &[net("10.0.0.0/8")]);
-        builder.reserve(&[net("10.17.0.0/24")], &[net("10.5.0.0/16")]);
+        builder.reserve(&[net("10.17.0.0/24")], &[net("10.0.0.0/8")], Absent::Dropped);
+        builder.reserve(&[net("10.17.0.0/24")], &[net("10.5.0.0/16")], Absent::Dropped);
         builder.outbound(outbound(1000, vec![net("10.17.0.0/24")], vec![net("10.0.0.0/8")]));
         if narrow_is_up {
             builder.outbound(outbound(1001, vec![net("10.17.0.0/24")], vec![net("10.5.0.0/16")]));
@@ -230,6 +231,35 @@ fn what_is_reserved_for_one_sa_is_never_sent_on_a_less_specific_one() {
     }
     assert_eq!(to(&table(true), "10.5.0.1"), Ok(1001));
     assert_eq!(to(&table(false), "10.5.0.1"), Err(DropReason::NoSa), "it is not for this peer");
+}
+
+#[test]
+fn what_is_reserved_says_what_becomes_of_it_until_an_sa_carries_it() {
+    let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
+    let here = [net("10.17.0.0/24")];
+    builder.reserve(&here, &[net("10.1.0.0/16")], Absent::Dropped);
+    builder.reserve(&here, &[net("10.2.0.0/16")], Absent::Acquired(7));
+    builder.reserve(&here, &[net("10.3.0.0/16")], Absent::Narrowed);
+    builder.reserve(&here, &[net("10.2.3.0/24")], Absent::Acquired(8));
+    builder.reserve(&here, &[net("10.2.4.0/24")], Absent::Dropped);
+    builder.outbound(outbound(1000, here.to_vec(), vec![net("10.3.0.0/24")]));
+    builder.outbound(outbound(1001, here.to_vec(), vec![net("10.2.3.0/24")]));
+    let table = builder.build();
+    for (destination, sent, waits) in [
+        ("10.1.0.1", Err(DropReason::NoSa), None),
+        ("10.2.0.1", Err(DropReason::NoSa), Some(7)),
+        ("10.2.3.1", Ok(1001), None),
+        ("10.2.4.1", Err(DropReason::NoSa), None),
+        ("10.3.0.1", Ok(1000), None),
+        ("10.3.1.1", Err(DropReason::Narrowed), None),
+        ("10.4.0.1", Err(DropReason::NoSa), None),
+    ] {
+        let view = view("10.17.0.1", destination);
+        assert_eq!(table.outbound(&view).map(|sa| sa.spi()), sent, "{destination}");
+        assert_eq!(table.acquires(&view), waits, "{destination}");
+    }
+    let elsewhere = view("10.18.0.1", "10.2.0.1");
+    assert_eq!(table.acquires(&elsewhere), None, "a source that it is not reserved for");
 }
 
 #[test]

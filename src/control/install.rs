@@ -1,18 +1,15 @@
 //! From a negotiated Child SA to the SAs of the data path: the only place that knows both protocol crates.
 
-use std::sync::Arc;
-
 use sekisho_esp::{
     AesKey, ConfigError, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite,
 };
-use sekisho_ike::config::Connection;
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
 
 use crate::config::Daemon;
-use crate::data::{Reservation, UdpPath};
+use crate::data::UdpPath;
 
 /// Both directions of a Child SA, and the way of its packets.
 #[derive(Debug)]
@@ -29,17 +26,6 @@ pub(super) fn pair(child: &ChildSaParameters, daemon: &Daemon) -> Result<Pair, C
         outbound: OutboundSa::new(direction(child, &child.outbound, daemon)?)?,
         path: udp_path(child.path),
     })
-}
-
-/// What each configured child may carry.
-///
-/// # Errors
-/// If a child's selectors could never make an SA.
-pub(super) fn reservations(connections: &[Arc<Connection>]) -> Result<Vec<Reservation>, ConfigError> {
-    let children = connections.iter().flat_map(|connection| &connection.children);
-    children
-        .map(|child| Ok(Reservation { local: selectors(&child.local)?, remote: selectors(&child.remote)? }))
-        .collect()
 }
 
 /// How packets may be laid out under these proposals, each way once.
@@ -114,7 +100,8 @@ fn hmac(integrity: Integrity) -> Hmac {
     }
 }
 
-fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError> {
+/// The data path's word for selectors.
+pub(super) fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError> {
     let one = |ts: &TrafficSelector| {
         let ports = (*ts.ports().start(), *ts.ports().end());
         Selector::new(ts.first(), ts.last(), ts.protocol().0, ports)

@@ -19,6 +19,7 @@ mod fetch;
 mod install;
 mod jobs;
 pub mod last_good;
+mod policies;
 mod random;
 mod reload;
 mod request;
@@ -49,6 +50,7 @@ use books::Books;
 use expiry::Expiry;
 use fetch::Fetcher;
 use jobs::Jobs;
+use policies::Policies;
 use random::OsRandom;
 use spi::Spis;
 use strangers::Strangers;
@@ -94,6 +96,7 @@ pub struct Control {
     config: Config,
     out: Outputs,
     books: Books,
+    policies: Policies,
     waiting: Waiting,
     jobs: Jobs,
     strangers: Strangers,
@@ -127,6 +130,7 @@ impl Control {
             config,
             out,
             books: Books::default(),
+            policies: Policies::default(),
             waiting: Waiting::default(),
             jobs,
             strangers: Strangers::new(now().boot),
@@ -143,7 +147,7 @@ impl Control {
 
     /// Connections in force from now on; first it is settled whose packets are whose.
     fn configure(&mut self, connections: Vec<Arc<Connection>>) {
-        match install::reservations(&connections) {
+        match self.policies.configure(&connections) {
             Ok(reserved) => self.out.data.reserve(reserved),
             Err(error) => tracing::error!(%error, "networks are not kept for their tunnels"),
         }

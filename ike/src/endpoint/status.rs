@@ -2,7 +2,7 @@
 
 use super::Endpoint;
 use super::connections::{Managed, Pursuit};
-use crate::config::Start;
+use crate::config::{Name, Start};
 use crate::event::{ConnectionState, ConnectionStatus};
 use crate::sa::Tunnel;
 
@@ -10,6 +10,11 @@ impl Endpoint {
     /// Every configured connection, also those that are down, in the order of their names.
     pub fn status(&self) -> Vec<ConnectionStatus> {
         self.connections.iter().map(|managed| self.status_of(managed)).collect()
+    }
+
+    /// What one connection is doing.
+    pub fn state(&self, name: &Name) -> Option<ConnectionState> {
+        self.connections.get(name).map(|managed| self.status_of(managed).state)
     }
 
     fn status_of(&self, managed: &Managed) -> ConnectionStatus {
