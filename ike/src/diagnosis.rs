@@ -94,6 +94,8 @@ pub enum DiagnosisKind {
     AdminDown,
     /// The identity has a tunnel, and is to have no second one.
     NotUnique,
+    /// Another peer of the same connection has the networks.
+    NetworkTaken,
     /// A Child SA was refused for another reason.
     ChildRefused,
     /// What the peer sent breaks the protocol.
@@ -137,6 +139,7 @@ impl DiagnosisKind {
             Self::TrafficSelectors => "traffic_selectors",
             Self::AdminDown => "admin_down",
             Self::NotUnique => "not_unique",
+            Self::NetworkTaken => "network_taken",
             Self::ChildRefused => "child_refused",
             Self::Malformed => "malformed",
             Self::PeerDead => "peer_dead",

@@ -185,6 +185,13 @@ pub(crate) fn not_unique(peer: &Identity) -> Diagnosis {
     diagnosis(DiagnosisKind::NotUnique, Side::Here, summary, advice)
 }
 
+/// `holder` has some of these networks.
+pub(crate) fn network_taken(holder: &Identity, remote: &[TrafficSelector]) -> Diagnosis {
+    let summary = format!("the peer asks for networks that the tunnel of `{holder}` carries");
+    let advice = "Give each peer networks of its own; if this one takes the place of that one, end the other's tunnel, or wait until it is found dead";
+    diagnosis(DiagnosisKind::NetworkTaken, Side::Here, summary, advice).about(narrow::describe(remote), None)
+}
+
 pub(crate) fn childless_here() -> Diagnosis {
     let summary =
         "the peer wants an IKE SA without a Child SA, which is not allowed for this tunnel".to_owned();

@@ -9,6 +9,7 @@
 
 mod child_exchange;
 mod child_sa;
+mod claims;
 mod collision;
 mod context;
 mod crossing;
