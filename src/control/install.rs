@@ -1,15 +1,15 @@
 //! From a negotiated Child SA to the SAs of the data path: the only place that knows both protocol crates.
 
-use sekisho_esp::{
-    AesKey, ConfigError, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite,
-};
+pub(super) use sekisho_esp::ConfigError;
+use sekisho_esp::{AesKey, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite};
+use sekisho_ike::config::{Child, Connection, Start};
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
 
 use crate::config::Daemon;
-use crate::data::UdpPath;
+use crate::data::{Reservation, UdpPath};
 
 /// Both directions of a Child SA, and the way of its packets.
 #[derive(Debug)]
@@ -25,6 +25,24 @@ pub(super) fn pair(child: &ChildSaParameters, daemon: &Daemon) -> Result<Pair, C
         inbound: InboundSa::new(direction(child, &child.inbound, daemon)?)?,
         outbound: OutboundSa::new(direction(child, &child.outbound, daemon)?)?,
         path: udp_path(child.path),
+    })
+}
+
+/// What a configured child may carry.
+///
+/// # Errors
+/// If its selectors could never make an SA.
+pub(super) fn reservation(
+    policy: u64,
+    connection: &Connection,
+    child: &Child,
+) -> Result<Reservation, ConfigError> {
+    Ok(Reservation {
+        policy,
+        on_demand: connection.initiate && child.start == Start::OnDemand,
+        of_many: connection.remote_id.exact().is_none(),
+        local: selectors(&child.local)?,
+        remote: selectors(&child.remote)?,
     })
 }
 
@@ -100,8 +118,7 @@ fn hmac(integrity: Integrity) -> Hmac {
     }
 }
 
-/// The data path's word for selectors.
-pub(super) fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError> {
+fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError> {
     let one = |ts: &TrafficSelector| {
         let ports = (*ts.ports().start(), *ts.ports().end());
         Selector::new(ts.first(), ts.last(), ts.protocol().0, ports)

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sekisho_esp::ConfigError;
-use sekisho_ike::config::{Child, Connection, Name, Start};
+use sekisho_ike::config::{Child, Connection, Name};
 
-use super::install;
+use super::install::{ConfigError, reservation};
 use crate::data::Reservation;
 
 /// A configured child: its connection, and its own name.
@@ -69,21 +68,11 @@ impl Policies {
     }
 }
 
-fn reservation(policy: u64, connection: &Connection, child: &Child) -> Result<Reservation, ConfigError> {
-    Ok(Reservation {
-        policy,
-        on_demand: connection.initiate && child.start == Start::OnDemand,
-        of_many: connection.remote_id.exact().is_none(),
-        local: install::selectors(&child.local)?,
-        remote: install::selectors(&child.remote)?,
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use sekisho_ike::Secret;
-    use sekisho_ike::config::{LocalAuth, RemoteAuth};
+    use sekisho_ike::config::{LocalAuth, RemoteAuth, Start};
     use sekisho_ike::identity::RemoteId;
 
     use super::*;

@@ -79,11 +79,11 @@ impl Held {
     }
 
     /// The next child that is to be asked for now.
-    pub(super) fn to_ask(&mut self, now: Duration) -> Option<u64> {
+    pub(super) fn due(&mut self, now: Duration) -> Option<u64> {
         self.asked.retain(|_, at| now < at.saturating_add(ASK_AGAIN));
         let asked = &self.asked;
-        let due = |(child, waiting): &(&u64, &Waiting)| !waiting.asked && !asked.contains_key(child);
-        self.children.iter().find(due).map(|(child, _)| *child)
+        let waits = |(child, waiting): &(&u64, &Waiting)| !waiting.asked && !asked.contains_key(child);
+        self.children.iter().find(waits).map(|(child, _)| *child)
     }
 
     /// It has been asked for, if `told`; or else is to be once more.
@@ -190,24 +190,24 @@ mod tests {
     #[test]
     fn a_child_is_asked_for_once_and_after_a_refusal_not_at_once() {
         let mut held = Held::default();
-        assert_eq!(held.to_ask(START), None);
+        assert_eq!(held.due(START), None);
         keep(&mut held, START, 1, b"a").unwrap();
         assert_eq!(held.deadline(), Some(START));
-        assert_eq!(held.to_ask(START), Some(1));
-        assert_eq!(held.to_ask(START), Some(1), "until it was");
+        assert_eq!(held.due(START), Some(1));
+        assert_eq!(held.due(START), Some(1), "until it was");
         held.asked(START, 1, true);
         keep(&mut held, START + ASK_AGAIN * 2, 1, b"b").unwrap();
-        assert_eq!(held.to_ask(START + ASK_AGAIN * 2), None, "it is being set up");
+        assert_eq!(held.due(START + ASK_AGAIN * 2), None, "it is being set up");
 
         // Refused at once, and packets go on coming.
         held.take(1);
         held.asked(START, 1, true);
         keep(&mut held, START + ASK_AGAIN / 2, 1, b"c").unwrap();
-        assert_eq!(held.to_ask(START + ASK_AGAIN / 2), None);
+        assert_eq!(held.due(START + ASK_AGAIN / 2), None);
         assert_eq!(held.deadline(), Some(START + ASK_AGAIN));
-        assert_eq!(held.to_ask(START + ASK_AGAIN), Some(1));
+        assert_eq!(held.due(START + ASK_AGAIN), Some(1));
         held.asked(START + ASK_AGAIN, 1, false);
-        assert_eq!(held.to_ask(START + ASK_AGAIN), None, "nobody listened; later once more");
+        assert_eq!(held.due(START + ASK_AGAIN), None, "nobody listened; later once more");
         assert_eq!(held.deadline(), Some(START + ASK_AGAIN * 2));
         held.asked(START + ASK_AGAIN * 2, 1, true);
         assert_eq!(held.deadline(), Some(START + ASK_AGAIN / 2 + LONGEST));
@@ -219,7 +219,7 @@ mod tests {
         keep(&mut held, START, 1, b"a").unwrap();
         keep(&mut held, START + LONGEST / 2, 1, b"b").unwrap();
         keep(&mut held, START + LONGEST / 2, 2, b"c").unwrap();
-        assert_eq!(held.expire(START + LONGEST - Duration::from_nanos(1)), 0);
+        assert_eq!(held.expire(START + LONGEST * 99 / 100), 0);
         assert_eq!(held.expire(START + LONGEST), 2);
         assert_eq!(taken(&mut held, 2), [b"c"]);
     }

@@ -123,7 +123,7 @@ impl Outbound {
     /// Control is told of each policy that packets wait for. If its queue is full, once more before long.
     fn ask(&mut self) {
         let now = since_boot();
-        while let Some(policy) = self.held.to_ask(now) {
+        while let Some(policy) = self.held.due(now) {
             let told = self.shared.to_control.try_send(FromData::Acquire(policy)).is_ok();
             self.held.asked(now, policy, told);
         }
