@@ -12,7 +12,7 @@ use super::namespace::Namespace;
 use super::process::{Process, print_tail};
 use super::proof;
 use super::site::Gateway;
-use super::tunnel::Tunnel;
+use super::tunnel::{Part, Tunnel};
 use super::wait::{wait_for, wait_until};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_sekishod");
@@ -219,6 +219,16 @@ fn write_configuration(directory: &TempDir, tunnel: &Tunnel) {
 
 fn configuration(directory: &str, tunnel: &Tunnel, proofs: &str) -> String {
     let remote = tunnel.remote.map_or("any".to_owned(), |address| address.to_string());
+    let networks = match tunnel.parts.as_slice() {
+        [] => networks(&tunnel.local_networks, &tunnel.remote_networks),
+        _ => String::new(),
+    };
+    let start = match (tunnel.initiate, tunnel.settings.contains("start =")) {
+        (_, true) => "",
+        (true, false) => "start = \"always\"\n",
+        (false, false) => "start = \"listen\"\n",
+    };
+    let children: String = tunnel.parts.iter().map(child).collect();
     format!(
         r#"[daemon]
 control_socket = "{directory}/control.sock"
@@ -230,10 +240,7 @@ log = "debug"
 local_id = "{local_id}"
 remote_id = "{remote_id}"
 remote = "{remote}"
-{proofs}start = "{start}"
-local_networks = {local_networks:?}
-remote_networks = {remote_networks:?}
-ike_proposals = ["{ike}"]
+{proofs}{networks}ike_proposals = ["{ike}"]
 esp_proposals = ["{esp}"]
 ike_lifetime = "{ike_lifetime}s"
 child_lifetime = "{child_lifetime}s"
@@ -243,18 +250,26 @@ retransmit_first = "200ms"
 retransmit_tries = 5
 retry_first = "1s"
 retry_max = "2s"
-"#,
+{start}{settings}
+{children}"#,
         name = Tunnel::NAME,
         local_id = tunnel.local_id,
         remote_id = tunnel.remote_id,
-        start = if tunnel.initiate { "always" } else { "listen" },
-        local_networks = tunnel.local_networks,
-        remote_networks = tunnel.remote_networks,
         ike = tunnel.ike_proposal,
         esp = tunnel.esp_proposal,
         ike_lifetime = tunnel.ike_lifetime_s,
         child_lifetime = tunnel.child_lifetime_s,
         liveness = tunnel.liveness_s,
         fragment_size = tunnel.fragment_size,
+        settings = tunnel.settings,
     )
+}
+
+fn networks(local: &[String], remote: &[String]) -> String {
+    format!("local_networks = {local:?}\nremote_networks = {remote:?}\n")
+}
+
+fn child(part: &Part) -> String {
+    let networks = networks(&part.local_networks, &part.remote_networks);
+    format!("[[tunnel.{}.child]]\nname = \"{}\"\n{networks}{}\n", Tunnel::NAME, part.name, part.settings)
 }
