@@ -73,20 +73,28 @@ impl Miss {
     }
 }
 
-/// A local and a remote selector of one SA, or of what is reserved for one.
-#[derive(Clone, Debug)]
-pub(crate) struct Rule<A> {
+/// A local and a remote selector.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape<A> {
     pub(crate) destination: (A, A),
     pub(crate) source: (A, A),
     /// 0 is any.
     pub(crate) protocol: u8,
     pub(crate) destination_ports: (u16, u16),
     pub(crate) source_ports: (u16, u16),
+}
+
+/// Those of one SA, or of what is reserved for one.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule<A> {
+    pub(crate) shape: Shape<A>,
+    /// What is reserved for the SA, of which its own may be a part.
+    pub(crate) reserved: Shape<A>,
     pub(crate) target: Target,
 }
 
-impl<A: Address> Rule<A> {
-    /// Orders rules from the most specific to the least.
+impl<A: Address> Shape<A> {
+    /// Orders from the most specific to the least.
     fn rank(&self) -> impl Ord + use<A> {
         let addresses = |(first, last): (A, A)| last.into() - first.into();
         let ports = |(first, last): (u16, u16)| last - first;
@@ -95,8 +103,19 @@ impl<A: Address> Rule<A> {
             (addresses(self.source), self.source.0),
             self.protocol == 0,
             (ports(self.destination_ports), ports(self.source_ports)),
-            Reverse(self.target),
         )
+    }
+
+    /// Whether all that the other selects is selected by this one too.
+    pub(crate) fn holds(&self, other: &Self) -> bool {
+        fn inside<T: Ord>(outer: &(T, T), inner: &(T, T)) -> bool {
+            outer.0 <= inner.0 && inner.1 <= outer.1
+        }
+        inside(&self.destination, &other.destination)
+            && inside(&self.source, &other.source)
+            && protocol_fits(self.protocol, other.protocol)
+            && inside(&self.destination_ports, &other.destination_ports)
+            && inside(&self.source_ports, &other.source_ports)
     }
 
     /// Judges all but the destination address.
@@ -107,6 +126,14 @@ impl<A: Address> Rule<A> {
         }
         let destination = port_fits(self.destination_ports, ports.destination());
         destination.min(port_fits(self.source_ports, ports.source()))
+    }
+}
+
+impl<A: Address> Rule<A> {
+    /// Orders rules from the most specific to the least. What is reserved decides first: a peer that asks for less than it may
+    /// have does not come before another one that this is reserved for.
+    fn rank(&self) -> impl Ord + use<A> {
+        (self.reserved.rank(), self.shape.rank(), Reverse(self.target))
     }
 }
 
@@ -144,8 +171,8 @@ impl<A: Address> Index<A> {
         // At each address: which groups end before it, and which start there.
         let mut edges = BTreeMap::<A, (Vec<usize>, Vec<usize>)>::new();
         let mut position = 0;
-        for group in rules.chunk_by(|a, b| a.destination == b.destination) {
-            let Some((first, last)) = group.first().map(|rule| rule.destination) else { continue };
+        for group in rules.chunk_by(|a, b| a.shape.destination == b.shape.destination) {
+            let Some((first, last)) = group.first().map(|rule| rule.shape.destination) else { continue };
             edges.entry(first).or_default().1.push(groups.len());
             if let Some(next) = last.checked_next() {
                 edges.entry(next).or_default().0.push(groups.len());
@@ -176,7 +203,7 @@ impl<A: Address> Index<A> {
         for group in self.covering(destination) {
             let rules = self.groups.get(*group).and_then(|range| self.rules.get(range.clone()));
             for rule in rules.unwrap_or_default() {
-                match rule.judge(source, protocol, ports) {
+                match rule.shape.judge(source, protocol, ports) {
                     Match::Yes => {
                         return match rule.target {
                             Target::Sa(number) => Ok(number),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::drop_reason::DropReason;
 use crate::inbound::InboundSa;
-use crate::index::{Absent, Index, Miss, Rule, Target};
+use crate::index::{Absent, Address, Index, Miss, Rule, Shape, Target};
 use crate::inner::InnerView;
 use crate::outbound::OutboundSa;
 use crate::selector::{AddressRange, Selector};
@@ -27,7 +27,8 @@ impl<In, Out> Table<In, Out> {
         self.inbound.get(&spi)
     }
 
-    /// The SA to send a packet on: the most specific that selects it, judged by destination range, then source
+    /// The SA to send a packet on: the most specific that selects it, judged by what is reserved for it and then by its own
+    /// selectors, each time by destination range, then source
     /// range, then protocol, then ports; among equals the one that was added last.
     ///
     /// # Errors
@@ -77,7 +78,7 @@ impl<In, Out> Default for Table<In, Out> {
 #[derive(Debug)]
 pub struct TableBuilder<In = InboundSa, Out = OutboundSa> {
     inbound: BySpi<In>,
-    outbound: Vec<Arc<Out>>,
+    outbound: Vec<(Arc<Out>, Option<Shapes>)>,
     reserved: Rules,
 }
 
@@ -95,25 +96,31 @@ impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> TableBuilder<In, Out> {
 
     /// Adds an SA that we send on: of those that replace one another, only the one to use now.
     pub fn outbound(&mut self, sa: Arc<Out>) {
-        self.outbound.push(sa);
+        self.outbound.push((sa, None));
+    }
+
+    /// The same of an SA for which these selectors are reserved. If its own are a part of them, those still decide how
+    /// specific it is: its peer cannot come before another one by asking for little.
+    pub fn outbound_reserved(&mut self, sa: Arc<Out>, local: &[Selector], remote: &[Selector]) {
+        self.outbound.push((sa, Some(Shapes::new(local, remote))));
     }
 
     /// Reserves what these selectors name for an SA of their own: it is never sent on a less specific SA, whose peer is
     /// another one. `absent` says what becomes of it instead.
     pub fn reserve(&mut self, local: &[Selector], remote: &[Selector], absent: Absent) {
-        self.reserved.add(local, remote, Target::Reserved(absent));
+        self.reserved.add(&Shapes::new(local, remote), None, Target::Reserved(absent));
     }
 
     /// The snapshot.
     pub fn build(self) -> Table<In, Out> {
         let mut rules = self.reserved;
-        for (target, sa) in self.outbound.iter().enumerate() {
+        for (target, (sa, reserved)) in self.outbound.iter().enumerate() {
             let sa = (**sa).as_ref();
-            rules.add(sa.local(), sa.remote(), Target::Sa(target));
+            rules.add(&Shapes::new(sa.local(), sa.remote()), reserved.as_ref(), Target::Sa(target));
         }
         Table {
             inbound: self.inbound,
-            outbound: self.outbound.into(),
+            outbound: self.outbound.into_iter().map(|(sa, _)| sa).collect(),
             ipv4: Index::new(rules.ipv4),
             ipv6: Index::new(rules.ipv6),
         }
@@ -126,6 +133,33 @@ impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> Default for TableBuilder<In, 
     }
 }
 
+/// Each pair of a local and a remote selector, by address family.
+#[derive(Debug, Default)]
+struct Shapes {
+    ipv4: Vec<Shape<u32>>,
+    ipv6: Vec<Shape<u128>>,
+}
+
+impl Shapes {
+    fn new(local: &[Selector], remote: &[Selector]) -> Self {
+        let mut shapes = Self::default();
+        for local in local {
+            for remote in remote {
+                match (local.addresses(), remote.addresses()) {
+                    (AddressRange::V4(a, b), AddressRange::V4(c, d)) => {
+                        shapes.ipv4.extend(shape(local, remote, (a, b), (c, d)));
+                    }
+                    (AddressRange::V6(a, b), AddressRange::V6(c, d)) => {
+                        shapes.ipv6.extend(shape(local, remote, (a, b), (c, d)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        shapes
+    }
+}
+
 /// The rules of both address families.
 #[derive(Debug, Default)]
 struct Rules {
@@ -135,43 +169,32 @@ struct Rules {
 
 impl Rules {
     /// A rule for each pair of selectors.
-    fn add(&mut self, local: &[Selector], remote: &[Selector], target: Target) {
-        for local in local {
-            for remote in remote {
-                match (local.addresses(), remote.addresses()) {
-                    (AddressRange::V4(a, b), AddressRange::V4(c, d)) => {
-                        self.ipv4.extend(rule(local, remote, (a, b), (c, d), target));
-                    }
-                    (AddressRange::V6(a, b), AddressRange::V6(c, d)) => {
-                        self.ipv6.extend(rule(local, remote, (a, b), (c, d), target));
-                    }
-                    _ => {}
-                }
-            }
-        }
+    fn add(&mut self, shapes: &Shapes, reserved: Option<&Shapes>, target: Target) {
+        let (v4, v6) = reserved.map_or((&[][..], &[][..]), |all| (all.ipv4.as_slice(), all.ipv6.as_slice()));
+        self.ipv4.extend(shapes.ipv4.iter().map(|shape| rule(*shape, v4, target)));
+        self.ipv6.extend(shapes.ipv6.iter().map(|shape| rule(*shape, v6, target)));
     }
 }
 
-/// The rule of a pair of selectors, unless they name two protocols.
-fn rule<A>(
-    local: &Selector,
-    remote: &Selector,
-    source: (A, A),
-    destination: (A, A),
-    target: Target,
-) -> Option<Rule<A>> {
+/// A rule, and what it is a part of.
+fn rule<A: Address>(shape: Shape<A>, reserved: &[Shape<A>], target: Target) -> Rule<A> {
+    let reserved = reserved.iter().find(|reserved| reserved.holds(&shape)).copied().unwrap_or(shape);
+    Rule { shape, reserved, target }
+}
+
+/// A pair of selectors, unless they name two protocols.
+fn shape<A>(local: &Selector, remote: &Selector, source: (A, A), destination: (A, A)) -> Option<Shape<A>> {
     let protocol = match (local.protocol(), remote.protocol()) {
         (0, protocol) | (protocol, 0) => protocol,
         (local, remote) if local == remote => local,
         _ => return None,
     };
-    Some(Rule {
+    Some(Shape {
         destination,
         source,
         protocol,
         destination_ports: remote.ports(),
         source_ports: local.ports(),
-        target,
     })
 }
 

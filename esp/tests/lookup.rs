@@ -263,6 +263,42 @@ fn what_is_reserved_says_what_becomes_of_it_until_an_sa_carries_it() {
 }
 
 #[test]
+fn a_peer_that_asks_for_little_does_not_take_what_is_reserved_for_another() {
+    let here = [net("10.17.0.0/24")];
+    let (wide, narrow) = ([net("10.0.0.0/8")], [net("10.5.0.0/16")]);
+    // The peer of the wide one was given just what is reserved for the other, and less than that.
+    for taken in ["10.5.0.0/16", "10.5.6.0/24"] {
+        for (order, other_is_up) in [(0, false), (0, true), (1, true)] {
+            let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
+            builder.reserve(&here, &wide, Absent::Dropped);
+            builder.reserve(&here, &narrow, Absent::Dropped);
+            let greedy = outbound(1000, here.to_vec(), vec![net(taken)]);
+            let other = outbound(1001, here.to_vec(), narrow.to_vec());
+            if order == 1 {
+                builder.outbound_reserved(greedy.clone(), &here, &wide);
+            }
+            if other_is_up {
+                builder.outbound_reserved(other, &here, &narrow);
+            }
+            if order == 0 {
+                builder.outbound_reserved(greedy, &here, &wide);
+            }
+            let table = builder.build();
+            let to = |destination| table.outbound(&view("10.17.0.1", destination)).map(|sa| sa.spi());
+            let expected = if other_is_up { Ok(1001) } else { Err(DropReason::NoSa) };
+            assert_eq!(to("10.5.6.7"), expected, "{taken}, {order}, {other_is_up}");
+        }
+    }
+    // What is reserved for nobody else it has.
+    let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
+    builder.reserve(&here, &wide, Absent::Narrowed);
+    builder.outbound_reserved(outbound(1000, here.to_vec(), vec![net("10.6.0.0/16")]), &here, &wide);
+    let table = builder.build();
+    let to = |destination| table.outbound(&view("10.17.0.1", destination)).map(|sa| sa.spi());
+    assert_eq!((to("10.6.0.1"), to("10.7.0.1")), (Ok(1000), Err(DropReason::Narrowed)));
+}
+
+#[test]
 fn an_empty_table_protects_nothing_and_passes_nothing() {
     let table = Table::<InboundSa, OutboundSa>::default();
     assert_eq!(table.outbound(&view("10.0.0.1", "10.0.0.2")).unwrap_err(), DropReason::NoSa);

@@ -3,7 +3,7 @@
 //! The snapshot is immutable and made anew with each change, so that a look-up takes no lock. Making it costs time in
 //! proportion to the SAs held; changes come at the pace of negotiations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -202,10 +202,15 @@ impl Installed {
             };
             builder.reserve(&reserved.local, &reserved.remote, absent);
         }
+        let by_policy: BTreeMap<u64, &Reservation> =
+            self.reserved.iter().map(|reserved| (reserved.policy, reserved)).collect();
         for entry in &self.entries {
             builder.inbound(Arc::clone(&entry.receiving));
-            if entry.switched {
-                builder.outbound(Arc::clone(&entry.sending));
+            let sending = Arc::clone(&entry.sending);
+            match by_policy.get(&entry.policy) {
+                _ if !entry.switched => {}
+                Some(Reservation { local, remote, .. }) => builder.outbound_reserved(sending, local, remote),
+                None => builder.outbound(sending),
             }
         }
         self.made += 1;
