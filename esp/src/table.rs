@@ -28,8 +28,8 @@ impl<In, Out> Table<In, Out> {
     }
 
     /// The SA to send a packet on: the most specific that selects it, judged by what is reserved for it and then by its own
-    /// selectors, each time by destination range, then source
-    /// range, then protocol, then ports; among equals the one that was added last.
+    /// selectors, each time by destination range, then source range, then protocol, then ports; among equals the one that
+    /// was added last.
     ///
     /// # Errors
     /// [`DropReason::NoSa`], also where something more specific is reserved; [`DropReason::Narrowed`] if that is for an SA

@@ -106,3 +106,44 @@ fn a_child_without_packets_goes_and_the_next_packet_brings_it_back() {
     assert_eq!(after["ike"]["spi_i"], before["ike"]["spi_i"]);
     assert_ne!(after["children"][0]["spi_in"], before["children"][0]["spi_in"]);
 }
+
+/// strongSwan's own start on demand (`start_action = trap`) does nothing with its ESP in user space, so it is told to.
+#[test]
+fn the_peer_may_start_what_waits_for_a_packet() {
+    let site = Site::new("on_demand_by_the_peer");
+    let (here, there) = ends(&site, "start = \"on-demand\"");
+    let sekisho = Sekisho::start(&site.a, &here);
+    let strongswan = StrongSwan::start(&site.b, &Tunnel { remote: Some(here.local), ..there });
+    strongswan.initiate();
+    let tunnel = sekisho.await_up();
+    assert_eq!(tunnel["ike"]["initiator"], false, "{tunnel:#}");
+    assert_carries_tcp(&site, 100);
+    assert_eq!(sekisho.await_up()["ike"]["spi_i"], tunnel["ike"]["spi_i"], "nothing else was set up");
+    strongswan.terminate();
+    await_state(&sekisho, "idle");
+}
+
+/// Two sekishods that both wait for a packet, and both get one at once: one tunnel is left, and carries both ways. The first
+/// packets themselves may be lost here: whoever answers sends before the other end can have its answer.
+#[test]
+fn both_ends_on_demand_at_once() {
+    let site = Site::new("on_demand_both");
+    let capture = Capture::start(&site);
+    let at = |end| Tunnel { settings: "start = \"on-demand\"", ..Tunnel::at(&site, end, Outer::V4) };
+    let a = Sekisho::start(&site.a, &at(End::A));
+    let b = Sekisho::start(&site.b, &at(End::B));
+    let (host_a, host_b) = ((&site.a.host, site.a.inside[0]), (&site.b.host, site.b.inside[0]));
+    std::thread::scope(|scope| {
+        for (from, to) in [(host_a, host_b), (host_b, host_a)] {
+            let ask = move || asks_once(from, to, Duration::from_secs(1)).then_some(());
+            scope.spawn(move || wait_for(PATIENCE, "a packet to be answered", ask));
+        }
+    });
+    wait_for(Duration::from_secs(20), "one tunnel, the same at both ends", || {
+        let (a, b) = (a.tunnel(), b.tunnel());
+        let one = a["peers_up"] == 1 && b["peers_up"] == 1 && a["ike"]["spi_i"] == b["ike"]["spi_i"];
+        (one && a["state"] == "up" && b["state"] == "up").then_some(())
+    });
+    assert_carries_tcp(&site, 100);
+    capture.finish().assert_no_clear_text();
+}

@@ -186,8 +186,8 @@ pub(crate) fn not_unique(peer: &Identity) -> Diagnosis {
 }
 
 /// `holder` has some of these networks.
-pub(crate) fn network_taken(holder: &Identity, remote: &[TrafficSelector]) -> Diagnosis {
-    let summary = format!("the peer asks for networks that the tunnel of `{holder}` carries");
+pub(crate) fn network_taken(peer: &Identity, holder: &Identity, remote: &[TrafficSelector]) -> Diagnosis {
+    let summary = format!("`{peer}` asks for networks that the tunnel of `{holder}` carries");
     let advice = "Give each peer networks of its own; if this one takes the place of that one, end the other's tunnel, or wait until it is found dead";
     diagnosis(DiagnosisKind::NetworkTaken, Side::Here, summary, advice).about(narrow::describe(remote), None)
 }

@@ -174,7 +174,7 @@ pub(crate) fn accept(
     // established in tunnel mode"; a peer that cannot live with this deletes it.
     let (index, local, remote) = fitting_child(connection, asked)?;
     if let Some(holder) = ctx.output.claims.holder(connection, asked.peer, &local, &remote) {
-        let diagnosis = diagnose::network_taken(holder, &remote);
+        let diagnosis = diagnose::network_taken(asked.peer, holder, &remote);
         return Err(ChildRefusal::new(NotifyType::TS_UNACCEPTABLE, diagnosis));
     }
     let config = connection.children.get(index).map_or(&[][..], |c| &c.proposals);

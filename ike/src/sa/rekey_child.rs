@@ -152,7 +152,7 @@ impl Tunnel {
                 let agreed = pending.complete(config, &answer, key_exchange.as_ref(), CREATE_CHILD_SA)?;
                 let (peer, claims) = (self.remote_id(), &ctx.output.claims);
                 if let Some(holder) = claims.holder(&connection, peer, &agreed.local, &agreed.remote) {
-                    return Err(diagnose::network_taken(holder, &agreed.remote));
+                    return Err(diagnose::network_taken(peer, holder, &agreed.remote));
                 }
                 let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
                 let new = self.install(ctx, spi, agreed, nonces);
