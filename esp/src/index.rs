@@ -8,20 +8,37 @@ use std::ops::Range;
 
 use crate::drop_reason::DropReason;
 use crate::inner::Ports;
-use crate::selector::{Match, port_fits, protocol_fits};
+use crate::selector::{AddressRange, Match, Selector, port_fits, protocol_fits};
 
 /// An IP address as a number.
 pub(crate) trait Address: Copy + Ord + Into<u128> {
     fn checked_next(self) -> Option<Self>;
+
+    /// A range of this family.
+    fn range(of: AddressRange) -> Option<(Self, Self)>;
 }
 
 impl Address for u32 {
+    fn range(of: AddressRange) -> Option<(Self, Self)> {
+        match of {
+            AddressRange::V4(first, last) => Some((first, last)),
+            AddressRange::V6(..) => None,
+        }
+    }
+
     fn checked_next(self) -> Option<Self> {
         self.checked_add(1)
     }
 }
 
 impl Address for u128 {
+    fn range(of: AddressRange) -> Option<(Self, Self)> {
+        match of {
+            AddressRange::V6(first, last) => Some((first, last)),
+            AddressRange::V4(..) => None,
+        }
+    }
+
     fn checked_next(self) -> Option<Self> {
         self.checked_add(1)
     }
@@ -94,6 +111,22 @@ pub(crate) struct Rule<A> {
 }
 
 impl<A: Address> Shape<A> {
+    /// The pair, unless the two are of other families or name two protocols.
+    pub(crate) fn new(local: &Selector, remote: &Selector) -> Option<Self> {
+        let protocol = match (local.protocol(), remote.protocol()) {
+            (0, protocol) | (protocol, 0) => protocol,
+            (local, remote) if local == remote => local,
+            _ => return None,
+        };
+        Some(Self {
+            destination: A::range(remote.addresses())?,
+            source: A::range(local.addresses())?,
+            protocol,
+            destination_ports: remote.ports(),
+            source_ports: local.ports(),
+        })
+    }
+
     /// Orders from the most specific to the least.
     fn rank(&self) -> impl Ord + use<A> {
         let addresses = |(first, last): (A, A)| last.into() - first.into();
@@ -104,18 +137,6 @@ impl<A: Address> Shape<A> {
             self.protocol == 0,
             (ports(self.destination_ports), ports(self.source_ports)),
         )
-    }
-
-    /// Whether all that the other selects is selected by this one too.
-    pub(crate) fn holds(&self, other: &Self) -> bool {
-        fn inside<T: Ord>(outer: &(T, T), inner: &(T, T)) -> bool {
-            outer.0 <= inner.0 && inner.1 <= outer.1
-        }
-        inside(&self.destination, &other.destination)
-            && inside(&self.source, &other.source)
-            && protocol_fits(self.protocol, other.protocol)
-            && inside(&self.destination_ports, &other.destination_ports)
-            && inside(&self.source_ports, &other.source_ports)
     }
 
     /// Judges all but the destination address.

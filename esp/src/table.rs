@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use crate::drop_reason::DropReason;
 use crate::inbound::InboundSa;
-use crate::index::{Absent, Address, Index, Miss, Rule, Shape, Target};
+use crate::index::{Absent, Index, Miss, Rule, Shape, Target};
 use crate::inner::InnerView;
 use crate::outbound::OutboundSa;
-use crate::selector::{AddressRange, Selector};
+use crate::selector::Selector;
 
 /// A snapshot of all SAs. `In` and `Out` may be types of the caller's that hold an SA beside what it needs itself.
 #[derive(Debug)]
@@ -78,14 +78,14 @@ impl<In, Out> Default for Table<In, Out> {
 #[derive(Debug)]
 pub struct TableBuilder<In = InboundSa, Out = OutboundSa> {
     inbound: BySpi<In>,
-    outbound: Vec<(Arc<Out>, Option<Shapes>)>,
-    reserved: Rules,
+    outbound: Vec<Arc<Out>>,
+    rules: Rules,
 }
 
 impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> TableBuilder<In, Out> {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self { inbound: BySpi::default(), outbound: Vec::new(), reserved: Rules::default() }
+        Self { inbound: BySpi::default(), outbound: Vec::new(), rules: Rules::default() }
     }
 
     /// Adds an SA that we receive on.
@@ -96,33 +96,31 @@ impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> TableBuilder<In, Out> {
 
     /// Adds an SA that we send on: of those that replace one another, only the one to use now.
     pub fn outbound(&mut self, sa: Arc<Out>) {
-        self.outbound.push((sa, None));
+        self.outbound_reserved(sa, &[], &[]);
     }
 
     /// The same of an SA for which these selectors are reserved. If its own are a part of them, those still decide how
     /// specific it is: its peer cannot come before another one by asking for little.
     pub fn outbound_reserved(&mut self, sa: Arc<Out>, local: &[Selector], remote: &[Selector]) {
-        self.outbound.push((sa, Some(Shapes::new(local, remote))));
+        let target = Target::Sa(self.outbound.len());
+        let own = (*sa).as_ref();
+        self.rules.add((own.local(), own.remote()), (local, remote), target);
+        self.outbound.push(sa);
     }
 
     /// Reserves what these selectors name for an SA of their own: it is never sent on a less specific SA, whose peer is
     /// another one. `absent` says what becomes of it instead.
     pub fn reserve(&mut self, local: &[Selector], remote: &[Selector], absent: Absent) {
-        self.reserved.add(&Shapes::new(local, remote), None, Target::Reserved(absent));
+        self.rules.add((local, remote), (&[], &[]), Target::Reserved(absent));
     }
 
     /// The snapshot.
     pub fn build(self) -> Table<In, Out> {
-        let mut rules = self.reserved;
-        for (target, (sa, reserved)) in self.outbound.iter().enumerate() {
-            let sa = (**sa).as_ref();
-            rules.add(&Shapes::new(sa.local(), sa.remote()), reserved.as_ref(), Target::Sa(target));
-        }
         Table {
             inbound: self.inbound,
-            outbound: self.outbound.into_iter().map(|(sa, _)| sa).collect(),
-            ipv4: Index::new(rules.ipv4),
-            ipv6: Index::new(rules.ipv6),
+            outbound: self.outbound.into(),
+            ipv4: Index::new(self.rules.ipv4),
+            ipv6: Index::new(self.rules.ipv6),
         }
     }
 }
@@ -133,33 +131,6 @@ impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> Default for TableBuilder<In, 
     }
 }
 
-/// Each pair of a local and a remote selector, by address family.
-#[derive(Debug, Default)]
-struct Shapes {
-    ipv4: Vec<Shape<u32>>,
-    ipv6: Vec<Shape<u128>>,
-}
-
-impl Shapes {
-    fn new(local: &[Selector], remote: &[Selector]) -> Self {
-        let mut shapes = Self::default();
-        for local in local {
-            for remote in remote {
-                match (local.addresses(), remote.addresses()) {
-                    (AddressRange::V4(a, b), AddressRange::V4(c, d)) => {
-                        shapes.ipv4.extend(shape(local, remote, (a, b), (c, d)));
-                    }
-                    (AddressRange::V6(a, b), AddressRange::V6(c, d)) => {
-                        shapes.ipv6.extend(shape(local, remote, (a, b), (c, d)));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        shapes
-    }
-}
-
 /// The rules of both address families.
 #[derive(Debug, Default)]
 struct Rules {
@@ -167,35 +138,37 @@ struct Rules {
     ipv6: Vec<Rule<u128>>,
 }
 
+/// Local and remote selectors.
+type Sides<'a> = (&'a [Selector], &'a [Selector]);
+
 impl Rules {
-    /// A rule for each pair of selectors.
-    fn add(&mut self, shapes: &Shapes, reserved: Option<&Shapes>, target: Target) {
-        let (v4, v6) = reserved.map_or((&[][..], &[][..]), |all| (all.ipv4.as_slice(), all.ipv6.as_slice()));
-        self.ipv4.extend(shapes.ipv4.iter().map(|shape| rule(*shape, v4, target)));
-        self.ipv6.extend(shapes.ipv6.iter().map(|shape| rule(*shape, v6, target)));
+    /// A rule for each pair of selectors; `reserved` is what they are a part of.
+    fn add(&mut self, own: Sides<'_>, reserved: Sides<'_>, target: Target) {
+        let remotes: Vec<_> = own.1.iter().map(|remote| (remote, outer(remote, reserved.1))).collect();
+        for local in own.0 {
+            let outer_local = outer(local, reserved.0);
+            for (remote, outer_remote) in &remotes {
+                self.add_pair((local, remote), (outer_local, outer_remote), target);
+            }
+        }
+    }
+
+    fn add_pair(&mut self, own: (&Selector, &Selector), outer: (&Selector, &Selector), target: Target) {
+        if let Some(shape) = Shape::<u32>::new(own.0, own.1) {
+            let reserved = Shape::new(outer.0, outer.1).unwrap_or(shape);
+            self.ipv4.push(Rule { shape, reserved, target });
+        }
+        if let Some(shape) = Shape::<u128>::new(own.0, own.1) {
+            let reserved = Shape::new(outer.0, outer.1).unwrap_or(shape);
+            self.ipv6.push(Rule { shape, reserved, target });
+        }
     }
 }
 
-/// A rule, and what it is a part of.
-fn rule<A: Address>(shape: Shape<A>, reserved: &[Shape<A>], target: Target) -> Rule<A> {
-    let reserved = reserved.iter().find(|reserved| reserved.holds(&shape)).copied().unwrap_or(shape);
-    Rule { shape, reserved, target }
-}
-
-/// A pair of selectors, unless they name two protocols.
-fn shape<A>(local: &Selector, remote: &Selector, source: (A, A), destination: (A, A)) -> Option<Shape<A>> {
-    let protocol = match (local.protocol(), remote.protocol()) {
-        (0, protocol) | (protocol, 0) => protocol,
-        (local, remote) if local == remote => local,
-        _ => return None,
-    };
-    Some(Shape {
-        destination,
-        source,
-        protocol,
-        destination_ports: remote.ports(),
-        source_ports: local.ports(),
-    })
+/// The one of which this is a part, or itself.
+fn outer<'a>(own: &'a Selector, reserved: &'a [Selector]) -> &'a Selector {
+    let same = reserved.iter().find(|reserved| *reserved == own);
+    same.or_else(|| reserved.iter().find(|reserved| reserved.holds(own))).unwrap_or(own)
 }
 
 type BySpi<In> = HashMap<u32, Arc<In>, BuildHasherDefault<SpiHasher>>;

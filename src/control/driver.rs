@@ -127,6 +127,7 @@ impl Control {
         let Some((connection, child)) = self.policies.name(policy).cloned() else {
             return self.out.data.abandon(policy);
         };
+        tracing::debug!(tunnel = %connection, %child, "a packet waits");
         let command = Command::Acquire { connection, child };
         if let Err(error) = self.endpoint.handle_command(now(), command) {
             tracing::debug!(%error, "packets wait in vain");
