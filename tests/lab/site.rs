@@ -124,7 +124,7 @@ impl Site {
     }
 
     /// A third gateway with a host behind it, which also reaches the others through the router:
-    /// 192.0.2.2 and 2001:db8:cc::2 outside, 10.18.0.0/24 and 2001:db8:18::/64 inside.
+    /// `192.0.2.2` and `2001:db8:cc::2` outside, `10.18.0.0/24` and `2001:db8:18::/64` inside.
     pub fn third(&self) -> Gateway {
         gateway(&self.router, ["host_c", "gateway_c"], &PLAN_C)
     }
