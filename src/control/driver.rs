@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sekisho_ike::config::Name;
-use sekisho_ike::event::{ChildSaId, Command, ConnectionState, Payload, Transmit};
+use sekisho_ike::event::{ChildSaId, Command, Payload, Transmit};
 use sekisho_ike::{Instant, Transport};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -135,11 +135,13 @@ impl Control {
         }
     }
 
-    /// An attempt for this connection failed. Unless another is on its way, nothing need wait for it: the next packet asks
-    /// again.
+    /// An attempt for this connection failed. For those of its children that are not being set up all the same, nothing need
+    /// wait: the next packet asks again.
     fn abandon(&self, connection: &Name) {
-        if self.endpoint.state(connection) != Some(ConnectionState::Connecting) {
-            self.policies.of(connection).for_each(|policy| self.out.data.abandon(policy));
+        for (policy, child) in self.policies.of(connection) {
+            if !self.endpoint.is_setting_up(connection, child) {
+                self.out.data.abandon(policy);
+            }
         }
     }
 

@@ -62,9 +62,9 @@ impl Policies {
     }
 
     /// The children of a connection.
-    pub(super) fn of(&self, connection: &Name) -> impl Iterator<Item = u64> {
+    pub(super) fn of(&self, connection: &Name) -> impl Iterator<Item = (u64, &Name)> {
         let from = self.numbers.range((connection.clone(), Name::from(""))..);
-        from.take_while(move |((of, _), _)| of == connection).map(|(_, number)| *number)
+        from.take_while(move |((of, _), _)| of == connection).map(|((_, child), number)| (*number, child))
     }
 }
 
@@ -102,7 +102,8 @@ mod tests {
             [2, 4, 5]
         );
         assert_eq!(number(&policies, "a", "x"), 0);
-        assert_eq!(policies.of(&"a".into()).collect::<Vec<_>>(), [2, 4]);
+        let of_a: Vec<_> = policies.of(&"a".into()).map(|(number, child)| (number, child.as_str())).collect();
+        assert_eq!(of_a, [(2, "y"), (4, "z")]);
         assert_eq!((policies.name(1), policies.name(5)), (None, Some(&("b".into(), "x".into()))));
     }
 

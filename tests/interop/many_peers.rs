@@ -20,7 +20,7 @@ fn twin(site: &Site, third: &Gateway) -> Tunnel {
     Tunnel { local: third.outside[0], ..Tunnel::at(site, End::A, Outer::V4) }
 }
 
-/// The facility's strongSwan stands; then its twin comes. Neither says INITIAL_CONTACT: that would be believed.
+/// The facility's strongSwan stands; then its twin comes. Neither says `INITIAL_CONTACT`: that would be believed.
 fn second(name: &'static str, unique: &'static str, check: impl Fn(&Sekisho, [&StrongSwan; 2], bool)) {
     let site = Site::new(name);
     let third = site.third();

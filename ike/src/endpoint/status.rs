@@ -12,9 +12,13 @@ impl Endpoint {
         self.connections.iter().map(|managed| self.status_of(managed)).collect()
     }
 
-    /// What one connection is doing.
-    pub fn state(&self, name: &Name) -> Option<ConnectionState> {
-        self.connections.get(name).map(|managed| self.status_of(managed).state)
+    /// Whether a child is being set up now: an attempt or our request is on its way, and no back-off waited for.
+    pub fn is_setting_up(&self, connection: &Name, child: &Name) -> bool {
+        let Some(managed) = self.connections.get(connection) else { return false };
+        let trying = matches!(managed.pursuit, Pursuit::Resolving { .. } | Pursuit::Trying { .. });
+        let Some(index) = managed.config.children.iter().position(|c| c.name == *child) else { return false };
+        let mut tunnels = managed.tunnels.iter().filter_map(|id| self.tunnels.get(id));
+        trying && managed.to_start().contains(&index) || tunnels.any(|tunnel| tunnel.is_setting_up(index))
     }
 
     fn status_of(&self, managed: &Managed) -> ConnectionStatus {
