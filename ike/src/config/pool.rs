@@ -147,7 +147,7 @@ impl InternalAddress {
     }
 
     /// Whether we ask for one of this family.
-    pub(crate) fn asks(self, ipv4: bool) -> bool {
+    pub fn asks(self, ipv4: bool) -> bool {
         if ipv4 { self.ipv4 } else { self.ipv6 }
     }
 }

@@ -56,6 +56,9 @@ impl Networks {
             (false, false) => narrow(&child.remote, theirs),
         };
         let local = if local_is_given { ours } else { child.local.clone() };
+        let both = (meeting(&local, &remote), meeting(&remote, &local));
+        let (local, remote) =
+            if local_is_given || !connection.pools.is_empty() { both } else { (local, remote) };
         Self { local, remote, local_is_given }
     }
 
@@ -63,6 +66,13 @@ impl Networks {
     pub(crate) fn narrow_given(&self, local: Vec<TrafficSelector>) -> Vec<TrafficSelector> {
         if self.local_is_given { narrow(&local, &self.local) } else { local }
     }
+}
+
+/// Without what is of a family that the other side lacks; but rather all than nothing, which cannot be said.
+fn meeting(these: &[TrafficSelector], those: &[TrafficSelector]) -> Vec<TrafficSelector> {
+    let meets = |this: &&TrafficSelector| those.iter().any(|other| other.is_ipv4() == this.is_ipv4());
+    let meeting: Vec<_> = these.iter().filter(meets).cloned().collect();
+    if meeting.is_empty() { these.to_vec() } else { meeting }
 }
 
 impl Addresses {

@@ -110,6 +110,7 @@ fn a_pool_that_grows_keeps_its_leases_and_one_that_shrinks_tells_whose_are_gone(
     assert_eq!((pools.holds(&link, &a), pools.holds(&link, &b)), (false, true));
     drop(a);
     assert_eq!(text(lease(&mut pools, "a", None).as_ref()), "10.9.0.3", "its own is none of the pool's");
+    pools.reclaim();
     assert_eq!(pools.status()[0].used, [1, 0]);
     pools.configure(Vec::new());
     assert!(!pools.holds(&link, &b) && !pools.has(&"office".into()));
