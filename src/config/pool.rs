@@ -33,6 +33,14 @@ pub(super) struct Given {
 }
 
 impl Given {
+    /// What may be meant where it is not good: nothing is to be missed for that in its place.
+    pub(super) fn whatever(section: &Section<'_>) -> Self {
+        let both = InternalAddress { ipv4: true, ipv6: true };
+        let pools = section.has("pool").then(|| Name::from("")).into_iter().collect();
+        let ours = if section.has("internal_address") { both } else { InternalAddress::default() };
+        Self { pools, theirs: both, ours }
+    }
+
     /// Families of the addresses that stand for our networks.
     pub(super) fn local(&self) -> Option<InternalAddress> {
         self.ours.is_asked().then_some(self.ours)
@@ -228,7 +236,9 @@ pub(super) fn fits_initiate(
 
 /// A pool that nobody is given an address of.
 pub(super) fn are_used(judge: &mut Judge<'_>, pools: &Pools, named: &[&Name]) {
-    for (name, read) in pools.iter().filter(|(name, _)| !named.contains(name)) {
+    // Of a tunnel that is wrong nothing is known.
+    let unused = pools.iter().filter(|(name, _)| judge.errors.is_empty() && !named.contains(name));
+    for (name, read) in unused.collect::<Vec<_>>() {
         let message = format!("no tunnel gives out addresses of pool `{name}`");
         judge.warn(
             &read.span,

@@ -56,6 +56,7 @@ pub(super) fn read(
     let identities = identities(judge, &mut section, auth.as_ref(), certified);
     let remote = remote(judge, &mut section);
     let initiate_span = section.value_span("initiate");
+    let stand_in = Given::whatever(&section);
     let given = pool::given(judge, &mut section, pools);
     let initiate = initiate(judge, &mut section, remote.as_ref(), given.as_ref());
     if let Some(given) = &given {
@@ -66,7 +67,7 @@ pub(super) fn read(
     let retransmit = retransmit(judge, &mut section);
     let lifetime = section.span_of_time(judge, "ike_lifetime", &limits::IKE_LIFETIME);
     child::outlasts(judge, "ike_lifetime", &lifetime, retransmit);
-    let stand_in = given.clone().unwrap_or_default();
+    let stand_in = given.clone().unwrap_or(stand_in);
     let children = child::read_all(judge, &name, &mut section, (profile, stand_in), retransmit);
     let interval = section.span_of_time(judge, "keepalive", &limits::KEEPALIVE).into_inner();
     let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);

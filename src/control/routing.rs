@@ -188,6 +188,7 @@ impl Routing {
     /// Puts right what the kernel or others changed; what the kernel refuses is tried again before long. The new MTU,
     /// if it changed.
     pub async fn repair(&mut self) -> Option<u16> {
+        self.put_given().await;
         match self.netlink.protect(&self.policy, Some(self.link.index())).await {
             Ok(protection) => self.report(protection),
             Err(error) => {
@@ -203,20 +204,12 @@ impl Routing {
     /// These are the addresses that we were given, by tunnel: those that are new get onto the TUN, then routes prefer
     /// them, then those that are gone leave it. The new MTU, if it changed.
     pub async fn set_given(&mut self, given: BTreeMap<Name, Vec<IpAddr>>) -> Option<u16> {
-        let wanted: BTreeSet<IpAddr> = given.values().flatten().copied().collect();
-        self.given = given;
-        let present = self.link.addresses().await.unwrap_or_else(|error| {
-            tracing::warn!("{error}");
-            BTreeSet::new()
-        });
-        for address in wanted.difference(&present) {
-            if let Err(error) = self.link.add_address(*address).await {
-                tracing::error!("{error}: traffic from this machine does not get through the tunnel");
-            }
-        }
+        let before = std::mem::replace(&mut self.given, given);
         self.policy = with_given(&self.configured, &self.given);
         let mtu = self.repair().await;
-        for address in present.difference(&wanted) {
+        let wanted: BTreeSet<IpAddr> = self.given.values().flatten().copied().collect();
+        let before: BTreeSet<IpAddr> = before.into_values().flatten().collect();
+        for address in before.difference(&wanted) {
             if let Err(error) = self.link.remove_address(*address).await {
                 tracing::warn!("{error}");
             }
@@ -231,6 +224,22 @@ impl Routing {
             None => self.peers.remove(&tunnel),
         };
         if before == path.map(Path::remote_ip) { None } else { self.update_mtu().await }
+    }
+
+    /// Puts those of the given addresses onto the TUN that it lacks.
+    async fn put_given(&mut self) {
+        if self.given.is_empty() {
+            return;
+        }
+        let present = self.link.addresses().await.unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            BTreeSet::new()
+        });
+        for address in self.given.values().flatten().filter(|address| !present.contains(address)) {
+            if let Err(error) = self.link.add_address(*address).await {
+                tracing::error!("{error}: traffic from this machine does not get through the tunnel");
+            }
+        }
     }
 
     fn report(&mut self, protection: Protection) {

@@ -28,10 +28,15 @@ pub struct Sekisho<'a> {
 impl<'a> Sekisho<'a> {
     /// Starts it with one tunnel and waits until it answers `status`.
     pub fn start(gateway: &'a Gateway, tunnel: &Tunnel) -> Self {
+        Self::start_in(&gateway.namespace, tunnel)
+    }
+
+    /// The same in any namespace.
+    pub fn start_in(namespace: &'a Namespace, tunnel: &Tunnel) -> Self {
         let directory = tempfile::tempdir().expect("make a directory for sekisho");
         write_configuration(&directory, tunnel);
-        let daemon = launch(&gateway.namespace, &directory);
-        let mut peer = Self { namespace: &gateway.namespace, directory, daemon };
+        let daemon = launch(namespace, &directory);
+        let mut peer = Self { namespace, directory, daemon };
         peer.await_status();
         peer
     }
@@ -246,7 +251,7 @@ retransmit_first = "200ms"
 retransmit_tries = 5
 retry_first = "1s"
 retry_max = "2s"
-{pool}"#,
+{pool}{more}"#,
         name = Tunnel::NAME,
         local_id = tunnel.local_id,
         remote_id = tunnel.remote_id,
@@ -259,6 +264,7 @@ retry_max = "2s"
         liveness = tunnel.liveness_s,
         fragment_size = tunnel.fragment_size,
         pool = pool(tunnel),
+        more = tunnel.more,
     )
 }
 
@@ -283,6 +289,7 @@ fn networks(tunnel: &Tunnel) -> String {
 }
 
 fn pool(tunnel: &Tunnel) -> String {
-    let pool = |gives: &Gives| format!("[pool.office]\naddresses = {:?}\ndns = {:?}\n", gives.addresses, gives.dns);
+    let pool =
+        |gives: &Gives| format!("[pool.office]\naddresses = {:?}\ndns = {:?}\n", gives.addresses, gives.dns);
     tunnel.gives.as_ref().map(pool).unwrap_or_default()
 }

@@ -315,7 +315,8 @@ fn vips(tunnel: &Tunnel) -> String {
     });
     let any: Vec<_> = any.collect();
     let vips = (!any.is_empty()).then(|| format!("    vips = {}\n", any.join(",")));
-    let names = (0..tunnel.gives.iter().flat_map(|gives| &gives.addresses).count()).map(|n| format!("pool{n}"));
+    let names =
+        (0..tunnel.gives.iter().flat_map(|gives| &gives.addresses).count()).map(|n| format!("pool{n}"));
     let names: Vec<_> = names.collect();
     let pools = (!names.is_empty()).then(|| format!("    pools = {}\n", names.join(",")));
     vips.into_iter().chain(pools).collect()

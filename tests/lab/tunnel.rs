@@ -49,6 +49,8 @@ pub struct Tunnel {
     pub asks: Vec<Outer>,
     /// This end gives the peer an address, in the place of the peer's networks.
     pub gives: Option<Gives>,
+    /// What stands in sekishod's configuration behind this tunnel.
+    pub more: String,
     /// Whether this end starts the tunnel and keeps it up.
     pub initiate: bool,
     pub ike_proposal: &'static str,
@@ -104,6 +106,7 @@ impl Tunnel {
             remote_networks: there.networks.map(str::to_owned).to_vec(),
             asks: Vec::new(),
             gives: None,
+            more: String::new(),
             initiate: false,
             ike_proposal: "aes256gcm16-prfsha384-x25519",
             esp_proposal: "aes256gcm16-x25519-noesn",
