@@ -51,6 +51,11 @@ fn we_take_an_address_of_strongswans_pool() {
     assert_eq!(tunnel["children"][0]["local"], json!(given), "{tunnel}");
     assert_eq!(on_the_tun(&site), given);
     assert_eq!(name_servers(&sekisho), DNS);
+    assert!(
+        routes(&site).contains(&format!("10.0.0.0/24 dev sekisho0 proto 94 scope link src {}", given[0])),
+        "{}",
+        routes(&site)
+    );
     assert_carries(&site, [&given[0], &given[1]]);
     // strongSwan deletes it, and we set it up again: with the same address, which stays meanwhile.
     strongswan.terminate();
@@ -61,6 +66,12 @@ fn we_take_an_address_of_strongswans_pool() {
     wait_until(Duration::from_secs(5), "address and name servers to be gone", || {
         on_the_tun(&site).is_empty() && sekisho.resolv_conf().is_none()
     });
+    // What was protected is still: it goes nowhere.
+    assert!(
+        routes(&site).contains("blackhole 10.0.0.0/24") && !routes(&site).contains(" src "),
+        "{}",
+        routes(&site)
+    );
     capture.finish().assert_no_clear_text();
 }
 
@@ -187,6 +198,11 @@ fn ping(from: &Namespace, to: IpAddr) {
 fn addresses(tunnel: &Value) -> Vec<String> {
     let all = tunnel["internal"]["addresses"].as_array().unwrap_or_else(|| panic!("addresses: {tunnel}"));
     all.iter().map(|address| address.as_str().expect("a text").to_owned()).collect()
+}
+
+/// Our routing table at a, IPv4.
+fn routes(site: &Site) -> String {
+    site.a.namespace.ip("route show table 7296")
 }
 
 /// The addresses of the TUN at a, IPv4 first.

@@ -39,32 +39,30 @@ impl Networks {
     /// narrows to the address.
     pub(crate) fn while_asking(connection: &Connection, child: &Child) -> Self {
         let families = [true, false].into_iter().filter(|ipv4| connection.internal_address.asks(*ipv4));
-        let given = families.map(TrafficSelector::everything).collect();
-        Self::with(connection, child, given, &[])
+        let given: Vec<_> = families.map(TrafficSelector::everything).collect();
+        Self::with(connection, child, &given, &[])
     }
 
     fn with(
         connection: &Connection,
         child: &Child,
-        ours: Vec<TrafficSelector>,
+        ours: &[TrafficSelector],
         theirs: &[TrafficSelector],
     ) -> Self {
         let local_is_given = child.local.is_empty();
+        let local = if local_is_given { meeting(&ours, &child.remote) } else { child.local.clone() };
+        let theirs = meeting(theirs, &local);
         let remote = match (connection.pools.is_empty(), child.remote.is_empty()) {
             (true, _) => child.remote.clone(),
-            (false, true) => theirs.to_vec(),
-            (false, false) => narrow(&child.remote, theirs),
+            (false, true) => theirs,
+            (false, false) => narrow(&child.remote, &theirs),
         };
-        let local = if local_is_given { ours } else { child.local.clone() };
-        let both = (meeting(&local, &remote), meeting(&remote, &local));
-        let (local, remote) =
-            if local_is_given || !connection.pools.is_empty() { both } else { (local, remote) };
         Self { local, remote, local_is_given }
     }
 
     /// What of the peer's answer is for us: with an address that it gave, no more than that, however wide its `TSi`.
-    pub(crate) fn narrow_given(&self, local: Vec<TrafficSelector>) -> Vec<TrafficSelector> {
-        if self.local_is_given { narrow(&local, &self.local) } else { local }
+    pub(crate) fn narrow_given(&self, answered: &[TrafficSelector]) -> Vec<TrafficSelector> {
+        if self.local_is_given { narrow(answered, &self.local) } else { answered.to_vec() }
     }
 }
 
@@ -85,17 +83,22 @@ impl Addresses {
     pub(crate) fn networks(&self, connection: &Connection, child: &Child) -> Networks {
         let hosts = |all: &[IpAddr]| all.iter().copied().map(TrafficSelector::host).collect::<Vec<_>>();
         let leased: Vec<IpAddr> = self.leases.iter().map(AddressLease::address).collect();
-        Networks::with(connection, child, hosts(&self.ours), &hosts(&leased))
+        Networks::with(connection, child, &hosts(&self.ours), &hosts(&leased))
     }
 
     /// "In the case where the IRAS's configuration requires that CP be used for a given identity `IDi`, but IRAC has
     /// failed to send a `CP(CFG_REQUEST)`, IRAS MUST fail the request, and terminate the Child SA creation with a
     /// `FAILED_CP_REQUIRED` error."
     pub(super) fn require(&self, connection: &Connection) -> Result<(), ChildRefusal> {
-        if connection.pools.is_empty() || !self.leases.is_empty() {
+        if !self.lacks_lease(connection) {
             return Ok(());
         }
         Err(ChildRefusal::new(NotifyType::FAILED_CP_REQUIRED, diagnose::address_not_asked(&connection.name)))
+    }
+
+    /// Whether the peer was to be given an address, and was given none.
+    pub(super) fn lacks_lease(&self, connection: &Connection) -> bool {
+        !connection.pools.is_empty() && self.leases.is_empty()
     }
 
     /// For the shell, if there are any.

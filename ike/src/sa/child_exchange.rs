@@ -129,10 +129,10 @@ impl PendingChild {
             }
             _ => return Err(bad()),
         };
-        let (local, remote) = (narrow::from_wire(&answer.ts_i), narrow::from_wire(&answer.ts_r));
-        let local = networks.narrow_given(local);
+        let (answered, remote) = (narrow::from_wire(&answer.ts_i), narrow::from_wire(&answer.ts_r));
+        let local = networks.narrow_given(&answered);
         if !is_within(&local, &networks.local) || !is_within(&remote, &networks.remote) {
-            return Err(diagnose::selectors_widened(&local, &remote));
+            return Err(diagnose::selectors_widened(&answered, &remote));
         }
         Ok(AgreedChild {
             index: self.index,

@@ -128,7 +128,8 @@ impl Tunnel {
         if let Some(successor) = successor.filter(|successor| self.ike_sas.contains_key(successor)) {
             self.promote(ctx, successor);
         } else {
-            if self.ended().is_none() {
+            // Who was given no address has no use for it; why there was none is what counts.
+            if self.ended().is_none() && !self.addresses.lacks_lease(self.connection()) {
                 self.fail(diagnose::deleted_by_peer());
             }
             self.end(ctx, EndReason::DeletedByPeer);

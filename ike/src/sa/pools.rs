@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use stock::{Holder, Stock};
 
-use crate::config::{Connection, Name, Pool, Uniqueness};
+use crate::config::{Connection, Name, Pool, PoolRange, Uniqueness};
 use crate::event::PoolStatus;
 use crate::identity::Identity;
+use crate::negotiate::TrafficSelector;
 
 /// One way to find an address in a pool.
 type Choice<'a> = &'a dyn Fn(&mut Stock) -> Option<IpAddr>;
@@ -87,6 +88,11 @@ impl Pools {
     pub(crate) fn dns(&self, connection: &Connection, ipv4: bool) -> impl Iterator<Item = IpAddr> {
         let stocks = connection.pools.iter().filter_map(|name| self.stocks.get(name));
         stocks.flat_map(|stock| stock.pool().dns.iter().copied()).filter(move |dns| dns.is_ipv4() == ipv4)
+    }
+
+    /// All that is given out.
+    pub(crate) fn selectors(&self) -> impl Iterator<Item = &TrafficSelector> {
+        self.stocks.values().flat_map(|stock| &stock.pool().ranges).map(PoolRange::selector)
     }
 
     /// A peer of this connection was told that there is no address left.

@@ -274,6 +274,8 @@ fn our_own_client_says_that_it_got_none_and_comes_again_later() {
     assert_eq!(world.a.status().state, ConnectionState::BackOff);
     assert!((4..=12).contains(&world.a.failures.len()), "{} tries in five minutes", world.a.failures.len());
     assert!(world.b.status().tunnels.is_empty(), "nothing is left behind at the other end");
+    let there = world.b.status().last_failure.expect("a diagnosis").1;
+    assert_eq!(there.kind.code(), "pool_exhausted", "{there}");
     assert_eq!((world.b.spis_in_use(), used(&world)), (0, 0));
     world.command(Side::B, Command::ConfigurePools(vec![pool(&BOTH)])).unwrap();
     assert!(
@@ -429,6 +431,7 @@ fn hostile(reply: Option<Vec<Attribute>>, ts_i: &str) -> (World, Vec<Vec<Payload
     other.remote_id = RemoteId::Exact("c.example".parse().unwrap());
     other.children[0].local = vec![ts("172.16.1.0/24")];
     other.children[0].remote = vec![ts("172.16.2.0/24")];
+    world.command(Side::A, Command::ConfigurePools(vec![pool(&["10.7.0.0/24"])])).unwrap();
     world.configure(Side::A, vec![a, other]);
     let mut server = RogueServer::new(b, ip("10.0.0.66"), 1);
     let besides: Vec<_> =
@@ -472,6 +475,7 @@ fn an_answer_that_gives_what_is_no_address_for_us_is_refused() {
         (Some(vec![v4("10.0.0.1")]), "outside the tunnel"),
         (Some(vec![v4("172.16.1.9")]), "network of another tunnel"),
         (Some(vec![v4("172.16.2.9")]), "network of another tunnel"),
+        (Some(vec![v4("10.7.0.9")]), "network of another tunnel"),
     ];
     for (reply, word) in cases {
         let (mut world, said) = hostile(reply, "10.9.0.0/24");
