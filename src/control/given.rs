@@ -68,11 +68,10 @@ impl Given {
     /// Forgets what belongs to tunnels that nobody sets up anew.
     fn settle(&mut self, connections: &[ConnectionStatus]) {
         let comes_back = |name: &Name| {
-            let state = connections.iter().find(|c| c.connection.name == *name).map(|c| c.state);
-            matches!(
-                state,
-                Some(ConnectionState::Connecting | ConnectionState::BackOff | ConnectionState::Up)
-            )
+            use ConnectionState::{BackOff, Connecting, Up};
+            let known = connections.iter().find(|c| c.connection.name == *name);
+            let asks = known.filter(|c| c.connection.internal_address.is_asked());
+            asks.is_some_and(|c| matches!(c.state, Connecting | BackOff | Up))
         };
         self.by_name.retain(|name, entry| entry.tunnel.is_some() || comes_back(name));
     }

@@ -75,6 +75,21 @@ fn we_take_an_address_of_strongswans_pool() {
     capture.finish().assert_no_clear_text();
 }
 
+/// We ask for an address of each family, and strongSwan has IPv4 alone; what is behind it is of both.
+#[test]
+fn we_take_what_strongswan_has() {
+    let site = Site::new("address_of_one_family");
+    let capture = Capture::start(&site);
+    let _strongswan = StrongSwan::start(&site.b, &giver(&site, &["10.9.0.16/28"]));
+    let sekisho = Sekisho::start(&site.a, &taker(&site));
+    let tunnel = sekisho.await_up();
+    let given = addresses(&tunnel);
+    assert_eq!((given.len(), &tunnel["children"][0]["local"]), (1, &json!(given)), "{tunnel}");
+    ping(&site.a.namespace, site.b.inside[0]);
+    assert_eq!(on_the_tun(&site), given);
+    capture.finish().assert_no_clear_text();
+}
+
 #[test]
 fn both_ends_are_ours_and_the_pool_changes() {
     let site = Site::new("address_pair");

@@ -21,6 +21,12 @@ pub(crate) fn address_not_asked(tunnel: &Name) -> Diagnosis {
     diagnosis(DiagnosisKind::AddressNotAsked, Side::Here, summary, advice)
 }
 
+pub(crate) fn started_by_peer(tunnel: &Name) -> Diagnosis {
+    let summary = format!("the peer wants to start tunnel `{tunnel}`, for which we need an address");
+    let advice = "Who asks for an address starts the tunnel: have the peer only answer";
+    diagnosis(DiagnosisKind::AddressRefused, Side::Here, summary, advice)
+}
+
 pub(crate) fn address_refused_there(kind: NotifyType) -> Diagnosis {
     let summary = format!("the peer gave us no address: it answered with {kind}");
     let advice = "The peer's pool of addresses is used up, or has none of the family asked for in `internal_address`; it is tried again by itself";

@@ -16,7 +16,7 @@ use crate::suite::{EspProposal, IkeProposal};
 use crate::wire::{AuthMethod, IdData, NotifyType};
 
 pub(crate) use addresses::{
-    address_not_asked, address_refused_there, address_unusable, no_address, pool_exhausted,
+    address_not_asked, address_refused_there, address_unusable, no_address, pool_exhausted, started_by_peer,
 };
 pub(crate) use certificate::no_signature;
 

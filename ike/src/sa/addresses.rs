@@ -50,7 +50,7 @@ impl Networks {
         theirs: &[TrafficSelector],
     ) -> Self {
         let local_is_given = child.local.is_empty();
-        let local = if local_is_given { meeting(&ours, &child.remote) } else { child.local.clone() };
+        let local = if local_is_given { meeting(ours, &child.remote) } else { child.local.clone() };
         let theirs = meeting(theirs, &local);
         let remote = match (connection.pools.is_empty(), child.remote.is_empty()) {
             (true, _) => child.remote.clone(),

@@ -298,6 +298,17 @@ fn who_must_ask_and_does_not_is_told_so() {
 }
 
 #[test]
+fn who_needs_an_address_does_not_answer() {
+    let mut world =
+        start(1, Conditions::GOOD, &BOTH, |a, _| a.remote = Remote::Hosts(vec!["10.0.0.66".to_owned()]));
+    world.configure(Side::B, vec![connection(Side::B, true)]);
+    world.run_for(MINUTE);
+    let kinds: Vec<_> = world.a.failures.iter().map(|failure| failure.kind.code()).collect();
+    assert!(kinds.contains(&"address_refused"), "{kinds:?}");
+    assert!(world.a.installed.is_empty() && world.b.installed.is_empty());
+}
+
+#[test]
 fn no_lease_is_left_after_a_proof_that_fails() {
     use sekisho_ike::Secret;
     use sekisho_ike::config::LocalAuth;

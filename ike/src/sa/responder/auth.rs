@@ -284,6 +284,10 @@ fn may_stand(
             return refuse(NotifyType::AUTHENTICATION_FAILED, diagnosis);
         }
     }
+    // A responder asks for nothing, and without an address of ours nothing could pass.
+    if connection.internal_address.is_asked() {
+        return refuse(NotifyType::AUTHENTICATION_FAILED, diagnose::started_by_peer(&connection.name));
+    }
     if !connection.proposals.iter().any(|p| p.holds(suite)) {
         let diagnosis = diagnose::suite_not_for_connection(&suite.to_string(), &connection.proposals);
         return refuse(NotifyType::NO_PROPOSAL_CHOSEN, diagnosis);
