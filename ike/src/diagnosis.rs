@@ -96,6 +96,12 @@ pub enum DiagnosisKind {
     NotUnique,
     /// Another peer of the same connection has the networks.
     NetworkTaken,
+    /// There is no address left that the peer could be given.
+    PoolExhausted,
+    /// The peer must ask for an address, and did not.
+    AddressNotAsked,
+    /// The peer gave us no address that we can use.
+    AddressRefused,
     /// A Child SA was refused for another reason.
     ChildRefused,
     /// What the peer sent breaks the protocol.
@@ -140,6 +146,9 @@ impl DiagnosisKind {
             Self::AdminDown => "admin_down",
             Self::NotUnique => "not_unique",
             Self::NetworkTaken => "network_taken",
+            Self::PoolExhausted => "pool_exhausted",
+            Self::AddressNotAsked => "address_not_asked",
+            Self::AddressRefused => "address_refused",
             Self::ChildRefused => "child_refused",
             Self::Malformed => "malformed",
             Self::PeerDead => "peer_dead",

@@ -21,6 +21,8 @@ pub(super) enum Callable {
     Yes,
     /// We do not know where the peer is.
     Nowhere,
+    /// It gives its peer an address: who asks for one starts.
+    Gives,
     /// It is for many peers, of whom none in particular is to be called.
     Many,
 }
@@ -93,6 +95,10 @@ fn start(judge: &mut Judge<'_>, section: &mut Section<'_>, callable: Callable) -
         Callable::Nowhere => (
             "has no `remote`",
             "write the peer's address or host name as `remote`, or leave `start` out: then the peer starts the tunnel",
+        ),
+        Callable::Gives => (
+            "gives its peer an address",
+            "who asks for an address starts the tunnel: leave `start` out, or name the peer's networks instead of a pool",
         ),
         Callable::Many => ("is for many peers", "leave `start` out: each of them starts a tunnel of its own"),
     };

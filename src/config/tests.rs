@@ -10,6 +10,7 @@ use sekisho_ike::config::{Connection, LocalAuth, Remote, RemoteAuth};
 use super::*;
 
 mod certificates;
+mod pools;
 mod starts;
 
 fn judged(text: &str) -> Result<Config, ConfigError> {
@@ -140,6 +141,8 @@ fn every_example_is_good_and_means_what_it_says() {
         "datacentre.toml",
         "facility.toml",
         "minimal.toml",
+        "mobile-hub.toml",
+        "mobile.toml",
         "ngn-ipv6.toml",
     ];
     assert_eq!(examples, known.map(str::to_owned).into(), "an example without a test");

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use sekisho_ike::Secret;
-use sekisho_ike::config::{Connection, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry};
+use sekisho_ike::config::{
+    Connection, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry, Start,
+};
 use sekisho_ike::identity::{Identity, RemoteId};
 use sekisho_ike::suite::{IkeProposal, Profile};
 use toml::Spanned;
@@ -11,6 +13,7 @@ use toml::Spanned;
 use super::auth::{self, Auth};
 use super::child::{self, Around, Network, Side};
 use super::document::{Judge, Section, Span};
+use super::pool::{self, Given, Pools};
 use super::start::{self, Callable, Schedule};
 use super::store::Store;
 use super::{credential, duration, limits};
@@ -48,7 +51,7 @@ pub(super) fn read(
     judge: &mut Judge<'_>,
     name: Name,
     mut section: Section<'_>,
-    store: &Store<'_>,
+    (store, pools): (&Store<'_>, &Pools),
 ) -> Option<Tunnel> {
     let errors_before = judge.errors.len() + judge.further;
     let certified = section.has("certificate") || section.has("pkcs12");
@@ -58,20 +61,30 @@ pub(super) fn read(
     let remote = remote(judge, &mut section, many);
     let unique = start::unique(judge, &mut section);
     let childless = start::childless(judge, &mut section);
+    let start_span = section.value_span("start");
+    let stand_in = Given::whatever(&section);
+    let given = pool::given(judge, &mut section, pools);
     let profile = profile(judge, &mut section);
     let proposals = ike_proposals(judge, &mut section, profile);
     let retransmit = retransmit(judge, &mut section);
     let lifetime = section.span_of_time(judge, "ike_lifetime", &limits::IKE_LIFETIME);
     child::outlasts(judge, "ike_lifetime", &lifetime, retransmit);
+    let stand_in = given.clone().unwrap_or(stand_in);
+    let gives = stand_in.remote().is_some();
     let callable = match remote {
         _ if many => Callable::Many,
+        _ if gives => Callable::Gives,
         Some(Remote::Any) => Callable::Nowhere,
         // Where the address is wrong, nothing is said of what it is needed for.
         _ => Callable::Yes,
     };
     let around = Around { retransmit, callable };
-    let schedule = Schedule::of(remote.as_ref());
-    let children = child::read_all(judge, &name, &mut section, profile, schedule, around);
+    let schedule = Schedule::of(remote.as_ref().filter(|_| !gives));
+    let children = child::read_all(judge, &name, &mut section, (profile, stand_in.clone()), schedule, around);
+    if let Some((children, _)) = &children {
+        let starts = children.iter().any(|child| child.start != Start::Listen);
+        pool::fits_start(judge, &section, &stand_in, &start_span, starts);
+    }
     let interval = section.span_of_time(judge, "keepalive", &limits::KEEPALIVE).into_inner();
     let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);
     let liveness = section.span_of_time(judge, "liveness", &limits::LIVENESS).into_inner();
@@ -83,6 +96,7 @@ pub(super) fn read(
     let (local_id, remote_id) = identities?;
     let Auth { local, remote: theirs, psk_file, weak_psk, .. } = auth?;
     let (children, networks) = children?;
+    let given = given?;
     let remote_span = remote_id.span();
     let us = (local_id, local);
     let peer = (remote_id.into_inner(), theirs);
@@ -97,6 +111,8 @@ pub(super) fn read(
         liveness,
         retransmit,
         retry,
+        pools: given.pools,
+        internal_address: given.ours,
         ..Connection::new(name, us, peer, children)
     };
     start::settle(&mut connection);

@@ -8,7 +8,7 @@ use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
 
-use crate::config::Daemon;
+use crate::config::{Config, Daemon};
 use crate::data::{Reservation, UdpPath};
 
 /// Both directions of a Child SA, and the way of its packets.
@@ -36,14 +36,43 @@ pub(super) fn reservation(
     policy: u64,
     connection: &Connection,
     child: &Child,
+    (local, remote): &Sides,
 ) -> Result<Reservation, ConfigError> {
     Ok(Reservation {
         policy,
         on_demand: connection.initiate && child.start == Start::OnDemand,
-        of_many: connection.remote_id.exact().is_none(),
-        local: selectors(&child.local)?,
-        remote: selectors(&child.remote)?,
+        in_part: connection.remote_id.exact().is_none()
+            || !connection.pools.is_empty()
+            || connection.internal_address.is_asked(),
+        local: selectors(local)?,
+        remote: selectors(remote)?,
     })
+}
+
+/// Both sides of a child: ours and the peer's.
+pub(super) type Sides = (Vec<TrafficSelector>, Vec<TrafficSelector>);
+
+/// What the sides of a child may be.
+pub(super) fn sides(config: &Config, connection: &Connection, child: &Child) -> Sides {
+    (local(child), remote(config, connection, child))
+}
+
+/// What our side of a child may be, before we know the address that we are given.
+fn local(child: &Child) -> Vec<TrafficSelector> {
+    if child.local.is_empty() {
+        [true, false].map(TrafficSelector::everything).to_vec()
+    } else {
+        child.local.clone()
+    }
+}
+
+/// What the peer's side may be: where it gets an address, any of its pools.
+pub(super) fn remote(config: &Config, connection: &Connection, child: &Child) -> Vec<TrafficSelector> {
+    if connection.pools.is_empty() {
+        return child.remote.clone();
+    }
+    let pools = config.pools.iter().filter(|pool| connection.pools.contains(&pool.name));
+    pools.flat_map(|pool| &pool.ranges).map(|range| range.selector().clone()).collect()
 }
 
 /// How packets may be laid out under these proposals, each way once.

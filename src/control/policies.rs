@@ -1,12 +1,12 @@
 //! Numbers for configured children, by which control and the data path speak of them; and what the data path is to do with
 //! packets that have no SA.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use sekisho_ike::config::{Child, Connection, Name};
 
-use super::install::{ConfigError, reservation};
+use super::install::{ConfigError, Sides, reservation};
 use crate::data::Reservation;
 
 /// A configured child: its connection, and its own name.
@@ -21,13 +21,14 @@ pub(super) struct Policies {
 }
 
 impl Policies {
-    /// What is configured from now on, for the data path.
+    /// What is configured from now on, for the data path; `sides` says what a child may carry.
     ///
     /// # Errors
     /// If a child's selectors could never make an SA; nothing has changed then.
     pub(super) fn configure(
         &mut self,
         connections: &[Arc<Connection>],
+        sides: impl Fn(&Connection, &Child) -> Sides,
     ) -> Result<Vec<Reservation>, ConfigError> {
         let all = || connections.iter().flat_map(|c| c.children.iter().map(move |child| (&**c, child)));
         let mut numbers = BTreeMap::new();
@@ -43,9 +44,15 @@ impl Policies {
         let number = |connection: &Connection, child: &Child| {
             numbers.get(&(connection.name.clone(), child.name.clone())).copied().unwrap_or_default()
         };
-        let reserved =
-            all().map(|(connection, child)| reservation(number(connection, child), connection, child));
-        let reserved = reserved.collect::<Result<_, _>>()?;
+        let mut seen = HashSet::new();
+        let mut reserved = Vec::new();
+        for (connection, child) in all() {
+            let sides = sides(connection, child);
+            // Peers that get their addresses of one pool reserve the same, which once is enough.
+            if connection.pools.is_empty() || seen.insert(sides.clone()) {
+                reserved.push(reservation(number(connection, child), connection, child, &sides)?);
+            }
+        }
         self.names = numbers.iter().map(|(name, number)| (*number, name.clone())).collect();
         (self.numbers, self.last) = (numbers, last);
         Ok(reserved)
@@ -87,16 +94,20 @@ mod tests {
         Arc::new(Connection::new(Name::from(name), us, peer, children.iter().map(child).collect()))
     }
 
+    fn sides(_: &Connection, child: &Child) -> Sides {
+        (child.local.clone(), child.remote.clone())
+    }
+
     #[test]
     fn a_child_keeps_its_number_and_nobody_gets_that_of_another() {
         let mut policies = Policies::default();
-        policies.configure(&[connection("a", &["x", "y"]), connection("ab", &["x"])]).unwrap();
+        policies.configure(&[connection("a", &["x", "y"]), connection("ab", &["x"])], sides).unwrap();
         let number = |policies: &Policies, of: &str, child: &str| policies.number(&of.into(), &child.into());
         assert_eq!(
             [number(&policies, "a", "x"), number(&policies, "a", "y"), number(&policies, "ab", "x")],
             [1, 2, 3]
         );
-        policies.configure(&[connection("a", &["y", "z"]), connection("b", &["x"])]).unwrap();
+        policies.configure(&[connection("a", &["y", "z"]), connection("b", &["x"])], sides).unwrap();
         assert_eq!(
             [number(&policies, "a", "y"), number(&policies, "a", "z"), number(&policies, "b", "x")],
             [2, 4, 5]
@@ -114,7 +125,7 @@ mod tests {
         on_demand.children[1].start = Start::OnDemand;
         for initiate in [true, false] {
             on_demand.initiate = initiate;
-            let reserved = policies.configure(&[Arc::new(on_demand.clone())]).unwrap();
+            let reserved = policies.configure(&[Arc::new(on_demand.clone())], sides).unwrap();
             let waits: Vec<bool> = reserved.iter().map(|reserved| reserved.on_demand).collect();
             assert_eq!(waits, [false, initiate]);
         }

@@ -54,6 +54,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         ike: ike_sa.map(|sa| self::ike_sa(now, sa)),
         children: newest.map(|tunnel| children(now, tunnel, counted)).unwrap_or_default(),
         configured_children: connection.children.iter().map(|child| configured(status, child)).collect(),
+        internal: newest.and_then(|tunnel| tunnel.inner.clone()).map(Into::into),
         peers_up: status.tunnels.len(),
         peers: shown.map(|tunnel| peer(now, tunnel, counted)).collect(),
         packets_in: traffic.packets_in,

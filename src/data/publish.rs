@@ -60,8 +60,8 @@ pub struct Reservation {
     pub policy: u64,
     /// Whether a packet has its Child SA set up, and waits for it.
     pub on_demand: bool,
-    /// Whether it is for many peers, each with a part of it.
-    pub of_many: bool,
+    /// Whether each of its SAs carries a part of it alone: that of one of many peers, or of an address that is given.
+    pub in_part: bool,
     /// Our side.
     pub local: Vec<Selector>,
     /// The peer's side.
@@ -196,7 +196,7 @@ impl Installed {
             self.entries.iter().filter(|entry| entry.switched).map(|entry| entry.policy).collect();
         for reserved in &self.reserved {
             let absent = match sending.contains(&reserved.policy) {
-                true if !reserved.of_many => Absent::Narrowed,
+                true if !reserved.in_part => Absent::Narrowed,
                 false if reserved.on_demand => Absent::Acquired(reserved.policy),
                 _ => Absent::Dropped,
             };
@@ -367,10 +367,10 @@ mod tests {
             let last = [10, last, 255, 255];
             vec![Selector::new([10, first, 0, 0].into(), last.into(), 0, (0, u16::MAX)).unwrap()]
         };
-        let reserve = |policy, on_demand, of_many, net| Reservation {
+        let reserve = |policy, on_demand, in_part, net| Reservation {
             policy,
             on_demand,
-            of_many,
+            in_part,
             local: nets(0, 255),
             remote: nets(net, net + 1),
         };

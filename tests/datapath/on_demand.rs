@@ -13,7 +13,7 @@ fn reserve(site: &Site, other: &Site, on_demand: bool) {
     site.data.reserve(vec![Reservation {
         policy: POLICY,
         on_demand,
-        of_many: false,
+        in_part: false,
         local: selectors(site.place),
         remote: selectors(other.place),
     }]);
