@@ -80,10 +80,10 @@ pub(super) fn read(
     };
     let around = Around { retransmit, callable };
     let schedule = Schedule::of(remote.as_ref().filter(|_| !gives));
-    let children = child::read_all(judge, &name, &mut section, (profile, stand_in.clone()), schedule, around);
-    if let Some((children, _)) = &children {
+    let children = child::read_all(judge, &name, &mut section, (profile, stand_in), schedule, around);
+    if let (Some((children, _)), Some(given)) = (&children, &given) {
         let starts = children.iter().any(|child| child.start != Start::Listen);
-        pool::fits_start(judge, &section, &stand_in, &start_span, starts);
+        pool::fits_start(judge, &section, given, &start_span, starts);
     }
     let interval = section.span_of_time(judge, "keepalive", &limits::KEEPALIVE).into_inner();
     let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);
@@ -117,8 +117,8 @@ pub(super) fn read(
     };
     start::settle(&mut connection);
     let help = "name the `authorities` that issue the peers' certificates and our own `certificate`; or one peer in `remote_id`";
-    judge.ok(connection.check(), &remote_span, help);
-    let good = judge.errors.len() + judge.further == errors_before;
+    let good = judge.errors.len() + judge.further == errors_before
+        && judge.ok(connection.check(), &remote_span, help).is_some();
     good.then_some(Tunnel { connection, profile, remote_id: remote_span, psk_file, networks, weak_psk })
 }
 
