@@ -142,7 +142,7 @@ impl Endpoint {
             return;
         }
         // Only silence is a reason to try elsewhere: who answers has decided.
-        if diagnosis.kind == DiagnosisKind::NoAnswer {
+        if is_silence(diagnosis.kind) {
             self.try_next(now, &name, paths, hosts, Some(diagnosis));
         } else {
             self.back_off(now, &name, Some(diagnosis));
@@ -300,6 +300,12 @@ impl Endpoint {
         self.take_down(now, name, &EndReason::DeletedHere);
         Ok(())
     }
+}
+
+/// Whether nobody said no.
+fn is_silence(kind: DiagnosisKind) -> bool {
+    use DiagnosisKind as Kind;
+    matches!(kind, Kind::NoAnswer | Kind::NotSent | Kind::NatPortFiltered | Kind::FragmentsLost)
 }
 
 /// The wait after this many failures, without jitter.

@@ -10,7 +10,7 @@ use crate::event::ChildSaId;
 use crate::exchange::{ChildOffer, ChildRequest, KeyExchangeData};
 use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow::{self, is_within, narrow};
-use crate::negotiate::proposal::{accept_esp, choose_esp, describe, offer_esp};
+use crate::negotiate::proposal::{accept_esp, choose_esp, offer_esp};
 use crate::secret::Secret;
 use crate::suite::{EspProposal, EspSuite, Group};
 use crate::wire::{EspSpi, NotifyType};
@@ -124,7 +124,7 @@ impl PendingChild {
         };
         let (local, remote) = (narrow::from_wire(&answer.ts_i), narrow::from_wire(&answer.ts_r));
         if !is_within(&local, &config.local) || !is_within(&remote, &config.remote) {
-            return Err(diagnose::selectors_widened(&local, &remote));
+            return Err(diagnose::selectors_widened(config, (&local, &remote), exchange));
         }
         Ok(AgreedChild {
             index: self.index,
@@ -201,7 +201,7 @@ pub(crate) fn accept(
 }
 
 fn no_proposal(asked: &Asked<'_>, ours: &[EspProposal]) -> ChildRefusal {
-    let diagnosis = diagnose::no_child_proposal_here(describe(&asked.offer.proposals), ours);
+    let diagnosis = diagnose::no_child_proposal_here(&asked.offer.proposals, ours, asked.exchange);
     ChildRefusal::new(NotifyType::NO_PROPOSAL_CHOSEN, diagnosis)
 }
 
@@ -212,9 +212,10 @@ fn fitting_child(
 ) -> Result<(usize, Vec<TrafficSelector>, Vec<TrafficSelector>), ChildRefusal> {
     let theirs = narrow::from_wire(&asked.offer.ts_i);
     let ours = narrow::from_wire(&asked.offer.ts_r);
-    let candidates = connection.children.iter().enumerate();
-    let candidates = candidates.filter(|(index, _)| asked.rekeys.is_none_or(|(wanted, _)| wanted == *index));
-    let fits = candidates.filter_map(|(index, child)| {
+    let children = || connection.children.iter().enumerate();
+    let wanted = |index| asked.rekeys.is_none_or(|(wanted, _)| wanted == index);
+    let candidates = || children().filter(|(index, _)| wanted(*index));
+    let fits = candidates().filter_map(|(index, child)| {
         let (local, remote) = (narrow(&ours, &child.local), narrow(&theirs, &child.remote));
         (!local.is_empty() && !remote.is_empty()).then_some((index, local, remote))
     });
@@ -225,9 +226,8 @@ fn fitting_child(
         (!exact, *local != ours || *remote != theirs, connection.children.get(*index).map(room))
     };
     fits.min_by_key(loss).ok_or_else(|| {
-        let local: Vec<_> = connection.children.iter().flat_map(|c| c.local.clone()).collect();
-        let remote: Vec<_> = connection.children.iter().flat_map(|c| c.remote.clone()).collect();
-        let diagnosis = diagnose::selectors_here((&ours, &theirs), (&local, &remote));
+        let children: Vec<_> = candidates().map(|(_, child)| child).collect();
+        let diagnosis = diagnose::selectors_here((&ours, &theirs), &children, asked.exchange);
         ChildRefusal::new(NotifyType::TS_UNACCEPTABLE, diagnosis)
     })
 }

@@ -127,6 +127,10 @@ pub(crate) enum DropReason {
     RepeatedFragment,
     /// A fragment of more, or larger, than is gathered.
     FragmentLimit,
+    /// A message of which some fragments came, and never all: counted once.
+    FragmentsIncomplete,
+    /// A half-open SA whose initiator was not heard again: counted once.
+    HalfOpenExpired,
     /// More strangers' work than is done at once.
     Busy,
     /// The output queue is full.
@@ -149,7 +153,7 @@ impl DropReason {
         })
     }
 
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Malformed,
         Self::UnknownSpi,
         Self::Forged,
@@ -163,6 +167,8 @@ impl DropReason {
         Self::InProgress,
         Self::RepeatedFragment,
         Self::FragmentLimit,
+        Self::FragmentsIncomplete,
+        Self::HalfOpenExpired,
         Self::Busy,
         Self::QueueFull,
         Self::Stopping,
@@ -183,6 +189,8 @@ impl DropReason {
             Self::InProgress => "ike_in_progress",
             Self::RepeatedFragment => "ike_fragment_repeated",
             Self::FragmentLimit => "ike_fragment_limit",
+            Self::FragmentsIncomplete => "ike_fragments_incomplete",
+            Self::HalfOpenExpired => "ike_half_open_expired",
             Self::Busy => "ike_busy",
             Self::QueueFull => "ike_queue_full",
             Self::Stopping => "ike_stopping",

@@ -19,6 +19,7 @@ mod ike_sa;
 mod initiator;
 mod liveness;
 mod offloaded;
+mod pfs;
 mod rekey_child;
 mod rekey_ike;
 mod responder;
@@ -33,8 +34,9 @@ mod window;
 
 pub(crate) use context::{Context, DropReason, Ids, JobOwner, Output};
 pub(crate) use initiator::{Attempt, AttemptStep};
+pub(crate) use pfs::{PfsFinding, is_wanted};
 pub(crate) use responder::{
-    Acceptable, Directory, HalfOpen, HalfOpenStep, InitOutcome, Standing, answer_init,
+    Acceptable, Directory, HalfOpen, HalfOpenStep, InitOutcome, Standing, Unfinished, answer_init,
 };
 pub(crate) use spis::SpiPool;
 pub(crate) use tasks::Task;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::child_sa::{ChildPlace, ChildSa};
 use super::context::Context;
 use super::ike_sa::{Exchange, IkeSa, Place};
+use super::pfs::PfsFinding;
 use super::spis::IkeSpiLease;
 use super::starting::Starts;
 use super::tasks::{Task, TaskQueue};
@@ -40,6 +41,7 @@ pub(crate) struct Tunnel {
     pub(super) keepalive_at: Option<Instant>,
     pub(super) starts: Starts,
     pub(super) peer_rekeys: (Instant, u32),
+    pub(super) pfs_findings: Vec<PfsFinding>,
     /// Why it ended, once it has.
     end: Option<EndReason>,
     failure: Option<Diagnosis>,
@@ -94,6 +96,7 @@ impl Tunnel {
             keepalive_at: keepalive,
             starts: Starts::default(),
             peer_rekeys: (ctx.now.boot, 0),
+            pfs_findings: Vec::new(),
             end: None,
             failure: None,
         };

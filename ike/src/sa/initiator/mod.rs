@@ -9,11 +9,13 @@
 
 mod auth;
 mod init;
+mod line;
 
 use std::sync::Arc;
 
 use auth::{AuthSent, Examining};
 use init::{Agreeing, Beginning, InitSent};
+use line::Line;
 
 use super::child_exchange::IKE_AUTH;
 use super::context::{Context, DropReason};
@@ -40,6 +42,9 @@ pub(crate) struct Attempt {
     connection: Arc<Connection>,
     lease: IkeSpiLease,
     path: Path,
+    /// The way of `IKE_SA_INIT`.
+    first_path: Path,
+    line: Line,
     started: Instant,
     initial_contact: bool,
     /// The children that it is to set up, by their place; the first by `IKE_AUTH`.
@@ -108,6 +113,8 @@ impl Attempt {
         let attempt = Self {
             lease: ctx.spis.ike(ctx.random),
             path,
+            first_path: path,
+            line: Line::default(),
             started: ctx.now.boot,
             initial_contact,
             children,
@@ -135,6 +142,10 @@ impl Attempt {
         self.lease.spi()
     }
 
+    pub(crate) fn path(&self) -> Path {
+        self.path
+    }
+
     pub(crate) fn next_deadline(&self) -> Instant {
         match &self.phase {
             Phase::Init(_) | Phase::Auth(_) => self.retransmission.next(),
@@ -158,7 +169,8 @@ impl Attempt {
     }
 
     /// Sends a message and waits for its answer in this phase.
-    fn sent(self, ctx: &mut Context<'_>, message: Message, phase: Phase) -> Self {
+    fn sent(mut self, ctx: &mut Context<'_>, message: Message, phase: Phase) -> Self {
+        self.line.unsent = None;
         let retransmission = Retransmission::new(self.connection.retransmit, ctx);
         ctx.output.transmit(self.path, &message);
         Self { retransmission, message, phase, ..self }
@@ -177,9 +189,13 @@ impl Attempt {
         };
         match self.retransmission.check(ctx) {
             None => {}
-            Some(Overdue::SendAgain) => ctx.output.transmit(self.path, &self.message),
+            Some(Overdue::SendAgain) => {
+                self.line.unsent = None;
+                ctx.output.transmit(self.path, &self.message);
+                self.sound(ctx);
+            }
             Some(Overdue::GiveUp(silent)) => {
-                let diagnosis = diagnose::no_answer(self.path.remote, exchange, silent.as_secs());
+                let diagnosis = diagnose::silence(&self.silence(exchange, silent.as_secs()));
                 return AttemptStep::Failed(Box::new(diagnosis));
             }
         }
@@ -203,6 +219,9 @@ impl Attempt {
         }
         if !header.response || path.remote.ip() != self.path.remote.ip() {
             return dropped(ctx, DropReason::UnexpectedExchange, self);
+        }
+        if self.is_echo(path.transport, datagram) {
+            return AttemptStep::Pending(self);
         }
         match (&mut self.phase, &datagram.body, header.exchange, header.message_id) {
             (Phase::Init(_), Body::Clear(payloads), ExchangeType::IKE_SA_INIT, 0) => {
