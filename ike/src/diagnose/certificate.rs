@@ -109,7 +109,7 @@ fn skew(error: &dyn ToString, why: &str) -> Diagnosis {
 /// The certificate is good, and somebody else's.
 pub(super) fn binding(error: &BindingError) -> Diagnosis {
     let advice = "Set `remote_id` to one of the names in the certificate and the peer's own identity to the same, or have it issued anew with this name";
-    let names = error.names.split(", ").map(|name| name.trim_matches('`').to_owned()).collect();
+    let names = error.names.split("`, `").map(|name| name.trim_matches('`').to_owned()).collect();
     here(DiagnosisKind::CertificateName, &error, advice)
         .about(error.identity.clone(), error.names.clone())
         .compared(vec![Row {

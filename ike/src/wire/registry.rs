@@ -76,7 +76,8 @@ registry! {
 
 impl ExchangeType {
     /// Those that we know.
-    pub const ALL: [Self; 4] = [Self::IKE_SA_INIT, Self::IKE_AUTH, Self::CREATE_CHILD_SA, Self::INFORMATIONAL];
+    pub const ALL: [Self; 4] =
+        [Self::IKE_SA_INIT, Self::IKE_AUTH, Self::CREATE_CHILD_SA, Self::INFORMATIONAL];
 }
 
 impl NotifyType {
