@@ -11,14 +11,14 @@ fn here(kind: DiagnosisKind, summary: &dyn ToString, advice: &str) -> Diagnosis 
 }
 
 /// The peer sent none.
-pub(super) fn missing(peer: &RemoteId) -> Diagnosis {
+pub(crate) fn missing(peer: &RemoteId) -> Diagnosis {
     let summary = format!("`{peer}` sent no certificate, and its own is not known here");
     let advice = "Have the peer send its certificate (strongSwan: send_cert = always), or name it in `peer_certificates`";
     here(DiagnosisKind::CertificateMissing, &summary, advice)
 }
 
 /// What it sent cannot be looked at.
-pub(super) fn offered(error: &OfferedError) -> Diagnosis {
+pub(crate) fn offered(error: &OfferedError) -> Diagnosis {
     let (kind, advice) = match error {
         OfferedError::TooManyCertificates | OfferedError::TooLarge => (
             DiagnosisKind::CertificateTooLarge,
@@ -38,7 +38,7 @@ const ISSUER: &str = "Add the authority that issued it to `authorities` here, or
 const REISSUE: &str = "Have the certificate issued anew as is said here";
 
 /// No path to an authority.
-pub(super) fn path(error: &PathError) -> Diagnosis {
+pub(crate) fn path(error: &PathError) -> Diagnosis {
     use PathError as E;
     let (kind, advice) = match error {
         E::NotYetValid { not_before, now, .. } | E::AnchorNotYetValid { not_before, now, .. }
@@ -107,7 +107,7 @@ fn skew(error: &dyn ToString, why: &str) -> Diagnosis {
 }
 
 /// The certificate is good, and somebody else's.
-pub(super) fn binding(error: &BindingError) -> Diagnosis {
+pub(crate) fn binding(error: &BindingError) -> Diagnosis {
     let advice = "Set `remote_id` to one of the names in the certificate and the peer's own identity to the same, or have it issued anew with this name";
     let names = error.names.split("`, `").map(|name| name.trim_matches('`').to_owned()).collect();
     here(DiagnosisKind::CertificateName, &error, advice)
@@ -119,7 +119,7 @@ pub(super) fn binding(error: &BindingError) -> Diagnosis {
 }
 
 /// The signature.
-pub(super) fn signature(error: &SignatureError) -> Diagnosis {
+pub(crate) fn signature(error: &SignatureError) -> Diagnosis {
     let (kind, advice) = match error {
         SignatureError::Value => (
             DiagnosisKind::SignatureWrong,
@@ -144,7 +144,7 @@ pub(super) fn signature(error: &SignatureError) -> Diagnosis {
 const FROM_THE_FUTURE: &str = "it is not valid before";
 
 /// Revoked, or nobody says that it is not.
-pub(super) fn revocation(error: &RevocationError) -> Diagnosis {
+pub(crate) fn revocation(error: &RevocationError) -> Diagnosis {
     let (kind, advice) = match error {
         RevocationError::Revoked(_) => (
             DiagnosisKind::CertificateRevoked,

@@ -1,13 +1,11 @@
 //! The diagnoses, one function each and one file a concern, so that their words can be read together.
 
-mod certificate;
+pub(crate) mod certificate;
 mod identity;
 mod near;
 mod proposal;
 mod reach;
 mod selector;
-#[cfg(all(test, feature = "sim"))]
-mod tests;
 
 use crate::config::Connection;
 use crate::diagnosis::{Diagnosis, DiagnosisKind, Side};
