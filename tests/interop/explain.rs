@@ -48,7 +48,9 @@ fn no_common_suite_for_the_child_sa() {
 
 #[test]
 fn other_networks() {
-    let change = |tunnel: &mut Tunnel| tunnel.remote_networks = vec!["10.99.0.0/24".to_owned()];
+    let change = |tunnel: &mut Tunnel| {
+        tunnel.remote_networks = ["10.99.0.0/24", "2001:db8:99::/64"].map(str::to_owned).to_vec();
+    };
     let kind = "traffic_selectors";
     initiated("explain_networks_there", change, (kind, "peer"), &["10.99.0.0/24", "remote_ts"]);
     let words = ["the remote networks have nothing in common", "10.17.0.0/24 lies outside 10.99.0.0/24"];
@@ -100,7 +102,7 @@ fn a_mismatch_of_perfect_forward_secrecy_is_found_early() {
 fn a_peers_rekey_with_perfect_forward_secrecy_that_we_do_not_have() {
     let site = Site::new("explain_pfs_here");
     let (sekisho, strongswan) = we_respond(&site, Outer::V4, |tunnel| {
-        if !tunnel.initiate {
+        if tunnel.local_id == "hub.example" {
             tunnel.esp_proposal = "aes256gcm16-noesn";
         }
     });
