@@ -97,7 +97,9 @@ fn explain(tunnel: &Tunnel, now: Timestamp) -> Explanation {
     let shown = tunnel.last_failure.as_ref().or(tunnel.warnings.first());
     let mut parts = vec![wrapped(&opening(tunnel))];
     parts.extend(tunnel.last_failure.iter().map(|failed| failure(tunnel, failed, now)));
-    parts.extend(tunnel.warnings.iter().map(|warning| self::warning(warning, now)));
+    let told = tunnel.last_failure.as_ref().map(|failed| &failed.diagnosis);
+    let warnings = tunnel.warnings.iter().filter(|warning| Some(&warning.diagnosis) != told);
+    parts.extend(warnings.map(|warning| self::warning(warning, now)));
     parts.extend(remarks(tunnel).into_iter().map(|remark| wrapped(&remark)));
     parts.extend(outlook(tunnel).map(|outlook| wrapped(&outlook)));
     Explanation {
@@ -120,7 +122,7 @@ fn opening(tunnel: &Tunnel) -> String {
         State::Up => up(tunnel),
         State::Connecting => format!("{name} is being set up with {remote_id}; nothing passes yet."),
         State::Backoff if tunnel.ike.is_some() => {
-            format!("{name}: {remote_id} proved its identity, but not all is set up that is to stand.")
+            format!("{name}: the IKE SA with {remote_id} stands, but a Child SA that is to stand does not.")
         }
         State::Backoff => format!("{name} is down: the last attempt to set it up with {remote_id} failed."),
         State::AdminDown => {
@@ -234,6 +236,9 @@ fn outlook(tunnel: &Tunnel) -> Option<String> {
             "Once that is put right, the peer must try again: nothing starts it from here.".to_owned()
         }
         (State::Waiting, None) => "Nothing is to be done here.".to_owned(),
+        (State::Backoff, None) => {
+            format!("The peer must ask again; with `remote` set, `sekisho up {name}` asks from here.")
+        }
         (_, None) => format!("`sekisho up {name}` tries it at once."),
     })
 }
