@@ -117,7 +117,7 @@ fn both_agree_and_nothing_is_wrong() {
     let site = Site::new("explain_well");
     let (sekisho, _strongswan) = we_initiate(&site, Outer::V4, |_| {});
     sekisho.await_up();
-    let explained = wait_for(Duration::from_secs(60), "the early rekey", || {
+    let explained = wait_for(Duration::from_mins(1), "the early rekey", || {
         let explained = explain(&sekisho);
         explained["text"]
             .as_str()
@@ -155,7 +155,7 @@ fn port_4500_is_closed_on_the_way_to_us() {
     site.close_port(4500);
     let sekisho = Sekisho::start(&site.b, &Tunnel::at(&site, End::B, Outer::V4));
     let strongswan = StrongSwan::start(&site.a, &Tunnel::at(&site, End::A, Outer::V4));
-    let explained = wait_for(Duration::from_secs(120), "two half-open SAs to end", || {
+    let explained = wait_for(Duration::from_mins(2), "two half-open SAs to end", || {
         let _ = strongswan.try_initiate();
         let explained = explain(&sekisho);
         (explained["kind"] == "nat_port_filtered").then_some(explained)
@@ -229,7 +229,7 @@ fn explain(sekisho: &Sekisho<'_>) -> Value {
 }
 
 fn await_explained(sekisho: &Sekisho<'_>, kind: &str) -> Value {
-    wait_for(Duration::from_secs(60), kind, || {
+    wait_for(Duration::from_mins(1), kind, || {
         let explained = explain(sekisho);
         (explained["kind"] == kind).then_some(explained)
     })
@@ -246,7 +246,7 @@ fn assert_told(explained: &Value, (kind, refused_by): (&str, &str), words: &[&st
 fn assert_row(failure: &Value, what: &str, (ours, theirs): (&[&str], Option<&[&str]>), agrees: Option<bool>) {
     let rows = failure["comparison"].as_array().expect("a comparison");
     let row = rows.iter().find(|row| row["what"] == what).unwrap_or_else(|| panic!("{what}: {failure:#}"));
-    let theirs = theirs.map_or(Value::Null, |theirs| theirs.into());
+    let theirs = theirs.map_or(Value::Null, Into::into);
     let ours: Value = ours.into();
     assert_eq!((&row["ours"], &row["theirs"], &row["agrees"]), (&ours, &theirs, &agrees.into()), "{row}");
 }
