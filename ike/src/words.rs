@@ -101,6 +101,16 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
             vec![world.b.failures[0].clone()]
         }
         Kind::NotUnique => vec![not_unique(&"clinic-17.example".parse().unwrap())],
+        Kind::PoolExhausted => {
+            vec![pool_exhausted(&"clinic-17.example".parse().unwrap(), "ipv4 10.9.0.0/30".into())]
+        }
+        Kind::AddressNotAsked => vec![address_not_asked(&"ward".into())],
+        Kind::AddressRefused => vec![
+            started_by_peer(&"ward".into()),
+            address_refused_there(NotifyType::INTERNAL_ADDRESS_FAILURE),
+            no_address(),
+            address_unusable("127.0.0.1".parse().unwrap(), "is a loopback address"),
+        ],
         Kind::TrafficSelectors => traffic_selectors(),
         Kind::ChildRefused => {
             let outcome = simulated(
@@ -394,8 +404,8 @@ fn traffic_selectors() -> Vec<Diagnosis> {
         outside[0].clone(),
         outside[1].clone(),
         interchanged[1].clone(),
-        selectors_here((&local, &remote), &[&child], "IKE_AUTH"),
-        selectors_widened(&child, (&local, &remote), "IKE_AUTH"),
+        selectors_here((&local, &remote), &[(&child.local, &child.remote)], "IKE_AUTH"),
+        selectors_widened((&child.local, &child.remote), (&local, &remote), "IKE_AUTH"),
     ]
 }
 

@@ -91,6 +91,12 @@ kinds! {
     AdminDown = "admin_down",
     /// The identity has a tunnel, and is to have no second one.
     NotUnique = "not_unique",
+    /// There is no address left that the peer could be given.
+    PoolExhausted = "pool_exhausted",
+    /// The peer must ask for an address, and did not.
+    AddressNotAsked = "address_not_asked",
+    /// The peer gave us no address that we can use.
+    AddressRefused = "address_refused",
     /// A Child SA was refused for another reason.
     ChildRefused = "child_refused",
     /// What the peer sent breaks the protocol.

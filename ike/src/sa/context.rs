@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::pools::Pools;
 use super::spis::SpiPool;
 use crate::config::EndpointConfig;
 use crate::config::Name;
@@ -23,6 +24,7 @@ pub(crate) struct Context<'a> {
     pub(crate) provider: &'a Provider,
     pub(crate) config: &'a EndpointConfig,
     pub(crate) spis: &'a mut SpiPool,
+    pub(crate) pools: &'a mut Pools,
     pub(crate) ids: &'a mut Ids,
     pub(crate) output: &'a mut Output,
 }
@@ -133,6 +135,8 @@ pub(crate) enum DropReason {
     HalfOpenExpired,
     /// More strangers' work than is done at once.
     Busy,
+    /// A peer asked for an address, and its pool has none left.
+    PoolExhausted,
     /// The output queue is full.
     QueueFull,
     /// The endpoint is stopping.
@@ -153,7 +157,7 @@ impl DropReason {
         })
     }
 
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Malformed,
         Self::UnknownSpi,
         Self::Forged,
@@ -170,6 +174,7 @@ impl DropReason {
         Self::FragmentsIncomplete,
         Self::HalfOpenExpired,
         Self::Busy,
+        Self::PoolExhausted,
         Self::QueueFull,
         Self::Stopping,
     ];
@@ -192,6 +197,7 @@ impl DropReason {
             Self::FragmentsIncomplete => "ike_fragments_incomplete",
             Self::HalfOpenExpired => "ike_half_open_expired",
             Self::Busy => "ike_busy",
+            Self::PoolExhausted => "ike_pool_exhausted",
             Self::QueueFull => "ike_queue_full",
             Self::Stopping => "ike_stopping",
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::addresses::Addresses;
 use super::child_sa::{ChildPlace, ChildSa};
 use super::context::Context;
 use super::ike_sa::{Exchange, IkeSa, Place};
@@ -40,6 +41,7 @@ pub(crate) struct Tunnel {
     pub(super) last_heard: Instant,
     pub(super) keepalive_at: Option<Instant>,
     pub(super) starts: Starts,
+    pub(super) addresses: Addresses,
     pub(super) peer_rekeys: (Instant, u32),
     pub(super) pfs_findings: Vec<PfsFinding>,
     /// Why it ended, once it has.
@@ -95,6 +97,7 @@ impl Tunnel {
             last_heard: ctx.now.boot,
             keepalive_at: keepalive,
             starts: Starts::default(),
+            addresses: Addresses::default(),
             peer_rekeys: (ctx.now.boot, 0),
             pfs_findings: Vec::new(),
             end: None,
@@ -147,6 +150,7 @@ impl Tunnel {
             ctx.output.event(Event::Retired { child_sa: child.id, reason });
         }
         self.tasks.clear();
+        self.addresses = Addresses::default();
         let connection = self.connection().name.clone();
         ctx.output.event(Event::TunnelDown { tunnel: self.id, connection, reason: reason.clone() });
         self.end = Some(reason);
@@ -250,6 +254,7 @@ impl Tunnel {
             })
         });
         let established = self.origin.established;
-        Some(TunnelStatus { established, children: children.collect(), ike_sa: self.record()? })
+        let inner = self.addresses.inner();
+        Some(TunnelStatus { established, children: children.collect(), ike_sa: self.record()?, inner })
     }
 }
