@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::Endpoint;
 use super::connections::Managed;
 use crate::config::Name;
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::event::{ChildSaStatus, Event, Pfs, TunnelId};
 use crate::limits;
 use crate::sa::{PfsFinding, is_wanted};
@@ -90,6 +90,10 @@ impl Endpoint {
     }
 }
 
+fn is_about_pfs(kind: DiagnosisKind) -> bool {
+    matches!(kind, DiagnosisKind::PfsMismatch | DiagnosisKind::KeyExchangeGroup)
+}
+
 /// Says of a Child SA without a key exchange of its own whether the next one will have one.
 pub(super) fn refine(managed: &Managed, child: &mut ChildSaStatus) {
     let index = managed.config.children.iter().position(|config| config.name == child.child);
@@ -100,6 +104,8 @@ pub(super) fn refine(managed: &Managed, child: &mut ChildSaStatus) {
     child.pfs = match managed.proven.verdict_on(index) {
         None => Pfs::Unproven,
         Some(Verdict::Agreed) => Pfs::First,
-        Some(Verdict::Refused(..)) => Pfs::Refused,
+        Some(Verdict::Refused(_, diagnosis)) if is_about_pfs(diagnosis.kind) => Pfs::Refused,
+        // For another reason: it says nothing of the key exchange.
+        Some(Verdict::Refused(..)) => Pfs::Unproven,
     };
 }

@@ -46,6 +46,8 @@ pub(crate) struct ChildSa {
     pub(crate) rekey_at: Option<Instant>,
     /// When its lifetime has it replaced, if nothing else does before.
     pub(crate) due_at: Instant,
+    /// Its rekey was refused: not asked for again before, however worn it is.
+    pub(crate) retry_at: Option<Instant>,
     /// Its next rekey is to show whether the peer agrees to a key exchange.
     pub(crate) proves_pfs: bool,
     pub(crate) expires_at: Instant,

@@ -299,7 +299,9 @@ impl Tunnel {
                 let wait = ctx.between(limits::REKEY_RETRY, limits::REKEY_RETRY * 2);
                 if let Some(child) = self.children.get_mut(id) {
                     // One that was asked for early is tried again when it is due.
-                    child.rekey_at = Some(child.due_at.max(ctx.now.boot + wait));
+                    let retry_at = ctx.now.boot + wait;
+                    child.retry_at = Some(retry_at);
+                    child.rekey_at = Some(child.due_at.max(retry_at));
                 }
             }
             Task::CreateChild(index) => self.start_child_later(ctx, *index),
@@ -354,6 +356,7 @@ impl Tunnel {
             established: ctx.now,
             rekey_at: Some(rekey_at),
             due_at: rekey_at,
+            retry_at: None,
             proves_pfs: false,
             expires_at,
             meter: Meter::default(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sekisho_ike::config::{Childless, Connection};
 use sekisho_ike::diagnosis::{DiagnosisKind, Side as Refused};
-use sekisho_ike::event::{Command, Pfs};
+use sekisho_ike::event::{Command, Pfs, Usage};
 use sekisho_ike::sim::{Conditions, Side, World, connection_pair, run_seeds};
 
 use crate::{HOUR, MINUTE, SECOND, patient, up_with};
@@ -71,6 +71,23 @@ fn a_mismatch_is_found_within_a_minute_and_the_standing_sa_goes_on() {
         assert_eq!(world.a.status().warnings.len(), 1, "and the warning stays");
         assert_no_packet_lost(&mut world);
     }
+}
+
+/// A worn Child SA is measured each second; a refusal does not make that a rekey each second.
+#[test]
+fn a_worn_sa_whose_rekey_is_refused_is_no_reason_to_ask_each_second() {
+    let mut world = up_with(1, Conditions::GOOD, |a, b| {
+        esp(b, "aes256gcm16-noesn");
+        a.children[0].lifetime.packets = Some(100_000);
+    });
+    let id = world.a.status().into_tunnel().unwrap().children[0].id;
+    for second in 0..60 {
+        let usage = Usage { packets_out: 100_000 + second, ..Usage::default() };
+        world.command(Side::A, Command::Usage(id, usage)).unwrap();
+        world.run_for(SECOND);
+    }
+    assert!((3..=7).contains(&world.a.failures.len()), "{} requests", world.a.failures.len());
+    assert!(world.is_up());
 }
 
 #[test]
