@@ -264,6 +264,21 @@ fn the_last_address_is_refused_and_comes_free() {
 }
 
 #[test]
+fn who_asks_without_end_is_not_heard_any_more() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let (theirs, ours) = other("c");
+    world.command(Side::B, Command::ConfigurePools(vec![pool(&["2001:db8:9::/64"])])).unwrap();
+    world.configure(Side::B, vec![ours]);
+    let mut peer = rogue(7, theirs);
+    peer.connect(&mut world, EspSpi(0x1007));
+    let ask = [request(vec![Attribute::Ip4Address(None)])];
+    let answers = (0..150).map(|_| peer.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &ask));
+    let answers: Vec<_> = answers.map(|answer| refused(&answer.expect("an answer"))).collect();
+    let told = answers.iter().filter(|answer| **answer == Some(NotifyType::INTERNAL_ADDRESS_FAILURE)).count();
+    assert_eq!((told, answers.last()), (120, Some(&Some(NotifyType::TEMPORARY_FAILURE))));
+}
+
+#[test]
 fn our_own_client_says_that_it_got_none_and_comes_again_later() {
     let mut world = start(1, Conditions::GOOD, &["10.9.0.7"], |a, _| {
         a.internal_address = InternalAddress { ipv4: false, ipv6: true };
