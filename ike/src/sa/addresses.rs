@@ -181,6 +181,11 @@ impl Tunnel {
         ctx.output.event(Event::AddressesAssigned(Box::new(assignment)));
     }
 
+    /// The addresses that the peer gave us.
+    pub(crate) fn given_addresses(&self) -> &[IpAddr] {
+        &self.addresses.ours
+    }
+
     /// Whether an address that the peer was given is not to be had any more.
     pub(crate) fn has_lost_address(&self, pools: &Pools) -> bool {
         let connection = self.connection();

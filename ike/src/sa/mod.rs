@@ -34,7 +34,7 @@ mod tunnel;
 mod window;
 
 pub(crate) use context::{Context, DropReason, Ids, JobOwner, Output};
-pub(crate) use initiator::{Attempt, AttemptStep};
+pub(crate) use initiator::{Asking, Attempt, AttemptStep};
 pub(crate) use pools::Pools;
 pub(crate) use responder::{
     Acceptable, Directory, HalfOpen, HalfOpenStep, InitOutcome, Standing, answer_init,
