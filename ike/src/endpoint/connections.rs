@@ -37,6 +37,8 @@ pub(super) struct Managed {
     pub(super) wanted: BTreeSet<usize>,
     /// An operator wants the IKE SA, also without a child that is ours to set up.
     pub(super) bare: bool,
+    /// The addresses that the peer gave us last: we ask for them again, also of one that has forgotten.
+    pub(super) last_given: Vec<IpAddr>,
     /// Its tunnels that stand, in the order they came up; several of one peer only where they may stand side by side,
     /// and while both ends sort out which.
     pub(super) tunnels: Vec<TunnelId>,
@@ -77,6 +79,7 @@ impl Managed {
             proven: Proven::default(),
             wanted: BTreeSet::new(),
             bare: false,
+            last_given: Vec::new(),
             tunnels: Vec::new(),
             peers: BTreeMap::new(),
         }

@@ -35,7 +35,7 @@ mod tunnel;
 mod window;
 
 pub(crate) use context::{Context, DropReason, Ids, JobOwner, Output};
-pub(crate) use initiator::{Attempt, AttemptStep};
+pub(crate) use initiator::{Asking, Attempt, AttemptStep};
 pub(crate) use pfs::{PfsFinding, is_wanted};
 pub(crate) use pools::Pools;
 pub(crate) use responder::{

@@ -109,7 +109,7 @@ impl Attempt {
             RemoteAuth::Psk(_) => Vec::new(),
         };
         let wanted = self.connection.internal_address;
-        let asks = wanted.is_asked().then(|| ConfigRequest::new(wanted));
+        let asks = wanted.is_asked().then(|| ConfigRequest::new(wanted, &self.asking.last));
         let child = auth.child.as_ref().and_then(|child| {
             let config = self.connection.children.get(child.index)?;
             let networks = if asks.is_some() {

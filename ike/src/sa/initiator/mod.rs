@@ -12,6 +12,7 @@ mod auth;
 mod init;
 mod line;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use auth::{AuthSent, Examining};
@@ -38,6 +39,15 @@ use crate::work::Outcome;
 
 const IKE_SA_INIT: &str = "IKE_SA_INIT";
 
+/// What is known of the address that we ask for, if we do.
+#[derive(Debug, Default)]
+pub(crate) struct Asking {
+    /// What is other tunnels', and no address for us.
+    pub(crate) others: Vec<TrafficSelector>,
+    /// What we had last.
+    pub(crate) last: Vec<IpAddr>,
+}
+
 /// An attempt to set up a tunnel.
 #[derive(Debug)]
 pub(crate) struct Attempt {
@@ -51,8 +61,7 @@ pub(crate) struct Attempt {
     initial_contact: bool,
     /// The children that it is to set up, by their place; the first by `IKE_AUTH`.
     children: Vec<usize>,
-    /// What is other tunnels', and no address for us.
-    others: Vec<TrafficSelector>,
+    asking: Asking,
     /// `IKE_AUTH` is to set up none.
     childless: bool,
     /// Of the message that waits for its answer.
@@ -110,7 +119,7 @@ impl Attempt {
         connection: Arc<Connection>,
         path: Path,
         children: Vec<usize>,
-        others: Vec<TrafficSelector>,
+        asking: Asking,
         initial_contact: bool,
     ) -> Result<Self, Diagnosis> {
         let first = connection.proposals.iter().find_map(|p| p.groups.first());
@@ -123,7 +132,7 @@ impl Attempt {
             started: ctx.now.boot,
             initial_contact,
             children,
-            others,
+            asking,
             childless: false,
             retransmission: Retransmission::new(connection.retransmit, ctx),
             message: Message::whole(Vec::new()),
