@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sekisho_ike::Now;
 use sekisho_ike::config::{self, Start};
+use sekisho_ike::diagnosis::Diagnosis;
 use sekisho_ike::event::{
     ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, TunnelId, TunnelStatus, Usage,
     until,
@@ -15,6 +16,10 @@ use crate::config::{Config, start_word};
 
 use super::books::sum;
 use super::expiry;
+
+fn failed((at, diagnosis): &(u64, Diagnosis)) -> Failed {
+    Failed { at: *at, diagnosis: diagnosis.into() }
+}
 
 /// What has been carried, by Child SA, and by tunnel for those Child SAs that are gone.
 pub(super) struct Counted<'a> {
@@ -46,10 +51,8 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         peer_certificate_days_left: peer_expires.map(|at| expiry::days_left(at, now.wall)),
         attempts: status.attempts,
         next_try_in_s: status.next_try.map(|at| until(now, at).as_secs()),
-        last_failure: status
-            .last_failure
-            .as_ref()
-            .map(|(at, diagnosis)| Failed { at: *at, diagnosis: diagnosis.into() }),
+        last_failure: status.last_failure.as_ref().map(failed),
+        warnings: status.warnings.iter().map(failed).collect(),
         age_s: newest.map(|tunnel| now.boot.since(tunnel.established).as_secs()),
         ike: ike_sa.map(|sa| self::ike_sa(now, sa)),
         children: newest.map(|tunnel| children(now, tunnel, counted)).unwrap_or_default(),

@@ -114,7 +114,7 @@ impl Waiting {
                 Verdict::Done => settled.push(Settled::Done(waiter.connection, waiter.reply)),
                 Verdict::Failed(failure) => {
                     // A client that hung up meanwhile needs no answer.
-                    let _ = waiter.reply.send(Reply::Failed(failure));
+                    let _ = waiter.reply.send(Reply::Failed(*failure));
                 }
             }
         }
@@ -126,7 +126,7 @@ enum Verdict {
     Wait,
     NowIke,
     Done,
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 impl Waiter {
@@ -184,11 +184,11 @@ impl Waiter {
 
     fn judge(&mut self, now: Instant, status: Option<&ConnectionStatus>) -> Verdict {
         if let Some(failure) = self.failure.take() {
-            return Verdict::Failed(failure);
+            return Verdict::Failed(Box::new(failure));
         }
         let Some(status) = status else {
             let error = format!("tunnel `{}` is no longer configured", self.connection);
-            return Verdict::Failed(Failure { error, diagnosis: None });
+            return Verdict::Failed(Box::new(Failure { error, diagnosis: None }));
         };
         match &self.goal {
             Goal::Up { children } if is_sending(status, children) || only_answers(status) => {
@@ -207,7 +207,7 @@ impl Waiter {
             }
             _ => {}
         }
-        if now < self.deadline { Verdict::Wait } else { Verdict::Failed(self.overdue(status)) }
+        if now < self.deadline { Verdict::Wait } else { Verdict::Failed(Box::new(self.overdue(status))) }
     }
 
     fn overdue(&self, status: &ConnectionStatus) -> Failure {
@@ -263,6 +263,7 @@ mod tests {
             connection,
             state,
             tunnels: vec![],
+            warnings: vec![],
             last_failure: None,
             next_try: None,
             attempts: 1,
@@ -285,14 +286,8 @@ mod tests {
     }
 
     fn failure(connection: &str) -> Event {
-        let diagnosis = Diagnosis {
-            kind: DiagnosisKind::NoAnswer,
-            refused_by: Side::Nobody,
-            summary: "no answer".into(),
-            offered: None,
-            acceptable: None,
-            advice: "look at the line".into(),
-        };
+        let diagnosis =
+            Diagnosis::new(DiagnosisKind::NoAnswer, Side::Nobody, "no answer", "look at the line");
         Event::NegotiationFailed {
             connection: Some(Name::from(connection)),
             remote: None,
