@@ -132,7 +132,7 @@ impl Tunnel {
         &mut self,
         ctx: &mut Context<'_>,
         spi: IkeSpi,
-        pending: PendingChild,
+        mut pending: PendingChild,
         collision: Option<Collision<ChildSaId>>,
         put_off: u32,
         response: Protected<CreateChildResponse>,
@@ -144,15 +144,19 @@ impl Tunnel {
             (CreateChildResponse::Child { answer, nonce, key_exchange }, collision) => {
                 let connection = self.connection().clone();
                 let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
-                let nonce_i = pending.nonce.clone();
+                let (nonce_i, deleted) = (pending.nonce.clone(), pending.take_deleted());
                 if nonce == nonce_i {
                     return Err(diagnose::reflected(CREATE_CHILD_SA));
                 }
                 let agreed = pending.complete(config, &answer, key_exchange.as_ref(), CREATE_CHILD_SA)?;
+                let is_deleted = deleted.contains(&agreed.spi_out);
                 let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
                 let new = self.install(ctx, spi, agreed, nonces);
                 let new = new.map_err(|error| diagnose::local(&error.to_string()))?;
                 self.settle_as_initiator(ctx, rekeys, new, nonces, collision);
+                if is_deleted {
+                    self.child_deleted(ctx, new, &EndReason::DeletedByPeer);
+                }
                 Ok(())
             }
             // Ours failed, the peer's did not: what it made takes over.

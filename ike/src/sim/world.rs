@@ -50,7 +50,7 @@ pub struct World {
     pub b: Host,
     /// IKE messages that arrived where no host is.
     pub strays: Vec<Vec<u8>>,
-    /// How often each end sends a user packet, if at all.
+    /// How often each end sends a user packet on each of its Child SAs, if at all.
     pub traffic: Option<Duration>,
     next_traffic: Instant,
     /// Things that have happened since the clock last moved.
@@ -255,11 +255,14 @@ impl World {
         self.next_traffic = self.now + interval;
         for side in [Side::A, Side::B] {
             let host = self.host(side);
-            let Some(outbound) = host.outbound() else { continue };
-            let (spi, key) = outbound.outbound.clone();
-            let path = Path { transport: Transport::UdpEncap, ..outbound.path };
-            host.sent += 1;
-            self.link.send(self.now, path, Packet::Esp { spi, key });
+            let sending: Vec<_> =
+                host.sending.iter().filter_map(|id| host.installed.get(id)).cloned().collect();
+            host.sent += u64::try_from(sending.len()).unwrap_or_default();
+            for outbound in sending {
+                let (spi, key) = outbound.outbound;
+                let path = Path { transport: Transport::UdpEncap, ..outbound.path };
+                self.link.send(self.now, path, Packet::Esp { spi, key });
+            }
         }
     }
 

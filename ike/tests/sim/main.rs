@@ -11,6 +11,7 @@ mod fragments;
 mod handshake;
 mod hostile;
 mod liveness;
+mod model;
 mod offloaded;
 mod on_demand;
 mod paths;
