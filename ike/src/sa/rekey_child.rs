@@ -137,8 +137,8 @@ impl Tunnel {
         put_off: u32,
         response: Protected<CreateChildResponse>,
     ) -> Result<(), Diagnosis> {
-        // What the peer's exchange made may be gone again by now.
-        let collision = collision.filter(|c| self.children.contains_key(&c.theirs));
+        // What the peer's exchange made may be gone again by now, or replaced.
+        let collision = collision.and_then(|c| Some(Collision { theirs: self.newest(c.theirs)?, ..c }));
         let rekeys = pending.rekeys;
         match (response.into_inner(), collision) {
             (CreateChildResponse::Child { answer, nonce, key_exchange }, collision) => {
@@ -391,6 +391,18 @@ impl Tunnel {
     fn child_is_awaited(&self) -> bool {
         let outstanding = self.ike_sas.values().filter_map(|sa| sa.window.outstanding());
         outstanding.map(|o| &o.exchange).any(|exchange| matches!(exchange, Exchange::Child { .. }))
+    }
+
+    /// This Child SA, or the one that has replaced it by now.
+    fn newest(&self, id: ChildSaId) -> Option<ChildSaId> {
+        let mut newest = self.children.get(&id)?;
+        // One is replaced by a younger one, so this ends.
+        while let Some(newer) = newest.replaced_by.filter(|newer| *newer > newest.id)
+            && let Some(child) = self.children.get(&newer)
+        {
+            newest = child;
+        }
+        Some(newest.id)
     }
 
     /// Whether the peer's rekey made this Child SA and it has not shown yet that it has our answer.

@@ -49,3 +49,17 @@ fn a_rekeyed_child_deleted_before_its_answer_came_does_not_stand() {
     ];
     replay(setting, &[at_once(0, &ops)]);
 }
+
+/// Both ends ask for the same child at once.
+#[test]
+fn of_a_child_set_up_by_both_one_is_left() {
+    let setting = Setting { seed: 17_176_451_246_396_753_370, plans: 1, slow_arithmetic: true, ..PLAIN };
+    let first = [(Op::RekeyChildren(Side::B), 53), (Op::Change(Side::B), 4), (Op::RekeyChildren(Side::A), 0)];
+    let second = [
+        (Op::Restart(Side::A), 310),
+        (Op::Up(Side::A), 58),
+        (Op::Acquire(Side::B, 2), 162),
+        (Op::RekeyChildren(Side::A), 0),
+    ];
+    replay(setting, &[at_once(26, &first), Step::Alone(Op::Acquire(Side::A, 0)), at_once(5, &second)]);
+}
