@@ -1,7 +1,7 @@
 //! Our daemon and our command line, as the shipped binaries.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -30,8 +30,21 @@ impl<'a> Sekisho<'a> {
     pub fn start(gateway: &'a Gateway, tunnel: &Tunnel) -> Self {
         let directory = tempfile::tempdir().expect("make a directory for sekisho");
         write_configuration(&directory, tunnel);
-        let daemon = launch(&gateway.namespace, &directory);
-        let mut peer = Self { namespace: &gateway.namespace, directory, daemon };
+        Self::launched(&gateway.namespace, directory)
+    }
+
+    /// The same with a configuration of the scenario's own, given the directory for its files. Its control socket must
+    /// be `control.sock` in there.
+    pub fn configured(namespace: &'a Namespace, configuration: impl FnOnce(&Path) -> String) -> Self {
+        let directory = tempfile::tempdir().expect("make a directory for sekisho");
+        let text = configuration(directory.path());
+        fs::write(configuration_file(&directory), text).expect("write sekisho.toml");
+        Self::launched(namespace, directory)
+    }
+
+    fn launched(namespace: &'a Namespace, directory: TempDir) -> Self {
+        let daemon = launch(namespace, &directory);
+        let mut peer = Self { namespace, directory, daemon };
         peer.await_status();
         peer
     }
@@ -137,6 +150,12 @@ impl<'a> Sekisho<'a> {
         write_configuration(&self.directory, tunnel);
     }
 
+    /// The SA log, a record a line.
+    pub fn sa_log(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.directory.path().join("sa.jsonl")).expect("read the SA log");
+        text.lines().map(|line| serde_json::from_str(line).expect("a record a line")).collect()
+    }
+
     /// Memory that the daemon occupies, MiB.
     pub fn resident_mib(&self) -> f64 {
         let path = format!("/proc/{}/status", self.daemon.id());
@@ -218,6 +237,7 @@ fn write_configuration(directory: &TempDir, tunnel: &Tunnel) {
 }
 
 fn configuration(directory: &str, tunnel: &Tunnel, proofs: &str) -> String {
+    let cookies = tunnel.cookie_threshold.map_or(String::new(), |n| format!("cookie_threshold = {n}\n"));
     let remote = tunnel.remote.map_or("any".to_owned(), |address| address.to_string());
     format!(
         r#"[daemon]
@@ -225,7 +245,7 @@ control_socket = "{directory}/control.sock"
 state_dir = "{directory}/state"
 sa_log = "{directory}/sa.jsonl"
 log = "debug"
-
+{cookies}
 [tunnel.{name}]
 local_id = "{local_id}"
 remote_id = "{remote_id}"
