@@ -5,6 +5,7 @@ mod host;
 mod link;
 mod random;
 mod rogue;
+pub mod tamper;
 mod world;
 
 pub use desk::Desk;
