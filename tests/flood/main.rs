@@ -82,7 +82,7 @@ fn weather(family: Family, kind: Kind) -> Told {
     let crowd = Crowd::start(&ground.crowd, family);
     crowd.connect(Duration::from_secs(30));
     wait_until(Duration::from_secs(10), "the hub to hold the tunnels of all", || up(&hub) == PEERS as usize);
-    let (before, memory) = (drops(&hub), hub.resident_mib());
+    let (before, memory, worked) = (drops(&hub), hub.resident_mib(), hub.processor_s());
     let (old, standing) = (crowd.held(), crowd.tunnels());
 
     let storm = Storm::begin(&ground.flooder, family, kind, standing);
@@ -97,12 +97,13 @@ fn weather(family: Family, kind: Kind) -> Told {
     crowd.await_rekeyed(&old, Duration::from_secs(10));
     let in_storm = hub.resident_mib();
     let flood = storm.end();
+    let worked = (hub.processor_s() - worked) * 1e6 / f64::from(flood.sent);
 
     let told = Told { drops: since(&before, &drops(&hub)) };
     println!(
         "{flood}; the newcomer was up within {connected:?}; memory {memory:.1} MiB, {in_storm:.1} MiB in the flood"
     );
-    println!("hub: {:?}; {:?}", told.drops, ground.hub.kernel_drops());
+    println!("hub: {worked:.1} µs of processor a message; {:?}; {:?}", told.drops, ground.hub.kernel_drops());
     assert!(flood.rate() >= f64::from(RATE), "the flood was a trickle: {flood}");
     assert!(flood.duration >= Duration::from_secs(8), "and it lasted: {flood}");
     assert!(connected < WITHIN, "a new peer waited {connected:?}");

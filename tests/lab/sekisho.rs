@@ -165,6 +165,17 @@ impl<'a> Sekisho<'a> {
         f64::from(kib) / 1024.0
     }
 
+    /// Processor time that the daemon has used, seconds.
+    pub fn processor_s(&self) -> f64 {
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", self.daemon.id())).expect("read the daemon's times");
+        // The name, in brackets, may hold anything; utime and stime are the 14th and 15th field of proc(5).
+        let (_, fields) = stat.rsplit_once(')').expect("the end of its name");
+        let ticks =
+            fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u32>().expect("ticks"));
+        f64::from(ticks.sum::<u32>()) / 100.0
+    }
+
     /// Ends it in an orderly way (SIGTERM).
     pub fn stop(&mut self) {
         let status = self.daemon.terminate();

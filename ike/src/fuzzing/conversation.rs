@@ -125,7 +125,7 @@ impl Play {
                 return;
             }
             _ => {
-                self.world.link.cut = !self.world.link.cut;
+                self.world.link.conditions = Conditions::bad(0.2);
                 return;
             }
         };
@@ -133,6 +133,7 @@ impl Play {
         let _ = self.world.command(side, command);
     }
 
+    /// The peer that was hostile begins anew.
     fn restart_hostile(&mut self, hostile: bool) {
         self.world.restart(Side::A, vec![self.theirs.clone()]);
         self.world.a.hostile = hostile;
@@ -178,7 +179,9 @@ impl Play {
         self.world.traffic = None;
         let down = Command::Down(LINK.into());
         assert_eq!(self.world.command(Side::B, down), Ok(()));
-        self.world.link.cut = true;
+        self.world.link.conditions = Conditions::GOOD;
+        // It says nothing more, not even that it would have another tunnel.
+        self.world.restart(Side::A, Vec::new());
         self.pass(120);
         let b = &self.world.b;
         assert_eq!((b.installed.len(), b.spis_in_use()), (1, 1), "what is left is the honest peer's");
@@ -187,8 +190,6 @@ impl Play {
 
     /// Once the peer keeps the rules again, the tunnel comes up.
     fn assert_recovers(&mut self) {
-        self.world.link.cut = false;
-        self.world.link.conditions = Conditions::GOOD;
         self.restart_hostile(false);
         assert_eq!(self.world.command(Side::B, Command::Up(LINK.into())), Ok(()));
         let up = self.world.run_until(Duration::from_mins(10), |world| {

@@ -5,7 +5,8 @@ use sekisho_ike::config::{Connection, Start};
 use sekisho_ike::event::CommandError;
 use sekisho_ike::sim::Side;
 
-use super::{CHILDREN, Op};
+use super::CHILDREN;
+use super::ops::Op;
 
 /// Whether something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

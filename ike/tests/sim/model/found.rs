@@ -2,7 +2,8 @@
 
 use sekisho_ike::sim::Side;
 
-use super::{Op, Setting, Step, run};
+use super::ops::{Op, Setting, Step};
+use super::run;
 
 const PLAIN: Setting = Setting {
     seed: 0,
