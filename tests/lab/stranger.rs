@@ -40,13 +40,11 @@ pub fn first_message(proposal: &str) -> Vec<u8> {
     stranger.handle_command(now(), Command::Configure(vec![Arc::new(connection)])).expect("configured");
     stranger.handle_command(now(), Command::Up(name)).expect("taken");
     while let Some(job) = stranger.poll_job() {
-        let completion = match job.kind {
-            JobKind::Compute(work) => Completion::Computed(work.run()),
-            _ => {
-                let [from, to] =
-                    ["192.0.2.2:500", "192.0.2.1:500"].map(|text| text.parse().expect("an address"));
-                Completion::Resolved(Ok(vec![Path::udp(from, to)]))
-            }
+        let completion = if let JobKind::Compute(work) = job.kind {
+            Completion::Computed(work.run())
+        } else {
+            let [from, to] = ["192.0.2.2:500", "192.0.2.1:500"].map(|text| text.parse().expect("an address"));
+            Completion::Resolved(Ok(vec![Path::udp(from, to)]))
         };
         stranger.handle_completion(now(), job.id, completion);
     }

@@ -17,6 +17,12 @@ pub enum Belief {
     Either,
 }
 
+impl Belief {
+    fn of(seen: bool) -> Self {
+        if seen { Self::Yes } else { Self::No }
+    }
+}
+
 /// What is configured at an end, as far as it decides what stands.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -109,7 +115,7 @@ impl Expectation {
         match op {
             Op::Up(side) => {
                 self.down[*side as usize] = false;
-                self.ask(*side, |plan, child| plan.may_start(child));
+                self.ask(*side, Plan::may_start);
             }
             Op::Down(side) => {
                 self.down[*side as usize] = true;
@@ -165,18 +171,17 @@ impl Expectation {
         }
         let pursued = self.is_pursued();
         self.tunnel = if pursued { Belief::Yes } else { Belief::Either };
-        for child in 0..CHILDREN {
+        for (child, before) in before.into_iter().enumerate() {
             // What is kept up stands, unless somebody who keeps it up has deleted it, then or before.
-            let sure = pursued && self.is_kept(child) && !deleted(child) && before[child] == Belief::Yes;
+            let sure = pursued && self.is_kept(child) && !deleted(child) && before == Belief::Yes;
             self.children[child] = if sure { Belief::Yes } else { Belief::Either };
         }
     }
 
     /// What was seen at both ends, where it could be either.
     pub fn learn(&mut self, tunnel: bool, children: [bool; CHILDREN]) {
-        let of = |seen: bool| if seen { Belief::Yes } else { Belief::No };
-        self.tunnel = of(tunnel);
-        self.children = children.map(of);
+        self.tunnel = Belief::of(tunnel);
+        self.children = children.map(Belief::of);
     }
 
     /// A side wants these children, and the tunnel if there is none.

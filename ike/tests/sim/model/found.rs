@@ -40,8 +40,13 @@ fn a_child_deleted_before_its_answer_came_does_not_stand() {
 /// The answer was lost meanwhile, and comes when it is asked for again.
 #[test]
 fn a_rekeyed_child_deleted_before_its_answer_came_does_not_stand() {
-    let setting =
-        Setting { seed: 4664110563379422325, plans: 1, fragments: false, slow_arithmetic: true, ..PLAIN };
+    let setting = Setting {
+        seed: 4_664_110_563_379_422_325,
+        plans: 1,
+        fragments: false,
+        slow_arithmetic: true,
+        ..PLAIN
+    };
     let ops = [
         (Op::RekeyChildren(Side::B), 0),
         (Op::RekeyChildren(Side::B), 111),

@@ -147,24 +147,21 @@ impl Trial {
             }
             Op::Change(side) => {
                 let connection = &mut self.configured[side as usize];
-                connection.liveness = 2 * MINUTE + MINUTE - connection.liveness;
+                connection.liveness = if connection.liveness == MINUTE { 2 * MINUTE } else { MINUTE };
                 self.world.configure(side, vec![connection.clone()]);
                 Ok(())
             }
-            Op::ShortCut => self.cut(2 * SECOND),
-            Op::LongCut => self.cut(HOUR),
+            Op::ShortCut | Op::LongCut => {
+                self.world.link.cut = true;
+                self.world.run_for(if matches!(op, Op::LongCut) { HOUR } else { 2 * SECOND });
+                self.world.link.cut = false;
+                Ok(())
+            }
             Op::Pass(minutes) => {
                 self.world.run_for(u32::from(minutes) * MINUTE);
                 Ok(())
             }
         }
-    }
-
-    fn cut(&mut self, time: Duration) -> Result<(), CommandError> {
-        self.world.link.cut = true;
-        self.world.run_for(time);
-        self.world.link.cut = false;
-        Ok(())
     }
 
     /// Packets that each end sent and took, and how many SAs it saw end otherwise than by a rekey.
