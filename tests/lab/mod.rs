@@ -35,6 +35,6 @@ pub use stranger::{endpoint, first_message, now};
 pub use stream::{Stream, Tally, both_ways};
 pub use strongswan::StrongSwan;
 pub use transfer::transfer;
-pub use tunnel::{Outer, Tunnel};
+pub use tunnel::{Gives, Outer, Tunnel};
 pub use wait::{wait_for, wait_until};
 pub use web::{Mute, Responder, Web};

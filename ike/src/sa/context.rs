@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::pools::Pools;
 use super::spis::SpiPool;
 use crate::config::EndpointConfig;
 use crate::config::Name;
@@ -23,6 +24,7 @@ pub(crate) struct Context<'a> {
     pub(crate) provider: &'a Provider,
     pub(crate) config: &'a EndpointConfig,
     pub(crate) spis: &'a mut SpiPool,
+    pub(crate) pools: &'a mut Pools,
     pub(crate) ids: &'a mut Ids,
     pub(crate) output: &'a mut Output,
 }
@@ -129,6 +131,8 @@ pub(crate) enum DropReason {
     FragmentLimit,
     /// More strangers' work than is done at once.
     Busy,
+    /// A peer asked for an address, and its pool has none left.
+    PoolExhausted,
     /// The output queue is full.
     QueueFull,
     /// The endpoint is stopping.
@@ -149,7 +153,7 @@ impl DropReason {
         })
     }
 
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Malformed,
         Self::UnknownSpi,
         Self::Forged,
@@ -164,6 +168,7 @@ impl DropReason {
         Self::RepeatedFragment,
         Self::FragmentLimit,
         Self::Busy,
+        Self::PoolExhausted,
         Self::QueueFull,
         Self::Stopping,
     ];
@@ -184,6 +189,7 @@ impl DropReason {
             Self::RepeatedFragment => "ike_fragment_repeated",
             Self::FragmentLimit => "ike_fragment_limit",
             Self::Busy => "ike_busy",
+            Self::PoolExhausted => "ike_pool_exhausted",
             Self::QueueFull => "ike_queue_full",
             Self::Stopping => "ike_stopping",
         }

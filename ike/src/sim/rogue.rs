@@ -43,6 +43,10 @@ pub struct Rogue {
     sas: Vec<RogueSa>,
     /// It says that it takes fragments.
     pub fragmentation: bool,
+    /// What it says in `IKE_AUTH` besides, before the Child SA.
+    pub besides: Vec<Payload>,
+    /// The whole of the answer to that.
+    pub answered: Vec<Payload>,
 }
 
 impl Rogue {
@@ -56,6 +60,8 @@ impl Rogue {
             path: Path { local, remote, transport: Transport::UdpEncap },
             sas: Vec::new(),
             fragmentation: false,
+            besides: Vec::new(),
+            answered: Vec::new(),
         }
     }
 
@@ -158,10 +164,15 @@ impl Rogue {
             certificates,
             cert_requests: Vec::new(),
             auth: Some(auth),
+            configuration: None,
             child,
             initial_contact: false,
         };
-        let answer = self.ask(world, 0, ExchangeType::IKE_AUTH, &request.write()).expect("an answer");
+        let mut payloads = request.write();
+        let before = payloads.iter().position(|p| matches!(p, Payload::Sa(_))).unwrap_or(payloads.len());
+        payloads.splice(before..before, self.besides.clone());
+        let answer = self.ask(world, 0, ExchangeType::IKE_AUTH, &payloads).expect("an answer");
+        self.answered.clone_from(&answer);
         let refused =
             |p: &Payload| matches!(p, Payload::Notify(n) if n.kind == NotifyType::AUTHENTICATION_FAILED);
         !answer.iter().any(refused)
@@ -388,7 +399,12 @@ fn header(spis: Spis, exchange: ExchangeType, message_id: u32) -> Header {
 }
 
 /// As [`crate::exchange::seal`], whatever the chain holds.
-fn sealed(header: Header, key: &mut DirectionProtection, first: PayloadType, chain: &[u8]) -> Vec<u8> {
+pub(super) fn sealed(
+    header: Header,
+    key: &mut DirectionProtection,
+    first: PayloadType,
+    chain: &[u8],
+) -> Vec<u8> {
     let (associated, plaintext) = prepare_chain(header, first, chain.to_vec(), key.frame());
     let sealed = key.seal(&associated, plaintext).expect("an IV");
     [associated, sealed].concat()
