@@ -65,7 +65,7 @@ pub struct Host {
     pub refused: u64,
     /// User packets sent.
     pub sent: u64,
-    /// It says what it likes, see [`super::tamper`].
+    /// It says what it likes, see [`crate::exchange::tamper`].
     pub hostile: bool,
     spis: Arc<Mutex<BTreeSet<EspSpi>>>,
 }

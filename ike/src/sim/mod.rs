@@ -6,9 +6,9 @@ mod link;
 mod random;
 mod rogue;
 mod rogue_server;
-pub mod tamper;
 mod world;
 
+pub use crate::exchange::tamper;
 pub use desk::Desk;
 pub use host::{Host, Installed};
 pub use link::{Conditions, Link, Nat};

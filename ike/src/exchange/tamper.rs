@@ -1,4 +1,4 @@
-//! One end says what it likes: what it is about to seal, and what it sends, is changed as a script of bytes wills. So it is
+//! In the simulator one end says what it likes: what it is about to seal, and what it sends, is changed as a script of bytes wills. So it is
 //! a peer that has the right keys, knows how to go on, and keeps no rule.
 
 use std::cell::RefCell;
@@ -39,7 +39,7 @@ pub fn begin(script: &[u8]) {
 }
 
 /// Whether the end whose turn it is now says what it likes.
-pub(super) fn turn(hostile: bool) {
+pub(crate) fn turn(hostile: bool) {
     SCRIPT.with_borrow_mut(|script| script.active = hostile);
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn chain(header: &Header, first: PayloadType, chain: Vec<u8>) -> (Pay
 }
 
 /// A datagram that is about to leave; whether it leaves at all.
-pub(super) fn datagram(bytes: &mut Vec<u8>) -> bool {
+pub(crate) fn datagram(bytes: &mut Vec<u8>) -> bool {
     SCRIPT.with_borrow_mut(|script| {
         if !script.active {
             return true;
