@@ -160,6 +160,7 @@ mod tests {
             connection,
             state: ConnectionState::Waiting,
             tunnels: Vec::new(),
+            warnings: vec![],
             last_failure: None,
             next_try: None,
             attempts: 0,

@@ -20,6 +20,7 @@ mod certificate_refusals;
 mod certificates;
 mod cookies;
 mod esp_suites;
+mod explain;
 mod fragmentation;
 mod idle;
 mod initiate;

@@ -7,6 +7,7 @@ use super::addresses::Addresses;
 use super::child_sa::{ChildPlace, ChildSa};
 use super::context::Context;
 use super::ike_sa::{Exchange, IkeSa, Place};
+use super::pfs::PfsFinding;
 use super::spis::IkeSpiLease;
 use super::starting::Starts;
 use super::tasks::{Task, TaskQueue};
@@ -42,6 +43,7 @@ pub(crate) struct Tunnel {
     pub(super) starts: Starts,
     pub(super) addresses: Addresses,
     pub(super) peer_rekeys: (Instant, u32),
+    pub(super) pfs_findings: Vec<PfsFinding>,
     /// Why it ended, once it has.
     end: Option<EndReason>,
     failure: Option<Diagnosis>,
@@ -97,6 +99,7 @@ impl Tunnel {
             starts: Starts::default(),
             addresses: Addresses::default(),
             peer_rekeys: (ctx.now.boot, 0),
+            pfs_findings: Vec::new(),
             end: None,
             failure: None,
         };
