@@ -108,6 +108,8 @@ impl Endpoint {
     /// The network spoke: one datagram, the non-ESP marker taken off.
     pub fn handle_datagram(&mut self, now: Now, path: Path, bytes: &[u8]) {
         self.receive(now, path, bytes);
+        // What an attempt held that was refused just now.
+        self.core.spis.reclaim();
     }
 
     /// The deadline passed.
@@ -195,6 +197,7 @@ impl Endpoint {
             // An answer to another question.
             _ => {}
         }
+        self.core.spis.reclaim();
     }
 
     /// What came of a fetch about revocation.
