@@ -116,5 +116,8 @@ pub const REKEY_RETRY: Duration = Duration::from_secs(10);
 pub const CHILDREN_WAIT: Duration = Duration::from_secs(10);
 /// Seconds by which another machine's clock may be wrong when it says how fresh its revocation answer is.
 pub const REVOCATION_CLOCK_SKEW: u64 = 300;
+/// How long after an answer about our own certificate the next is fetched, at least and at most; in between, once half of
+/// its validity has passed. After a failure the wait begins with the shorter and doubles.
+pub const STAPLE_REFRESH: [Duration; 2] = [Duration::from_mins(1), Duration::from_hours(1)];
 /// Seconds for which an OCSP answer without an end of its own is believed.
 pub const OCSP_LIFETIME: u64 = 24 * 3_600;

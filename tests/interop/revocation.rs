@@ -1,7 +1,9 @@
 //! Certificates that were revoked: lists from a web server and from files, and a real OCSP responder.
 
 use crate::certificates::{Parties, host};
-use crate::lab::{Authority, End, Entity, KeyKind, Mute, Proof, Request, Responder, Site, Web, transfer};
+use crate::lab::{
+    Authority, End, Entity, KeyKind, Mute, Proof, Request, Responder, Sekisho, Site, Web, transfer,
+};
 use crate::refusals::assert_diagnosis;
 
 /// Both ends with certificates that say where their revocation can be asked; the peer's, too.
@@ -170,4 +172,36 @@ fn a_tunnel_of_everything_does_not_swallow_what_is_fetched_for_it() {
     sekisho.await_up();
     assert_eq!(web.asked(), ["/root.crl"]);
     transfer((&site.a.host, site.a.inside[0]), (&site.b.host, site.b.inside[0]), 100);
+}
+
+/// RFC 4806: the hub reaches no responder, the clinic does, and sends along what it says. (strongSwan of Debian neither
+/// sends nor asks for it.) Until the clinic has it, the hub refuses.
+#[test]
+fn what_only_the_owner_can_ask_goes_along_with_its_certificate() {
+    for good in [true, false] {
+        let site = Site::new("revocation_stapled");
+        let root = Authority::root("Root");
+        let mut clinic = Request::of(host(End::A), KeyKind::P256);
+        answered(&mut clinic);
+        let hub = Request::of(host(End::B), KeyKind::P256);
+        let mut parties = Parties::new(&site, End::A, &root, &clinic, &hub);
+        parties.ours.revocation = "off";
+        parties.theirs.revocation = "strict";
+        parties.theirs.remote = None;
+        let Proof::Certificate(own) = &parties.ours.proof else { panic!("a certificate") };
+        let own = own.entity.clone();
+        let known: &[&Entity] = if good { &[&own] } else { &[] };
+        let responder = Responder::start(&site, &root, known, &[]);
+        site.b.namespace.ip(&format!("route add unreachable {}/32", Responder::address()));
+        let b = Sekisho::start(&site.b, &parties.theirs);
+        let a = Sekisho::start(&site.a, &parties.ours);
+        if good {
+            a.await_up();
+            let tunnel = b.await_up();
+            assert_eq!(tunnel["ike"]["peer_auth_note"], serde_json::Value::Null, "{tunnel}");
+        } else {
+            assert_diagnosis(&b.await_failure(), "revocation_unknown", "here");
+        }
+        assert!(responder.asked() >= 1, "the owner asked");
+    }
 }

@@ -7,6 +7,7 @@ mod half_open;
 mod inbound;
 mod pursuit;
 mod schedule;
+mod stapling;
 mod status;
 
 use std::collections::BTreeMap;
@@ -30,7 +31,8 @@ use crate::path::Path;
 use crate::pki::Answer;
 use crate::random::SecureRandom;
 use crate::sa::{
-    Attempt, AttemptStep, Context, DropReason, HalfOpenStep, Ids, JobOwner, Output, SpiPool, Task, Tunnel,
+    Attempt, AttemptStep, Context, DropReason, HalfOpenStep, Ids, JobOwner, Output, SpiPool, Staples, Task,
+    Tunnel,
 };
 use crate::spi_allocator::SpiAllocator;
 use crate::time::{Instant, Now};
@@ -59,6 +61,7 @@ struct Core {
     spis: SpiPool,
     ids: Ids,
     output: Output,
+    staples: Staples,
 }
 
 impl Core {
@@ -71,6 +74,7 @@ impl Core {
             spis: &mut self.spis,
             ids: &mut self.ids,
             output: &mut self.output,
+            staples: &self.staples,
         }
     }
 }
@@ -85,6 +89,7 @@ impl Endpoint {
             spis: SpiPool::new(spis),
             ids: Ids::default(),
             output: Output::default(),
+            staples: Staples::default(),
         };
         Self {
             core,
@@ -117,6 +122,7 @@ impl Endpoint {
                 Owner::HalfOpen(spi) => drop(self.half_open.take(spi)),
                 Owner::Tunnel(id) => self.with_tunnel(now, id, Tunnel::handle_timeout),
                 Owner::Connection(name) => self.pursue(now, &name),
+                Owner::Staple(certificate) => self.ask_for_staple(now, certificate),
             }
         }
         self.core.spis.reclaim();
@@ -179,6 +185,9 @@ impl Endpoint {
                     self.half_open_stepped(now, path, step);
                 }
             }
+            (JobOwner::Staple(certificate), completion) => {
+                self.staple_stepped(now, certificate, job, completion)
+            }
             (owner, Completion::Fetched(answer)) => self.fetched(now, job, &owner, Ok(answer)),
             (owner, Completion::Failed(why)) => self.job_lost(now, job, &owner, &why),
             // An answer to another question.
@@ -202,7 +211,7 @@ impl Endpoint {
                     self.half_open_stepped(now, path, step);
                 }
             }
-            JobOwner::Tunnel(_) | JobOwner::Connection(_) | JobOwner::Path(_) => {}
+            JobOwner::Tunnel(_) | JobOwner::Connection(_) | JobOwner::Path(_) | JobOwner::Staple(_) => {}
         }
     }
 
@@ -224,7 +233,7 @@ impl Endpoint {
                     self.half_open_stepped(now, half_open.path(), HalfOpenStep::Pending(half_open));
                 }
             }
-            JobOwner::Attempt(_) | JobOwner::Connection(_) | JobOwner::Path(_) => {}
+            JobOwner::Attempt(_) | JobOwner::Connection(_) | JobOwner::Path(_) | JobOwner::Staple(_) => {}
         }
     }
 
@@ -278,6 +287,7 @@ impl Endpoint {
             }
         }
         self.connections.index();
+        self.configure_staples(now);
         for name in new {
             if self.connections.get(&name).is_some_and(Managed::is_ours_to_keep_up) {
                 self.pursue(now, &name);
@@ -315,6 +325,7 @@ impl Endpoint {
             self.take_down(now, &name, &EndReason::Shutdown);
         }
         self.half_open.clear();
+        self.forget_staples();
     }
 
     fn with_child(&mut self, now: Now, id: ChildSaId, step: impl FnOnce(&mut Tunnel, &mut Context<'_>)) {

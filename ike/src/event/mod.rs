@@ -354,4 +354,6 @@ pub enum DeadlineReason {
     Retire,
     /// A connection is tried again.
     Retry,
+    /// Whoever says whether our own certificate is good is asked again.
+    Staple,
 }

@@ -16,7 +16,7 @@ use crate::config::{Connection, RemoteAuth};
 use crate::crypto::Provider;
 use crate::pki::{
     self, Answer, Assessment, Certificate, Evidence, Fetch, Offered, OfferedError, PathError, Pin,
-    RevocationError, SignatureError, SigningError, Trust, TrustedPath,
+    RevocationError, SignatureError, SigningError, Staple, Trust, TrustedPath,
 };
 use crate::secret::Secret;
 use crate::suite::Prf;
@@ -109,7 +109,14 @@ pub(crate) struct Examination {
     /// Seconds since 1970 UTC.
     pub(crate) wall: u64,
     /// What our own proof covers, which is made at once if the peer's is good: the responder's.
-    pub(crate) ours: Option<(SignedOctets, PeerWishes)>,
+    pub(crate) ours: Option<Ours>,
+}
+
+/// What a responder's own proof is made of.
+pub(crate) struct Ours {
+    pub(crate) octets: SignedOctets,
+    pub(crate) wishes: PeerWishes,
+    pub(crate) staple: Option<Arc<Staple>>,
 }
 
 /// What is to be said of a peer's claim.
@@ -137,8 +144,10 @@ impl Examination {
             }
             Err(error) => return Verdict::Refused(error),
         };
-        let (provider, prf) = (self.provider, self.prf);
-        let prove = |(octets, wishes)| Proving { provider, prf, connection, octets, wishes }.run();
+        let (provider, prf, wall) = (self.provider, self.prf, self.wall);
+        let prove = |Ours { octets, wishes, staple }| {
+            Proving { provider, prf, connection, octets, wishes, staple, wall }.run()
+        };
         match self.ours.take().map(prove).transpose() {
             Ok(ours) => Verdict::Accepted { peer, ours },
             Err(error) => Verdict::Refused(ProofError::Ours(error)),

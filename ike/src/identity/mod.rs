@@ -9,7 +9,7 @@ mod remote;
 
 pub use binding::{BindingError, binds};
 pub use examination::PeerProof;
-pub(crate) use examination::{Examination, ProofError, Verdict, VerifiedPeer};
+pub(crate) use examination::{Examination, Ours, ProofError, Verdict, VerifiedPeer};
 pub use id::{Identity, IdentityError};
 pub(crate) use proof::{PeerWishes, Proof, Proving, SignedOctets, our_hashes};
 pub use psk::{PskError, WeakPsk, auth_value, parse_psk, psk_strength, signed_octets};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::spis::SpiPool;
+use super::staples::Staples;
 use crate::config::EndpointConfig;
 use crate::config::Name;
 use crate::crypto::Provider;
@@ -25,6 +26,7 @@ pub(crate) struct Context<'a> {
     pub(crate) spis: &'a mut SpiPool,
     pub(crate) ids: &'a mut Ids,
     pub(crate) output: &'a mut Output,
+    pub(crate) staples: &'a Staples,
 }
 
 impl Context<'_> {
@@ -86,13 +88,15 @@ pub(crate) enum JobOwner {
     Connection(Name),
     /// This tunnel's way to its peer is being looked up anew.
     Path(TunnelId),
+    /// What a responder says of our own certificate with this fingerprint.
+    Staple([u8; 32]),
 }
 
 impl JobOwner {
     fn class(&self) -> Class {
         match self {
             Self::Tunnel(_) | Self::Path(_) => Class::Established,
-            Self::Attempt(_) | Self::Connection(_) => Class::Attempt,
+            Self::Attempt(_) | Self::Connection(_) | Self::Staple(_) => Class::Attempt,
             Self::HalfOpen(_) => Class::Stranger,
         }
     }

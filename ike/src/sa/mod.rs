@@ -25,6 +25,7 @@ mod responder;
 mod retransmission;
 mod share;
 mod spis;
+mod staples;
 mod starting;
 mod tasks;
 mod timers;
@@ -37,5 +38,6 @@ pub(crate) use responder::{
     Acceptable, Directory, HalfOpen, HalfOpenStep, InitOutcome, Standing, answer_init,
 };
 pub(crate) use spis::SpiPool;
+pub(crate) use staples::{Next, Staples};
 pub(crate) use tasks::Task;
 pub(crate) use tunnel::Tunnel;

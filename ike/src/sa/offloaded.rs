@@ -108,7 +108,7 @@ impl Tunnel {
                 }
                 self.conclude(ctx, spi, Ok(response));
             }
-            Outcome::Proved(_) | Outcome::Examined(_) => {}
+            Outcome::Proved(_) | Outcome::Examined(_) | Outcome::Stapled(_) => {}
         }
         self.start_tasks(ctx);
     }

@@ -146,7 +146,15 @@ impl Rogue {
         let octets = SignedOctets::new(&*keys.auth_i, &first, &nonce_r, &id_i);
         let connection = Arc::new(self.connection.clone());
         let wishes = PeerWishes::new(&notifies, Vec::new());
-        let proving = Proving { provider: self.provider, prf: suite.prf, connection, octets, wishes };
+        let proving = Proving {
+            provider: self.provider,
+            prf: suite.prf,
+            connection,
+            octets,
+            wishes,
+            staple: None,
+            wall: 0,
+        };
         let Proof { certificates, auth } = proving.run().expect("a proof");
         let id_r = self.connection.remote_id.exact().map(Identity::to_wire);
         let child = Some(self.offer(spi, false));

@@ -85,6 +85,8 @@ impl Attempt {
             connection: Arc::clone(&self.connection),
             octets,
             wishes,
+            staple: ctx.staples.of(&self.connection),
+            wall: ctx.now.wall,
         };
         let job = ctx.work(JobOwner::Attempt(self.spi()), Work::prove(proving));
         let auth = AuthSent { channel, keys, suite, nonce_i, nonce_r, init_response, nat, child };

@@ -10,7 +10,7 @@ use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer, OpenError, Received};
 use crate::identity::{
-    Examination, Identity, PeerWishes, Proof, ProofError, SignedOctets, Verdict, VerifiedPeer,
+    Examination, Identity, Ours, PeerWishes, Proof, ProofError, SignedOctets, Verdict, VerifiedPeer,
 };
 use crate::keys::Nonces;
 use crate::limits;
@@ -110,7 +110,8 @@ impl HalfOpen {
             let id_r = connection.local_id.to_wire();
             let octets = SignedOctets::new(&*keys.auth_r, &answered.init_response, nonce_i, &id_r);
             let cert_requests = request.cert_requests.clone();
-            (octets, PeerWishes { cert_requests, ..answered.wishes.clone() })
+            let wishes = PeerWishes { cert_requests, ..answered.wishes.clone() };
+            Ours { octets, wishes, staple: ctx.staples.of(connection) }
         });
         Box::new(Examination {
             provider: *ctx.provider,
