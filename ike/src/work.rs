@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::crypto::{ActiveKeyExchange, CryptoError, PrivateValue};
-use crate::identity::{Examination, Proof, Proving, Verdict};
+use crate::identity::{Examination, Proof, Proving, Review, Reviewed, Verdict};
 use crate::pki::{Answer, SigningError, Staple, Stapling};
 use crate::secret::Secret;
 use crate::suite::Group;
@@ -31,6 +31,8 @@ pub(crate) enum Outcome {
     Proved(Result<Proof, SigningError>),
     /// What is to be said of the peer's proof.
     Examined(Box<Verdict>),
+    /// What is to be said of a peer whose tunnel stands.
+    Reviewed(Box<Reviewed>),
     /// What can be sent along with our certificate.
     Stapled(Option<Staple>),
 }
@@ -82,6 +84,10 @@ impl Work {
     pub(crate) fn examine(examination: Box<Examination>) -> Self {
         let run = || Outcome::Examined(Box::new(examination.run()));
         Self { name: "examine a proof of identity", run: Box::new(run) }
+    }
+
+    pub(crate) fn review(review: Box<Review>) -> Self {
+        Self { name: "judge a peer again", run: Box::new(|| Outcome::Reviewed(Box::new(review.run()))) }
     }
 
     /// `wall`: seconds since 1970 UTC.

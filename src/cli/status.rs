@@ -2,7 +2,7 @@
 
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, details, table, time};
-use crate::api::{Failed, Request, State, Status, Timestamp, Tunnel};
+use crate::api::{Failed, IkeSa, Request, State, Status, Timestamp, Tunnel};
 use crate::config::limits::EXPIRY_WARNING;
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho status\n  sekisho status --json | jq '.tunnels[] | select(.state != \"up\") | .name'\n\nStates: up; connecting; backoff (the last try failed, another follows by itself); waiting (the peer starts it); admin_down (by `sekisho down`).";
@@ -87,6 +87,7 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
         remarks.push((Colour::Red, "no Child SA: no traffic passes".to_owned()));
     }
     remarks.extend(certificates(tunnel));
+    remarks.extend(tunnel.ike.as_ref().and_then(|ike| peer_certificate(ike, now)));
     if let Some(note) = tunnel.ike.as_ref().and_then(|ike| ike.peer_auth_note.as_ref()) {
         remarks.push((Colour::Yellow, format!("the peer passed unchecked: {note}")));
     }
@@ -95,6 +96,19 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
         remarks.push((Colour::Yellow, line.to_owned()));
     }
     remarks
+}
+
+/// Whose certificate the peer has, and whether it is known not to be revoked.
+fn peer_certificate(ike: &IkeSa, now: Timestamp) -> Option<(Colour, String)> {
+    let subject = ike.peer_certificate.as_ref()?;
+    let checked = ike.peer_revocation_checked.map_or(0, Timestamp::as_millis) / 1000;
+    let ago = time((now.as_millis() / 1000).saturating_sub(checked));
+    let known = match ike.peer_revocation.as_deref() {
+        None => "revocation is not asked about".to_owned(),
+        Some("good") => format!("not revoked, asked {ago} ago"),
+        Some(_) => format!("nobody says whether it was revoked, asked {ago} ago"),
+    };
+    Some((Colour::Dim, format!("the peer's certificate is of `{subject}`: {known}")))
 }
 
 /// When certificates end: in colour if that is soon.

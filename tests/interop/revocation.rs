@@ -1,8 +1,10 @@
 //! Certificates that were revoked: lists from a web server and from files, and a real OCSP responder.
 
+use std::time::Duration;
+
 use crate::certificates::{Parties, host};
 use crate::lab::{
-    Authority, End, Entity, KeyKind, Mute, Proof, Request, Responder, Sekisho, Site, Web, transfer,
+    Authority, End, Entity, KeyKind, Mute, Proof, Request, Responder, Sekisho, Site, Web, both_ways, transfer,
 };
 use crate::refusals::assert_diagnosis;
 
@@ -203,5 +205,43 @@ fn what_only_the_owner_can_ask_goes_along_with_its_certificate() {
             assert_diagnosis(&b.await_failure(), "revocation_unknown", "here");
         }
         assert!(responder.asked() >= 1, "the owner asked");
+    }
+}
+
+/// A reload with a list that is about others costs a standing tunnel no packet; one that revokes the peer ends it, tells
+/// the peer, and says why.
+#[test]
+fn a_reload_with_a_list_judges_the_standing_peer() {
+    for (name, end) in [("revocation_reload_initiate", End::A), ("revocation_reload_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let (mut parties, peer) = parties(&site, end, &root, |_| {});
+        parties.ours.revocation = "soft";
+        let (sekisho, strongswan) = parties.succeed();
+        let before = sekisho.await_up();
+
+        let other = root.issue(&Request::of("other.example", KeyKind::P256));
+        parties.ours.crls = vec![root.crl(&[&other], 30)];
+        parties.ours.revocation = "strict";
+        sekisho.rewrite(&parties.ours);
+        let tallies = both_ways(&site, 0, || {
+            let reloaded = sekisho.json(&["reload"]);
+            assert_eq!(reloaded["reviewed"][0], "centre", "{reloaded}");
+            sekisho.await_tunnel("the peer to be found good", Duration::from_secs(10), |tunnel| {
+                tunnel["ike"]["peer_revocation"] == "good"
+            });
+        });
+        assert_eq!(tallies.map(|tally| (tally.lost, tally.duplicated)), [(0, 0), (0, 0)]);
+        let after = sekisho.await_up();
+        assert_eq!(after["ike"]["spi_i"], before["ike"]["spi_i"], "the IKE SA stays");
+        assert_eq!(after["children"][0]["spi_in"], before["children"][0]["spi_in"], "and the Child SA");
+        assert_eq!(after["ike"]["peer_certificate"], peer.subject);
+        assert_eq!(strongswan.child_spis().len(), 1, "{}", strongswan.list_sas());
+
+        parties.ours.crls = vec![root.crl(&[&other, &peer], 30)];
+        sekisho.rewrite(&parties.ours);
+        sekisho.json(&["reload"]);
+        assert_diagnosis(&sekisho.await_failure(), "certificate_revoked", "here");
+        strongswan.await_down();
     }
 }

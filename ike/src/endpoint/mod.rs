@@ -27,6 +27,7 @@ use crate::event::{
     ChildSaId, Command, CommandError, Completion, Deadline, DeadlineReason, EndReason, Event, Job, JobId,
     Transmit, TunnelId,
 };
+use crate::limits;
 use crate::path::Path;
 use crate::pki::Answer;
 use crate::random::SecureRandom;
@@ -186,7 +187,7 @@ impl Endpoint {
                 }
             }
             (JobOwner::Staple(certificate), completion) => {
-                self.staple_stepped(now, certificate, job, completion)
+                self.staple_stepped(now, certificate, job, completion);
             }
             (owner, Completion::Fetched(answer)) => self.fetched(now, job, &owner, Ok(answer)),
             (owner, Completion::Failed(why)) => self.job_lost(now, job, &owner, &why),
@@ -211,7 +212,10 @@ impl Endpoint {
                     self.half_open_stepped(now, path, step);
                 }
             }
-            JobOwner::Tunnel(_) | JobOwner::Connection(_) | JobOwner::Path(_) | JobOwner::Staple(_) => {}
+            JobOwner::Tunnel(id) => {
+                self.with_tunnel(now, id, |tunnel, ctx| tunnel.fetched(ctx, job, answer));
+            }
+            JobOwner::Connection(_) | JobOwner::Path(_) | JobOwner::Staple(_) => {}
         }
     }
 
@@ -268,7 +272,7 @@ impl Endpoint {
     }
 
     fn configure(&mut self, now: Now, wanted: Vec<Arc<Connection>>) {
-        wanted.iter().for_each(|connection| self.renew(connection));
+        wanted.iter().for_each(|connection| self.renew(now, connection));
         let gone = self.connections.names().into_iter().filter(|name| {
             let unchanged =
                 |c: &Arc<Connection>| self.connections.get(name).is_some_and(|managed| managed.config == *c);
@@ -295,18 +299,25 @@ impl Endpoint {
         }
     }
 
-    /// What differs from the present configuration in our certificate alone takes its place, and nothing happens.
-    fn renew(&mut self, connection: &Arc<Connection>) {
+    /// What differs from the present configuration in certificates alone takes its place: the tunnels stand, those whose
+    /// trust changed as long as their peers pass.
+    fn renew(&mut self, now: Now, connection: &Arc<Connection>) {
         let Some(managed) = self.connections.get_mut(&connection.name) else { return };
-        if !managed.config.is_renewed_by(connection) || managed.config == *connection {
+        let known = &managed.config;
+        let adopted = known.is_renewed_by(connection) || known.is_retrusted_by(connection);
+        if !adopted || *known == *connection {
             return;
         }
         managed.config = Arc::clone(connection);
-        for id in &managed.tunnels {
-            if let Some(tunnel) = self.tunnels.get_mut(id) {
-                tunnel.renew(Arc::clone(connection));
-            }
+        for id in managed.tunnels.clone() {
+            self.adopt(now, id, connection);
         }
+    }
+
+    fn adopt(&mut self, now: Now, id: TunnelId, connection: &Arc<Connection>) {
+        let tunnels = u32::try_from(self.tunnels.len()).unwrap_or(u32::MAX);
+        let within = limits::REVIEW_SPREAD.saturating_mul(tunnels).min(limits::REVIEW_SPREAD_MOST);
+        self.with_tunnel(now, id, |tunnel, ctx| tunnel.adopt(ctx, connection, within));
     }
 
     fn network_changed(&mut self, now: Now) {

@@ -11,12 +11,13 @@ use subtle::ConstantTimeEq;
 
 use super::binding::BindingError;
 use super::proof::{PeerWishes, Proof, Proving, SignedOctets};
+use super::review::Sent;
 use super::{Identity, psk};
 use crate::config::{Connection, RemoteAuth};
 use crate::crypto::Provider;
 use crate::pki::{
     self, Answer, Assessment, Certificate, Evidence, Fetch, Offered, OfferedError, PathError, Pin,
-    RevocationError, SignatureError, SigningError, Staple, Trust, TrustedPath,
+    RevocationError, RevocationPolicy, SignatureError, SigningError, Staple, Trust, TrustedPath,
 };
 use crate::secret::Secret;
 use crate::suite::Prf;
@@ -29,6 +30,8 @@ pub(crate) struct VerifiedPeer {
     connection: Arc<Connection>,
     identity: Identity,
     proof: PeerProof,
+    /// Of one that signed.
+    certificates: Option<Sent>,
 }
 
 impl VerifiedPeer {
@@ -42,6 +45,16 @@ impl VerifiedPeer {
 
     pub(crate) fn proof(&self) -> &PeerProof {
         &self.proof
+    }
+
+    /// The CERT payloads of one that signed.
+    pub(super) fn certificates(&self) -> Option<&Sent> {
+        self.certificates.as_ref()
+    }
+
+    /// Takes over what a review found.
+    pub(super) fn replace(&mut self, connection: Arc<Connection>, proof: PeerProof) {
+        (self.connection, self.proof) = (connection, proof);
     }
 
     /// Takes over a configuration that demands the same of the peer.
@@ -61,8 +74,52 @@ pub struct PeerProof {
     pub certificate: Option<Certificate>,
     /// When the first certificate of its path expires, seconds since 1970 UTC.
     pub not_after: Option<u64>,
-    /// What could not be found out and was let pass: revocation under the policy `soft`.
+    /// What could not be found out and was let pass: revocation under the policy `soft`, or for a while under `strict`.
     pub note: Option<String>,
+    /// What is known of revocation; `None` if nothing is asked: by policy, or of a key that is pinned or shared.
+    pub revocation: Option<Revocation>,
+}
+
+/// What is known of the revocation of a peer's certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Whether somebody says that none is revoked; else nobody says anything.
+    pub good: bool,
+    /// When that was found out, seconds since 1970 UTC.
+    pub checked: u64,
+    /// When a newer answer is due, if there is one.
+    pub until: Option<u64>,
+}
+
+/// What was found out about a peer's path.
+pub(super) struct Settled<'a> {
+    pub(super) path: &'a TrustedPath,
+    pub(super) trust: &'a Trust,
+    pub(super) assessment: Assessment,
+    pub(super) until: Option<u64>,
+    /// Seconds since 1970 UTC.
+    pub(super) wall: u64,
+}
+
+impl Settled<'_> {
+    /// The proof, and whether revocation stands against it.
+    pub(super) fn proof(self, method: String) -> (PeerProof, Result<(), RevocationError>) {
+        let Self { path, trust, assessment, until, wall } = self;
+        let asked = trust.revocation != RevocationPolicy::Off && !path.is_pinned();
+        let good = assessment == Assessment::Good;
+        let (note, decided) = match assessment.decide(trust.revocation) {
+            Ok(note) => (note, Ok(())),
+            Err(error) => (Some(error.to_string()), Err(error)),
+        };
+        let proof = PeerProof {
+            method,
+            certificate: path.end_entity().cloned(),
+            not_after: path.not_after(),
+            note,
+            revocation: asked.then_some(Revocation { good, checked: wall, until }),
+        };
+        (proof, decided)
+    }
 }
 
 /// Why a proof was not accepted, or ours could not be made.
@@ -169,14 +226,21 @@ impl Examination {
             },
             _ => return Err(ProofError::Method(self.proof.method)),
         };
-        Ok(Verified::Settled(VerifiedPeer { connection: Arc::clone(connection), identity, proof }))
+        let kept = |(encoding, _): &&(CertEncoding, Vec<u8>)| Offered::ENCODINGS.contains(encoding);
+        let certificates = (!is_psk).then(|| self.certificates.iter().filter(kept).cloned().collect());
+        Ok(Verified::Settled(VerifiedPeer {
+            connection: Arc::clone(connection),
+            identity,
+            proof,
+            certificates,
+        }))
     }
 
     fn verify_psk(&self, psk: &Secret) -> Result<PeerProof, ProofError> {
         let value = psk::auth_value(&self.provider, self.prf, psk, self.octets.as_slice());
         if bool::from(value.expose().ct_eq(&self.proof.data)) {
             let method = "pre-shared key".to_owned();
-            Ok(PeerProof { method, certificate: None, not_after: None, note: None })
+            Ok(PeerProof { method, certificate: None, not_after: None, note: None, revocation: None })
         } else {
             Err(ProofError::Value)
         }
@@ -196,16 +260,14 @@ impl Examination {
         let scheme = pki::verify(path.public_key(), self.octets.as_slice(), *method, data);
         let scheme = scheme.map_err(ProofError::Signature)?;
         let evidence = Evidence { stapled: offered.ocsp_responses, answers: self.answers.clone() };
-        let assessment = pki::assess(&path, trust, &evidence, self.wall);
-        match assessment {
-            Assessment::Unknown { missing, .. } if !missing.is_empty() => Ok(Err(missing)),
-            decided => Ok(Ok(PeerProof {
-                method: scheme.to_string(),
-                certificate: path.end_entity().cloned(),
-                not_after: path.not_after(),
-                note: decided.decide(trust.revocation).map_err(ProofError::Revocation)?,
-            })),
-        }
+        let (assessment, until) = match pki::assess_until(&path, trust, &evidence, self.wall) {
+            (Assessment::Unknown { missing, .. }, _) if !missing.is_empty() => return Ok(Err(missing)),
+            decided => decided,
+        };
+        let settled = Settled { path: &path, trust, assessment, until, wall: self.wall };
+        let (proof, decided) = settled.proof(scheme.to_string());
+        decided.map_err(ProofError::Revocation)?;
+        Ok(Ok(proof))
     }
 
     /// Does what a judgement would do, for nobody.
@@ -229,7 +291,7 @@ enum Verified {
 
 /// From what the peer sent to a key that may be believed. A peer that sends nothing is taken for the pinned one, if just
 /// one is pinned.
-fn trusted_path(offered: &Offered, trust: &Trust, wall: u64) -> Result<TrustedPath, ProofError> {
+pub(super) fn trusted_path(offered: &Offered, trust: &Trust, wall: u64) -> Result<TrustedPath, ProofError> {
     let path = match (&offered.end_entity, &offered.raw_key, trust.pinned.as_slice()) {
         (Some(end_entity), _, _) => pki::trust(end_entity, &offered.others, trust, wall),
         (None, Some(key), _) => pki::trust_key(key, trust),

@@ -23,6 +23,7 @@ mod rekey_child;
 mod rekey_ike;
 mod responder;
 mod retransmission;
+mod review;
 mod share;
 mod spis;
 mod staples;

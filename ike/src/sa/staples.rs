@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::{Connection, LocalAuth, RemoteAuth};
 use crate::event::JobId;
 use crate::limits;
-use crate::pki::{Fetch, Staple, Stapling};
+use crate::pki::{Certificate, Fetch, Staple, Stapling};
 use crate::time::Now;
 
 /// By the fingerprints of our certificates.
@@ -49,7 +49,7 @@ impl Staples {
         let mut wanted = BTreeMap::new();
         for connection in connections {
             let LocalAuth::Signature(credential) = &connection.local_auth else { continue };
-            let Some(own) = credential.chain.first().map(|own| own.fingerprint()) else { continue };
+            let Some(own) = credential.chain.first().map(Certificate::fingerprint) else { continue };
             let trust = match &connection.remote_auth {
                 RemoteAuth::Signature(trust) => Some(&**trust),
                 RemoteAuth::Psk(_) => None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::child_sa::{ChildPlace, ChildSa};
 use super::context::Context;
 use super::ike_sa::{Exchange, IkeSa, Place};
+use super::review::Reviewing;
 use super::spis::IkeSpiLease;
 use super::starting::Starts;
 use super::tasks::{Task, TaskQueue};
@@ -24,7 +25,7 @@ use crate::wire::IkeSpi;
 #[derive(Debug)]
 pub(crate) struct Tunnel {
     pub(crate) id: TunnelId,
-    peer: VerifiedPeer,
+    pub(super) peer: VerifiedPeer,
     pub(crate) path: Path,
     pub(crate) nat: NatStatus,
     pub(crate) origin: Origin,
@@ -40,6 +41,8 @@ pub(crate) struct Tunnel {
     pub(super) keepalive_at: Option<Instant>,
     pub(super) starts: Starts,
     pub(super) peer_rekeys: (Instant, u32),
+    /// `None` if there is nothing to be judged again: a pre-shared key.
+    pub(super) reviewing: Option<Box<Reviewing>>,
     /// Why it ended, once it has.
     end: Option<EndReason>,
     failure: Option<Diagnosis>,
@@ -79,6 +82,7 @@ impl Tunnel {
         let keepalive = peer.connection().keepalive;
         let keepalive = (nat.here || keepalive.forced).then(|| ctx.now.boot + keepalive.interval);
         let current = ike_sa.spi();
+        let reviewing = Reviewing::begin(ctx, &peer);
         let tunnel = Self {
             id: ctx.ids.tunnel(),
             peer,
@@ -94,6 +98,7 @@ impl Tunnel {
             keepalive_at: keepalive,
             starts: Starts::default(),
             peer_rekeys: (ctx.now.boot, 0),
+            reviewing,
             end: None,
             failure: None,
         };
@@ -110,11 +115,6 @@ impl Tunnel {
     /// Who the peer proved to be.
     pub(crate) fn remote_id(&self) -> &Identity {
         self.peer.identity()
-    }
-
-    /// Our certificate was renewed, and nothing else.
-    pub(crate) fn renew(&mut self, connection: Arc<Connection>) {
-        self.peer.renew(connection);
     }
 
     /// The IKE SA that carries our requests.

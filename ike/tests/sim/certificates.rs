@@ -346,7 +346,7 @@ pub fn good(root: &Made, a: &Made) -> Vec<u8> {
     Reply::good().by(&a.certificate, &root.certificate, root).der().to_vec()
 }
 
-fn revoked(root: &Made, a: &Made) -> Vec<u8> {
+pub fn revoked(root: &Made, a: &Made) -> Vec<u8> {
     Reply::revoked().by(&a.certificate, &root.certificate, root).der().to_vec()
 }
 
