@@ -376,7 +376,7 @@ pub struct EndpointConfig {
 
 impl Default for EndpointConfig {
     fn default() -> Self {
-        Self { ike_port: 500, nat_port: 4500, cookie_threshold: 32, half_open_max: 1000 }
+        Self { ike_port: 500, nat_port: 4500, cookie_threshold: 128, half_open_max: 1000 }
     }
 }
 

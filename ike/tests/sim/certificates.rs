@@ -416,7 +416,7 @@ fn an_answer_by_somebody_else_counts_for_nothing() {
     assert_eq!(asked.world.b.failures.first().unwrap().kind, DiagnosisKind::RevocationUnknown);
 }
 
-/// protocol.md rule 6: nothing is fetched from a URL in a certificate before the certificate's path is trusted, nor
+/// Rule 6: nothing is fetched from a URL in a certificate before the certificate's path is trusted, nor
 /// before its holder has shown that it has the key.
 #[test]
 fn nothing_is_fetched_for_a_path_that_is_not_trusted_or_a_signature_that_is_wrong() {
@@ -455,7 +455,7 @@ fn nothing_is_fetched_for_a_path_that_is_not_trusted_or_a_signature_that_is_wron
     assert!(asked.world.is_up(), "and the one that stands is not touched");
 }
 
-/// protocol.md rule 18 for revocation: a server that hangs costs the tunnel that needs it, and nobody else.
+/// Rule 18 for revocation: a server that hangs costs the tunnel that needs it, and nobody else.
 #[test]
 fn a_server_that_hangs_costs_that_tunnel_only() {
     let mut asked = asked(RevocationPolicy::Strict, |_, _, world| {

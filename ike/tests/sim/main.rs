@@ -16,6 +16,7 @@ mod on_demand;
 mod paths;
 mod patterns;
 mod rekey;
+mod rules;
 mod standing;
 mod stapling;
 mod suites;

@@ -167,19 +167,25 @@ fn a_pinned_key_stands_as_long_as_it_is_pinned() {
     assert_eq!(world.b.failures[0].kind, DiagnosisKind::CertificateIssuer);
 }
 
-/// A second reload, before what the first one asked for was judged: the last word counts.
+/// A second reload while the first one's judgement is on its way: the last word counts.
 #[test]
 fn the_last_of_two_reloads_counts() {
-    for good_at_last in [true, false] {
+    for (late, good_at_last) in (0..30).flat_map(|late| [(late, true), (late, false)]) {
         let mut ends = stands(Side::B, RevocationPolicy::Soft, host, |_, _, _| {});
         let tunnel = ends.tunnel();
-        ends.world.b.desk.work_time = SECOND;
         let crls = vec![List::revoking(&ends.theirs.certificate).by(&ends.root)];
         let bad = Trust { crls, ..ends.trust.clone() };
         let fine = Trust { revocation: RevocationPolicy::Off, ..ends.trust.clone() };
         let (first, last) = if good_at_last { (bad, fine) } else { (fine, bad) };
+        ends.world.b.desk.work_time = Duration::from_millis(20);
+        let judged = ends.world.b.desk.count + 1;
         ends.retrust(first);
-        ends.world.run_for(Duration::from_millis(20));
+        assert!(ends.world.run_until(SECOND, |w| w.b.desk.count == judged));
+        ends.world.run_for(Duration::from_millis(late));
+        if !ends.world.b.ended.is_empty() {
+            // That was too late.
+            continue;
+        }
         ends.retrust(last);
         ends.world.run_for(2 * SECOND);
         if good_at_last {
