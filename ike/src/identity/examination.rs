@@ -153,9 +153,11 @@ pub(crate) enum ProofError {
 pub(crate) struct Examination {
     pub(crate) provider: Provider,
     pub(crate) prf: Prf,
-    /// Chosen by the identity. Without one the claim is refused, but takes about as long, so that the time does not tell
-    /// which identities exist.
+    /// Chosen by the identity. Without one the claim is refused.
     pub(crate) connection: Option<Arc<Connection>>,
+    /// One whose peer signs. A signature is judged by its trust if it is nobody's, or that of one who has no key to sign
+    /// with, and refused: so that the time does not tell which identities exist.
+    pub(crate) decoy: Option<Arc<Connection>>,
     pub(crate) id: IdData,
     pub(crate) octets: SignedOctets,
     pub(crate) proof: AuthData,
@@ -191,7 +193,7 @@ impl Examination {
     /// Judges it. That the identity is the configured one is checked here again, where it counts.
     pub(crate) fn run(mut self: Box<Self>) -> Verdict {
         let Some(connection) = self.connection.clone() else {
-            self.take_time();
+            self.go_through_the_motions();
             return Verdict::Refused(ProofError::Nobody);
         };
         let peer = match self.verify(&connection) {
@@ -224,7 +226,10 @@ impl Examination {
                 Ok(proof) => proof,
                 Err(missing) => return Ok(Verified::Unsettled(missing)),
             },
-            _ => return Err(ProofError::Method(self.proof.method)),
+            _ => {
+                self.go_through_the_motions();
+                return Err(ProofError::Method(self.proof.method));
+            }
         };
         let kept = |(encoding, _): &&(CertEncoding, Vec<u8>)| Offered::ENCODINGS.contains(encoding);
         let certificates = (!is_psk).then(|| self.certificates.iter().filter(kept).cloned().collect());
@@ -270,16 +275,15 @@ impl Examination {
         Ok(Ok(proof))
     }
 
-    /// Does what a judgement would do, for nobody.
-    fn take_time(&self) {
+    /// Judges the claim as if it were for somebody. Returns what would be said of it, which counts for nothing.
+    fn go_through_the_motions(&self) -> Option<ProofError> {
         if self.proof.method == AuthMethod::SHARED_KEY_MIC {
-            let _ = self.verify_psk(&Secret::new(vec![0; 32]));
-            return;
+            return self.verify_psk(&Secret::new(vec![0; 32])).err();
         }
-        let offered = self.certificates.iter().map(|(encoding, data)| (*encoding, data.as_slice()));
-        let end_entity = Offered::read(offered).ok().and_then(|offered| offered.end_entity);
-        if let Some(Ok(key)) = end_entity.as_ref().map(Certificate::public_key) {
-            let _ = pki::verify(key, self.octets.as_slice(), self.proof.method, &self.proof.data);
+        let identity = Identity::from_wire(&self.id)?;
+        match &self.decoy.as_ref()?.remote_auth {
+            RemoteAuth::Signature(trust) => self.verify_signature(trust, &identity).err(),
+            RemoteAuth::Psk(_) => None,
         }
     }
 }
@@ -305,5 +309,99 @@ pub(super) fn trusted_path(offered: &Offered, trust: &Trust, wall: u64) -> Resul
 impl fmt::Debug for Examination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Examination({})", Identity::describe(&self.id))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+mod tests {
+    use data_encoding::BASE64;
+
+    use super::*;
+    use crate::config::LocalAuth;
+
+    fn certificate(pem: &str) -> Certificate {
+        let text: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        Certificate::from_der(&BASE64.decode(text.as_bytes()).expect("base64")).expect("a certificate")
+    }
+
+    fn connection(remote_id: &str, remote_auth: RemoteAuth) -> Arc<Connection> {
+        let id = |text: &str| text.parse::<Identity>().expect("an identity");
+        let local = (id("hub.example"), LocalAuth::Psk(Secret::new(vec![7; 32])));
+        Arc::new(Connection::new("link".into(), local, (id(remote_id).into(), remote_auth), Vec::new()))
+    }
+
+    /// A claim to be this identity by the certificate of the fixtures, with a signature that is none.
+    fn claim(id: &str, wall: u64) -> Box<Examination> {
+        let id = id.parse::<Identity>().expect("an identity").to_wire();
+        let provider = Provider::ring();
+        let leaf = certificate(include_str!("../../tests/pki/fixtures/leaf.pem"));
+        let key = provider.prf.key(Prf::HmacSha256, &[1; 32]);
+        Box::new(Examination {
+            provider,
+            prf: Prf::HmacSha256,
+            connection: None,
+            decoy: None,
+            octets: SignedOctets::new(&*key, b"message", &[2; 32], &id),
+            id,
+            proof: AuthData { method: AuthMethod::DIGITAL_SIGNATURE, data: vec![0; 80] },
+            certificates: vec![(CertEncoding::X509_SIGNATURE, leaf.der().to_vec())],
+            answers: Vec::new(),
+            wall,
+            ours: None,
+        })
+    }
+
+    fn refused(verdict: Verdict) -> ProofError {
+        match verdict {
+            Verdict::Refused(error) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whoever is not configured, or has no key to sign with, is judged as far as one who is, and only then refused.
+    #[test]
+    fn a_stranger_costs_what_a_known_peer_does() {
+        const YEAR: u64 = 365 * 86_400;
+        let root = certificate(include_str!("../../tests/pki/fixtures/root.pem"));
+        let trusts = [Trust { anchors: vec![root], ..Trust::default() }, Trust::default()];
+        let mut kinds = Vec::new();
+        for (id, wall, trust) in [
+            ("clinic-17.example", 60 * YEAR, &trusts[0]),
+            ("other.example", 60 * YEAR, &trusts[0]),
+            ("clinic-17.example", 200 * YEAR, &trusts[0]),
+            ("clinic-17.example", 60 * YEAR, &trusts[1]),
+        ] {
+            let signs = || RemoteAuth::Signature(Arc::new(trust.clone()));
+            let mut known = claim(id, wall);
+            known.connection = Some(connection(id, signs()));
+            let of_known = refused(known.run());
+
+            let mut stranger = claim(id, wall);
+            stranger.decoy = Some(connection("decoy.example", signs()));
+            assert_eq!(stranger.go_through_the_motions().as_ref(), Some(&of_known));
+            assert_eq!(refused(stranger.run()), ProofError::Nobody);
+
+            let mut keyed = claim(id, wall);
+            keyed.decoy = Some(connection("decoy.example", signs()));
+            keyed.connection = Some(connection(id, RemoteAuth::Psk(Secret::new(vec![8; 32]))));
+            assert_eq!(keyed.go_through_the_motions().as_ref(), Some(&of_known));
+            assert_eq!(refused(keyed.run()), ProofError::Method(AuthMethod::DIGITAL_SIGNATURE));
+            kinds.push(std::mem::discriminant(&of_known));
+        }
+        assert_ne!(kinds[0], kinds[1], "signature and name");
+        assert_ne!(kinds[1], kinds[2], "name and path");
+    }
+
+    /// A decoy lets nobody in, not even whom it is for.
+    #[test]
+    fn a_decoy_opens_no_door() {
+        let psk = || Secret::new(vec![0; 32]);
+        let mut stranger = claim("clinic-17.example", 0);
+        let value = psk::auth_value(&stranger.provider, stranger.prf, &psk(), stranger.octets.as_slice());
+        stranger.proof = AuthData { method: AuthMethod::SHARED_KEY_MIC, data: value.expose().to_vec() };
+        stranger.decoy = Some(connection("clinic-17.example", RemoteAuth::Psk(psk())));
+        assert_eq!(stranger.go_through_the_motions(), None, "its proof is right for the key of nobody");
+        assert_eq!(refused(stranger.run()), ProofError::Nobody);
     }
 }

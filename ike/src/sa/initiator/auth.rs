@@ -164,6 +164,7 @@ impl Attempt {
             provider: *ctx.provider,
             prf: auth.suite.prf,
             connection: Some(Arc::clone(&self.connection)),
+            decoy: None,
             octets: SignedOctets::new(&*auth.keys.auth_r, &auth.init_response, &auth.nonce_i, id_r),
             id: id_r.clone(),
             proof,

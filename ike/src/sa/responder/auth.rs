@@ -76,7 +76,8 @@ impl HalfOpen {
             let refusal = Self::without_proof(directory, &request, connection);
             return self.refuse(ctx, path, &asked, answered, refusal);
         };
-        let examination = self.examination(ctx, &answered, &request, proof, connection.clone());
+        let mut examination = self.examination(ctx, &answered, &request, proof, connection.clone());
+        examination.decoy = directory.decoy();
         let job = ctx.work(JobOwner::HalfOpen(self.spi()), Work::examine(examination));
         let examining = Examining { asked, path, request, connection };
         self.phase = Phase::Examining(job, answered, Box::new(examining));
@@ -117,6 +118,7 @@ impl HalfOpen {
             provider: *ctx.provider,
             prf: answered.suite.prf,
             connection,
+            decoy: None,
             id: request.id_i.clone(),
             octets,
             proof,
