@@ -169,7 +169,7 @@ fn rule(line: &str) -> Option<usize> {
 fn code(text: &str) -> String {
     let body = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let lines = body.lines().filter(|line| !line.trim_start().starts_with("//"));
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 fn sources_under(directory: &Path) -> Vec<PathBuf> {

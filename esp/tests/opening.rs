@@ -213,7 +213,7 @@ fn more_padding_than_is_needed_is_taken_off() {
 
 /// A train as the kernel joins it: neighbours of other suites, one of them forged, one cut.
 ///
-/// Rule 17: coalesced datagrams are input like any other: no panic, no drop of their neighbours (GotaTun 0.7.2).
+/// Rule 17: coalesced datagrams are input like any other: no panic, no drop of their neighbours (`GotaTun` 0.7.2).
 #[test]
 fn in_a_train_of_several_suites_each_packet_is_judged_by_itself() {
     for esn in [false, true] {

@@ -159,7 +159,7 @@ fn without_room_nothing_is_spent() {
     }
 }
 
-/// Rule 12: an SA refuses to send past its limit (GotaTun, VPP IV reuse).
+/// Rule 12: an SA refuses to send past its limit (`GotaTun`, VPP IV reuse).
 #[test]
 fn nothing_is_sent_beyond_the_packet_limit() {
     for direction in Direction::all() {

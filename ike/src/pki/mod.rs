@@ -33,6 +33,8 @@ mod trust;
 mod utc;
 mod verification;
 
+pub(crate) use check::quote;
+
 pub use certificate::{Certificate, CertificateError};
 pub use crl::{Crl, CrlError};
 pub use extensions::SubjectAltName;

@@ -89,6 +89,12 @@ impl OcspResponse {
         answer.standing.clone()
     }
 
+    /// Whom the issuer has designated to sign it, by what it says itself; `None` if that is the issuer.
+    pub(super) fn delegate(&self, issuer: &Certificate) -> Option<&Certificate> {
+        let mut delegates = self.certificates.iter().filter(|certificate| self.responder.is(certificate));
+        delegates.next().filter(|_| !self.responder.is(issuer))
+    }
+
     /// Who signed it, if it says that a certificate that `issuer` issued is good.
     pub(super) fn vouches<'a>(
         &'a self,

@@ -132,7 +132,7 @@ impl Inquiry<'_> {
         for response in stapled {
             match response {
                 Ok(response) => {
-                    let said = response.judge(self.certificate, self.issuer, self.now);
+                    let said = self.said_by(response, trust, evidence);
                     self.hear(said, response.next_update(), "the OCSP response that the peer sent along");
                 }
                 Err(error) => self.reasons.push(format!("the peer sent one along, but {error}")),
@@ -142,7 +142,7 @@ impl Inquiry<'_> {
         for answer in &evidence.answers {
             match answer {
                 Answer::Ocsp(fetch, response) => {
-                    let said = response.judge(self.certificate, self.issuer, self.now);
+                    let said = self.said_by(response, trust, evidence);
                     self.hear(said, response.next_update(), &format!("the OCSP responder {}", fetch.url));
                 }
                 Answer::Failed(fetch, why) if fetches.contains(fetch) => {
@@ -152,6 +152,29 @@ impl Inquiry<'_> {
             }
         }
         self.ask_lists(trust, evidence);
+    }
+
+    /// What a responder says, unless its own certificate is known to be revoked. (None is asked for that: RFC 6960 §4.2.2.2.1
+    /// leaves it to us, and such certificates live for days.)
+    fn said_by(
+        &self,
+        response: &OcspResponse,
+        trust: &Trust,
+        evidence: &Evidence,
+    ) -> Result<Standing, NoAnswer> {
+        let fetched = evidence.answers.iter().filter_map(|answer| match answer {
+            Answer::Crl(_, crl) => Some(crl),
+            Answer::Ocsp(..) | Answer::Failed(..) => None,
+        });
+        let mut lists = trust.crls.iter().chain(fetched);
+        let revoked = |delegate| {
+            let mut said = lists.by_ref().map(|crl| crl.judge(delegate, self.issuer, self.now));
+            said.any(|said| matches!(said, Ok(Standing::Revoked { .. })))
+        };
+        if response.delegate(self.issuer).is_some_and(revoked) {
+            return Err(NoAnswer::Signer("its certificate was revoked"));
+        }
+        response.judge(self.certificate, self.issuer, self.now)
     }
 
     /// Of several lists that say something the newest counts: a certificate that was on hold may be released.

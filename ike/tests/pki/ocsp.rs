@@ -1,11 +1,14 @@
 //! OCSP responses that lie, are old, or are about something else.
 
 use rcgen::{ExtendedKeyUsagePurpose as Purpose, IsCa};
-use sekisho_ike::pki::{Answer, Assessment, Credential, OcspError, OcspResponse, Staple, Stapling};
+use sekisho_ike::pki::{
+    Answer, Assessment, Credential, Evidence, Fetch, FetchKind, OcspError, OcspResponse, RevocationPolicy,
+    Staple, Stapling, Trust, assess,
+};
 use sekisho_ike::wire::CertEncoding;
 
 use crate::made::{Made, NOW, ca, leaf, named, root};
-use crate::responder::{Reply, extension, sequence, tlv};
+use crate::responder::{List, Reply, extension, sequence, tlv};
 use crate::revocation::{Peer, reasons};
 
 fn by_root(peer: &Peer, reply: &Reply) -> Assessment {
@@ -156,6 +159,28 @@ fn many_answers_in_one_response_are_too_many() {
         |count| OcspResponse::from_der(&Reply::good().der_with(&vec![single.clone(); count], &peer.root));
     assert!(of(64).is_ok());
     assert_eq!(of(65), Err(OcspError::Malformed("its version or length")));
+}
+
+/// A responder whose own certificate is on a list is not believed any more. (The list itself says that the peer is good, so
+/// it shows where the responder says the contrary.)
+#[test]
+fn a_designated_responder_that_was_revoked_is_not_believed() {
+    let peer = Peer::new();
+    let delegate = delegate(&peer.root, |_| {});
+    let other = peer.root.issue(leaf("other"));
+    let reply = Reply { certificates: vec![delegate.certificate.clone()], ..Reply::revoked() };
+    let der = reply.der(&peer.leaf.certificate, &peer.root.certificate, &delegate);
+    for (listed, believed) in [(&other, true), (&delegate, false)] {
+        let crl = List::revoking(&listed.certificate).by(&peer.root);
+        let answers =
+            vec![Answer::Crl(Fetch { url: "http://other/".into(), kind: FetchKind::Crl }, crl.clone())];
+        let fetched = Evidence { stapled: vec![der.clone()], answers };
+        assert_eq!(matches!(peer.assess(&fetched), Assessment::Revoked(_)), believed);
+        let configured = Trust { crls: vec![crl], ..peer.trust(RevocationPolicy::Strict) };
+        let stapled = Evidence { stapled: vec![der.clone()], ..Evidence::default() };
+        let assessment = assess(&peer.path(), &configured, &stapled, NOW);
+        assert_eq!(matches!(assessment, Assessment::Revoked(_)), believed);
+    }
 }
 
 /// What a response makes to be sent along with the leaf's certificate.

@@ -54,10 +54,8 @@ fn who_has_proved_nothing_rekeys_deletes_and_asks_nothing() {
         let mut world = waiting();
         let mut rogue = rogue(connection(Side::A, true));
         assert!(rogue.half_open(&mut world));
-        let payloads = match payloads.is_empty() && exchange == ExchangeType::CREATE_CHILD_SA {
-            true => rogue.another_child(SPI),
-            false => payloads,
-        };
+        let rekey = payloads.is_empty() && exchange == ExchangeType::CREATE_CHILD_SA;
+        let payloads = if rekey { rogue.another_child(SPI) } else { payloads };
         assert_eq!(rogue.ask(&mut world, 0, exchange, &payloads), None, "{exchange}");
         assert_untouched(&world);
         let drops = world.b.endpoint.drops();
@@ -102,6 +100,8 @@ fn who_is_refused_sees_nothing_of_ours() {
     }
 }
 
+type Change = Box<dyn FnOnce(&mut Vec<Payload>)>;
+
 /// Rule 4: no shortcut to success. Without AUTH, with an empty one, one of another method, or somebody else's, nothing is
 /// established (CVE-2021-45079).
 #[test]
@@ -115,7 +115,7 @@ fn nothing_but_the_right_proof_establishes_anything() {
             }
         }
     };
-    let changes: [(&str, Box<dyn FnOnce(&mut Vec<Payload>)>); 8] = [
+    let changes: [(&str, Change); 8] = [
         ("none", Box::new(|payloads| payloads.retain(|p| !matches!(p, Payload::Auth(_))))),
         ("empty", Box::new(auth(|auth| auth.data.clear()))),
         ("zeros", Box::new(auth(|auth| auth.data.fill(0)))),
@@ -130,7 +130,7 @@ fn nothing_but_the_right_proof_establishes_anything() {
                 payloads.push(Payload::Certificate {
                     encoding: CertEncoding::X509_SIGNATURE,
                     data: vec![0x30, 0],
-                })
+                });
             }),
         ),
     ];
@@ -300,7 +300,7 @@ fn one_of_each(proposal: &mut sekisho_ike::wire::Proposal) {
     });
 }
 
-/// Rule 16: IDr is checked against what was configured, and the connection is bound to it: a responder whom an authority
+/// Rule 16: `IDr` is checked against what was configured, and the connection is bound to it: a responder whom an authority
 /// vouches for under another name is not whom we want, whatever it is asked for.
 #[test]
 fn a_responder_that_is_somebody_else_is_refused_though_it_is_vouched_for() {
