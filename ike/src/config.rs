@@ -1,5 +1,7 @@
 //! What an engineer decides about a connection, already validated: the shell builds these from its file.
 
+mod pool;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,9 @@ use crate::negotiate::TrafficSelector;
 use crate::pki::{Credential, Trust};
 use crate::secret::Secret;
 use crate::suite::{EspProposal, IkeProposal, Profile};
+
+pub(crate) use pool::is_for_no_host;
+pub use pool::{InternalAddress, Pool, PoolRange, PoolRangeError};
 
 /// The name of a connection or of one of its children, as in the configuration.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +73,11 @@ pub struct Connection {
     pub unique: Uniqueness,
     /// Whether an IKE SA may be set up without a Child SA.
     pub childless: Childless,
+    /// The pools that the peer gets its address from, the preferred first: one address of each family that it asks
+    /// for. With any, it must ask, and nothing else is its own.
+    pub pools: Vec<Name>,
+    /// The addresses that we ask the peer for.
+    pub internal_address: InternalAddress,
     /// When the IKE SA is replaced, seconds; RFC 7296 §2.8. Default 8 hours.
     pub lifetime: Duration,
     /// How UDP encapsulation is decided.
@@ -91,6 +101,23 @@ pub enum ConnectionError {
     /// There is nobody in particular to be called.
     #[error("tunnel `{0}` is for many peers, so only they can start it")]
     InitiatesToMany(Name),
+    /// Who gives out addresses is the responder.
+    #[error("tunnel `{0}` gives its peer an address, so only the peer can start it")]
+    InitiatesWithPool(Name),
+    /// Who asks for one is the initiator.
+    #[error("tunnel `{0}` asks for an address, so only we can start it")]
+    AnswersWithoutAddress(Name),
+    /// What we are given is all that we may send from, and without it there is nothing.
+    #[error(
+        "child `{1}` of tunnel `{0}` needs local networks, or an address that the peer gives, and not both"
+    )]
+    LocalNetworks(Name, Name),
+    /// Without a pool there is nothing to take the place of remote networks.
+    #[error("child `{1}` of tunnel `{0}` needs remote networks, or a pool")]
+    RemoteNetworks(Name, Name),
+    /// Nothing is known of it.
+    #[error("tunnel `{0}` names a pool `{1}`, which does not exist")]
+    UnknownPool(Name, Name),
 }
 
 impl Connection {
@@ -116,6 +143,8 @@ impl Connection {
             children,
             unique: Uniqueness::default(),
             childless: Childless::default(),
+            pools: Vec::new(),
+            internal_address: InternalAddress::default(),
             lifetime: Duration::from_hours(8),
             encapsulation: Encapsulation::Forced,
             keepalive: Keepalive::default(),
@@ -126,11 +155,12 @@ impl Connection {
     }
 
     /// Whether it can be configured: one for many peers demands certificates that an authority vouches for, and only
-    /// answers.
+    /// answers; so does one that gives out addresses.
     ///
     /// # Errors
     /// [`ConnectionError`].
     pub fn check(&self) -> Result<(), ConnectionError> {
+        self.check_addresses()?;
         if self.remote_id.exact().is_some() {
             return Ok(());
         }
@@ -143,6 +173,26 @@ impl Connection {
         }
         if self.initiate {
             return Err(ConnectionError::InitiatesToMany(self.name.clone()));
+        }
+        Ok(())
+    }
+
+    fn check_addresses(&self) -> Result<(), ConnectionError> {
+        let (gives, asks) = (!self.pools.is_empty(), self.internal_address.is_asked());
+        if gives && self.initiate {
+            return Err(ConnectionError::InitiatesWithPool(self.name.clone()));
+        }
+        if asks && !self.initiate {
+            return Err(ConnectionError::AnswersWithoutAddress(self.name.clone()));
+        }
+        for child in &self.children {
+            let (tunnel, name) = (self.name.clone(), child.name.clone());
+            if child.local.is_empty() != asks {
+                return Err(ConnectionError::LocalNetworks(tunnel, name));
+            }
+            if child.remote.is_empty() && !gives {
+                return Err(ConnectionError::RemoteNetworks(tunnel, name));
+            }
         }
         Ok(())
     }
@@ -305,9 +355,10 @@ pub struct Child {
     pub name: Name,
     /// Suites, preferred first; at least one.
     pub proposals: Vec<EspProposal>,
-    /// What our side may send from; at least one.
+    /// What our side may send from. Empty: the address that the peer gives us.
     pub local: Vec<TrafficSelector>,
-    /// What the peer's side may send from; at least one.
+    /// What the peer's side may send from; of this, where we give it an address, that address alone. Empty: all that
+    /// this address may send.
     pub remote: Vec<TrafficSelector>,
     /// When it is replaced.
     pub lifetime: ChildLifetime,

@@ -94,6 +94,12 @@ pub enum DiagnosisKind {
     AdminDown,
     /// The identity has a tunnel, and is to have no second one.
     NotUnique,
+    /// There is no address left that the peer could be given.
+    PoolExhausted,
+    /// The peer must ask for an address, and did not.
+    AddressNotAsked,
+    /// The peer gave us no address that we can use.
+    AddressRefused,
     /// A Child SA was refused for another reason.
     ChildRefused,
     /// What the peer sent breaks the protocol.
@@ -137,6 +143,9 @@ impl DiagnosisKind {
             Self::TrafficSelectors => "traffic_selectors",
             Self::AdminDown => "admin_down",
             Self::NotUnique => "not_unique",
+            Self::PoolExhausted => "pool_exhausted",
+            Self::AddressNotAsked => "address_not_asked",
+            Self::AddressRefused => "address_refused",
             Self::ChildRefused => "child_refused",
             Self::Malformed => "malformed",
             Self::PeerDead => "peer_dead",

@@ -41,6 +41,10 @@ pub const HALF_OPEN_PER_PREFIX: usize = 64;
 pub const TUNNELS: usize = 65_536;
 /// Tunnels of one identity that may stand side by side, where they may at all.
 pub const TUNNELS_OF_ONE_PEER: usize = 16;
+/// Addresses of one pool that are kept for the peers that had them last.
+pub const REMEMBERED_LEASES: usize = 65_536;
+/// Name servers that are taken from a peer.
+pub const NAME_SERVERS: usize = 8;
 /// Datagrams and events waiting for the driver.
 pub const OUTPUT_QUEUE: usize = 4_096;
 /// Bytes of one certificate.

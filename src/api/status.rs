@@ -1,7 +1,7 @@
 //! What `status` and `sas` tell. The field names are stable; times are whole seconds.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ pub struct Status {
     pub tunnels: Vec<Tunnel>,
     /// Packets and messages dropped, by reason (stable words).
     pub drops: BTreeMap<String, u64>,
+    /// The pools that peers get their addresses from, by name.
+    #[serde(default)]
+    pub pools: Vec<Pool>,
     /// Networks that are no longer configured and stay blocked until `sekisho unprotect`.
     #[serde(default)]
     pub stale: Vec<String>,
@@ -68,6 +71,9 @@ pub struct Tunnel {
     pub age_s: Option<u64>,
     /// The IKE SA, while it is up.
     pub ike: Option<IkeSa>,
+    /// The addresses inside it that one end gave to the other, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal: Option<Internal>,
     /// The Child SAs, the ones being replaced included.
     pub children: Vec<Child>,
     /// Packets received and accepted since the tunnel came up.
@@ -109,6 +115,56 @@ impl From<sekisho_ike::event::ConnectionState> for State {
             From::BackOff => Self::Backoff,
             From::AdminDown => Self::AdminDown,
         }
+    }
+}
+
+/// Addresses inside a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Internal {
+    /// Who gave them: `peer` (they are ours), or `here` (they are the peer's).
+    pub given_by: String,
+    /// At most one of IPv4 and one of IPv6.
+    pub addresses: Vec<IpAddr>,
+    /// Name servers that go with them.
+    pub dns: Vec<IpAddr>,
+}
+
+/// A pool of addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// As configured.
+    pub name: String,
+    /// IPv4 addresses that peers hold.
+    pub ipv4_used: u64,
+    /// IPv4 addresses that there are.
+    pub ipv4_size: u64,
+    /// IPv6 addresses that peers hold.
+    pub ipv6_used: u64,
+    /// IPv6 addresses that there are; the largest number that fits, if there are more.
+    pub ipv6_size: u64,
+    /// How often a peer was told that there is none left, since the daemon's start.
+    pub refused: u64,
+}
+
+impl From<sekisho_ike::event::PoolStatus> for Pool {
+    fn from(pool: sekisho_ike::event::PoolStatus) -> Self {
+        let [ipv4_used, ipv6_used] = pool.used.map(|used| u64::try_from(used).unwrap_or(u64::MAX));
+        let [ipv4_size, ipv6_size] = pool.size.map(|size| u64::try_from(size).unwrap_or(u64::MAX));
+        Self {
+            name: pool.pool.to_string(),
+            ipv4_used,
+            ipv4_size,
+            ipv6_used,
+            ipv6_size,
+            refused: pool.refused,
+        }
+    }
+}
+
+impl From<sekisho_ike::event::InnerAddresses> for Internal {
+    fn from(inner: sekisho_ike::event::InnerAddresses) -> Self {
+        let given_by = if inner.ours { "peer" } else { "here" };
+        Self { given_by: given_by.to_owned(), addresses: inner.addresses, dns: inner.dns }
     }
 }
 

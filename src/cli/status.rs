@@ -2,7 +2,7 @@
 
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, details, table, time};
-use crate::api::{Failed, IkeSa, Request, State, Status, Timestamp, Tunnel};
+use crate::api::{Failed, IkeSa, Internal, Pool, Request, State, Status, Timestamp, Tunnel};
 use crate::config::limits::EXPIRY_WARNING;
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho status\n  sekisho status --json | jq '.tunnels[] | select(.state != \"up\") | .name'\n\nStates: up; connecting; backoff (the last try failed, another follows by itself); waiting (the peer starts it); admin_down (by `sekisho down`).";
@@ -13,7 +13,7 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
 }
 
 fn show(output: &Output, status: &Status, now: Timestamp) -> String {
-    let Status { version, pid, uptime_s, interface, mtu, tunnels, drops, stale } = status;
+    let Status { version, pid, uptime_s, interface, mtu, tunnels, drops, pools, stale } = status;
     let uptime = time(*uptime_s);
     let mut lines =
         vec![format!("sekishod {version} on {interface} (MTU {mtu}), running for {uptime}, process {pid}\n")];
@@ -21,6 +21,10 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
         lines.push("No tunnel is configured.".to_owned());
     } else {
         lines.extend(tunnel_lines(output, tunnels, now));
+    }
+    if !pools.is_empty() {
+        lines.push(String::new());
+        lines.extend(pools.iter().map(pool));
     }
     if !stale.is_empty() {
         let stale = stale.join(", ");
@@ -32,6 +36,20 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
         lines.push(format!("\nDropped: {}", dropped.join(", ")));
     }
     lines.join("\n") + "\n"
+}
+
+/// How full it is.
+fn pool(pool: &Pool) -> String {
+    let Pool { name, ipv4_used, ipv4_size, ipv6_used, ipv6_size, refused } = pool;
+    let family = |used: &u64, size: &u64, family| match *size {
+        0 => None,
+        u64::MAX => Some(format!("{used} {family} addresses in use")),
+        size => Some(format!("{used} of {size} {family} addresses in use")),
+    };
+    let families = [family(ipv4_used, ipv4_size, "IPv4"), family(ipv6_used, ipv6_size, "IPv6")];
+    let turned_away = (*refused > 0).then(|| format!("peers turned away for want of one: {refused}"));
+    let words: Vec<_> = families.into_iter().chain([turned_away]).flatten().collect();
+    format!("Pool {name}: {}", words.join(", "))
 }
 
 /// The table, and below each tunnel what a line of it cannot say.
@@ -86,6 +104,7 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
     if tunnel.state == State::Up && !tunnel.children.iter().any(|child| child.sending) {
         remarks.push((Colour::Red, "no Child SA: no traffic passes".to_owned()));
     }
+    remarks.extend(tunnel.internal.as_ref().map(internal));
     remarks.extend(certificates(tunnel));
     remarks.extend(tunnel.ike.as_ref().and_then(|ike| peer_certificate(ike, now)));
     if let Some(note) = tunnel.ike.as_ref().and_then(|ike| ike.peer_auth_note.as_ref()) {
@@ -109,6 +128,15 @@ fn peer_certificate(ike: &IkeSa, now: Timestamp) -> Option<(Colour, String)> {
         Some(_) => format!("nobody says whether it was revoked, asked {ago} ago"),
     };
     Some((Colour::Dim, format!("the peer's certificate is of `{subject}`: {known}")))
+}
+
+/// The addresses inside it.
+fn internal(internal: &Internal) -> (Colour, String) {
+    let Internal { given_by, addresses, dns } = internal;
+    let list = |all: &[std::net::IpAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let whose = if given_by == "peer" { "our address, from the peer" } else { "the peer's address, from us" };
+    let dns = if dns.is_empty() { String::new() } else { format!("; name servers: {}", list(dns)) };
+    (Colour::Dim, format!("{whose}: {}{dns}", list(addresses)))
 }
 
 /// When certificates end: in colour if that is soon.

@@ -11,6 +11,7 @@ use sekisho_ike::suite::{Esn, EspProposal, Profile};
 use toml::Spanned;
 
 use super::document::{self, Judge, Section, Span};
+use super::pool::Given;
 use super::{duration, limits};
 
 /// A network of a child and where it stands.
@@ -32,6 +33,7 @@ pub(super) enum Side {
 struct Common {
     proposals: Vec<EspProposal>,
     lifetime: ChildLifetime,
+    given: Given,
 }
 
 const LISTED: [&str; 2] = ["local_networks", "remote_networks"];
@@ -41,10 +43,10 @@ pub(super) fn read_all(
     judge: &mut Judge<'_>,
     tunnel: &Name,
     section: &mut Section<'_>,
-    profile: Profile,
+    (profile, given): (Profile, Given),
     retransmit: Retransmit,
 ) -> Option<(Vec<Child>, Vec<Network>)> {
-    let defaults = Common { proposals: profile.esp_proposals(), lifetime: ChildLifetime::default() };
+    let defaults = Common { proposals: profile.esp_proposals(), lifetime: ChildLifetime::default(), given };
     let common = common(judge, section, defaults, retransmit);
     let title = format!("[[tunnel.{tunnel}.child]]");
     let span = section.value_span("child");
@@ -106,10 +108,20 @@ fn child(
     section: &mut Section<'_>,
     common: Common,
 ) -> Option<(Child, Vec<Network>)> {
-    let local = networks(judge, &name, section, Side::Local);
-    let remote = networks(judge, &name, section, Side::Remote);
+    let given = &common.given;
+    let local = if given.local().is_some() {
+        nothing_beside(judge, section)
+    } else {
+        networks(judge, &name, section, Side::Local)
+    };
+    let remote = if given.remote().is_some() && !section.has("remote_networks") {
+        section.take("remote_networks");
+        Some(Vec::new())
+    } else {
+        networks(judge, &name, section, Side::Remote)
+    };
     let (local, remote) = (local?, remote?);
-    families_meet(judge, &local, &remote)?;
+    families_meet(judge, &local, &remote, given)?;
     sides_differ(judge, &local, &remote)?;
     let selectors = |list: &[Network]| list.iter().map(|n| n.selector.clone()).collect();
     let child = Child {
@@ -118,6 +130,14 @@ fn child(
         ..Child::new(name, selectors(&local), selectors(&remote))
     };
     Some((child, local.into_iter().chain(remote).collect()))
+}
+
+/// The address that the peer gives us is our whole side.
+fn nothing_beside(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec<Network>> {
+    let Some(value) = section.take("local_networks") else { return Some(Vec::new()) };
+    let help = "the address that the peer gives us takes their place: leave one of the two out";
+    judge.error(&value.span(), "`local_networks` stands beside `internal_address`", help);
+    None
 }
 
 fn networks(
@@ -151,7 +171,7 @@ fn networks(
     read.into_iter().collect()
 }
 
-fn reason(text: &str, error: &SelectorError) -> String {
+pub(super) fn reason(text: &str, error: &SelectorError) -> String {
     match error {
         SelectorError::Malformed(_) => format!("`{}` is no network", text.escape_debug()),
         SelectorError::Range if text.contains(':') && text.contains('.') => {
@@ -163,15 +183,22 @@ fn reason(text: &str, error: &SelectorError) -> String {
 }
 
 /// A network of a family that the other side lacks can carry nothing.
-fn families_meet(judge: &mut Judge<'_>, local: &[Network], remote: &[Network]) -> Option<()> {
+fn families_meet(judge: &mut Judge<'_>, local: &[Network], remote: &[Network], given: &Given) -> Option<()> {
     let mut good = Some(());
-    for (these, those, other) in [(local, remote, "remote_networks"), (remote, local, "local_networks")] {
+    let there = (remote, given.remote(), ["remote_networks", "pool"]);
+    let here = (local, given.local(), ["local_networks", "internal_address"]);
+    for (these, (those, addresses, [networks, addressed])) in [(local, there), (remote, here)] {
         for network in these {
             let ipv4 = network.selector.is_ipv4();
-            if !those.iter().any(|n| n.selector.is_ipv4() == ipv4) {
+            let has_network = those.iter().any(|n| n.selector.is_ipv4() == ipv4);
+            if !has_network && !addresses.is_some_and(|families| families.asks(ipv4)) {
                 let family = if ipv4 { "IPv4" } else { "IPv6" };
-                let message =
-                    format!("`{}` is {family}, but `{other}` has no {family} network", network.selector);
+                let other = if addresses.is_some() {
+                    format!("`{addressed}` has no {family} address")
+                } else {
+                    format!("`{networks}` has no {family} network")
+                };
+                let message = format!("`{}` is {family}, but {other}", network.selector);
                 judge.error(
                     &network.span,
                     message,
@@ -240,7 +267,7 @@ fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, retransm
         packets: packets.map(Spanned::into_inner).or(or.lifetime.packets),
         bytes: bytes.map(Spanned::into_inner).or(or.lifetime.bytes),
     };
-    Common { proposals, lifetime }
+    Common { proposals, lifetime, given: or.given }
 }
 
 fn esp_proposals(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec<EspProposal>> {

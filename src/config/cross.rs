@@ -6,14 +6,18 @@ use super::Daemon;
 use super::child::{Network, Side, overlap};
 use super::document::Judge;
 use super::limits;
+use super::pool::{self, Pools};
 use super::tunnel::Tunnel;
 
 /// Every check over more than one section.
-pub(super) fn check(judge: &mut Judge<'_>, daemon: &Daemon, tunnels: &[Tunnel]) {
+pub(super) fn check(judge: &mut Judge<'_>, daemon: &Daemon, tunnels: &[Tunnel], pools: &Pools) {
     identities_differ(judge, tunnels);
     keys_differ(judge, tunnels);
     remote_networks_differ(judge, tunnels);
     nothing_turns_round(judge, tunnels);
+    pools_are_apart(judge, tunnels, pools);
+    let named: Vec<_> = tunnels.iter().flat_map(|tunnel| &tunnel.connection.pools).collect();
+    pool::are_used(judge, pools, &named);
     mtu_carries_ipv6(judge, daemon, tunnels);
 }
 
@@ -111,6 +115,38 @@ fn tell(judge: &mut Judge<'_>, tunnels: &[Tunnel], a: (usize, &Network), b: (usi
         judge.warn(&second.1.span, message, help);
     }
     true
+}
+
+/// What a pool gives out must not lie behind a tunnel that gives out nothing of it.
+fn pools_are_apart(judge: &mut Judge<'_>, tunnels: &[Tunnel], pools: &Pools) {
+    let mut told = 0;
+    for (name, read) in pools {
+        for (range, span) in read.pool.ranges.iter().zip(&read.spans) {
+            let others = tunnels.iter().filter(|tunnel| !tunnel.connection.pools.contains(name));
+            let behind = others.flat_map(|tunnel| tunnel.on(Side::Remote).map(move |net| (tunnel, net)));
+            for (tunnel, network) in behind.filter(|(_, net)| overlap(&net.selector, range.selector())) {
+                let (line, tunnel) = (judge.line(&network.span), &tunnel.connection.name);
+                let (x, y) = (&network.selector, range);
+                if network.selector == *range.selector() {
+                    let message = format!("`{y}` is in pool `{name}` and behind tunnel `{tunnel}`");
+                    let help = format!(
+                        "the other one stands in line {line}; an address is reached through one tunnel only"
+                    );
+                    judge.error(span, message, help);
+                } else {
+                    let message = format!("`{y}` of pool `{name}` overlaps `{x}` of tunnel `{tunnel}`");
+                    let help = format!(
+                        "the other one stands in line {line}; a packet takes the tunnel with the most specific network, and is dropped while that one is down"
+                    );
+                    judge.warn(span, message, help);
+                }
+                told += 1;
+                if told >= PAIRS {
+                    return;
+                }
+            }
+        }
+    }
 }
 
 /// What one peer may reach must not lie behind another, or the two talk through us: allowed, but seldom meant.

@@ -91,6 +91,12 @@ pub const EXPIRY_WARNING: Duration = s(30 * 86_400);
 pub const NAME_BYTES: usize = 64;
 /// Networks on one side of a child: a TS payload counts them in one byte (RFC 7296 §3.13).
 pub const NETWORKS: usize = 255;
+/// Ranges of addresses in a pool.
+pub const POOL_RANGES: usize = 64;
+/// Name servers that go with a pool's addresses.
+pub const POOL_NAME_SERVERS: usize = 8;
+/// Pools of one tunnel.
+pub const TUNNEL_POOLS: usize = 8;
 /// Proposals in a list.
 pub const PROPOSALS: usize = 32;
 /// Hosts in `remote`.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sekisho_ike::config::{Connection, Name};
+use sekisho_ike::config::{Connection, Name, Pool};
 use sekisho_ike::suite::Profile;
 use toml::de::DeTable;
 
@@ -28,6 +28,7 @@ pub mod limits;
 mod material;
 mod pem;
 mod pkcs12;
+mod pool;
 mod problem;
 mod psk;
 mod store;
@@ -51,6 +52,8 @@ pub struct Config {
     pub daemon: Daemon,
     /// The tunnels, by name.
     pub connections: Vec<Arc<Connection>>,
+    /// The pools that tunnels name, by name.
+    pub pools: Vec<Pool>,
     /// The profile of each tunnel; its own proposals, where it names some, take the place of the profile's.
     pub profiles: BTreeMap<Name, Profile>,
     /// The tunnels whose pre-shared key is weak and allowed to be.
@@ -229,9 +232,10 @@ fn parse(text: &str, source: &Path, store: &Store<'_>) -> Result<Config, ConfigE
         }
         None => Daemon::default(),
     };
-    let tunnels = tunnels(&mut judge, &mut top, store);
+    let pools = pool::read_all(&mut judge, &mut top);
+    let tunnels = tunnels(&mut judge, &mut top, (store, &pools));
     top.finish(&mut judge);
-    cross::check(&mut judge, &daemon, &tunnels);
+    cross::check(&mut judge, &daemon, &tunnels, &pools);
     if !judge.errors.is_empty() {
         return Err(refused(judge, source));
     }
@@ -243,6 +247,7 @@ fn parse(text: &str, source: &Path, store: &Store<'_>) -> Result<Config, ConfigE
         daemon,
         profiles: tunnels.iter().map(profile).collect(),
         weak_psk: weak.map(|tunnel| tunnel.connection.name.clone()).collect(),
+        pools: pools.into_values().map(|read| read.pool).collect(),
         connections: tunnels.into_iter().map(|tunnel| Arc::new(tunnel.connection)).collect(),
         warnings: judge.warnings,
     })
@@ -250,7 +255,11 @@ fn parse(text: &str, source: &Path, store: &Store<'_>) -> Result<Config, ConfigE
 
 const SYNTAX: &str = "write `key = value` or [section] on each line; texts stand in double quotes, lists in [brackets] with commas";
 
-fn tunnels(judge: &mut Judge<'_>, top: &mut Section<'_>, store: &Store<'_>) -> Vec<tunnel::Tunnel> {
+fn tunnels(
+    judge: &mut Judge<'_>,
+    top: &mut Section<'_>,
+    around: (&Store<'_>, &pool::Pools),
+) -> Vec<tunnel::Tunnel> {
     let Some(value) = top.take("tunnel") else {
         let help = "add a section [tunnel.NAME]; configs/ has examples";
         judge.warn(&(0..0), "no tunnel is configured", help);
@@ -268,7 +277,7 @@ fn tunnels(judge: &mut Judge<'_>, top: &mut Section<'_>, store: &Store<'_>) -> V
             continue;
         }
         if let (Some(name), Some(section)) = (name, section) {
-            read.extend(tunnel::read(judge, name, section, store));
+            read.extend(tunnel::read(judge, name, section, around));
         }
     }
     read

@@ -10,6 +10,7 @@ use sekisho_ike::config::{Connection, LocalAuth, Remote, RemoteAuth};
 use super::*;
 
 mod certificates;
+mod pools;
 
 fn judged(text: &str) -> Result<Config, ConfigError> {
     let source = Path::new("/etc/sekisho/sekisho.toml");
@@ -127,7 +128,15 @@ fn every_example_is_good_and_means_what_it_says() {
     let examples = examples.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let examples: BTreeSet<String> =
         examples.filter(|name| Path::new(name).extension().is_some_and(|e| e == "toml")).collect();
-    let known = ["certificates.toml", "datacentre.toml", "facility.toml", "minimal.toml", "ngn-ipv6.toml"];
+    let known = [
+        "certificates.toml",
+        "datacentre.toml",
+        "facility.toml",
+        "minimal.toml",
+        "mobile-hub.toml",
+        "mobile.toml",
+        "ngn-ipv6.toml",
+    ];
     assert_eq!(examples, known.map(str::to_owned).into(), "an example without a test");
 }
 

@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::auth::{self, Auth};
 use super::child::{self, Network, Side};
 use super::document::{Judge, Section, Span};
+use super::pool::{self, Given, Pools};
 use super::store::Store;
 use super::{credential, duration, limits};
 
@@ -47,20 +48,27 @@ pub(super) fn read(
     judge: &mut Judge<'_>,
     name: Name,
     mut section: Section<'_>,
-    store: &Store<'_>,
+    (store, pools): (&Store<'_>, &Pools),
 ) -> Option<Tunnel> {
     let errors_before = judge.errors.len() + judge.further;
     let certified = section.has("certificate") || section.has("pkcs12");
     let auth = auth::read(judge, &mut section, store);
     let identities = identities(judge, &mut section, auth.as_ref(), certified);
     let remote = remote(judge, &mut section);
-    let initiate = initiate(judge, &mut section, remote.as_ref());
+    let initiate_span = section.value_span("initiate");
+    let stand_in = Given::whatever(&section);
+    let given = pool::given(judge, &mut section, pools);
+    let initiate = initiate(judge, &mut section, remote.as_ref(), given.as_ref());
+    if let Some(given) = &given {
+        pool::fits_initiate(judge, &section, given, &initiate_span, initiate);
+    }
     let profile = profile(judge, &mut section);
     let proposals = ike_proposals(judge, &mut section, profile);
     let retransmit = retransmit(judge, &mut section);
     let lifetime = section.span_of_time(judge, "ike_lifetime", &limits::IKE_LIFETIME);
     child::outlasts(judge, "ike_lifetime", &lifetime, retransmit);
-    let children = child::read_all(judge, &name, &mut section, profile, retransmit);
+    let stand_in = given.clone().unwrap_or(stand_in);
+    let children = child::read_all(judge, &name, &mut section, (profile, stand_in), retransmit);
     let interval = section.span_of_time(judge, "keepalive", &limits::KEEPALIVE).into_inner();
     let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);
     let liveness = section.span_of_time(judge, "liveness", &limits::LIVENESS).into_inner();
@@ -72,6 +80,7 @@ pub(super) fn read(
     let (local_id, remote_id) = identities?;
     let Auth { local, remote: theirs, psk_file, weak_psk, .. } = auth?;
     let (children, networks) = children?;
+    let given = given?;
     let remote_span = remote_id.span();
     let us = (local_id, local);
     let peer = (remote_id.into_inner().into(), theirs);
@@ -85,6 +94,8 @@ pub(super) fn read(
         liveness,
         retransmit,
         retry,
+        pools: given.pools,
+        internal_address: given.ours,
         ..Connection::new(name, us, peer, children)
     };
     let good = judge.errors.len() + judge.further == errors_before;
@@ -205,7 +216,12 @@ fn host(judge: &mut Judge<'_>, text: Spanned<String>) -> Option<String> {
     Some(text.into_inner())
 }
 
-fn initiate(judge: &mut Judge<'_>, section: &mut Section<'_>, remote: Option<&Remote>) -> bool {
+fn initiate(
+    judge: &mut Judge<'_>,
+    section: &mut Section<'_>,
+    remote: Option<&Remote>,
+    given: Option<&Given>,
+) -> bool {
     let span = section.value_span("initiate");
     match section.boolean(judge, "initiate") {
         Some(true) if remote == Some(&Remote::Any) => {
@@ -218,7 +234,8 @@ fn initiate(judge: &mut Judge<'_>, section: &mut Section<'_>, remote: Option<&Re
             false
         }
         Some(asked) => asked,
-        None => matches!(remote, Some(Remote::Hosts(_))),
+        // Who is given an address starts the tunnel.
+        None => matches!(remote, Some(Remote::Hosts(_))) && given.is_none_or(|g| g.remote().is_none()),
     }
 }
 

@@ -33,8 +33,10 @@ impl Control {
             Event::IkeSaRekeyed(sa) => Some(self.books.ike_sa_rekeyed(&sa)),
             Event::TunnelDown { tunnel, reason, .. } => {
                 follow_up.peers.push((tunnel, None));
+                self.given.lost(tunnel);
                 self.books.tunnel_down(tunnel, &reason)
             }
+            Event::AddressesAssigned(assignment) => Some(Fact::AddressesAssigned((&*assignment).into())),
             Event::InboundReady(child) => self.install(&child, follow_up),
             Event::OutboundSwitch { child_sa } => {
                 self.out.data.switch_outbound(child_sa.0);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sekisho_ike::event::{ChildSaId, Command, Payload, Transmit};
+use sekisho_ike::event::{ChildSaId, Command, Event, Payload, Transmit};
 use sekisho_ike::{Instant, Transport};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -72,6 +72,11 @@ impl Control {
         loop {
             let mut follow_up = FollowUp::default();
             while let Some(event) = self.endpoint.poll_event() {
+                if let Event::AddressesAssigned(assignment) = &event
+                    && assignment.inner.ours
+                {
+                    self.take_addresses(assignment).await;
+                }
                 self.apply(event, &mut follow_up);
             }
             peers.append(&mut follow_up.peers);
@@ -81,6 +86,7 @@ impl Control {
             }
             follow_up.commands.into_iter().for_each(|command| self.command(command));
         }
+        self.drop_addresses().await;
         while let Some(job) = self.endpoint.poll_job() {
             self.jobs.start(job);
         }

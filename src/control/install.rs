@@ -1,17 +1,17 @@
 //! From a negotiated Child SA to the SAs of the data path: the only place that knows both protocol crates.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use sekisho_esp::{
     AesKey, ConfigError, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite,
 };
-use sekisho_ike::config::Connection;
+use sekisho_ike::config::{Child, Connection};
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
 
-use crate::config::Daemon;
+use crate::config::{Config, Daemon};
 use crate::data::{Reservation, UdpPath};
 
 /// Both directions of a Child SA, and the way of its packets.
@@ -35,11 +35,35 @@ pub(super) fn pair(child: &ChildSaParameters, daemon: &Daemon) -> Result<Pair, C
 ///
 /// # Errors
 /// If a child's selectors could never make an SA.
-pub(super) fn reservations(connections: &[Arc<Connection>]) -> Result<Vec<Reservation>, ConfigError> {
-    let children = connections.iter().flat_map(|connection| &connection.children);
-    children
-        .map(|child| Ok(Reservation { local: selectors(&child.local)?, remote: selectors(&child.remote)? }))
-        .collect()
+pub(super) fn reservations(config: &Config) -> Result<Vec<Reservation>, ConfigError> {
+    let mut seen = HashSet::new();
+    let connections = config.connections.iter();
+    let all = connections.flat_map(|connection| connection.children.iter().map(move |c| (connection, c)));
+    let sides = all.map(|(connection, child)| (local(child), remote(config, connection, child)));
+    // Peers that get their addresses of one pool reserve the same, which once is enough.
+    let different = sides.filter(|sides| seen.insert(sides.clone()));
+    let one = |(local, remote): (Vec<_>, Vec<_>)| {
+        Ok(Reservation { local: selectors(&local)?, remote: selectors(&remote)? })
+    };
+    different.map(one).collect()
+}
+
+/// What our side of a child may be, before we know the address that we are given.
+fn local(child: &Child) -> Vec<TrafficSelector> {
+    if child.local.is_empty() {
+        [true, false].map(TrafficSelector::everything).to_vec()
+    } else {
+        child.local.clone()
+    }
+}
+
+/// What the peer's side may be: where it gets an address, any of its pools.
+pub(super) fn remote(config: &Config, connection: &Connection, child: &Child) -> Vec<TrafficSelector> {
+    if connection.pools.is_empty() {
+        return child.remote.clone();
+    }
+    let pools = config.pools.iter().filter(|pool| connection.pools.contains(&pool.name));
+    pools.flat_map(|pool| &pool.ranges).map(|range| range.selector().clone()).collect()
 }
 
 /// How packets may be laid out under these proposals, each way once.

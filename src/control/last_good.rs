@@ -33,7 +33,7 @@ pub struct LastGood {
 impl LastGood {
     fn of(config: &Config) -> Self {
         let Daemon { route_table, rule_priority, mark, ref state_dir, .. } = config.daemon;
-        let policy = policy(&config.connections);
+        let policy = policy(config);
         Self { route_table, rule_priority, mark, state_dir: state_dir.clone(), policy }
     }
 

@@ -16,6 +16,7 @@ mod books;
 mod driver;
 mod expiry;
 mod fetch;
+mod given;
 mod install;
 mod jobs;
 pub mod last_good;
@@ -33,7 +34,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sekisho_ike::config::{Connection, EndpointConfig};
+use sekisho_ike::config::EndpointConfig;
 use sekisho_ike::event::Command;
 use sekisho_ike::{Endpoint, Instant, Now};
 use tokio::sync::{mpsc, oneshot};
@@ -48,6 +49,7 @@ use crate::telemetry::Telemetry;
 use books::Books;
 use expiry::Expiry;
 use fetch::Fetcher;
+use given::Given;
 use jobs::Jobs;
 use random::OsRandom;
 use spi::Spis;
@@ -98,6 +100,7 @@ pub struct Control {
     jobs: Jobs,
     strangers: Strangers,
     expiry: Expiry,
+    given: Given,
     /// IKE datagrams that the network refused.
     unsent: u64,
     started: Instant,
@@ -122,8 +125,10 @@ impl Control {
         let fetcher =
             Fetcher::new(config.daemon.mark, last_good::directory().map(|state| state.join("fetched")));
         let jobs = Jobs::new(out.routing.netlink().clone(), config.daemon.ike_port, fetcher)?;
+        let given = Given::new(&config.daemon);
         let mut control = Self {
             endpoint,
+            given,
             config,
             out,
             books: Books::default(),
@@ -136,18 +141,19 @@ impl Control {
             end: None,
             dead: None,
         };
-        let connections = control.config.connections.clone();
-        control.configure(connections);
+        let config = control.config.clone();
+        control.configure(&config);
         Ok(control)
     }
 
-    /// Connections in force from now on; first it is settled whose packets are whose.
-    fn configure(&mut self, connections: Vec<Arc<Connection>>) {
-        match install::reservations(&connections) {
+    /// Pools and connections in force from now on; first it is settled whose packets are whose.
+    fn configure(&mut self, config: &Config) {
+        match install::reservations(config) {
             Ok(reserved) => self.out.data.reserve(reserved),
             Err(error) => tracing::error!(%error, "networks are not kept for their tunnels"),
         }
-        self.command(Command::Configure(connections));
+        self.command(Command::ConfigurePools(config.pools.clone()));
+        self.command(Command::Configure(config.connections.clone()));
     }
 
     /// Gives the endpoint a command that it cannot refuse, or whose refusal changes nothing.

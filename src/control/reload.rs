@@ -30,7 +30,7 @@ impl Control {
         }
         last_good::keep(&Config { daemon: in_force(&self.config.daemon, &new.daemon), ..new.clone() });
         let reloaded = difference(&self.config, &new);
-        self.configure(new.connections.clone());
+        self.configure(&new);
         self.record(Fact::ConfigLoaded {
             source: source.display().to_string(),
             tunnels: new.connections.len(),

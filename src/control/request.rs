@@ -94,6 +94,7 @@ impl Control {
             mtu: self.out.routing.mtu().into(),
             tunnels: self.tunnels().collect(),
             drops,
+            pools: self.endpoint.pools().into_iter().map(Into::into).collect(),
             stale: self.out.routing.stale().iter().map(ToString::to_string).collect(),
         }
     }

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use sekisho_ike::Path;
-use sekisho_ike::config::{Connection, Remote};
+use sekisho_ike::config::{Name, Remote};
 use sekisho_ike::event::TunnelId;
 use sekisho_ike::negotiate::TrafficSelector;
 use tokio::time::{Instant, sleep_until};
@@ -40,6 +39,10 @@ pub struct Routing {
     repair_again: Option<Instant>,
     unprotected: bool,
     policy: Policy,
+    /// What is protected whatever we are given, and what is behind each tunnel that gives us an address.
+    configured: (Policy, BTreeMap<Name, Vec<IpNet>>),
+    /// The addresses that we were given.
+    given: BTreeMap<Name, Vec<IpAddr>>,
     stale: BTreeSet<IpNet>,
     problems: BTreeSet<String>,
     configured_mtu: Option<u16>,
@@ -51,12 +54,38 @@ pub struct Routing {
 }
 
 /// What the connections protect.
-pub fn policy(connections: &[Arc<Connection>]) -> Policy {
+pub fn policy(config: &Config) -> Policy {
     let mut policy = Policy::default();
-    for child in connections.iter().flat_map(|connection| &connection.children) {
-        let local: Vec<IpNet> = child.local.iter().flat_map(prefixes).collect();
-        for remote in child.remote.iter().flat_map(prefixes) {
-            policy.protect(remote, local.iter().copied());
+    for connection in &config.connections {
+        for child in &connection.children {
+            let local: Vec<IpNet> = child.local.iter().flat_map(prefixes).collect();
+            for remote in install::remote(config, connection, child).iter().flat_map(prefixes) {
+                policy.protect(remote, local.iter().copied());
+            }
+        }
+    }
+    policy
+}
+
+/// What is behind each tunnel whose peer gives us an address.
+fn behind_givers(config: &Config) -> BTreeMap<Name, Vec<IpNet>> {
+    let givers = config.connections.iter().filter(|connection| connection.internal_address.is_asked());
+    let behind = givers.map(|connection| {
+        let remote = connection.children.iter().flat_map(|child| &child.remote);
+        (connection.name.clone(), remote.flat_map(prefixes).collect())
+    });
+    behind.collect()
+}
+
+/// What is protected with the addresses that we were given as our side of it.
+fn with_given(
+    (configured, behind): &(Policy, BTreeMap<Name, Vec<IpNet>>),
+    given: &BTreeMap<Name, Vec<IpAddr>>,
+) -> Policy {
+    let mut policy = configured.clone();
+    for (name, addresses) in given {
+        for remote in behind.get(name).into_iter().flatten() {
+            policy.protect(*remote, addresses.iter().map(|address| IpNet::from(*address)));
         }
     }
     policy
@@ -80,6 +109,8 @@ impl Routing {
             repair_again: None,
             unprotected: false,
             policy: Policy::default(),
+            configured: Default::default(),
+            given: BTreeMap::new(),
             stale: BTreeSet::new(),
             problems: BTreeSet::new(),
             configured_mtu: None,
@@ -141,9 +172,10 @@ impl Routing {
     /// # Errors
     /// If a prefix cannot be protected; what was protected before is still.
     pub async fn configure(&mut self, config: &Config) -> Result<Option<u16>, Error> {
-        let policy = policy(&config.connections);
+        let configured = (policy(config), behind_givers(config));
+        let policy = with_given(&configured, &self.given);
         let protection = self.netlink.protect(&policy, Some(self.link.index())).await?;
-        self.policy = policy;
+        (self.policy, self.configured) = (policy, configured);
         self.report(protection);
         self.configured_mtu = config.daemon.mtu;
         let children = config.connections.iter().flat_map(|connection| &connection.children);
@@ -156,6 +188,7 @@ impl Routing {
     /// Puts right what the kernel or others changed; what the kernel refuses is tried again before long. The new MTU,
     /// if it changed.
     pub async fn repair(&mut self) -> Option<u16> {
+        self.put_given().await;
         match self.netlink.protect(&self.policy, Some(self.link.index())).await {
             Ok(protection) => self.report(protection),
             Err(error) => {
@@ -168,6 +201,22 @@ impl Routing {
         self.update_mtu().await
     }
 
+    /// These are the addresses that we were given, by tunnel: those that are new get onto the TUN, then routes prefer
+    /// them, then those that are gone leave it. The new MTU, if it changed.
+    pub async fn set_given(&mut self, given: BTreeMap<Name, Vec<IpAddr>>) -> Option<u16> {
+        let before = std::mem::replace(&mut self.given, given);
+        self.policy = with_given(&self.configured, &self.given);
+        let mtu = self.repair().await;
+        let wanted: BTreeSet<IpAddr> = self.given.values().flatten().copied().collect();
+        let before: BTreeSet<IpAddr> = before.into_values().flatten().collect();
+        for address in before.difference(&wanted) {
+            if let Err(error) = self.link.remove_address(*address).await {
+                tracing::warn!("{error}");
+            }
+        }
+        mtu
+    }
+
     /// A tunnel's peer is at this address now, or the tunnel is gone. The new MTU, if it changed.
     pub async fn set_peer(&mut self, tunnel: TunnelId, path: Option<Path>) -> Option<u16> {
         let before = match path {
@@ -175,6 +224,22 @@ impl Routing {
             None => self.peers.remove(&tunnel),
         };
         if before == path.map(Path::remote_ip) { None } else { self.update_mtu().await }
+    }
+
+    /// Puts those of the given addresses onto the TUN that it lacks.
+    async fn put_given(&mut self) {
+        if self.given.is_empty() {
+            return;
+        }
+        let present = self.link.addresses().await.unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            BTreeSet::new()
+        });
+        for address in self.given.values().flatten().filter(|address| !present.contains(address)) {
+            if let Err(error) = self.link.add_address(*address).await {
+                tracing::error!("{error}: traffic from this machine does not get through the tunnel");
+            }
+        }
     }
 
     fn report(&mut self, protection: Protection) {

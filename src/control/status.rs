@@ -50,6 +50,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
             .map(|(at, diagnosis)| Failed { at: *at, diagnosis: diagnosis.into() }),
         age_s: status.tunnel().map(|tunnel| now.boot.since(tunnel.established).as_secs()),
         ike: ike_sa.map(|sa| self::ike_sa(now, sa)),
+        internal: status.tunnel().and_then(|tunnel| tunnel.inner.clone()).map(Into::into),
         packets_in: sum(ended.packets_in, |child| child.packets_in),
         packets_out: sum(ended.packets_out, |child| child.packets_out),
         bytes_in: sum(ended.bytes_in, |child| child.bytes_in),

@@ -132,7 +132,7 @@ async fn protect(config: &Config) -> Result<Netlink, Failure> {
     let daemon = &config.daemon;
     let settings = Settings { table: daemon.route_table, priority: daemon.rule_priority, mark: daemon.mark };
     let netlink = connect(settings)?;
-    netlink.protect(&policy(&config.connections), None).await.map_err(Failure::new)?;
+    netlink.protect(&policy(config), None).await.map_err(Failure::new)?;
     last_good::keep(config);
     Ok(netlink)
 }

@@ -1,10 +1,10 @@
 //! The facts worth a record, with stable field names: scripts and auditors read them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use data_encoding::HEXLOWER;
 use sekisho_ike::diagnosis;
-use sekisho_ike::event::{ChildSaParameters, EndReason, IkeSaRecord, Usage};
+use sekisho_ike::event::{Assignment, ChildSaParameters, EndReason, IkeSaRecord, Usage};
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
@@ -59,6 +59,8 @@ pub enum Fact {
     IkeSaRekeyed(IkeSa),
     /// The tunnel is gone.
     TunnelDown(IkeSaEnd),
+    /// One end gave the other addresses inside the tunnel; they go with it.
+    AddressesAssigned(Addresses),
     /// A Child SA can receive.
     ChildSaUp(ChildSa),
     /// Packets are sent on it from now on.
@@ -140,6 +142,21 @@ pub struct IkeSa {
     /// The peer's certificate: its subject and its serial number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_certificate: Option<String>,
+}
+
+/// Addresses inside a tunnel that one end gave to the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    /// The tunnel's name.
+    pub tunnel: String,
+    /// Who the peer is.
+    pub remote_id: String,
+    /// Who gave them: `peer` (they are ours), or `here` (they are the peer's).
+    pub given_by: String,
+    /// At most one of IPv4 and one of IPv6.
+    pub addresses: Vec<IpAddr>,
+    /// Name servers that go with them.
+    pub dns: Vec<IpAddr>,
 }
 
 /// The end of an IKE SA.
@@ -283,6 +300,19 @@ impl From<&IkeSaRecord> for IkeSa {
             peer_certificate: sa.remote_proof.certificate.as_ref().map(|certificate| {
                 format!("{}, serial {}", certificate.subject(), HEXLOWER.encode(certificate.serial()))
             }),
+        }
+    }
+}
+
+impl From<&Assignment> for Addresses {
+    fn from(assignment: &Assignment) -> Self {
+        let given_by = if assignment.inner.ours { "peer" } else { "here" };
+        Self {
+            tunnel: assignment.connection.to_string(),
+            remote_id: assignment.remote_id.to_string(),
+            given_by: given_by.to_owned(),
+            addresses: assignment.inner.addresses.clone(),
+            dns: assignment.inner.dns.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ChildSa, ChildSaEnd, Diagnosis, End, Fact, IkeSa, IkeSaEnd, Record, Traffic};
+use super::{Addresses, ChildSa, ChildSaEnd, Diagnosis, End, Fact, IkeSa, IkeSaEnd, Record, Traffic};
 
 impl Record {
     /// Writes the log line, at the level that the fact deserves.
@@ -47,6 +47,7 @@ impl Fact {
         match self {
             Self::TunnelUp(sa) | Self::IkeSaRekeyed(sa) => Some(&sa.tunnel),
             Self::TunnelDown(end) => Some(&end.sa.tunnel),
+            Self::AddressesAssigned(addresses) => Some(&addresses.tunnel),
             Self::ChildSaUp(sa) | Self::ChildSaSending(sa) => Some(&sa.tunnel),
             Self::ChildSaDown(end) => Some(&end.sa.tunnel),
             Self::PathChanged { tunnel, .. } => Some(tunnel),
@@ -108,6 +109,7 @@ impl fmt::Display for Fact {
             Self::TunnelDown(IkeSaEnd { sa, end, traffic }) => {
                 write!(f, "down with {}: {}; {traffic}", sa.remote_id, end.explanation)
             }
+            Self::AddressesAssigned(addresses) => addresses.fmt(f),
             Self::ChildSaUp(sa) => write!(f, "{sa} can receive"),
             Self::ChildSaSending(sa) => write!(f, "{sa} is sent on"),
             Self::ChildSaDown(ChildSaEnd { sa, end, traffic }) => {
@@ -147,6 +149,19 @@ impl fmt::Display for IkeSa {
             f,
             "{remote_id} at {remote} by {peer_auth}, as {local_id} from {local}, {suite}, {role}, SPIs {spi_i} {spi_r}"
         )
+    }
+}
+
+impl fmt::Display for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { remote_id, given_by, addresses, dns, .. } = self;
+        let list =
+            |all: &[std::net::IpAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match given_by.as_str() {
+            "peer" => write!(f, "{remote_id} gave us {}", list(addresses))?,
+            _ => write!(f, "{remote_id} has {} from us", list(addresses))?,
+        }
+        if dns.is_empty() { Ok(()) } else { write!(f, ", with name servers {}", list(dns)) }
     }
 }
 

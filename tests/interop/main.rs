@@ -14,6 +14,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod addresses;
 mod admin;
 mod certificate_refusals;
 mod certificates;

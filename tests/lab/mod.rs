@@ -33,6 +33,6 @@ pub use site::{End, Gateway, Site};
 pub use stream::{Stream, Tally, both_ways};
 pub use strongswan::StrongSwan;
 pub use transfer::transfer;
-pub use tunnel::{Outer, Tunnel};
+pub use tunnel::{Gives, Outer, Tunnel};
 pub use wait::{wait_for, wait_until};
 pub use web::{Mute, Responder, Web};

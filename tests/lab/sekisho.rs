@@ -12,7 +12,7 @@ use super::namespace::Namespace;
 use super::process::{Process, print_tail};
 use super::proof;
 use super::site::Gateway;
-use super::tunnel::Tunnel;
+use super::tunnel::{Gives, Outer, Tunnel};
 use super::wait::{wait_for, wait_until};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_sekishod");
@@ -28,10 +28,15 @@ pub struct Sekisho<'a> {
 impl<'a> Sekisho<'a> {
     /// Starts it with one tunnel and waits until it answers `status`.
     pub fn start(gateway: &'a Gateway, tunnel: &Tunnel) -> Self {
+        Self::start_in(&gateway.namespace, tunnel)
+    }
+
+    /// The same in any namespace.
+    pub fn start_in(namespace: &'a Namespace, tunnel: &Tunnel) -> Self {
         let directory = tempfile::tempdir().expect("make a directory for sekisho");
         write_configuration(&directory, tunnel);
-        let daemon = launch(&gateway.namespace, &directory);
-        let mut peer = Self { namespace: &gateway.namespace, directory, daemon };
+        let daemon = launch(namespace, &directory);
+        let mut peer = Self { namespace, directory, daemon };
         peer.await_status();
         peer
     }
@@ -138,6 +143,11 @@ impl<'a> Sekisho<'a> {
         write_configuration(&self.directory, tunnel);
     }
 
+    /// The name servers that it was given and wrote down.
+    pub fn resolv_conf(&self) -> Option<String> {
+        fs::read_to_string(self.directory.path().join("state/resolv.conf")).ok()
+    }
+
     /// Memory that the daemon occupies, MiB.
     pub fn resident_mib(&self) -> f64 {
         let path = format!("/proc/{}/status", self.daemon.id());
@@ -232,9 +242,7 @@ local_id = "{local_id}"
 remote_id = "{remote_id}"
 remote = "{remote}"
 {proofs}initiate = {initiate}
-local_networks = {local_networks:?}
-remote_networks = {remote_networks:?}
-ike_proposals = ["{ike}"]
+{networks}ike_proposals = ["{ike}"]
 esp_proposals = ["{esp}"]
 ike_lifetime = "{ike_lifetime}s"
 child_lifetime = "{child_lifetime}s"
@@ -244,18 +252,45 @@ retransmit_first = "200ms"
 retransmit_tries = 5
 retry_first = "1s"
 retry_max = "2s"
-"#,
+{pool}{more}"#,
         name = Tunnel::NAME,
         local_id = tunnel.local_id,
         remote_id = tunnel.remote_id,
         initiate = tunnel.initiate,
-        local_networks = tunnel.local_networks,
-        remote_networks = tunnel.remote_networks,
+        networks = networks(tunnel),
         ike = tunnel.ike_proposal,
         esp = tunnel.esp_proposal,
         ike_lifetime = tunnel.ike_lifetime_s,
         child_lifetime = tunnel.child_lifetime_s,
         liveness = tunnel.liveness_s,
         fragment_size = tunnel.fragment_size,
+        pool = pool(tunnel),
+        more = tunnel.more,
     )
+}
+
+/// Networks, or what stands in their place.
+fn networks(tunnel: &Tunnel) -> String {
+    let families = tunnel.asks.iter().map(|family| match family {
+        Outer::V4 => "ipv4",
+        Outer::V6 => "ipv6",
+    });
+    let families: Vec<_> = families.collect();
+    let local = if families.is_empty() {
+        format!("local_networks = {:?}\n", tunnel.local_networks)
+    } else {
+        format!("internal_address = {families:?}\n")
+    };
+    let remote = if tunnel.gives.is_some() {
+        "pool = \"office\"\n".to_owned()
+    } else {
+        format!("remote_networks = {:?}\n", tunnel.remote_networks)
+    };
+    local + &remote
+}
+
+fn pool(tunnel: &Tunnel) -> String {
+    let pool =
+        |gives: &Gives| format!("[pool.office]\naddresses = {:?}\ndns = {:?}\n", gives.addresses, gives.dns);
+    tunnel.gives.as_ref().map(pool).unwrap_or_default()
 }

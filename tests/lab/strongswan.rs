@@ -12,7 +12,7 @@ use super::namespace::Namespace;
 use super::process::{Process, print_tail, run};
 use super::proof;
 use super::site::Gateway;
-use super::tunnel::Tunnel;
+use super::tunnel::{Outer, Tunnel};
 use super::wait::{wait_for, wait_until};
 
 const CHARON: &str = "/usr/lib/ipsec/charon";
@@ -130,6 +130,11 @@ impl<'a> StrongSwan<'a> {
         wait_until(Duration::from_secs(15), "strongSwan to hold no SA", || self.list_sas().trim().is_empty());
     }
 
+    /// The name servers that it was given and wrote down.
+    pub fn resolv_conf(&self) -> String {
+        fs::read_to_string(self.directory.path().join("resolv.conf")).unwrap_or_default()
+    }
+
     /// What it has written into its log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("charon.log")).expect("read charon's log")
@@ -205,7 +210,7 @@ fn daemon_configuration(directory: &str, tunnel: &Tunnel) -> String {
         "charon {{
   load_modular = no
   load = random nonce openssl curve25519 pem pkcs1 pkcs8 x509 revocation constraints pubkey curl kdf kernel-libipsec \
-kernel-netlink socket-default vici updown
+kernel-netlink socket-default vici resolve updown
   signature_authentication = {signature_authentication}
   retransmit_timeout = 0.4
   retransmit_base = 1.5
@@ -214,6 +219,7 @@ kernel-netlink socket-default vici updown
   plugins {{
     vici {{ socket = unix://{directory}/vici }}
     kernel-libipsec {{ allow_peer_ts = yes }}
+    resolve {{ file = {directory}/resolv.conf }}
     kernel-netlink {{ fwmark = !0x42 }}
     socket-default {{ fwmark = 0x42 }}
   }}
@@ -242,7 +248,7 @@ fn connection_configuration(tunnel: &Tunnel, [prove, believe]: &[String; 2]) -> 
     encap = yes
     fragmentation = yes
     mobike = no
-    proposals = {ike}
+{vips}    proposals = {ike}
     rekey_time = {ike_lifetime}
     over_time = 3600
     dpd_delay = {liveness}
@@ -270,7 +276,7 @@ fn connection_configuration(tunnel: &Tunnel, [prove, believe]: &[String; 2]) -> 
     }}
   }}
 }}
-secrets {{
+{pools}secrets {{
   ike-1 {{
     id-1 = \"{local_id}\"
     id-2 = \"{remote_id}\"
@@ -285,11 +291,45 @@ secrets {{
         liveness = tunnel.liveness_s,
         local_id = tunnel.local_id,
         remote_id = tunnel.remote_id,
-        local_ts = tunnel.local_networks.join(","),
-        remote_ts = tunnel.remote_networks.join(","),
+        local_ts = networks(&tunnel.local_networks),
+        remote_ts = networks(&tunnel.remote_networks),
+        vips = vips(tunnel),
+        pools = pools(tunnel),
         esp = tunnel.esp_proposal,
         child_lifetime = tunnel.child_lifetime_s,
         child_life = tunnel.child_lifetime_s + 60,
         psk = tunnel.psk,
     )
+}
+
+/// Where the configuration payload gives the address, `dynamic` stands for it.
+fn networks(networks: &[String]) -> String {
+    if networks.is_empty() { "dynamic".to_owned() } else { networks.join(",") }
+}
+
+/// The lines of a connection that ask for addresses, or say where those of its peers come from.
+fn vips(tunnel: &Tunnel) -> String {
+    let any = tunnel.asks.iter().map(|family| match family {
+        Outer::V4 => "0.0.0.0",
+        Outer::V6 => "::",
+    });
+    let any: Vec<_> = any.collect();
+    let vips = (!any.is_empty()).then(|| format!("    vips = {}\n", any.join(",")));
+    let names =
+        (0..tunnel.gives.iter().flat_map(|gives| &gives.addresses).count()).map(|n| format!("pool{n}"));
+    let names: Vec<_> = names.collect();
+    let pools = (!names.is_empty()).then(|| format!("    pools = {}\n", names.join(",")));
+    vips.into_iter().chain(pools).collect()
+}
+
+fn pools(tunnel: &Tunnel) -> String {
+    let Some(gives) = &tunnel.gives else { return String::new() };
+    let pool = |(number, range): (usize, &&str)| {
+        let of_family = |server: &&&str| server.contains(':') == range.contains(':');
+        let dns: Vec<_> = gives.dns.iter().filter(of_family).copied().collect();
+        let dns = if dns.is_empty() { String::new() } else { format!("dns = {}", dns.join(",")) };
+        format!("  pool{number} {{\n    addrs = {range}\n    {dns}\n  }}\n")
+    };
+    let pools: String = gives.addresses.iter().enumerate().map(pool).collect();
+    format!("pools {{\n{pools}}}\n")
 }

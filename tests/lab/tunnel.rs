@@ -14,6 +14,13 @@ pub enum Outer {
     V6 = 1,
 }
 
+/// Addresses that an end gives out.
+#[derive(Clone, Debug)]
+pub struct Gives {
+    pub addresses: Vec<&'static str>,
+    pub dns: Vec<&'static str>,
+}
+
 /// One end's view of a tunnel. Scenarios change a field to make the two ends disagree.
 #[derive(Clone, Debug)]
 pub struct Tunnel {
@@ -38,6 +45,12 @@ pub struct Tunnel {
     pub old_signatures: bool,
     pub local_networks: Vec<String>,
     pub remote_networks: Vec<String>,
+    /// This end asks for an address of each of these families, in the place of its networks.
+    pub asks: Vec<Outer>,
+    /// This end gives the peer an address, in the place of the peer's networks.
+    pub gives: Option<Gives>,
+    /// What stands in sekishod's configuration behind this tunnel.
+    pub more: String,
     /// Whether this end starts the tunnel and keeps it up.
     pub initiate: bool,
     pub ike_proposal: &'static str,
@@ -55,6 +68,20 @@ pub struct Tunnel {
 impl Tunnel {
     /// The name of the connection and of its Child SA at both ends.
     pub const NAME: &'static str = "centre";
+
+    /// This end asks for an address of each of these families.
+    pub fn asking(mut self, families: &[Outer]) -> Self {
+        self.local_networks.clear();
+        self.asks = families.to_vec();
+        self
+    }
+
+    /// This end gives addresses of these ranges, and a name server.
+    pub fn giving(mut self, addresses: &[&'static str], dns: &[&'static str]) -> Self {
+        self.remote_networks.clear();
+        self.gives = Some(Gives { addresses: addresses.to_vec(), dns: dns.to_vec() });
+        self
+    }
 
     /// How `end` of `site` sees the tunnel: both know the other's address, neither starts by itself.
     pub fn at(site: &Site, end: End, outer: Outer) -> Self {
@@ -77,6 +104,9 @@ impl Tunnel {
             old_signatures: false,
             local_networks: here.networks.map(str::to_owned).to_vec(),
             remote_networks: there.networks.map(str::to_owned).to_vec(),
+            asks: Vec::new(),
+            gives: None,
+            more: String::new(),
             initiate: false,
             ike_proposal: "aes256gcm16-prfsha384-x25519",
             esp_proposal: "aes256gcm16-x25519-noesn",

@@ -1,5 +1,6 @@
 //! The diagnoses, one function each, so that their words can be read together.
 
+mod addresses;
 mod certificate;
 
 use std::net::SocketAddr;
@@ -14,6 +15,9 @@ use crate::path::Path;
 use crate::suite::{EspProposal, IkeProposal};
 use crate::wire::{AuthMethod, IdData, NotifyType};
 
+pub(crate) use addresses::{
+    address_not_asked, address_refused_there, address_unusable, no_address, pool_exhausted, started_by_peer,
+};
 pub(crate) use certificate::no_signature;
 
 fn diagnosis(kind: DiagnosisKind, refused_by: Side, summary: String, advice: &str) -> Diagnosis {
@@ -206,7 +210,7 @@ pub(crate) fn peer_error(exchange: &str, kind: NotifyType) -> Diagnosis {
             "The peer takes no further Child SAs: look for a limit in its configuration"
         }
         NotifyType::INTERNAL_ADDRESS_FAILURE | NotifyType::FAILED_CP_REQUIRED => {
-            "The peer wants to give out an address (remote-access mode): configure it as a site-to-site tunnel"
+            "The peer wants to give out an address (remote-access mode): ask for it with `internal_address`, or configure the peer as a site-to-site tunnel"
         }
         NotifyType::TEMPORARY_FAILURE => "The peer was busy with another exchange; it is tried again",
         _ => "Look into the peer's log for the same moment",

@@ -9,6 +9,7 @@ use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, TunnelId};
 use crate::identity::Identity;
 use crate::limits;
+use crate::negotiate::TrafficSelector;
 use crate::path::Path;
 use crate::pki;
 use crate::sa::{Acceptable, Directory, Standing};
@@ -145,6 +146,22 @@ impl Connections {
 
     pub(super) fn names(&self) -> Vec<Name> {
         self.by_name.keys().cloned().collect()
+    }
+
+    /// The networks that other connections speak of, where this one asks for an address: it must be in none of them. Who
+    /// protects everything, protects what is left by the others.
+    pub(super) fn networks_of_others(&self, connection: &Connection) -> Vec<TrafficSelector> {
+        if !connection.internal_address.is_asked() {
+            return Vec::new();
+        }
+        let others = self.by_name.values().map(|m| &m.config).filter(|other| other.name != connection.name);
+        let children = others.flat_map(|other| &other.children);
+        let networks = children.flat_map(|child| child.local.iter().chain(&child.remote));
+        let everything = |network: &&TrafficSelector| {
+            let all = TrafficSelector::everything(network.is_ipv4());
+            (network.first(), network.last()) == (all.first(), all.last())
+        };
+        networks.filter(|network| !everything(network)).cloned().collect()
     }
 
     pub(super) fn insert(&mut self, managed: Managed) {

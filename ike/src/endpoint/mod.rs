@@ -5,6 +5,7 @@ mod cookie;
 mod duplicates;
 mod half_open;
 mod inbound;
+mod pools;
 mod pursuit;
 mod schedule;
 mod stapling;
@@ -32,8 +33,8 @@ use crate::path::Path;
 use crate::pki::Answer;
 use crate::random::SecureRandom;
 use crate::sa::{
-    Attempt, AttemptStep, Context, DropReason, HalfOpenStep, Ids, JobOwner, Output, SpiPool, Staples, Task,
-    Tunnel,
+    Attempt, AttemptStep, Context, DropReason, HalfOpenStep, Ids, JobOwner, Output, Pools, SpiPool, Staples,
+    Task, Tunnel,
 };
 use crate::spi_allocator::SpiAllocator;
 use crate::time::{Instant, Now};
@@ -60,6 +61,7 @@ struct Core {
     random: Box<dyn SecureRandom>,
     provider: Provider,
     spis: SpiPool,
+    pools: Pools,
     ids: Ids,
     output: Output,
     staples: Staples,
@@ -73,6 +75,7 @@ impl Core {
             provider: &self.provider,
             config: &self.config,
             spis: &mut self.spis,
+            pools: &mut self.pools,
             ids: &mut self.ids,
             output: &mut self.output,
             staples: &self.staples,
@@ -88,6 +91,7 @@ impl Endpoint {
             random,
             provider: Provider::ring(),
             spis: SpiPool::new(spis),
+            pools: Pools::default(),
             ids: Ids::default(),
             output: Output::default(),
             staples: Staples::default(),
@@ -137,8 +141,10 @@ impl Endpoint {
         match command {
             Command::Configure(connections) => {
                 connections.iter().try_for_each(|connection| connection.check())?;
+                connections.iter().try_for_each(|connection| self.check_pools(connection))?;
                 self.configure(now, connections);
             }
+            Command::ConfigurePools(pools) => self.configure_pools(now, pools),
             Command::Up(name) => self.up(now, &name)?,
             Command::Down(name) => self.down(now, &name)?,
             Command::Acquire { connection, child } => self.acquire(now, &connection, &child)?,
@@ -384,6 +390,7 @@ impl Endpoint {
         for spi in self.core.spis.reclaim() {
             self.tunnel_by_spi.remove(&spi);
         }
+        self.core.pools.reclaim();
         if has_child && let Some(managed) = self.connections.get_mut(&name) {
             managed.attempts = 0;
             if failure.is_none() && is_whole {

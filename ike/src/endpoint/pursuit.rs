@@ -98,7 +98,10 @@ impl Endpoint {
         let (config, children) = (managed.config.clone(), managed.to_start());
         // INITIAL_CONTACT says that we have no other SA with this peer.
         let initial_contact = managed.tunnels.is_empty();
-        match Attempt::begin(&mut self.core.context(now), config, path, children, initial_contact) {
+        let mut others = self.connections.networks_of_others(&config);
+        others.extend(self.core.pools.selectors().cloned());
+        let ctx = &mut self.core.context(now);
+        match Attempt::begin(ctx, config, path, children, others, initial_contact) {
             Ok(attempt) => {
                 self.set_pursuit(name, Pursuit::Trying { attempt: attempt.spi(), paths, hosts });
                 self.keep_attempt(attempt);

@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Connection, ConnectionError, Name};
+use crate::config::{Connection, ConnectionError, Name, Pool};
 use crate::diagnosis::Diagnosis;
 use crate::identity::{Identity, PeerProof};
 use crate::negotiate::TrafficSelector;
@@ -18,7 +18,9 @@ use crate::time::{Instant, Now};
 use crate::wire::{EspSpi, IkeSpi};
 
 pub use job::{Completion, Job, JobId, JobKind};
-pub use status::{ChildSaStatus, ConnectionState, ConnectionStatus, Pfs, TunnelStatus, until};
+pub use status::{
+    ChildSaStatus, ConnectionState, ConnectionStatus, InnerAddresses, Pfs, PoolStatus, TunnelStatus, until,
+};
 
 /// A tunnel: an IKE SA, the IKE SAs that replace it, and their Child SAs. Never used again in an endpoint's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,6 +46,9 @@ pub enum Event {
         /// Why.
         reason: EndReason,
     },
+    /// One end gave the other addresses inside the tunnel: told before the first Child SA that carries them, and again
+    /// when there are more. They go with the tunnel.
+    AddressesAssigned(Box<Assignment>),
     /// Install this Child SA for receiving, before the transmits of the same drain leave. Do not send on it yet.
     InboundReady(Box<ChildSaParameters>),
     /// Send on this one from now on, in place of the one it replaces.
@@ -112,6 +117,19 @@ pub struct IkeSaRecord {
     pub established: Now,
     /// When it will be replaced; `None` once its rekey is under way.
     pub rekey_at: Option<Instant>,
+}
+
+/// Addresses that one end of a tunnel gave to the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The tunnel.
+    pub tunnel: TunnelId,
+    /// The configured connection.
+    pub connection: Name,
+    /// Who the peer proved to be.
+    pub remote_id: Identity,
+    /// All that were given.
+    pub inner: InnerAddresses,
 }
 
 /// What NAT detection saw (RFC 7296 §2.23). A peer that forces encapsulation looks like one behind a NAT.
@@ -225,6 +243,9 @@ pub enum Command {
     /// Replace the configuration: what did not change keeps its SAs, what changed is set up anew, what is gone is
     /// deleted.
     Configure(Vec<Arc<Connection>>),
+    /// Replace the pools, before the `Configure` that names them. A pool that grows keeps its leases; a tunnel whose
+    /// address is in none of its pools any more ends.
+    ConfigurePools(Vec<Pool>),
     /// Set it up now, and allow it again after a `Down`.
     Up(Name),
     /// Delete it, do not retry, and refuse the peer until `Up`.

@@ -1,5 +1,7 @@
 //! Connections, tunnels and Child SAs as `status` shows them.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +83,46 @@ pub struct TunnelStatus {
     pub ike_sa: IkeSaRecord,
     /// Its Child SAs, the ones being replaced included.
     pub children: Vec<ChildSaStatus>,
+    /// The addresses inside it that one end gave to the other, if one did.
+    pub inner: Option<InnerAddresses>,
+}
+
+/// Addresses inside a tunnel that one end gave to the other (RFC 7296 §2.19).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InnerAddresses {
+    /// The peer gave them to us; else we gave them to the peer.
+    pub ours: bool,
+    /// At most one a family.
+    pub addresses: Vec<IpAddr>,
+    /// Name servers that go with them.
+    pub dns: Vec<IpAddr>,
+}
+
+/// How full a pool is. Of two numbers the first is that of IPv4.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// As configured.
+    pub pool: Name,
+    /// Addresses that peers hold.
+    pub used: [usize; 2],
+    /// Addresses that it can give out.
+    pub size: [u128; 2],
+    /// How often a peer was told that there is none left, since the endpoint began.
+    pub refused: u64,
+}
+
+impl fmt::Display for PoolStatus {
+    /// `office (3 of 254 IPv4 addresses in use)`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (", self.pool)?;
+        let families = self.used.iter().zip(self.size).zip(["IPv4", "IPv6"]);
+        let mut between = "";
+        for ((used, size), family) in families.filter(|((_, size), _)| *size > 0) {
+            write!(f, "{between}{used} of {size} {family} addresses in use")?;
+            between = ", ";
+        }
+        f.write_str(")")
+    }
 }
 
 /// Perfect forward secrecy of a Child SA: whether its keys are safe from one who learns those of the IKE SA later.

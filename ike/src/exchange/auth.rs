@@ -1,5 +1,6 @@
 //! `IKE_AUTH` (RFC 7296 §1.2): identities, their proofs, and the first Child SA.
 
+use super::configuration::{ConfigReply, ConfigRequest};
 use super::parts::{Parts, cert_requests, certificates, need};
 use crate::wire::{
     AuthData, CertEncoding, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector,
@@ -47,7 +48,7 @@ impl ChildAnswer {
     }
 }
 
-/// `HDR, SK { IDi, [CERT…,] N…, [CERTREQ…,] [IDr,] AUTH, SAi2, TSi, TSr }`
+/// `HDR, SK { IDi, [CERT…,] N…, [CERTREQ…,] [IDr,] AUTH, [CP(CFG_REQUEST),] SAi2, TSi, TSr }`
 #[derive(Clone, Debug)]
 pub(crate) struct AuthRequest {
     pub(crate) id_i: IdData,
@@ -56,6 +57,7 @@ pub(crate) struct AuthRequest {
     pub(crate) cert_requests: Vec<(CertEncoding, Vec<u8>)>,
     /// Absent where the initiator wants EAP, which we do not have.
     pub(crate) auth: Option<AuthData>,
+    pub(crate) configuration: Option<ConfigRequest>,
     /// Absent where the initiator wants an IKE SA alone.
     pub(crate) child: Option<ChildOffer>,
     pub(crate) initial_contact: bool,
@@ -77,6 +79,7 @@ impl AuthRequest {
             certificates: parts.certificates,
             cert_requests: parts.cert_requests,
             auth: parts.auth,
+            configuration: ConfigRequest::read(parts.configuration)?,
         })
     }
 
@@ -88,15 +91,24 @@ impl AuthRequest {
         payloads.extend(cert_requests(self.cert_requests));
         payloads.extend(self.id_r.map(Payload::IdResponder));
         payloads.extend(self.auth.map(Payload::Auth));
+        // RFC 7296 §2.19: "the CP payload MUST be inserted before the SA payload".
+        payloads.extend(self.configuration.map(ConfigRequest::into_payload));
         payloads.extend(self.child.into_iter().flat_map(ChildOffer::into_payloads));
         payloads
     }
 }
 
-/// `HDR, SK { IDr, [CERT…,] AUTH, SAr2, TSi, TSr }`, or with a notification in place of the Child SA, or a lone error.
+/// `HDR, SK { IDr, [CERT…,] AUTH, [CP(CFG_REPLY),] SAr2, TSi, TSr }`, or with a notification in place of the Child SA, or a lone error.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "read, and taken apart at once")]
 pub(crate) enum AuthResponse {
-    Accept { id_r: IdData, certificates: Vec<(CertEncoding, Vec<u8>)>, auth: AuthData, child: ChildAnswer },
+    Accept {
+        id_r: IdData,
+        certificates: Vec<(CertEncoding, Vec<u8>)>,
+        auth: AuthData,
+        configuration: Option<ConfigReply>,
+        child: ChildAnswer,
+    },
     Error(NotifyType),
 }
 
@@ -113,15 +125,17 @@ impl AuthResponse {
             (None, None) => ChildAnswer::None,
         };
         let id_r = need(parts.id_r, "IKE_AUTH without IDr")?;
-        Ok(Self::Accept { id_r, certificates: parts.certificates, auth, child })
+        let configuration = ConfigReply::read(parts.configuration)?;
+        Ok(Self::Accept { id_r, certificates: parts.certificates, auth, configuration, child })
     }
 
     pub(crate) fn write(self) -> Vec<Payload> {
         match self {
-            Self::Accept { id_r, certificates: chain, auth, child } => {
+            Self::Accept { id_r, certificates: chain, auth, configuration, child } => {
                 let mut payloads = vec![Payload::IdResponder(id_r)];
                 payloads.extend(certificates(chain));
                 payloads.push(Payload::Auth(auth));
+                payloads.extend(configuration.map(ConfigReply::into_payload));
                 match child {
                     ChildAnswer::Accept(child) => payloads.extend(child.into_payloads()),
                     ChildAnswer::Refused(kind) => payloads.push(Payload::Notify(Notify::new(kind, []))),

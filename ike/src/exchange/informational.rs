@@ -1,7 +1,8 @@
-//! `INFORMATIONAL` (RFC 7296 §1.4): deletes, notifications, or nothing at all (a probe of liveness).
+//! `INFORMATIONAL` (RFC 7296 §1.4): deletes, notifications, configuration, or nothing at all (a probe of liveness).
 
+use super::configuration::{ConfigReply, ConfigRequest};
 use super::parts::Parts;
-use crate::wire::{Delete, EspSpi, Malformed, Notify, NotifyType, Payload};
+use crate::wire::{Configuration, ConfigurationType, Delete, EspSpi, Malformed, Notify, NotifyType, Payload};
 
 /// A request or its answer.
 #[derive(Clone, Debug, Default)]
@@ -12,12 +13,18 @@ pub(crate) struct Informational {
     pub(crate) delete_esp: Vec<EspSpi>,
     /// The first error reported.
     pub(crate) error: Option<NotifyType>,
+    /// An address is asked for; only in a request.
+    pub(crate) asks: Option<ConfigRequest>,
+    /// The answer to that.
+    pub(crate) gives: Option<ConfigReply>,
 }
 
 impl Informational {
     pub(crate) fn read(payloads: Vec<Payload>) -> Result<Self, Malformed> {
         let parts = Parts::sort(payloads)?;
-        let mut message = Self { error: parts.error().map(|n| n.kind), ..Self::default() };
+        let asks = |c: &Configuration| c.kind == ConfigurationType::CFG_REQUEST;
+        let asks = ConfigRequest::read(parts.configuration.clone().filter(asks))?;
+        let mut message = Self { error: parts.error().map(|n| n.kind), asks, ..Self::default() };
         for delete in parts.deletes {
             match delete {
                 Delete::Ike => message.delete_ike = true,
@@ -32,6 +39,8 @@ impl Informational {
         let ike = self.delete_ike.then_some(Payload::Delete(Delete::Ike));
         let esp = (!self.delete_esp.is_empty()).then_some(Payload::Delete(Delete::Esp(self.delete_esp)));
         let error = self.error.map(|kind| Payload::Notify(Notify::new(kind, [])));
-        ike.into_iter().chain(esp).chain(error).collect()
+        let asks = self.asks.map(ConfigRequest::into_payload);
+        let gives = self.gives.map(ConfigReply::into_payload);
+        ike.into_iter().chain(esp).chain(error).chain(asks).chain(gives).collect()
     }
 }

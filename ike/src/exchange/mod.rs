@@ -1,6 +1,7 @@
 //! The four exchanges as typed messages: what each must and may hold (RFC 7296 §1.2 to §1.4).
 
 mod auth;
+mod configuration;
 mod create_child;
 #[cfg(test)]
 mod fragment_tests;
@@ -14,6 +15,7 @@ mod reassembly;
 mod tests;
 
 pub(crate) use auth::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer};
+pub(crate) use configuration::{AddressWish, ConfigReply, ConfigRequest};
 pub(crate) use create_child::{ChildRequest, CreateChildRequest, CreateChildResponse, IkeRequest};
 pub(crate) use informational::Informational;
 pub(crate) use init::{InitRequest, InitResponse, KeyExchangeData};

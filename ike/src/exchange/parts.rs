@@ -2,7 +2,8 @@
 
 use super::init::KeyExchangeData;
 use crate::wire::{
-    AuthData, CertEncoding, Delete, IdData, Malformed, Notify, NotifyType, Payload, Proposal, WireSelector,
+    AuthData, CertEncoding, Configuration, Delete, IdData, Malformed, Notify, NotifyType, Payload, Proposal,
+    WireSelector,
 };
 
 #[derive(Default)]
@@ -20,6 +21,7 @@ pub(super) struct Parts {
     pub(super) ts_r: Option<Vec<WireSelector>>,
     pub(super) notifies: Vec<Notify>,
     pub(super) deletes: Vec<Delete>,
+    pub(super) configuration: Option<Configuration>,
 }
 
 impl Parts {
@@ -41,7 +43,8 @@ impl Parts {
                 Payload::TsResponder(selectors) => once(&mut parts.ts_r, selectors)?,
                 Payload::Notify(notify) => parts.notifies.push(notify),
                 Payload::Delete(delete) => parts.deletes.push(delete),
-                Payload::Configuration(_) | Payload::Other(_) => {}
+                Payload::Configuration(configuration) => once(&mut parts.configuration, configuration)?,
+                Payload::Other(_) => {}
             }
         }
         Ok(parts)

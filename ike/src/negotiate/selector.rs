@@ -70,6 +70,11 @@ impl TrafficSelector {
         Ok(Self { protocol, ports: (*ports.start(), *ports.end()), first, last })
     }
 
+    /// This address alone, with all that it may send.
+    pub fn host(address: IpAddr) -> Self {
+        Self { protocol: Protocol::ANY, ports: (0, u16::MAX), first: address, last: address }
+    }
+
     /// Everything of the family of `address`.
     pub fn everything(ipv4: bool) -> Self {
         let (first, last) = if ipv4 {

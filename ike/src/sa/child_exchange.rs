@@ -1,5 +1,6 @@
 //! The negotiation of one Child SA, from either side (RFC 7296 §1.2, §1.3.1, §2.9).
 
+use super::addresses::{Addresses, Networks};
 use super::context::Context;
 use super::share::Share;
 use super::spis::EspSpiLease;
@@ -55,7 +56,7 @@ pub(crate) enum ChildRefusal {
 }
 
 impl ChildRefusal {
-    fn new(kind: NotifyType, diagnosis: Diagnosis) -> Self {
+    pub(super) fn new(kind: NotifyType, diagnosis: Diagnosis) -> Self {
         Self::Error(kind, Box::new(diagnosis))
     }
 }
@@ -82,19 +83,24 @@ impl PendingChild {
     }
 
     /// What we would have; `key_exchange` is false in `IKE_AUTH`.
-    pub(crate) fn offer(&self, config: &Child, key_exchange: bool) -> ChildOffer {
+    pub(crate) fn offer(&self, config: &Child, networks: &Networks, key_exchange: bool) -> ChildOffer {
         ChildOffer {
             proposals: offer_esp(&config.proposals, &self.lease.spi().0.to_be_bytes(), key_exchange),
-            ts_i: narrow::to_wire(&config.local),
-            ts_r: narrow::to_wire(&config.remote),
+            ts_i: narrow::to_wire(&networks.local),
+            ts_r: narrow::to_wire(&networks.remote),
         }
     }
 
     /// The request; `rekeys` is our inbound SPI of the one it is to replace.
-    pub(crate) fn request(&self, config: &Child, rekeys: Option<EspSpi>) -> ChildRequest {
+    pub(crate) fn request(
+        &self,
+        config: &Child,
+        networks: &Networks,
+        rekeys: Option<EspSpi>,
+    ) -> ChildRequest {
         ChildRequest {
             rekeys,
-            offer: self.offer(config, true),
+            offer: self.offer(config, networks, true),
             nonce: self.nonce.clone(),
             key_exchange: self.share.as_ref().map(Share::to_wire),
         }
@@ -104,6 +110,7 @@ impl PendingChild {
     pub(crate) fn complete(
         self,
         config: &Child,
+        networks: &Networks,
         answer: &ChildOffer,
         key_exchange: Option<&KeyExchangeData>,
         exchange: &'static str,
@@ -122,9 +129,10 @@ impl PendingChild {
             }
             _ => return Err(bad()),
         };
-        let (local, remote) = (narrow::from_wire(&answer.ts_i), narrow::from_wire(&answer.ts_r));
-        if !is_within(&local, &config.local) || !is_within(&remote, &config.remote) {
-            return Err(diagnose::selectors_widened(&local, &remote));
+        let (answered, remote) = (narrow::from_wire(&answer.ts_i), narrow::from_wire(&answer.ts_r));
+        let local = networks.narrow_given(&answered);
+        if !is_within(&local, &networks.local) || !is_within(&remote, &networks.remote) {
+            return Err(diagnose::selectors_widened(&answered, &remote));
         }
         Ok(AgreedChild {
             index: self.index,
@@ -164,12 +172,14 @@ pub(crate) struct Asked<'a> {
 pub(crate) fn accept(
     ctx: &mut Context<'_>,
     connection: &Connection,
+    addresses: &Addresses,
     asked: &Asked<'_>,
     agreement: Option<Agreement>,
 ) -> Result<(AgreedChild, ChildOffer, Option<KeyExchangeData>), ChildRefusal> {
     // RFC 7296 §1.3.1: a responder that declines USE_TRANSPORT_MODE just leaves it out, and "the SA will be
     // established in tunnel mode"; a peer that cannot live with this deletes it.
-    let (index, local, remote) = fitting_child(connection, asked)?;
+    addresses.require(connection)?;
+    let (index, local, remote) = fitting_child(connection, addresses, asked)?;
     let config = connection.children.get(index).map_or(&[][..], |c| &c.proposals);
     let with_ke = asked.exchange == CREATE_CHILD_SA;
     let sent = asked.key_exchange.map(|ke| ke.group);
@@ -208,11 +218,13 @@ fn no_proposal(asked: &Asked<'_>, ours: &[EspProposal]) -> ChildRefusal {
 /// The configured child whose networks the peer asks for, and what of them we let pass (RFC 7296 §2.9).
 fn fitting_child(
     connection: &Connection,
+    addresses: &Addresses,
     asked: &Asked<'_>,
 ) -> Result<(usize, Vec<TrafficSelector>, Vec<TrafficSelector>), ChildRefusal> {
     let theirs = narrow::from_wire(&asked.offer.ts_i);
     let ours = narrow::from_wire(&asked.offer.ts_r);
-    let candidates = connection.children.iter().enumerate();
+    let networks: Vec<_> = connection.children.iter().map(|c| addresses.networks(connection, c)).collect();
+    let candidates = networks.iter().enumerate();
     let candidates = candidates.filter(|(index, _)| asked.rekeys.is_none_or(|(wanted, _)| wanted == *index));
     let fits = candidates.filter_map(|(index, child)| {
         let (local, remote) = (narrow(&ours, &child.local), narrow(&theirs, &child.remote));
@@ -221,19 +233,19 @@ fn fitting_child(
     // The child that loses least to narrowing: first one whose selectors the peer names exactly, then one that lets
     // all pass that the peer asks for, then the one with the least networks.
     let loss = |(index, local, remote): &(usize, Vec<TrafficSelector>, Vec<TrafficSelector>)| {
-        let exact = connection.children.get(*index).is_some_and(|c| c.local == *local && c.remote == *remote);
-        (!exact, *local != ours || *remote != theirs, connection.children.get(*index).map(room))
+        let exact = networks.get(*index).is_some_and(|c| c.local == *local && c.remote == *remote);
+        (!exact, *local != ours || *remote != theirs, networks.get(*index).map(room))
     };
     fits.min_by_key(loss).ok_or_else(|| {
-        let local: Vec<_> = connection.children.iter().flat_map(|c| c.local.clone()).collect();
-        let remote: Vec<_> = connection.children.iter().flat_map(|c| c.remote.clone()).collect();
+        let local: Vec<_> = networks.iter().flat_map(|c| c.local.clone()).collect();
+        let remote: Vec<_> = networks.iter().flat_map(|c| c.remote.clone()).collect();
         let diagnosis = diagnose::selectors_here((&ours, &theirs), (&local, &remote));
         ChildRefusal::new(NotifyType::TS_UNACCEPTABLE, diagnosis)
     })
 }
 
 /// How many pairs of addresses a child connects, by the order of magnitude.
-fn room(child: &Child) -> u32 {
+fn room(child: &Networks) -> u32 {
     let addresses = |list: &[TrafficSelector]| list.iter().map(TrafficSelector::magnitude).max().unwrap_or(0);
     addresses(&child.local) + addresses(&child.remote)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::pools::Pools;
 use super::spis::SpiPool;
 use super::staples::Staples;
 use crate::config::EndpointConfig;
@@ -24,6 +25,7 @@ pub(crate) struct Context<'a> {
     pub(crate) provider: &'a Provider,
     pub(crate) config: &'a EndpointConfig,
     pub(crate) spis: &'a mut SpiPool,
+    pub(crate) pools: &'a mut Pools,
     pub(crate) ids: &'a mut Ids,
     pub(crate) output: &'a mut Output,
     pub(crate) staples: &'a Staples,
@@ -133,6 +135,8 @@ pub(crate) enum DropReason {
     FragmentLimit,
     /// More strangers' work than is done at once.
     Busy,
+    /// A peer asked for an address, and its pool has none left.
+    PoolExhausted,
     /// The output queue is full.
     QueueFull,
     /// The endpoint is stopping.
@@ -153,7 +157,7 @@ impl DropReason {
         })
     }
 
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Malformed,
         Self::UnknownSpi,
         Self::Forged,
@@ -168,6 +172,7 @@ impl DropReason {
         Self::RepeatedFragment,
         Self::FragmentLimit,
         Self::Busy,
+        Self::PoolExhausted,
         Self::QueueFull,
         Self::Stopping,
     ];
@@ -188,6 +193,7 @@ impl DropReason {
             Self::RepeatedFragment => "ike_fragment_repeated",
             Self::FragmentLimit => "ike_fragment_limit",
             Self::Busy => "ike_busy",
+            Self::PoolExhausted => "ike_pool_exhausted",
             Self::QueueFull => "ike_queue_full",
             Self::Stopping => "ike_stopping",
         }

@@ -13,7 +13,7 @@ use crate::limits;
 use crate::wire::{EspSpi, IkeSpi, NotifyType, Payload};
 
 impl Tunnel {
-    /// Answers an INFORMATIONAL request; an empty one is a probe of liveness.
+    /// Answers an INFORMATIONAL request; an empty one is a probe of liveness, and one may ask for an address.
     pub(super) fn answer_informational(
         &mut self,
         ctx: &mut Context<'_>,
@@ -32,7 +32,13 @@ impl Tunnel {
             return (Vec::new(), Afterwards::IkeSaDeleted);
         }
         let delete_esp = request.delete_esp.into_iter().filter_map(|s| self.child_deleted_by_peer(ctx, s));
-        let answer = Informational { delete_esp: delete_esp.collect(), ..Informational::default() };
+        let mut answer = Informational { delete_esp: delete_esp.collect(), ..Informational::default() };
+        if let Some(asks) = &request.asks {
+            match self.assign(ctx, asks) {
+                Ok(reply) => answer.gives = Some(reply),
+                Err(refusal) => answer.error = Some(refusal),
+            }
+        }
         (answer.write(), Afterwards::Nothing)
     }
 
@@ -122,7 +128,8 @@ impl Tunnel {
         if let Some(successor) = successor.filter(|successor| self.ike_sas.contains_key(successor)) {
             self.promote(ctx, successor);
         } else {
-            if self.ended().is_none() {
+            // Who was given no address has no use for it; why there was none is what counts.
+            if self.ended().is_none() && !self.addresses.lacks_lease(self.connection()) {
                 self.fail(diagnose::deleted_by_peer());
             }
             self.end(ctx, EndReason::DeletedByPeer);

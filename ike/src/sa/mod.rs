@@ -7,6 +7,7 @@
 //! ```
 //! A `Tunnel` can only be made with a `VerifiedPeer`, and its exchanges only take `Protected` messages.
 
+mod addresses;
 mod child_exchange;
 mod child_sa;
 mod collision;
@@ -19,6 +20,7 @@ mod ike_sa;
 mod initiator;
 mod liveness;
 mod offloaded;
+mod pools;
 mod rekey_child;
 mod rekey_ike;
 mod responder;
@@ -35,6 +37,7 @@ mod window;
 
 pub(crate) use context::{Context, DropReason, Ids, JobOwner, Output};
 pub(crate) use initiator::{Attempt, AttemptStep};
+pub(crate) use pools::Pools;
 pub(crate) use responder::{
     Acceptable, Directory, HalfOpen, HalfOpenStep, InitOutcome, Standing, answer_init,
 };

@@ -56,7 +56,7 @@ impl Tunnel {
             rekeys: old,
             exchange: CREATE_CHILD_SA,
         };
-        match accept(ctx, &connection, &asked, agreement) {
+        match accept(ctx, &connection, &self.addresses, &asked, agreement) {
             Ok((agreed, answer, key_exchange)) => {
                 let nonce = ctx.nonce();
                 let nonces = Nonces { initiator: &request.nonce, responder: &nonce };
@@ -148,7 +148,9 @@ impl Tunnel {
                 if nonce == nonce_i {
                     return Err(diagnose::reflected(CREATE_CHILD_SA));
                 }
-                let agreed = pending.complete(config, &answer, key_exchange.as_ref(), CREATE_CHILD_SA)?;
+                let networks = self.addresses.networks(&connection, config);
+                let agreed =
+                    pending.complete(config, &networks, &answer, key_exchange.as_ref(), CREATE_CHILD_SA)?;
                 let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
                 let new = self.install(ctx, spi, agreed, nonces);
                 let new = new.map_err(|error| diagnose::local(&error.to_string()))?;
@@ -246,7 +248,8 @@ impl Tunnel {
                 diagnose::no_child_proposal_there(&config.proposals)
             }
             CreateChildResponse::Error(NotifyType::TS_UNACCEPTABLE) => {
-                diagnose::selectors_there(&config.local, &config.remote)
+                let networks = self.addresses.networks(&connection, config);
+                diagnose::selectors_there(&networks.local, &networks.remote)
             }
             CreateChildResponse::Error(kind) => diagnose::peer_error(CREATE_CHILD_SA, kind),
             CreateChildResponse::Ike(_) | CreateChildResponse::Child { .. } => {

@@ -272,7 +272,8 @@ impl Tunnel {
             child.rekey_at = None;
             child.spi_in()
         });
-        let payloads = CreateChildRequest::Child(pending.request(config, old)).write();
+        let networks = self.addresses.networks(&connection, config);
+        let payloads = CreateChildRequest::Child(pending.request(config, &networks, old)).write();
         let exchange = Exchange::Child { pending: Box::new(pending), collision: None, put_off };
         self.send_request(ctx, self.current, ExchangeType::CREATE_CHILD_SA, &payloads, exchange);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::addresses::Addresses;
 use super::child_sa::{ChildPlace, ChildSa};
 use super::context::Context;
 use super::ike_sa::{Exchange, IkeSa, Place};
@@ -40,6 +41,7 @@ pub(crate) struct Tunnel {
     pub(super) last_heard: Instant,
     pub(super) keepalive_at: Option<Instant>,
     pub(super) starts: Starts,
+    pub(super) addresses: Addresses,
     pub(super) peer_rekeys: (Instant, u32),
     /// `None` if there is nothing to be judged again: a pre-shared key.
     pub(super) reviewing: Option<Box<Reviewing>>,
@@ -97,6 +99,7 @@ impl Tunnel {
             last_heard: ctx.now.boot,
             keepalive_at: keepalive,
             starts: Starts::default(),
+            addresses: Addresses::default(),
             peer_rekeys: (ctx.now.boot, 0),
             reviewing,
             end: None,
@@ -144,6 +147,7 @@ impl Tunnel {
             ctx.output.event(Event::Retired { child_sa: child.id, reason });
         }
         self.tasks.clear();
+        self.addresses = Addresses::default();
         let connection = self.connection().name.clone();
         ctx.output.event(Event::TunnelDown { tunnel: self.id, connection, reason: reason.clone() });
         self.end = Some(reason);
@@ -247,6 +251,7 @@ impl Tunnel {
             })
         });
         let established = self.origin.established;
-        Some(TunnelStatus { established, children: children.collect(), ike_sa: self.record()? })
+        let inner = self.addresses.inner();
+        Some(TunnelStatus { established, children: children.collect(), ike_sa: self.record()?, inner })
     }
 }

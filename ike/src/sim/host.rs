@@ -9,7 +9,8 @@ use super::random::SeededRandom;
 use crate::config::{EndpointConfig, Name};
 use crate::diagnosis::Diagnosis;
 use crate::endpoint::Endpoint;
-use crate::event::{ChildSaId, Command, ConnectionStatus, EndReason, Event, TunnelId};
+use crate::event::{Assignment, ChildSaId, Command, ConnectionStatus, EndReason, Event, TunnelId};
+use crate::negotiate::TrafficSelector;
 use crate::path::Path;
 use crate::random::SecureRandom;
 use crate::spi_allocator::SpiAllocator;
@@ -23,6 +24,8 @@ pub struct Installed {
     pub tunnel: TunnelId,
     /// The configured connection and child.
     pub child: (Name, Name),
+    /// What our side may send from, and the peer's side.
+    pub selectors: [Vec<TrafficSelector>; 2],
     /// What we receive on.
     pub inbound: (EspSpi, Vec<u8>),
     /// What we send with.
@@ -46,6 +49,8 @@ pub struct Host {
     pub sending: Vec<ChildSaId>,
     /// Failures in the order they were told.
     pub failures: Vec<Diagnosis>,
+    /// Addresses inside tunnels that were told, in order.
+    pub assigned: Vec<Assignment>,
     /// Ended tunnels and why.
     pub ended: Vec<EndReason>,
     /// Ended Child SAs and why.
@@ -75,6 +80,7 @@ impl Host {
             installed: BTreeMap::new(),
             sending: Vec::new(),
             failures: Vec::new(),
+            assigned: Vec::new(),
             ended: Vec::new(),
             retired: Vec::new(),
             ike_sas_made: 0,
@@ -112,11 +118,13 @@ impl Host {
         match event {
             Event::TunnelUp(_) | Event::IkeSaRekeyed(_) => self.ike_sas_made += 1,
             Event::TunnelDown { reason, .. } => self.ended.push(reason),
+            Event::AddressesAssigned(assignment) => self.assigned.push(*assignment),
             Event::InboundReady(child) => {
                 self.child_sas_made += 1;
                 let installed = Installed {
                     tunnel: child.tunnel,
                     child: (child.connection.clone(), child.child.clone()),
+                    selectors: [child.local.clone(), child.remote.clone()],
                     inbound: (child.inbound.spi, child.inbound.keymat.expose().to_vec()),
                     outbound: (child.outbound.spi, child.outbound.keymat.expose().to_vec()),
                     path: child.path,

@@ -5,6 +5,7 @@ mod host;
 mod link;
 mod random;
 mod rogue;
+mod rogue_server;
 mod world;
 
 pub use desk::Desk;
@@ -12,4 +13,5 @@ pub use host::{Host, Installed};
 pub use link::{Conditions, Link, Nat};
 pub use random::SeededRandom;
 pub use rogue::{Request, Rogue};
+pub use rogue_server::RogueServer;
 pub use world::{Side, World, connection, connection_pair, run_seeds};

@@ -51,6 +51,10 @@ pub struct Rogue {
     sas: Vec<RogueSa>,
     /// It says that it takes fragments.
     pub fragmentation: bool,
+    /// What it says in `IKE_AUTH` besides, before the Child SA.
+    pub besides: Vec<Payload>,
+    /// The whole of the answer to that.
+    pub answered: Vec<Payload>,
 }
 
 impl Rogue {
@@ -64,6 +68,8 @@ impl Rogue {
             path: Path { local, remote, transport: Transport::UdpEncap },
             sas: Vec::new(),
             fragmentation: false,
+            besides: Vec::new(),
+            answered: Vec::new(),
         }
     }
 
@@ -196,12 +202,17 @@ impl Rogue {
             certificates,
             cert_requests: Vec::new(),
             auth: Some(auth),
+            configuration: None,
             child: Some(self.offer(spi, false)),
             initial_contact: false,
         };
         let mut payloads = request.write();
+        let before = payloads.iter().position(|p| matches!(p, Payload::Sa(_))).unwrap_or(payloads.len());
+        payloads.splice(before..before, self.besides.clone());
         change(&mut payloads);
-        self.ask(world, 0, ExchangeType::IKE_AUTH, &payloads)
+        let answer = self.ask(world, 0, ExchangeType::IKE_AUTH, &payloads)?;
+        self.answered.clone_from(&answer);
+        Some(answer)
     }
 
     /// SA and traffic selectors of the first configured child.
@@ -425,7 +436,12 @@ fn header(spis: Spis, exchange: ExchangeType, message_id: u32) -> Header {
 }
 
 /// As [`crate::exchange::seal`], whatever the chain holds.
-fn sealed(header: Header, key: &mut DirectionProtection, first: PayloadType, chain: &[u8]) -> Vec<u8> {
+pub(super) fn sealed(
+    header: Header,
+    key: &mut DirectionProtection,
+    first: PayloadType,
+    chain: &[u8],
+) -> Vec<u8> {
     let (associated, plaintext) = prepare_chain(header, first, chain.to_vec(), key.frame());
     let sealed = key.seal(&associated, plaintext).expect("an IV");
     [associated, sealed].concat()

@@ -35,6 +35,10 @@ impl TunnelLink {
         Ok(link)
     }
 
+    pub(super) fn netlink(&self) -> &Netlink {
+        &self.netlink
+    }
+
     /// Its interface index.
     pub fn index(&self) -> u32 {
         self.index

@@ -29,6 +29,7 @@
 //! protected too.
 
 mod addresses;
+mod inner;
 mod link;
 mod plan;
 mod protection;

@@ -105,12 +105,17 @@ impl Seen {
             RouteNetlinkMessage::NewLink(link) => self.link(link, is_running(link)),
             RouteNetlinkMessage::DelLink(link) => self.link(link, false),
             RouteNetlinkMessage::NewAddress(address) => {
-                let (key, usable) = address_key(address)?;
+                let (key, usable) =
+                    address_key(address).filter(|((interface, _), _)| *interface != self.ignored)?;
                 self.addresses.remove(&(key, !usable));
                 self.addresses.insert((key, usable)).then_some(Change::Network)
             }
             RouteNetlinkMessage::DelAddress(address) => {
                 let (key, _) = address_key(address)?;
+                // One of the TUN takes the routes along that prefer it.
+                if key.0 == self.ignored {
+                    return Some(Change::Protection);
+                }
                 self.addresses.retain(|(known, _)| *known != key);
                 Some(Change::Network)
             }

@@ -9,11 +9,14 @@ use crate::crypto::CryptoError;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, NatStatus};
-use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, Informational, Protected};
+use crate::exchange::{
+    AuthRequest, AuthResponse, ChildAnswer, ConfigReply, ConfigRequest, Informational, Protected,
+};
 use crate::identity::{Examination, Identity, Proof, Proving, SignedOctets, Verdict, VerifiedPeer};
 use crate::keys::{IkeKeys, Nonces};
 use crate::path::Path;
 use crate::pki::{self, Answer, SigningError};
+use crate::sa::addresses::{Addresses, Networks};
 use crate::sa::child_exchange::{IKE_AUTH, PendingChild};
 use crate::sa::context::{Context, JobOwner};
 use crate::sa::gathering::Gathering;
@@ -50,7 +53,8 @@ impl std::fmt::Debug for AuthSent {
 #[derive(Debug)]
 pub(super) struct Examining {
     id_r: IdData,
-    answer: ChildAnswer,
+    pub(super) configuration: Option<ConfigReply>,
+    pub(super) answer: ChildAnswer,
     path: Path,
 }
 
@@ -105,9 +109,16 @@ impl Attempt {
             RemoteAuth::Signature(trust) => pki::cert_requests(trust),
             RemoteAuth::Psk(_) => Vec::new(),
         };
+        let wanted = self.connection.internal_address;
+        let asks = wanted.is_asked().then(|| ConfigRequest::new(wanted));
         let child = auth.child.as_ref().and_then(|child| {
             let config = self.connection.children.get(child.index)?;
-            Some(child.offer(config, false))
+            let networks = if asks.is_some() {
+                Networks::while_asking(&self.connection, config)
+            } else {
+                Addresses::default().networks(&self.connection, config)
+            };
+            Some(child.offer(config, &networks, false))
         });
         let request = AuthRequest {
             id_i: self.connection.local_id.to_wire(),
@@ -115,6 +126,7 @@ impl Attempt {
             certificates,
             cert_requests,
             auth: Some(proof),
+            configuration: asks,
             child,
             initial_contact: self.initial_contact,
         };
@@ -142,10 +154,10 @@ impl Attempt {
             AuthResponse::Accept { child: answer, .. } if !answer.fits(auth.child.is_some()) => {
                 AttemptStep::Failed(Box::new(diagnose::bad_answer(IKE_AUTH)))
             }
-            AuthResponse::Accept { id_r, certificates, auth: proof, child: answer } => {
+            AuthResponse::Accept { id_r, certificates, auth: proof, configuration, child: answer } => {
                 let examination = self.examination(ctx, &auth, &id_r, proof, certificates);
                 let job = ctx.work(JobOwner::Attempt(self.spi()), Work::examine(examination));
-                let examining = Box::new(Examining { id_r, answer, path });
+                let examining = Box::new(Examining { id_r, configuration, answer, path });
                 AttemptStep::Pending(self.working(ctx, Phase::Examining(job, auth, examining)))
             }
         }
@@ -184,9 +196,17 @@ impl Attempt {
         verdict: Verdict,
     ) -> AttemptStep {
         match verdict {
-            Verdict::Accepted { peer, .. } => {
-                AttemptStep::Established(Box::new(self.establish(ctx, auth, examining, peer)))
-            }
+            Verdict::Accepted { peer, .. } => match self.given_addresses(&examining) {
+                Ok(addresses) => {
+                    let tunnel = self.establish(ctx, auth, examining, (peer, addresses));
+                    AttemptStep::Established(Box::new(tunnel))
+                }
+                Err(diagnosis) => {
+                    let delete = Informational { delete_ike: true, ..Informational::default() };
+                    self.dismiss_responder(ctx, &mut auth.channel, delete);
+                    AttemptStep::Failed(Box::new(diagnosis))
+                }
+            },
             Verdict::Unsettled { examination, missing } => {
                 let owner = JobOwner::Attempt(self.spi());
                 let gathering = Gathering::begin(ctx, &owner, examination, missing);
@@ -194,7 +214,9 @@ impl Attempt {
                 AttemptStep::Pending(self.working(ctx, phase))
             }
             Verdict::Refused(error) => {
-                self.refuse_responder(ctx, &mut auth.channel);
+                let told = Some(NotifyType::AUTHENTICATION_FAILED);
+                let refusal = Informational { error: told, ..Informational::default() };
+                self.dismiss_responder(ctx, &mut auth.channel, refusal);
                 let diagnosis = diagnose::proof(&error, &examining.id_r, &self.connection.remote_id);
                 AttemptStep::Failed(Box::new(diagnosis))
             }
@@ -230,7 +252,7 @@ impl Attempt {
         ctx: &mut Context<'_>,
         auth: AuthSent,
         examining: Examining,
-        peer: VerifiedPeer,
+        (peer, addresses): (VerifiedPeer, Addresses),
     ) -> Tunnel {
         self.path.remote = examining.path.remote;
         let nonces = Nonces { initiator: &auth.nonce_i, responder: &auth.nonce_r };
@@ -251,6 +273,7 @@ impl Attempt {
             lowest_nonce: ike_sa.lowest_nonce.clone(),
         };
         let mut tunnel = Tunnel::new(ctx, peer, self.path, auth.nat, origin, ike_sa);
+        tunnel.take_addresses(ctx, addresses);
         let by_auth = auth.child.iter().len();
         if let Some(child) = auth.child {
             tunnel.first_child_answered(ctx, child, examining.answer, nonces);
@@ -261,11 +284,9 @@ impl Attempt {
     }
 
     /// RFC 7296 §2.21.2: the responder believes that the SA stands; told once, it need not wait for its probes.
-    fn refuse_responder(&self, ctx: &mut Context<'_>, channel: &mut Channel) {
-        let refusal =
-            Informational { error: Some(NotifyType::AUTHENTICATION_FAILED), ..Informational::default() };
+    fn dismiss_responder(&self, ctx: &mut Context<'_>, channel: &mut Channel, word: Informational) {
         let most = self.path.room(self.connection.fragment_size);
-        if let Ok(message) = channel.seal(ExchangeType::INFORMATIONAL, false, 2, &refusal.write(), most) {
+        if let Ok(message) = channel.seal(ExchangeType::INFORMATIONAL, false, 2, &word.write(), most) {
             ctx.output.transmit(self.path, &message);
         }
     }
@@ -288,9 +309,10 @@ impl Tunnel {
         let connection = self.connection().clone();
         let index = pending.index;
         let Some(config) = connection.children.get(index) else { return };
+        let networks = self.addresses.networks(&connection, config);
         let made = match answer {
             ChildAnswer::Accept(answer) => {
-                pending.complete(config, &answer, None, IKE_AUTH).and_then(|agreed| {
+                pending.complete(config, &networks, &answer, None, IKE_AUTH).and_then(|agreed| {
                     let new = self.install(ctx, self.current, agreed, nonces);
                     new.map_err(|error| diagnose::local(&error.to_string()))
                 })
@@ -299,7 +321,7 @@ impl Tunnel {
                 Err(diagnose::no_child_proposal_there(&config.proposals))
             }
             ChildAnswer::Refused(NotifyType::TS_UNACCEPTABLE) => {
-                Err(diagnose::selectors_there(&config.local, &config.remote))
+                Err(diagnose::selectors_there(&networks.local, &networks.remote))
             }
             ChildAnswer::Refused(kind) => Err(diagnose::peer_error(IKE_AUTH, kind)),
             ChildAnswer::None => Err(diagnose::bad_answer(IKE_AUTH)),

@@ -7,6 +7,7 @@
 //! ```
 //! Init and Auth wait for the peer; in the others something is being computed.
 
+mod addresses;
 mod auth;
 mod init;
 
@@ -27,6 +28,7 @@ use crate::diagnosis::Diagnosis;
 use crate::event::JobId;
 use crate::exchange::{AuthResponse, InitResponse, Message, OpenError};
 use crate::limits;
+use crate::negotiate::TrafficSelector;
 use crate::path::Path;
 use crate::time::Instant;
 use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
@@ -44,6 +46,8 @@ pub(crate) struct Attempt {
     initial_contact: bool,
     /// The children that it is to set up, by their place; the first by `IKE_AUTH`.
     children: Vec<usize>,
+    /// What is other tunnels', and no address for us.
+    others: Vec<TrafficSelector>,
     /// `IKE_AUTH` is to set up none.
     childless: bool,
     /// Of the message that waits for its answer.
@@ -101,6 +105,7 @@ impl Attempt {
         connection: Arc<Connection>,
         path: Path,
         children: Vec<usize>,
+        others: Vec<TrafficSelector>,
         initial_contact: bool,
     ) -> Result<Self, Diagnosis> {
         let first = connection.proposals.iter().find_map(|p| p.groups.first());
@@ -111,6 +116,7 @@ impl Attempt {
             started: ctx.now.boot,
             initial_contact,
             children,
+            others,
             childless: false,
             retransmission: Retransmission::new(connection.retransmit, ctx),
             message: Message::whole(Vec::new()),

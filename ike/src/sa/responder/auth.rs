@@ -194,9 +194,13 @@ impl HalfOpen {
             Origin { initiated: false, started: self.started, established: ctx.now.boot, lowest_nonce };
         let spi = ike_sa.spi();
         let mut tunnel = Tunnel::new(ctx, peer, path, nat, origin, ike_sa);
-        let child = tunnel.answer_first_child(ctx, spi, request.child.as_ref(), nonces);
+        let given = request.configuration.as_ref().map(|asks| tunnel.assign(ctx, asks)).transpose();
+        let (configuration, child) = match given {
+            Ok(reply) => (reply, tunnel.answer_first_child(ctx, spi, request.child.as_ref(), nonces)),
+            Err(refusal) => (None, ChildAnswer::Refused(refusal)),
+        };
         let Proof { certificates, auth } = proof;
-        let response = AuthResponse::Accept { id_r, certificates, auth, child };
+        let response = AuthResponse::Accept { id_r, certificates, auth, configuration, child };
         tunnel.send_answer(ctx, spi, path, asked, &response.write());
         HalfOpenStep::Established { tunnel: Box::new(tunnel), initial_contact: request.initial_contact }
     }
@@ -283,6 +287,10 @@ fn may_stand(
             return refuse(NotifyType::AUTHENTICATION_FAILED, diagnosis);
         }
     }
+    // A responder asks for nothing, and without an address of ours nothing could pass.
+    if connection.internal_address.is_asked() {
+        return refuse(NotifyType::AUTHENTICATION_FAILED, diagnose::started_by_peer(&connection.name));
+    }
     if !connection.proposals.iter().any(|p| p.holds(suite)) {
         let diagnosis = diagnose::suite_not_for_connection(&suite.to_string(), &connection.proposals);
         return refuse(NotifyType::NO_PROPOSAL_CHOSEN, diagnosis);
@@ -330,7 +338,7 @@ impl Tunnel {
         let Some(offer) = offer else { return ChildAnswer::None };
         let connection = self.connection().clone();
         let asked = Asked { offer, key_exchange: None, rekeys: None, exchange: IKE_AUTH };
-        match accept(ctx, &connection, &asked, None) {
+        match accept(ctx, &connection, &self.addresses, &asked, None) {
             Ok((agreed, answer, _)) => match self.install(ctx, spi, agreed, nonces) {
                 Ok(new) => {
                     self.send_on(ctx, new);
