@@ -136,6 +136,32 @@ fn a_refusal_is_1_with_reason_and_advice() {
 }
 
 #[test]
+fn a_refusal_with_a_comparison_shows_it() {
+    let refusal = r#"{"ok":false,"error":"no common suite","diagnosis":{"kind":"no_ike_proposal","refused_by":"here","summary":"no common suite","offered":null,"acceptable":null,"advice":"Compare them.","exchange":"IKE_SA_INIT","comparison":[{"what":"cipher","ours":["aes256gcm16"],"theirs":["3des"],"common":[],"agrees":false,"remarks":["the peer offers only what is not implemented here"]},{"what":"PRF","ours":["prfsha384"],"theirs":["prfsha384"],"common":["prfsha384"],"agrees":true,"remarks":[]}]}}"#;
+    let (output, _) = asked(refusal, &["up", "centre"]);
+    assert_eq!(
+        text(&output.stderr),
+        "sekisho: no common suite\n  => Compare them.\n          OURS         PEER'S\n  cipher  aes256gcm16  3des       DIFFER: the peer offers only what is not implemented here\n  PRF     prfsha384    prfsha384  agree\n"
+    );
+}
+
+#[test]
+fn explain_tells_why_a_tunnel_is_down() {
+    let status: Value = serde_json::from_str(include_str!("status.json")).unwrap();
+    let answer = serde_json::json!({ "ok": true, "data": status }).to_string();
+    let (output, request) = asked(&answer, &["explain", "spare", "--json"]);
+    assert_eq!((output.status.code(), request.as_str()), (Some(0), r#"{"command":"status"}"#));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["state"], &json["kind"]), (&"backoff".into(), &"no_ike_proposal".into()));
+    assert_eq!(json["failure"], status["tunnels"][1]["last_failure"], "the whole diagnosis");
+    let (output, _) = asked(&answer, &["explain", "spare"]);
+    assert!(text(&output.stdout).contains("spare.example refused in IKE_SA_INIT (no_ike_proposal)"));
+    let (output, _) = asked(&answer, &["explain", "other"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("configured are: centre, spare, support, ward"));
+}
+
+#[test]
 fn an_answer_that_breaks_off_is_a_failure() {
     for answer in ["{\"ok\":", "{}", "", "[1]"] {
         let (output, _) = asked(answer, &["reload"]);

@@ -25,6 +25,8 @@ mod spi_allocator;
 pub mod suite;
 mod time;
 pub mod wire;
+#[cfg(all(test, feature = "sim"))]
+mod words;
 mod work;
 
 pub use endpoint::Endpoint;

@@ -85,6 +85,14 @@ pub const REVOCATION_URLS: usize = 4;
 pub const URL: usize = 2_048;
 /// Bytes of a peer's text or list quoted in a diagnosis.
 pub const DIAGNOSIS_QUOTE: usize = 400;
+/// Characters of one text of a diagnosis.
+pub const DIAGNOSIS_TEXT: usize = 1_000;
+/// Connections that are looked at for one that a peer with an unknown identity may mean.
+pub const DIAGNOSIS_CANDIDATES: usize = 64;
+/// Lines of a comparison in a diagnosis.
+pub const COMPARISON_ROWS: usize = 16;
+/// Words of one cell of such a line, and remarks on it.
+pub const COMPARISON_WORDS: usize = 12;
 
 /// Places that are asked at once about the revocation of one peer's certificates.
 pub const FETCHES: usize = 16;
@@ -115,11 +123,20 @@ pub const REKEYS_PER_PERIOD: u32 = 120;
 pub const REKEY_PERIOD: Duration = Duration::from_mins(1);
 /// A refused rekey is tried again after this long at least, and twice that at most.
 pub const REKEY_RETRY: Duration = Duration::from_secs(10);
+/// How long at least a tunnel has stood when the first rekey of its Child SA shows whether the peer agrees to a key exchange
+/// (perfect forward secrecy); half as long again at most.
+pub const PFS_PROBE_WAIT: Duration = Duration::from_secs(20);
+/// How often a peer that does not answer is asked that.
+pub const PFS_PROBES: u32 = 2;
 /// How long at least a peer that set up a tunnel is given to set up its Child SAs before we ask for those that are
 /// missing; twice that at most.
 pub const CHILDREN_WAIT: Duration = Duration::from_secs(10);
 /// Seconds by which another machine's clock may be wrong when it says how fresh its revocation answer is.
 pub const REVOCATION_CLOCK_SKEW: u64 = 300;
+/// The clock of a machine that says less is wrong: 2023-01-01, seconds since 1970 UTC.
+pub const CLOCK_FLOOR: u64 = 1_672_531_200;
+/// What is dated this many seconds ahead or less is rather a sign of a wrong clock than of a wrong date.
+pub const CLOCK_SUSPECT: u64 = 24 * 3_600;
 /// How often a peer whose tunnel stands is judged again at least, give or take a tenth.
 pub const REVIEW: Duration = Duration::from_hours(1);
 /// How soon at the earliest, if an answer about revocation is that short-lived.

@@ -42,10 +42,19 @@ impl Path {
 
     /// Bytes of an IKE message that an IP packet of `packet` bytes carries along this path.
     pub fn room(self, packet: u16) -> usize {
+        usize::from(packet).saturating_sub(self.overhead())
+    }
+
+    /// Bytes of the IP packet that carries an IKE message of `message` bytes along this path.
+    pub fn packet(self, message: usize) -> usize {
+        message.saturating_add(self.overhead())
+    }
+
+    fn overhead(self) -> usize {
         const UDP: usize = 8;
         let ip = if self.remote.is_ipv4() { 20 } else { 40 };
         let marker = if self.transport == Transport::UdpEncap { 4 } else { 0 };
-        usize::from(packet).saturating_sub(ip + UDP + marker)
+        ip + UDP + marker
     }
 
     /// The peer's IP address.

@@ -11,7 +11,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use crate::telemetry::{Diagnosis, Fact, Record, Timestamp};
+pub use crate::telemetry::{Comparison, Diagnosis, Fact, Record, Timestamp};
 pub use client::{Client, ClientError};
 pub use frame::{Frames, MAX_REPLY, MAX_REQUEST, TooLong};
 pub use protocol::{Failure, Reloaded, Reply, Request, What};

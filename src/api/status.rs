@@ -67,6 +67,9 @@ pub struct Tunnel {
     pub next_try_in_s: Option<u64>,
     /// The last failure since the last success.
     pub last_failure: Option<Failed>,
+    /// What deserves a look although traffic passes: that the peer refuses the key exchange of rekeys.
+    #[serde(default)]
+    pub warnings: Vec<Failed>,
     /// Since the tunnel came up; its SAs may be younger.
     pub age_s: Option<u64>,
     /// The IKE SA, while it is up.
@@ -230,7 +233,8 @@ pub struct Child {
     pub spi_out: String,
     /// Cipher, key exchange if it had one of its own, width of the sequence numbers.
     pub suite: String,
-    /// Perfect forward secrecy: `first` (it shares the IKE SA's key exchange), `own` or `off`.
+    /// Perfect forward secrecy: `own`, `off`, or, while it shares the IKE SA's key exchange, `first` (its rekeys are as
+    /// both ends want them), `unproven` (not known yet) or `refused` (one end refuses the key exchange of its rekeys).
     pub pfs: String,
     /// What our side may send from.
     pub local: Vec<String>,

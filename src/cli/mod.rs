@@ -4,6 +4,7 @@
 mod check;
 mod down;
 mod events;
+mod explain;
 mod keygen;
 mod output;
 mod rekey;
@@ -31,7 +32,7 @@ const SOCKET_VARIABLE: &str = "SEKISHO_SOCKET";
     name = "sekisho",
     version,
     about = "Looks at and steers sekishod, the IKEv2/IPsec VPN daemon",
-    after_help = "Examples:\n  sekisho status                      every tunnel, and why one is down\n  sekisho check /etc/sekisho/sekisho.toml\n  sekisho up centre && sekisho sas\n  sekisho events --follow --json | jq .\n\nExit code: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage."
+    after_help = "Examples:\n  sekisho status                      every tunnel, and why one is down\n  sekisho explain centre\n  sekisho check /etc/sekisho/sekisho.toml\n  sekisho up centre && sekisho sas\n  sekisho events --follow --json | jq .\n\nExit code: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage."
 )]
 struct Cli {
     /// The daemon's control socket [default: `$SEKISHO_SOCKET`, else /run/sekisho/control.sock]
@@ -49,6 +50,9 @@ enum Command {
     /// Every configured tunnel: its state, peer, suite, age, traffic; why it is down and when the next try is
     #[command(after_help = status::EXAMPLES)]
     Status,
+    /// Why a tunnel is down: who refused what, both ends compared, and what to change
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Args),
     /// The SAs that stand, with SPIs, selectors and lifetimes
     Sas,
     /// Set a tunnel up and wait until it stands
@@ -86,6 +90,7 @@ pub fn run() -> ExitCode {
     let output = Output::new(json);
     let done = match command {
         Command::Status => status::run(&daemon, &output),
+        Command::Explain(args) => explain::run(&daemon, &output, &args),
         Command::Sas => sas::run(&daemon, &output),
         Command::Up(args) => up::run(&daemon, &output, args),
         Command::Down(args) => down::run(&daemon, &output, args),

@@ -133,7 +133,32 @@ fn in_words(failure: &Failure) -> String {
         lines.push(diagnosis.summary.clone());
     }
     lines.extend(details(diagnosis));
+    lines.extend(comparison(diagnosis));
     lines.join("\n  ")
+}
+
+/// What both ends have, as a table; nothing if there is nothing to compare.
+pub(super) fn comparison(diagnosis: &Diagnosis) -> Vec<String> {
+    if diagnosis.comparison.is_empty() {
+        return Vec::new();
+    }
+    let list = |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(" ") };
+    let title = ["", "OURS", "PEER'S", ""].map(str::to_owned);
+    let rows = diagnosis.comparison.iter().map(|row| {
+        let verdict = match row.agrees {
+            Some(true) => "agree".to_owned(),
+            Some(false) if row.remarks.is_empty() => "DIFFER".to_owned(),
+            Some(false) => format!("DIFFER: {}", row.remarks.join("; ")),
+            None => row.remarks.join("; "),
+        };
+        [
+            row.what.clone(),
+            list(&row.ours),
+            row.theirs.as_deref().map_or_else(|| "?".to_owned(), list),
+            verdict,
+        ]
+    });
+    table(&std::iter::once(title).chain(rows).collect::<Vec<_>>(), |_, _, cell| cell)
 }
 
 /// What is behind a diagnosis's summary, in lines.

@@ -99,8 +99,15 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
         let ago = time((now.as_millis() / 1000).saturating_sub(*at));
         remarks.push((Colour::Red, format!("{ago} ago: {}", diagnosis.summary)));
         remarks.extend(details(diagnosis).into_iter().map(|line| (Colour::Red, format!("  {line}"))));
+        if !diagnosis.comparison.is_empty() {
+            remarks.push((Colour::Dim, format!("`sekisho explain {}` compares both ends", tunnel.name)));
+        }
     }
     remarks.extend(outlook(tunnel));
+    for Failed { diagnosis, .. } in &tunnel.warnings {
+        remarks.push((Colour::Yellow, format!("warning: {}", diagnosis.summary)));
+        remarks.push((Colour::Yellow, format!("  => {}", diagnosis.advice)));
+    }
     if tunnel.state == State::Up && !tunnel.children.iter().any(|child| child.sending) {
         remarks.push((Colour::Red, "no Child SA: no traffic passes".to_owned()));
     }

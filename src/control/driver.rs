@@ -109,6 +109,7 @@ impl Control {
         };
         if let Err(error) = sent {
             self.unsent = self.unsent.saturating_add(1);
+            self.endpoint.not_sent(transmit.path, &error.to_string());
             tracing::debug!(path = %transmit.path, %error, "not sent");
         }
     }

@@ -162,6 +162,7 @@ mod tests {
             connection,
             state: ConnectionState::Waiting,
             tunnels: Vec::new(),
+            warnings: vec![],
             last_failure: None,
             next_try: None,
             attempts: 0,

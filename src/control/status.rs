@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 
 use sekisho_ike::Now;
+use sekisho_ike::diagnosis::Diagnosis;
 use sekisho_ike::event::{ChildSaId, ChildSaStatus, ConnectionStatus, IkeSaRecord, TunnelId, Usage, until};
 
 use crate::api::{Child, Failed, IkeSa, Timestamp, Tunnel};
 use crate::config::Config;
 
 use super::expiry;
+
+fn failed((at, diagnosis): &(u64, Diagnosis)) -> Failed {
+    Failed { at: *at, diagnosis: diagnosis.into() }
+}
 
 /// What has been carried, by Child SA, and by tunnel for those Child SAs that are gone.
 pub(super) struct Counted<'a> {
@@ -44,10 +49,8 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         peer_certificate_days_left: peer_expires.map(|at| expiry::days_left(at, now.wall)),
         attempts: status.attempts,
         next_try_in_s: status.next_try.map(|at| until(now, at).as_secs()),
-        last_failure: status
-            .last_failure
-            .as_ref()
-            .map(|(at, diagnosis)| Failed { at: *at, diagnosis: diagnosis.into() }),
+        last_failure: status.last_failure.as_ref().map(failed),
+        warnings: status.warnings.iter().map(failed).collect(),
         age_s: status.tunnel().map(|tunnel| now.boot.since(tunnel.established).as_secs()),
         ike: ike_sa.map(|sa| self::ike_sa(now, sa)),
         internal: status.tunnel().and_then(|tunnel| tunnel.inner.clone()).map(Into::into),

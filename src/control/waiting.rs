@@ -111,7 +111,7 @@ impl Waiting {
                 Verdict::Done => settled.push(Settled::Done(waiter.connection, waiter.reply)),
                 Verdict::Failed(failure) => {
                     // A client that hung up meanwhile needs no answer.
-                    let _ = waiter.reply.send(Reply::Failed(failure));
+                    let _ = waiter.reply.send(Reply::Failed(*failure));
                 }
             }
         }
@@ -123,7 +123,7 @@ enum Verdict {
     Wait,
     NowIke,
     Done,
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 impl Waiter {
@@ -165,11 +165,11 @@ impl Waiter {
 
     fn judge(&mut self, now: Instant, status: Option<&ConnectionStatus>) -> Verdict {
         if let Some(failure) = self.failure.take() {
-            return Verdict::Failed(failure);
+            return Verdict::Failed(Box::new(failure));
         }
         let Some(status) = status else {
             let error = format!("tunnel `{}` is no longer configured", self.connection);
-            return Verdict::Failed(Failure { error, diagnosis: None });
+            return Verdict::Failed(Box::new(Failure { error, diagnosis: None }));
         };
         match &self.goal {
             Goal::Up if is_sending(status) || only_answers(status) => return Verdict::Done,
@@ -185,7 +185,7 @@ impl Waiter {
             }
             _ => {}
         }
-        if now < self.deadline { Verdict::Wait } else { Verdict::Failed(self.overdue(status)) }
+        if now < self.deadline { Verdict::Wait } else { Verdict::Failed(Box::new(self.overdue(status))) }
     }
 
     fn overdue(&self, status: &ConnectionStatus) -> Failure {
@@ -239,6 +239,7 @@ mod tests {
             connection,
             state,
             tunnels: vec![],
+            warnings: vec![],
             last_failure: None,
             next_try: None,
             attempts: 1,
@@ -257,14 +258,8 @@ mod tests {
     }
 
     fn failure(connection: &str) -> Event {
-        let diagnosis = Diagnosis {
-            kind: DiagnosisKind::NoAnswer,
-            refused_by: Side::Nobody,
-            summary: "no answer".into(),
-            offered: None,
-            acceptable: None,
-            advice: "look at the line".into(),
-        };
+        let diagnosis =
+            Diagnosis::new(DiagnosisKind::NoAnswer, Side::Nobody, "no answer", "look at the line");
         Event::NegotiationFailed {
             connection: Some(Name::from(connection)),
             remote: None,

@@ -13,7 +13,9 @@ use file::LogFile;
 use journal::Journal;
 
 pub use journal::{RECENT, Subscription};
-pub use record::{Addresses, ChildSa, ChildSaEnd, Diagnosis, End, Fact, IkeSa, IkeSaEnd, Record, Traffic};
+pub use record::{
+    Addresses, ChildSa, ChildSaEnd, Comparison, Diagnosis, End, Fact, IkeSa, IkeSaEnd, Record, Traffic,
+};
 pub use time::{NoTimestamp, Timestamp};
 
 /// Where facts go. Clones share everything; no method waits for a disk or a client.

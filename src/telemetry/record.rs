@@ -252,6 +252,36 @@ pub struct Diagnosis {
     pub acceptable: Option<String>,
     /// What to change, and where.
     pub advice: String,
+    /// The exchange in which it happened: `IKE_SA_INIT`, `IKE_AUTH`, `CREATE_CHILD_SA` or `INFORMATIONAL`.
+    #[serde(default)]
+    pub exchange: Option<String>,
+    /// What both ends have, point by point, as far as it is known here.
+    #[serde(default)]
+    pub comparison: Vec<Comparison>,
+}
+
+/// One point of what both ends have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// What is compared: `cipher`, `remote networks` …
+    pub what: String,
+    /// What we have; empty: none.
+    pub ours: Vec<String>,
+    /// What the peer has; empty: none; null: it did not say.
+    pub theirs: Option<Vec<String>>,
+    /// What both have.
+    pub common: Vec<String>,
+    /// Whether that is enough; null: it is not known.
+    pub agrees: Option<bool>,
+    /// What is to be said of it.
+    pub remarks: Vec<String>,
+}
+
+impl From<&diagnosis::Row> for Comparison {
+    fn from(row: &diagnosis::Row) -> Self {
+        let diagnosis::Row { what, ours, theirs, common, agrees, remarks } = row.clone();
+        Self { what: what.to_owned(), ours, theirs, common, agrees, remarks }
+    }
 }
 
 impl From<&diagnosis::Diagnosis> for Diagnosis {
@@ -263,6 +293,8 @@ impl From<&diagnosis::Diagnosis> for Diagnosis {
             offered: from.offered.clone(),
             acceptable: from.acceptable.clone(),
             advice: from.advice.clone(),
+            exchange: from.exchange.map(|exchange| exchange.to_string()),
+            comparison: from.comparison.iter().map(Comparison::from).collect(),
         }
     }
 }

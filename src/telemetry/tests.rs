@@ -46,6 +46,15 @@ fn diagnosis() -> Diagnosis {
         offered: None,
         acceptable: None,
         advice: "Is UDP 500 open on the way?".to_owned(),
+        exchange: Some("IKE_SA_INIT".to_owned()),
+        comparison: vec![Comparison {
+            what: "request".to_owned(),
+            ours: vec!["1 datagram of 312 bytes".to_owned()],
+            theirs: None,
+            common: vec![],
+            agrees: None,
+            remarks: vec![],
+        }],
     }
 }
 

@@ -129,8 +129,10 @@ impl fmt::Display for Fact {
             }
             Self::NegotiationFailed { remote, diagnosis, next_try_in_s, .. } => {
                 match remote {
-                    Some(remote) => write!(f, "negotiation with {remote} failed: {diagnosis}")?,
-                    None => write!(f, "negotiation failed: {diagnosis}")?,
+                    Some(remote) => {
+                        write!(f, "negotiation with {remote} failed ({}): {diagnosis}", diagnosis.kind)?;
+                    }
+                    None => write!(f, "negotiation failed ({}): {diagnosis}", diagnosis.kind)?,
                 }
                 next_try_in_s.map_or(Ok(()), |s| write!(f, " The next try is in {s} s."))
             }

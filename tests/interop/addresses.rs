@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::lab::{Capture, End, Namespace, Outer, Sekisho, Site, StrongSwan, Tunnel, transfer, wait_until};
+use crate::lab::{
+    Capture, End, Gateway, Namespace, Outer, Sekisho, Site, StrongSwan, Tunnel, transfer, wait_until,
+};
 
 const BOTH: [Outer; 2] = [Outer::V4, Outer::V6];
 const POOL: [&str; 2] = ["10.9.0.0/24", "2001:db8:9::/64"];
@@ -36,6 +38,10 @@ fn strongswan_takes_an_address_of_our_pool() {
         sekisho.await_down(Duration::from_secs(10));
         assert_eq!(pool(&sekisho)["ipv4_used"], 0);
     }
+    let routes = routes(&site.b);
+    for route in ["10.9.0.0/24 dev sekisho0", "blackhole 10.9.0.0/24"] {
+        assert!(routes.contains(route), "the pool is protected as any network is: {routes}");
+    }
     capture.finish().assert_no_clear_text();
 }
 
@@ -52,9 +58,9 @@ fn we_take_an_address_of_strongswans_pool() {
     assert_eq!(on_the_tun(&site), given);
     assert_eq!(name_servers(&sekisho), DNS);
     assert!(
-        routes(&site).contains(&format!("10.0.0.0/24 dev sekisho0 proto 94 scope link src {}", given[0])),
+        routes(&site.a).contains(&format!("10.0.0.0/24 dev sekisho0 proto 94 scope link src {}", given[0])),
         "{}",
-        routes(&site)
+        routes(&site.a)
     );
     assert_carries(&site, [&given[0], &given[1]]);
     // strongSwan deletes it, and we set it up again: with the same address, which stays meanwhile.
@@ -68,9 +74,9 @@ fn we_take_an_address_of_strongswans_pool() {
     });
     // What was protected is still: it goes nowhere.
     assert!(
-        routes(&site).contains("blackhole 10.0.0.0/24") && !routes(&site).contains(" src "),
+        routes(&site.a).contains("blackhole 10.0.0.0/24") && !routes(&site.a).contains(" src "),
         "{}",
-        routes(&site)
+        routes(&site.a)
     );
     capture.finish().assert_no_clear_text();
 }
@@ -215,9 +221,9 @@ fn addresses(tunnel: &Value) -> Vec<String> {
     all.iter().map(|address| address.as_str().expect("a text").to_owned()).collect()
 }
 
-/// Our routing table at a, IPv4.
-fn routes(site: &Site) -> String {
-    site.a.namespace.ip("route show table 7296")
+/// Our routing table, IPv4.
+fn routes(gateway: &Gateway) -> String {
+    gateway.namespace.ip("route show table 7296")
 }
 
 /// The addresses of the TUN at a, IPv4 first.

@@ -68,7 +68,7 @@ fn without_fragments_the_same_line_carries_nothing() {
     let _strongswan = StrongSwan::start(&site.b, &end(End::B));
     let sekisho = Sekisho::start(&site.a, &Tunnel { initiate: true, ..end(End::A) });
     let failure = sekisho.await_failure();
-    assert_eq!(failure["kind"], "no_answer", "{failure}");
+    assert_eq!(failure["kind"], "fragments_lost", "{failure}");
     assert!(failure["summary"].as_str().is_some_and(|text| text.contains("IKE_AUTH")), "{failure}");
 }
 

@@ -19,6 +19,7 @@ mod admin;
 mod certificate_refusals;
 mod certificates;
 mod esp_suites;
+mod explain;
 mod fragmentation;
 mod idle;
 mod initiate;

@@ -122,7 +122,7 @@ fn pfs_is_off_where_strongswan_insists_and_we_may() {
         let (sekisho, strongswan) = we_initiate(&site, Outer::V4, |tunnel| {
             tunnel.esp_proposal = if tunnel.initiate { "aes256gcm16-x25519-nopfs-noesn" } else { theirs };
         });
-        assert_eq!(sekisho.await_up()["children"][0]["pfs"], "first");
+        assert_eq!(sekisho.await_up()["children"][0]["pfs"], "unproven");
         sekisho.rekey_child();
         assert_eq!(sekisho.await_up()["children"][0]["suite"], "aes256gcm16-noesn");
         assert_eq!(sekisho.await_up()["children"][0]["pfs"], "off");

@@ -113,6 +113,11 @@ impl Site {
         self.drop_forwarded(&format!("meta l4proto udp @th,64,32 0 meta length > {bytes}"));
     }
 
+    /// From now on a firewall lets nothing to this UDP port pass; nobody is told.
+    pub fn close_port(&self, port: u16) {
+        self.drop_forwarded(&format!("udp dport {port}"));
+    }
+
     /// Cuts the line: nothing passes.
     pub fn cut(&self) {
         self.drop_forwarded("");

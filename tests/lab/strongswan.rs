@@ -76,6 +76,12 @@ impl<'a> StrongSwan<'a> {
         self.rekey("--child", || self.child_spis());
     }
 
+    /// Asks for a rekey of the Child SA, whatever comes of it.
+    pub fn ask_rekey_child(&self) {
+        let mut command = self.command(&["--rekey", "--child", Tunnel::NAME]);
+        let _ = command.output().expect("start swanctl");
+    }
+
     fn rekey(&self, what: &str, spis: impl Fn() -> Vec<String>) {
         let before = spis();
         assert_eq!(before.len(), 1, "one SA to rekey, not {before:?}");

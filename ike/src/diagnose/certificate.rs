@@ -1,23 +1,24 @@
 //! What is wrong with a peer's certificates and signature, and what to do about it.
 
 use super::diagnosis;
-use crate::diagnosis::{Diagnosis, DiagnosisKind, Side};
+use crate::diagnosis::{Diagnosis, DiagnosisKind, Row, Side};
 use crate::identity::{BindingError, RemoteId};
-use crate::pki::{OfferedError, PathError, RevocationError, SignatureError, SigningError};
+use crate::limits;
+use crate::pki::{OfferedError, PathError, RevocationError, SignatureError, SigningError, Utc};
 
 fn here(kind: DiagnosisKind, summary: &dyn ToString, advice: &str) -> Diagnosis {
     diagnosis(kind, Side::Here, summary.to_string(), advice)
 }
 
 /// The peer sent none.
-pub(super) fn missing(peer: &RemoteId) -> Diagnosis {
+pub(crate) fn missing(peer: &RemoteId) -> Diagnosis {
     let summary = format!("`{peer}` sent no certificate, and its own is not known here");
     let advice = "Have the peer send its certificate (strongSwan: send_cert = always), or name it in `peer_certificates`";
     here(DiagnosisKind::CertificateMissing, &summary, advice)
 }
 
 /// What it sent cannot be looked at.
-pub(super) fn offered(error: &OfferedError) -> Diagnosis {
+pub(crate) fn offered(error: &OfferedError) -> Diagnosis {
     let (kind, advice) = match error {
         OfferedError::TooManyCertificates | OfferedError::TooLarge => (
             DiagnosisKind::CertificateTooLarge,
@@ -37,9 +38,14 @@ const ISSUER: &str = "Add the authority that issued it to `authorities` here, or
 const REISSUE: &str = "Have the certificate issued anew as is said here";
 
 /// No path to an authority.
-pub(super) fn path(error: &PathError) -> Diagnosis {
+pub(crate) fn path(error: &PathError) -> Diagnosis {
     use PathError as E;
     let (kind, advice) = match error {
+        E::NotYetValid { not_before, now, .. } | E::AnchorNotYetValid { not_before, now, .. }
+            if let Some(why) = clock_is_wrong(*not_before, *now) =>
+        {
+            return skew(&error, &why);
+        }
         E::Expired { .. } => (DiagnosisKind::CertificateExpired, CLOCK),
         E::AnchorExpired { .. } => (
             DiagnosisKind::CertificateExpired,
@@ -74,14 +80,46 @@ pub(super) fn path(error: &PathError) -> Diagnosis {
     here(kind, &error, advice)
 }
 
+/// Why the clock is to be doubted rather than what is dated in its future.
+fn clock_is_wrong(not_before: Utc, now: Utc) -> Option<String> {
+    let ahead = not_before.0.saturating_sub(now.0);
+    if now.0 < limits::CLOCK_FLOOR {
+        Some(format!("the clock here says {now}, before this program was written"))
+    } else if ahead <= limits::CLOCK_SUSPECT {
+        Some(format!("it is dated {} ahead of the clock here", how_long(ahead)))
+    } else {
+        None
+    }
+}
+
+fn how_long(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} minutes", seconds / 60),
+        _ => format!("{} hours", seconds / 3600),
+    }
+}
+
+fn skew(error: &dyn ToString, why: &str) -> Diagnosis {
+    let summary = format!("{}: {why}", error.to_string());
+    let advice = "Compare the clocks of both machines and of the authority with the true time (`date -u`), and set the wrong one; a time server (NTP) keeps it right";
+    here(DiagnosisKind::ClockSkew, &summary, advice)
+}
+
 /// The certificate is good, and somebody else's.
-pub(super) fn binding(error: &BindingError) -> Diagnosis {
+pub(crate) fn binding(error: &BindingError) -> Diagnosis {
     let advice = "Set `remote_id` to one of the names in the certificate and the peer's own identity to the same, or have it issued anew with this name";
-    here(DiagnosisKind::CertificateName, &error, advice).about(error.identity.clone(), error.names.clone())
+    let names = error.names.split("`, `").map(|name| name.trim_matches('`').to_owned()).collect();
+    here(DiagnosisKind::CertificateName, &error, advice)
+        .about(error.identity.clone(), error.names.clone())
+        .compared(vec![Row {
+            agrees: Some(false),
+            ..Row::both("identity", vec![error.identity.clone()], names)
+        }])
 }
 
 /// The signature.
-pub(super) fn signature(error: &SignatureError) -> Diagnosis {
+pub(crate) fn signature(error: &SignatureError) -> Diagnosis {
     let (kind, advice) = match error {
         SignatureError::Value => (
             DiagnosisKind::SignatureWrong,
@@ -102,13 +140,19 @@ pub(super) fn signature(error: &SignatureError) -> Diagnosis {
     here(kind, &error, advice)
 }
 
+/// The words of an answer about revocation that is not valid yet.
+const FROM_THE_FUTURE: &str = "it is not valid before";
+
 /// Revoked, or nobody says that it is not.
-pub(super) fn revocation(error: &RevocationError) -> Diagnosis {
+pub(crate) fn revocation(error: &RevocationError) -> Diagnosis {
     let (kind, advice) = match error {
         RevocationError::Revoked(_) => (
             DiagnosisKind::CertificateRevoked,
             "The authority withdrew this certificate: find out why, and have the peer use a new one",
         ),
+        RevocationError::Unknown(reasons) if reasons.contains(FROM_THE_FUTURE) => {
+            return skew(&error, "an answer about revocation is dated ahead of the clock here");
+        }
         RevocationError::Unknown(_) => (
             DiagnosisKind::RevocationUnknown,
             "See that the authority's servers can be reached from here; until then revocation = \"soft\" lets the peer in, unless it is known to be revoked",

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::proven::Proven;
 use crate::config::{Childless, Connection, Encapsulation, Name, Remote, RemoteAuth, Start, Uniqueness};
+use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, TunnelId};
 use crate::identity::Identity;
@@ -27,10 +29,16 @@ pub(super) struct Managed {
     pub(super) attempts: u32,
     /// The last failure since the last success, and its wall-clock time.
     pub(super) last_failure: Option<(u64, Diagnosis)>,
+    /// Half-open SAs from its address that came to nothing since it last stood.
+    pub(super) unfinished: u32,
+    /// What is known of the peer and perfect forward secrecy.
+    pub(super) proven: Proven,
     /// Children that were asked for while there is no tunnel, by their place.
     pub(super) wanted: BTreeSet<usize>,
     /// An operator wants the IKE SA, also without a child that is ours to set up.
     pub(super) bare: bool,
+    /// The addresses that the peer gave us last: we ask for them again, also of one that has forgotten.
+    pub(super) last_given: Vec<IpAddr>,
     /// Its tunnels that stand, in the order they came up; several of one peer only where they may stand side by side,
     /// and while both ends sort out which.
     pub(super) tunnels: Vec<TunnelId>,
@@ -67,8 +75,11 @@ impl Managed {
             pursuit: Pursuit::Idle,
             attempts: 0,
             last_failure: None,
+            unfinished: 0,
+            proven: Proven::default(),
             wanted: BTreeSet::new(),
             bare: false,
+            last_given: Vec::new(),
             tunnels: Vec::new(),
             peers: BTreeMap::new(),
         }
@@ -209,6 +220,7 @@ impl Connections {
 
     /// The one connection that names this address and is down: what a refused stranger there was probably for.
     pub(super) fn down_at(&self, remote: IpAddr) -> Option<Name> {
+        self.by_address.get(&remote)?;
         let names_it = |m: &&Managed| m.hosts().iter().any(|host| host.parse() == Ok(remote));
         let mut there = self.by_name.values().filter(names_it);
         let only = there.next().filter(|_| there.next().is_none())?;
@@ -282,8 +294,14 @@ impl Directory for Connections {
         self.decoy.clone()
     }
 
-    fn identities(&self) -> Vec<String> {
-        let pairs = self.by_name.values().take(8);
-        pairs.map(|m| format!("{} (as {})", m.config.remote_id, m.config.local_id)).collect()
+    fn identities(&self, theirs: Option<&Identity>) -> Vec<diagnose::Pair> {
+        let meant = theirs.and_then(|theirs| self.find(theirs, None));
+        let all = self.by_name.values().map(|managed| &managed.config).take(limits::DIAGNOSIS_CANDIDATES);
+        let others = all.filter(|config| meant.as_ref().is_none_or(|meant| meant.name != config.name));
+        meant
+            .iter()
+            .chain(others)
+            .map(|c| diagnose::Pair { remote: c.remote_id.clone(), local: c.local_id.clone() })
+            .collect()
     }
 }

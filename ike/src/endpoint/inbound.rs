@@ -7,13 +7,14 @@ use super::half_open::Admission;
 use super::schedule::Owner;
 use super::{Endpoint, deadline};
 use crate::config::Connection;
+use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::DeadlineReason;
 use crate::exchange::{InitRequest, InitResponse};
 use crate::identity::Identity;
 use crate::limits;
 use crate::path::Path;
-use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Tunnel, answer_init};
+use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Tunnel, Unfinished, answer_init};
 use crate::time::Now;
 use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
 
@@ -147,6 +148,36 @@ impl Endpoint {
         }
     }
 
+    /// The time of a half-open SA is over. Who its initiator was is not known, so it is told of only where one connection
+    /// that is down names its address, and nothing more is known of why.
+    pub(super) fn half_open_expired(&mut self, now: Now, spi: IkeSpi) {
+        let Some(half_open) = self.half_open.take(spi) else { return };
+        let (path, seconds) = (half_open.path(), limits::HALF_OPEN_LIFETIME.as_secs());
+        let Some(unfinished) = half_open.unfinished() else { return };
+        let diagnosis = match unfinished {
+            Unfinished::Silent => {
+                self.drop_datagram(DropReason::HalfOpenExpired);
+                diagnose::never_came_back(path, self.core.config.nat_port, seconds)
+            }
+            Unfinished::Fragments(pieces) => {
+                self.drop_datagram(DropReason::FragmentsIncomplete);
+                diagnose::request_incomplete(path, "IKE_AUTH", pieces, seconds)
+            }
+        };
+        let name = self.connections.down_at(path.remote_ip());
+        let managed = name.as_ref().and_then(|name| self.connections.get_mut(name));
+        let Some(managed) = managed else { return };
+        managed.unfinished = managed.unfinished.saturating_add(1);
+        // To hear nothing once may be a bad line.
+        if unfinished == Unfinished::Silent && managed.unfinished < 2 {
+            return;
+        }
+        let known = managed.last_failure.as_ref().is_some_and(|(_, last)| last.kind != diagnosis.kind);
+        if !known {
+            self.failed(now, name.as_ref(), Some(path.remote_ip()), diagnosis, None);
+        }
+    }
+
     /// A peer was refused for what stands: if that is dead, it is to be found out.
     fn probe_all(&mut self, now: Now, connection: &Connection, peer: &Identity) {
         let managed = self.connections.get(&connection.name);
@@ -180,5 +211,6 @@ impl Endpoint {
         }
         self.settle_duplicates(now, id, &name, initial_contact);
         self.start_children(now, &name);
+        self.prove_pfs(now, id, &name);
     }
 }

@@ -6,6 +6,7 @@ mod duplicates;
 mod half_open;
 mod inbound;
 mod pools;
+mod proven;
 mod pursuit;
 mod schedule;
 mod stapling;
@@ -124,7 +125,7 @@ impl Endpoint {
                         self.attempt_stepped(now, spi, step);
                     }
                 }
-                Owner::HalfOpen(spi) => drop(self.half_open.take(spi)),
+                Owner::HalfOpen(spi) => self.half_open_expired(now, spi),
                 Owner::Tunnel(id) => self.with_tunnel(now, id, Tunnel::handle_timeout),
                 Owner::Connection(name) => self.pursue(now, &name),
                 Owner::Staple(certificate) => self.ask_for_staple(now, certificate),
@@ -153,7 +154,7 @@ impl Endpoint {
             }
             Command::RekeyChildren(name) => self.with_live(now, &name, |tunnel, ctx| {
                 let children: Vec<_> = tunnel.standing_children().map(|c| c.id).collect();
-                children.into_iter().for_each(|id| tunnel.ask(ctx, Task::RekeyChild(id)));
+                children.into_iter().for_each(|id| tunnel.rekey_by_order(ctx, id));
             })?,
             Command::DeleteChild(id) => {
                 self.with_child(now, id, |tunnel, ctx| tunnel.ask(ctx, Task::EndChild(id)));
@@ -245,6 +246,12 @@ impl Endpoint {
             }
             JobOwner::Attempt(_) | JobOwner::Connection(_) | JobOwner::Path(_) | JobOwner::Staple(_) => {}
         }
+    }
+
+    /// The shell could not send a datagram along this path: why, as a sentence's end for the operator.
+    pub fn not_sent(&mut self, path: Path, why: &str) {
+        let attempts = self.attempts.values_mut().filter(|attempt| attempt.path() == path);
+        attempts.for_each(|attempt| attempt.not_sent(why));
     }
 
     /// The next datagram to send.
@@ -379,11 +386,14 @@ impl Endpoint {
             self.tunnel_by_spi.insert(spi, id);
         }
         let failure = tunnel.take_failure();
+        let findings = tunnel.take_pfs_findings();
         let ended = tunnel.ended().is_some();
         let name = tunnel.connection().name.clone();
         let remote = tunnel.path.remote_ip();
         let (has_child, is_whole) = (tunnel.has_child(), tunnel.is_whole());
         self.schedule.set(Owner::Tunnel(id), tunnel.deadline());
+        self.note_pfs(now, &name, remote, findings);
+        let Some(tunnel) = self.tunnels.get(&id) else { return };
         if tunnel.is_gone() {
             self.tunnels.remove(&id);
         }
@@ -393,6 +403,7 @@ impl Endpoint {
         self.core.pools.reclaim();
         if has_child && let Some(managed) = self.connections.get_mut(&name) {
             managed.attempts = 0;
+            managed.unfinished = 0;
             if failure.is_none() && is_whole {
                 managed.last_failure = None;
             }

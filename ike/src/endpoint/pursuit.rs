@@ -10,7 +10,7 @@ use crate::diagnose;
 use crate::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::event::{CommandError, DeadlineReason, EndReason, JobId, JobKind, TunnelId};
 use crate::path::Path;
-use crate::sa::{Attempt, AttemptStep, JobOwner};
+use crate::sa::{Asking, Attempt, AttemptStep, JobOwner};
 use crate::time::Now;
 use crate::wire::IkeSpi;
 
@@ -98,10 +98,12 @@ impl Endpoint {
         let (config, children) = (managed.config.clone(), managed.to_start());
         // INITIAL_CONTACT says that we have no other SA with this peer.
         let initial_contact = managed.tunnels.is_empty();
+        let last = managed.last_given.clone();
         let mut others = self.connections.networks_of_others(&config);
         others.extend(self.core.pools.selectors().cloned());
+        let asking = Asking { others, last };
         let ctx = &mut self.core.context(now);
-        match Attempt::begin(ctx, config, path, children, others, initial_contact) {
+        match Attempt::begin(ctx, config, path, children, asking, initial_contact) {
             Ok(attempt) => {
                 self.set_pursuit(name, Pursuit::Trying { attempt: attempt.spi(), paths, hosts });
                 self.keep_attempt(attempt);
@@ -126,6 +128,9 @@ impl Endpoint {
             AttemptStep::Established(tunnel) => {
                 let name = tunnel.connection().name.clone();
                 self.set_pursuit(&name, Pursuit::Idle);
+                if let Some(managed) = self.connections.get_mut(&name) {
+                    managed.last_given = tunnel.given_addresses().to_vec();
+                }
                 self.established(now, *tunnel, false);
             }
             AttemptStep::Failed(diagnosis) => self.attempt_failed(now, spi, *diagnosis),
@@ -145,7 +150,7 @@ impl Endpoint {
             return;
         }
         // Only silence is a reason to try elsewhere: who answers has decided.
-        if diagnosis.kind == DiagnosisKind::NoAnswer {
+        if is_silence(diagnosis.kind) {
             self.try_next(now, &name, paths, hosts, Some(diagnosis));
         } else {
             self.back_off(now, &name, Some(diagnosis));
@@ -303,6 +308,12 @@ impl Endpoint {
         self.take_down(now, name, &EndReason::DeletedHere);
         Ok(())
     }
+}
+
+/// Whether nobody said no.
+fn is_silence(kind: DiagnosisKind) -> bool {
+    use DiagnosisKind as Kind;
+    matches!(kind, Kind::NoAnswer | Kind::NotSent | Kind::NatPortFiltered | Kind::FragmentsLost)
 }
 
 /// The wait after this many failures, without jitter.

@@ -2,8 +2,9 @@
 
 use super::Endpoint;
 use super::connections::{Managed, Pursuit};
+use super::proven::refine;
 use crate::config::Start;
-use crate::event::{ConnectionState, ConnectionStatus};
+use crate::event::{ConnectionState, ConnectionStatus, TunnelStatus};
 use crate::sa::Tunnel;
 
 impl Endpoint {
@@ -22,11 +23,16 @@ impl Endpoint {
             // The IKE SA stands, a Child SA was refused.
             _ => tunnel.filter(|tunnel| !tunnel.is_whole()).and_then(Tunnel::next_child_try),
         };
+        let refined = |mut tunnel: TunnelStatus| {
+            tunnel.children.iter_mut().for_each(|child| refine(managed, child));
+            tunnel
+        };
         ConnectionStatus {
             connection: managed.config.clone(),
             // One of many peers is enough.
             state: state(managed, tunnels().rfind(|tunnel| tunnel.is_whole()).or(tunnel)),
-            tunnels: tunnels().filter_map(Tunnel::status).collect(),
+            tunnels: tunnels().filter_map(Tunnel::status).map(refined).collect(),
+            warnings: managed.proven.warnings(),
             last_failure: managed.last_failure.clone(),
             next_try,
             attempts: managed.attempts,

@@ -23,6 +23,8 @@ pub struct ConnectionStatus {
     /// Its tunnels, in the order they came up: several for a connection with many peers, where they stand side by side,
     /// and while both ends sort out which is to stay.
     pub tunnels: Vec<TunnelStatus>,
+    /// What deserves a look although traffic passes, each with the wall-clock time of it.
+    pub warnings: Vec<(u64, Diagnosis)>,
     /// The last failure since the last success, and the wall-clock time of it.
     pub last_failure: Option<(u64, Diagnosis)>,
     /// When the next attempt is made.
@@ -128,18 +130,25 @@ impl fmt::Display for PoolStatus {
 /// Perfect forward secrecy of a Child SA: whether its keys are safe from one who learns those of the IKE SA later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pfs {
-    /// It was made with its IKE SA and shares that one's key exchange.
+    /// It was made with its IKE SA and shares that one's key exchange. Its rekeys are to have one of their own, and nothing
+    /// has shown yet that the peer agrees.
+    Unproven,
+    /// It was made with its IKE SA and shares that one's key exchange; its rekeys are as both ends want them.
     First,
     /// It had a key exchange of its own.
     Own,
     /// It had none: that is how we are configured, or the peer would not and the configuration allows it.
     Off,
+    /// It was made with its IKE SA, and one end refuses the key exchange of its rekeys: it will not outlive its lifetime.
+    Refused,
 }
 
 impl Pfs {
     /// A stable word for records and scripts.
     pub fn code(self) -> &'static str {
         match self {
+            Self::Unproven => "unproven",
+            Self::Refused => "refused",
             Self::First => "first",
             Self::Own => "own",
             Self::Off => "off",

@@ -30,11 +30,12 @@ pub(crate) struct ConfigReply {
 }
 
 impl ConfigRequest {
-    /// What we ask for, with the name servers that go with it.
-    pub(crate) fn new(wanted: InternalAddress) -> Self {
-        let families = [true, false].into_iter().filter(|ipv4| wanted.asks(*ipv4));
-        let addresses = families.map(|ipv4| AddressWish { ipv4, wanted: None }).collect();
-        Self { addresses, dns: [wanted.ipv4, wanted.ipv6] }
+    /// What we ask for, if it can be what we had last, with the name servers that go with it.
+    pub(crate) fn new(asked: InternalAddress, last: &[IpAddr]) -> Self {
+        let families = [true, false].into_iter().filter(|ipv4| asked.asks(*ipv4));
+        let had = |ipv4| last.iter().copied().find(|address| address.is_ipv4() == ipv4);
+        let addresses = families.map(|ipv4| AddressWish { ipv4, wanted: had(ipv4) }).collect();
+        Self { addresses, dns: [asked.ipv4, asked.ipv6] }
     }
 
     /// "An implementation of this specification MAY ignore `CFG_SET` payloads"; an answer is no request.

@@ -2,7 +2,7 @@
 //! (RFC 7296 §2.7, §3.3).
 
 use super::transform::NONE;
-pub use super::transform::{describe, describe_ours};
+pub use super::transform::{describe, describe_group, describe_ours};
 use crate::suite::{
     Aead, Cbc, Ciphers, Esn, EspProposal, EspSuite, Group, IkeProposal, IkeSuite, Integrity, Prf, Protection,
 };

@@ -90,6 +90,7 @@ pub fn describe(offer: &[Proposal]) -> String {
         .iter()
         .map(|p| p.transforms.iter().copied().map(describe_transform).collect::<Vec<_>>().join("-"));
     let mut text = proposals.collect::<Vec<_>>().join(", ");
+    // All of it is ASCII.
     if text.len() > crate::limits::DIAGNOSIS_QUOTE {
         text.truncate(crate::limits::DIAGNOSIS_QUOTE);
         text.push('…');
@@ -97,14 +98,29 @@ pub fn describe(offer: &[Proposal]) -> String {
     text
 }
 
-fn describe_transform(t: Transform) -> String {
+/// Our algorithms with their words.
+fn implemented() -> impl Iterator<Item = (Transform, &'static str)> {
     let ours = Aead::ALL.iter().map(|a| (a.transform(), a.name()));
     let ours = ours.chain(Cbc::ALL.iter().map(|c| (c.transform(), c.name())));
     let ours = ours.chain(Integrity::ALL.iter().map(|i| (i.transform(), i.name())));
     let ours = ours.chain(Prf::ALL.iter().map(|p| (p.transform(), p.name())));
     let ours = ours.chain(Group::ALL.iter().map(|g| (g.transform(), g.name())));
-    let mut ours = ours.chain(Esn::ALL.iter().map(|e| (e.transform(), e.name())));
-    if let Some((_, name)) = ours.find(|(transform, _)| *transform == t) {
+    ours.chain(Esn::ALL.iter().map(|e| (e.transform(), e.name())))
+}
+
+/// Whether we have this algorithm.
+pub(super) fn is_implemented(t: Transform) -> bool {
+    implemented().any(|(transform, _)| transform == t)
+}
+
+/// A key exchange method in words.
+pub fn describe_group(number: u16) -> String {
+    describe_transform(Transform::new(TransformType::KE, number))
+}
+
+/// An algorithm in words.
+pub(super) fn describe_transform(t: Transform) -> String {
+    if let Some((_, name)) = implemented().find(|(transform, _)| *transform == t) {
         return name.to_owned();
     }
     // What others have and we do not: mostly what we never will.

@@ -35,6 +35,11 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
+    /// Both sides.
+    pub(crate) fn sides(&self) -> (&[TrafficSelector], &[TrafficSelector]) {
+        (&self.local, &self.remote)
+    }
+
     /// What we offer while we ask for an address: RFC 7296 §2.19 has the whole of a family as `TSi`, which the responder
     /// narrows to the address.
     pub(crate) fn while_asking(connection: &Connection, child: &Child) -> Self {
@@ -109,6 +114,16 @@ impl Addresses {
         (!inner.addresses.is_empty()).then_some(inner)
     }
 
+    /// Those of the families asked for, none twice.
+    fn add_name_servers(&mut self, pools: &Pools, connection: &Connection, [ipv4, ipv6]: [bool; 2]) {
+        let families = [ipv4.then_some(true), ipv6.then_some(false)].into_iter().flatten();
+        for server in families.flat_map(|ipv4| pools.dns(connection, ipv4)) {
+            if !self.dns.contains(&server) {
+                self.dns.push(server);
+            }
+        }
+    }
+
     fn lease_of(&self, ipv4: bool) -> Option<&AddressLease> {
         self.leases.iter().find(|lease| lease.address().is_ipv4() == ipv4)
     }
@@ -131,14 +146,7 @@ impl Tunnel {
         for wish in &request.addresses {
             self.lease(ctx, *wish);
         }
-        let [dns4, dns6] = request.dns;
-        for ipv4 in [dns4.then_some(true), dns6.then_some(false)].into_iter().flatten() {
-            for dns in ctx.pools.dns(&connection, ipv4) {
-                if !self.addresses.dns.contains(&dns) {
-                    self.addresses.dns.push(dns);
-                }
-            }
-        }
+        self.addresses.add_name_servers(ctx.pools, &connection, request.dns);
         let asked = request.addresses.iter().filter_map(|wish| self.addresses.lease_of(wish.ipv4));
         let reply = ConfigReply {
             addresses: asked.map(AddressLease::address).collect(),
@@ -176,6 +184,11 @@ impl Tunnel {
         let (connection, remote_id) = (self.connection().name.clone(), self.remote_id().clone());
         let assignment = Assignment { tunnel: self.id, connection, remote_id, inner };
         ctx.output.event(Event::AddressesAssigned(Box::new(assignment)));
+    }
+
+    /// The addresses that the peer gave us.
+    pub(crate) fn given_addresses(&self) -> &[IpAddr] {
+        &self.addresses.ours
     }
 
     /// Whether an address that the peer was given is not to be had any more.

@@ -11,7 +11,7 @@ use crate::event::ChildSaId;
 use crate::exchange::{ChildOffer, ChildRequest, KeyExchangeData};
 use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow::{self, is_within, narrow};
-use crate::negotiate::proposal::{accept_esp, choose_esp, describe, offer_esp};
+use crate::negotiate::proposal::{accept_esp, choose_esp, offer_esp};
 use crate::secret::Secret;
 use crate::suite::{EspProposal, EspSuite, Group};
 use crate::wire::{EspSpi, NotifyType};
@@ -132,7 +132,7 @@ impl PendingChild {
         let (answered, remote) = (narrow::from_wire(&answer.ts_i), narrow::from_wire(&answer.ts_r));
         let local = networks.narrow_given(&answered);
         if !is_within(&local, &networks.local) || !is_within(&remote, &networks.remote) {
-            return Err(diagnose::selectors_widened(&answered, &remote));
+            return Err(diagnose::selectors_widened(networks.sides(), (&answered, &remote), exchange));
         }
         Ok(AgreedChild {
             index: self.index,
@@ -211,7 +211,7 @@ pub(crate) fn accept(
 }
 
 fn no_proposal(asked: &Asked<'_>, ours: &[EspProposal]) -> ChildRefusal {
-    let diagnosis = diagnose::no_child_proposal_here(describe(&asked.offer.proposals), ours);
+    let diagnosis = diagnose::no_child_proposal_here(&asked.offer.proposals, ours, asked.exchange);
     ChildRefusal::new(NotifyType::NO_PROPOSAL_CHOSEN, diagnosis)
 }
 
@@ -224,9 +224,9 @@ fn fitting_child(
     let theirs = narrow::from_wire(&asked.offer.ts_i);
     let ours = narrow::from_wire(&asked.offer.ts_r);
     let networks: Vec<_> = connection.children.iter().map(|c| addresses.networks(connection, c)).collect();
-    let candidates = networks.iter().enumerate();
-    let candidates = candidates.filter(|(index, _)| asked.rekeys.is_none_or(|(wanted, _)| wanted == *index));
-    let fits = candidates.filter_map(|(index, child)| {
+    let wanted = |index| asked.rekeys.is_none_or(|(wanted, _)| wanted == index);
+    let candidates = || networks.iter().enumerate().filter(|(index, _)| wanted(*index));
+    let fits = candidates().filter_map(|(index, child)| {
         let (local, remote) = (narrow(&ours, &child.local), narrow(&theirs, &child.remote));
         (!local.is_empty() && !remote.is_empty()).then_some((index, local, remote))
     });
@@ -237,9 +237,8 @@ fn fitting_child(
         (!exact, *local != ours || *remote != theirs, networks.get(*index).map(room))
     };
     fits.min_by_key(loss).ok_or_else(|| {
-        let local: Vec<_> = networks.iter().flat_map(|c| c.local.clone()).collect();
-        let remote: Vec<_> = networks.iter().flat_map(|c| c.remote.clone()).collect();
-        let diagnosis = diagnose::selectors_here((&ours, &theirs), (&local, &remote));
+        let children: Vec<_> = candidates().map(|(_, networks)| networks.sides()).collect();
+        let diagnosis = diagnose::selectors_here((&ours, &theirs), &children, asked.exchange);
         ChildRefusal::new(NotifyType::TS_UNACCEPTABLE, diagnosis)
     })
 }

@@ -44,6 +44,12 @@ pub(crate) struct ChildSa {
     pub(crate) established: Now,
     /// `None` once its rekey is queued.
     pub(crate) rekey_at: Option<Instant>,
+    /// When its lifetime has it replaced, if nothing else does before.
+    pub(crate) due_at: Instant,
+    /// Its rekey was refused: not asked for again before, however worn it is.
+    pub(crate) retry_at: Option<Instant>,
+    /// Its next rekey is to show whether the peer agrees to a key exchange.
+    pub(crate) proves_pfs: bool,
     pub(crate) expires_at: Instant,
     pub(crate) meter: Meter,
     /// When the last packet passed, as far as is known; before the first, when it or the first of its line was set up.

@@ -133,6 +133,10 @@ pub(crate) enum DropReason {
     RepeatedFragment,
     /// A fragment of more, or larger, than is gathered.
     FragmentLimit,
+    /// A message of which some fragments came, and never all: counted once.
+    FragmentsIncomplete,
+    /// A half-open SA whose initiator was not heard again: counted once.
+    HalfOpenExpired,
     /// More strangers' work than is done at once.
     Busy,
     /// A peer asked for an address, and its pool has none left.
@@ -157,7 +161,7 @@ impl DropReason {
         })
     }
 
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Malformed,
         Self::UnknownSpi,
         Self::Forged,
@@ -171,6 +175,8 @@ impl DropReason {
         Self::InProgress,
         Self::RepeatedFragment,
         Self::FragmentLimit,
+        Self::FragmentsIncomplete,
+        Self::HalfOpenExpired,
         Self::Busy,
         Self::PoolExhausted,
         Self::QueueFull,
@@ -192,6 +198,8 @@ impl DropReason {
             Self::InProgress => "ike_in_progress",
             Self::RepeatedFragment => "ike_fragment_repeated",
             Self::FragmentLimit => "ike_fragment_limit",
+            Self::FragmentsIncomplete => "ike_fragments_incomplete",
+            Self::HalfOpenExpired => "ike_half_open_expired",
             Self::Busy => "ike_busy",
             Self::PoolExhausted => "ike_pool_exhausted",
             Self::QueueFull => "ike_queue_full",

@@ -34,7 +34,8 @@ impl Tunnel {
         let delete_esp = request.delete_esp.into_iter().filter_map(|s| self.child_deleted_by_peer(ctx, s));
         let mut answer = Informational { delete_esp: delete_esp.collect(), ..Informational::default() };
         if let Some(asks) = &request.asks {
-            match self.assign(ctx, asks) {
+            let may = self.may_rekey(ctx);
+            match if may { self.assign(ctx, asks) } else { Err(NotifyType::TEMPORARY_FAILURE) } {
                 Ok(reply) => answer.gives = Some(reply),
                 Err(refusal) => answer.error = Some(refusal),
             }

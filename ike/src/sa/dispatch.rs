@@ -173,8 +173,9 @@ impl Tunnel {
         }
     }
 
-    /// A peer that rekeys without end would have us do key exchanges without end.
-    fn may_rekey(&mut self, ctx: &Context<'_>) -> bool {
+    /// A peer that rekeys without end would have us do key exchanges without end; one that asks for an address again and
+    /// again, records.
+    pub(super) fn may_rekey(&mut self, ctx: &Context<'_>) -> bool {
         let (since, count) = &mut self.peer_rekeys;
         if ctx.now.boot.since(*since) >= limits::REKEY_PERIOD {
             (*since, *count) = (ctx.now.boot, 0);

@@ -89,6 +89,16 @@ impl Channel {
         }
     }
 
+    /// Fragments that have come of the peer's next request, and of its answer to ours.
+    pub(crate) fn held_of_request(&self) -> usize {
+        self.requests.held().0
+    }
+
+    /// See [`Channel::held_of_request`].
+    pub(crate) fn held_of_answer(&self) -> usize {
+        self.responses.held().0
+    }
+
     /// Whether a fragment is the peer's; it is not kept.
     pub(crate) fn is_genuine(&self, datagram: &Datagram<'_>) -> bool {
         let Body::Fragment(fragment) = &datagram.body else { return false };
@@ -109,6 +119,16 @@ pub(crate) enum Exchange {
     DeleteIke,
     /// Is the peer there?
     Probe,
+}
+
+impl Exchange {
+    /// The RFC's name for it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Child { .. } | Self::RekeyIke { .. } => "CREATE_CHILD_SA",
+            Self::DeleteChildren(_) | Self::DeleteIke | Self::Probe => "INFORMATIONAL",
+        }
+    }
 }
 
 /// An IKE SA's place in the succession.

@@ -89,8 +89,10 @@ impl Tunnel {
         let (index, growing) = (child.index, child.meter.is_growing(&usage));
         let schedule = connection.retransmit.whole();
         let wear = child.meter.read(ctx.now.boot, usage, &config.lifetime, child.suite.esn, schedule);
+        let now = ctx.now.boot;
+        let may_ask = child.is_standing() && child.retry_at.is_none_or(|at| at <= now);
         match wear {
-            Wear::Rekey if child.is_standing() && child.rekey_at.take().is_some() => {
+            Wear::Rekey if may_ask && child.rekey_at.take().is_some() => {
                 self.tasks.push(ctx, Task::RekeyChild(id));
             }
             Wear::Fresh | Wear::Rekey => {}

@@ -20,6 +20,7 @@ mod ike_sa;
 mod initiator;
 mod liveness;
 mod offloaded;
+mod pfs;
 mod pools;
 mod rekey_child;
 mod rekey_ike;
@@ -36,10 +37,11 @@ mod tunnel;
 mod window;
 
 pub(crate) use context::{Context, DropReason, Ids, JobOwner, Output};
-pub(crate) use initiator::{Attempt, AttemptStep};
+pub(crate) use initiator::{Asking, Attempt, AttemptStep};
+pub(crate) use pfs::{PfsFinding, is_wanted};
 pub(crate) use pools::Pools;
 pub(crate) use responder::{
-    Acceptable, Directory, HalfOpen, HalfOpenStep, InitOutcome, Standing, answer_init,
+    Acceptable, Directory, HalfOpen, HalfOpenStep, InitOutcome, Standing, Unfinished, answer_init,
 };
 pub(crate) use spis::SpiPool;
 pub(crate) use staples::{Next, Staples};

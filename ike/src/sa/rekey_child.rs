@@ -15,8 +15,8 @@ use super::share::Share;
 use super::tasks::Task;
 use super::tunnel::Tunnel;
 use crate::crypto::CryptoError;
-use crate::diagnose;
-use crate::diagnosis::Diagnosis;
+use crate::diagnose::{self, Negotiated, Standing};
+use crate::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::event::{ChildSaId, ChildSaParameters, DirectionKeys, EndReason, Event};
 use crate::exchange::{ChildRequest, CreateChildResponse, Protected};
 use crate::keys::Nonces;
@@ -71,6 +71,9 @@ impl Tunnel {
                 Answer::Now(CreateChildResponse::InvalidKe(group.number()))
             }
             Err(ChildRefusal::Error(kind, diagnosis)) => {
+                if let Some((index, _)) = old.filter(|_| diagnosis.kind == DiagnosisKind::PfsMismatch) {
+                    self.pfs_refused_here(index, &diagnosis);
+                }
                 self.fail(*diagnosis);
                 Answer::error(kind)
             }
@@ -231,8 +234,7 @@ impl Tunnel {
                     self.tasks.push_with_group(ctx, task, group);
                     return Ok(());
                 }
-                let ours: Vec<_> = offered.iter().map(Group::to_string).collect();
-                diagnose::key_exchange_group(wanted, &ours)
+                diagnose::key_exchange_group(wanted, &offered, (Negotiated::ChildSa, CREATE_CHILD_SA))
             }
             CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE) => {
                 return self.put_off(ctx, task, put_off);
@@ -244,21 +246,33 @@ impl Tunnel {
                 }
                 return Ok(());
             }
-            CreateChildResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN) => {
-                diagnose::no_child_proposal_there(&config.proposals)
-            }
+            CreateChildResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN) => diagnose::no_child_proposal_there(
+                &config.proposals,
+                CREATE_CHILD_SA,
+                self.standing(ctx, pending),
+            ),
             CreateChildResponse::Error(NotifyType::TS_UNACCEPTABLE) => {
                 let networks = self.addresses.networks(&connection, config);
-                diagnose::selectors_there(&networks.local, &networks.remote)
+                diagnose::selectors_there(&config.name, networks.sides(), CREATE_CHILD_SA)
             }
             CreateChildResponse::Error(kind) => diagnose::peer_error(CREATE_CHILD_SA, kind),
             CreateChildResponse::Ike(_) | CreateChildResponse::Child { .. } => {
                 return Err(diagnose::bad_answer(CREATE_CHILD_SA));
             }
         };
-        self.fail(diagnosis);
+        let was_to_be_found_out = pending.rekeys.is_some_and(|old| self.pfs_refused(old, &diagnosis));
+        if !was_to_be_found_out {
+            self.fail(diagnosis);
+        }
         self.try_child_later(ctx, &task);
         Ok(())
+    }
+
+    /// What a rekey was to replace.
+    fn standing(&self, ctx: &Context<'_>, pending: &PendingChild) -> Option<Standing> {
+        let old = self.children.get(&pending.rekeys?)?;
+        let left = old.expires_at.since(ctx.now.boot).as_secs();
+        Some(Standing { suite: old.suite, until: ctx.now.wall.saturating_add(left) })
     }
 
     /// RFC 7296 §2.25: a peer that gets `TEMPORARY_FAILURE` "MUST NOT immediately retry the operation", tries again
@@ -277,14 +291,17 @@ impl Tunnel {
         Ok(())
     }
 
-    /// After a refusal: a rekey is tried again while the old one lives, a lost child is set up again if the tunnel
+    /// After a refusal: a rekey is tried again when it is due and while the old one lives, a lost child is set up again if the tunnel
     /// is ours to keep up.
     pub(super) fn try_child_later(&mut self, ctx: &mut Context<'_>, task: &Task) {
         match task {
             Task::RekeyChild(id) => {
                 let wait = ctx.between(limits::REKEY_RETRY, limits::REKEY_RETRY * 2);
                 if let Some(child) = self.children.get_mut(id) {
-                    child.rekey_at = Some(ctx.now.boot + wait);
+                    // One that was asked for early is tried again when it is due.
+                    let retry_at = ctx.now.boot + wait;
+                    child.retry_at = Some(retry_at);
+                    child.rekey_at = Some(child.due_at.max(retry_at));
                 }
             }
             Task::CreateChild(index) => self.start_child_later(ctx, *index),
@@ -338,11 +355,17 @@ impl Tunnel {
             reported: false,
             established: ctx.now,
             rekey_at: Some(rekey_at),
+            due_at: rekey_at,
+            retry_at: None,
+            proves_pfs: false,
             expires_at,
             meter: Meter::default(),
             active_at: old.map_or(ctx.now.boot, |old| old.active_at),
         };
         self.starts.stands(child.index);
+        if !child.first {
+            self.pfs_agreed(child.index);
+        }
         self.children.insert(id, Box::new(child));
         Ok(id)
     }

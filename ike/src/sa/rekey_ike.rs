@@ -12,13 +12,13 @@ use super::tasks::{Queued, Task};
 use super::tunnel::Tunnel;
 use super::window::Window;
 use crate::crypto::CryptoError;
-use crate::diagnose;
+use crate::diagnose::{self, Negotiated};
 use crate::diagnosis::Diagnosis;
 use crate::event::Event;
 use crate::exchange::{CreateChildRequest, CreateChildResponse, IkeRequest, KeyExchangeData, Protected};
 use crate::keys::{IkeKeys, Nonces, Spis};
 use crate::limits;
-use crate::negotiate::proposal::{accept_ike, choose_ike, describe, offer_ike};
+use crate::negotiate::proposal::{accept_ike, choose_ike, offer_ike};
 use crate::secret::Secret;
 use crate::suite::{Group, IkeSuite};
 use crate::wire::{ExchangeType, IkeSpi, NotifyType};
@@ -86,7 +86,7 @@ impl Tunnel {
         let connection = self.connection().clone();
         let sent = request.key_exchange.group;
         let no_proposal =
-            || diagnose::no_ike_proposal_here(describe(&request.proposals), &connection.proposals);
+            || diagnose::no_ike_proposal_here(&request.proposals, &connection.proposals, CREATE_CHILD_SA);
         let choice = choose_ike(&request.proposals, &connection.proposals, Some(sent));
         let chosen = choice.and_then(|c| Some((ike_spi(&c.peer_spi)?, c)));
         let Some((spi_i, choice)) = chosen else {
@@ -280,14 +280,13 @@ impl Tunnel {
                     self.tasks.push_with_group(ctx, Task::RekeyIke, group);
                     return Ok(());
                 }
-                let ours: Vec<_> = offered.iter().map(Group::to_string).collect();
-                diagnose::key_exchange_group(wanted, &ours)
+                diagnose::key_exchange_group(wanted, &offered, (Negotiated::IkeSa, CREATE_CHILD_SA))
             }
             CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE) => {
                 return self.put_off(ctx, Task::RekeyIke, put_off);
             }
             CreateChildResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN) => {
-                diagnose::no_ike_proposal_there(&connection.proposals)
+                diagnose::no_ike_proposal_there(&connection.proposals, CREATE_CHILD_SA)
             }
             CreateChildResponse::Error(kind) => diagnose::peer_error(CREATE_CHILD_SA, kind),
             CreateChildResponse::Ike(_) | CreateChildResponse::Child { .. } => {

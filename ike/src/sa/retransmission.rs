@@ -35,6 +35,15 @@ impl Retransmission {
         self.next
     }
 
+    /// How often it was sent again.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    pub(crate) fn first_sent(&self) -> Instant {
+        self.first_sent
+    }
+
     /// What is to be done now, if the deadline has passed.
     pub(crate) fn check(&mut self, ctx: &mut Context<'_>) -> Option<Overdue> {
         let now = ctx.now.boot;

@@ -268,6 +268,7 @@ impl Tunnel {
             Ok(pending) => pending,
             Err(diagnosis) => return self.fail(diagnosis),
         };
+        rekeys.into_iter().for_each(|id| self.pfs_asked(id));
         let old = rekeys.and_then(|id| self.children.get_mut(&id)).map(|child| {
             child.rekey_at = None;
             child.spi_in()

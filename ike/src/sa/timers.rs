@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use super::child_sa::ChildPlace;
 use super::context::Context;
-use super::ike_sa::{Exchange, Place};
+use super::ike_sa::{Exchange, IkeSa, Place};
 use super::retransmission::Overdue;
 use super::tasks::Task;
 use super::tunnel::Tunnel;
 use crate::diagnose;
+use crate::diagnose::Silence;
 use crate::event::{ChildSaId, Deadline, DeadlineReason, EndReason, Event};
 use crate::limits;
+use crate::path::Path;
 use crate::time::Instant;
 use crate::wire::IkeSpi;
 
@@ -98,7 +100,8 @@ impl Tunnel {
                 self.ike_sa_deleted_here(ctx, spi);
             }
             Some(Overdue::GiveUp(silent)) => {
-                self.fail(diagnose::peer_dead(path, silent.as_secs()));
+                let (request, first_sent) = silence(path, ike_sa, silent);
+                self.fail(diagnose::peer_dead(&request, first_sent, self.last_heard));
                 self.forget(ctx, EndReason::PeerDead);
             }
         }
@@ -184,4 +187,24 @@ impl Tunnel {
             _ => {}
         }
     }
+}
+
+/// The request of an IKE SA that was given up, and when it was sent first.
+fn silence(path: Path, ike_sa: &IkeSa, silent: Duration) -> (Silence, Instant) {
+    let outstanding = ike_sa.window.outstanding();
+    let datagrams = outstanding.into_iter().flat_map(|o| o.message.datagrams());
+    let lengths: Vec<usize> = datagrams.map(|datagram| path.packet(datagram.len())).collect();
+    let silence = Silence {
+        path,
+        exchange: outstanding.map_or("INFORMATIONAL", |o| o.exchange.kind()).to_owned(),
+        seconds: silent.as_secs(),
+        datagrams: lengths.len(),
+        longest: lengths.into_iter().max().unwrap_or(0),
+        fragmentation: Some(ike_sa.channel.fragmentation),
+        answers_short: false,
+        answered_elsewhere: false,
+        pieces: ike_sa.channel.held_of_answer(),
+        unsent: None,
+    };
+    (silence, outstanding.map_or(ike_sa.established.boot, |o| o.retransmission.first_sent()))
 }

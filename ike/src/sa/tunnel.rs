@@ -7,6 +7,7 @@ use super::addresses::Addresses;
 use super::child_sa::{ChildPlace, ChildSa};
 use super::context::Context;
 use super::ike_sa::{Exchange, IkeSa, Place};
+use super::pfs::PfsFinding;
 use super::review::Reviewing;
 use super::spis::IkeSpiLease;
 use super::starting::Starts;
@@ -45,6 +46,7 @@ pub(crate) struct Tunnel {
     pub(super) peer_rekeys: (Instant, u32),
     /// `None` if there is nothing to be judged again: a pre-shared key.
     pub(super) reviewing: Option<Box<Reviewing>>,
+    pub(super) pfs_findings: Vec<PfsFinding>,
     /// Why it ended, once it has.
     end: Option<EndReason>,
     failure: Option<Diagnosis>,
@@ -102,6 +104,7 @@ impl Tunnel {
             addresses: Addresses::default(),
             peer_rekeys: (ctx.now.boot, 0),
             reviewing,
+            pfs_findings: Vec::new(),
             end: None,
             failure: None,
         };

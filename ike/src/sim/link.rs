@@ -103,6 +103,8 @@ pub struct Link {
     pub cut: bool,
     /// A NAT before the host with this address.
     pub nat: Option<(std::net::IpAddr, Nat)>,
+    /// A firewall lets nothing to this port pass.
+    pub closed_port: Option<u16>,
     /// The longest IP packet that passes, bytes; the line cuts none and tells of none.
     pub mtu: usize,
     /// IKE datagrams that were longer.
@@ -121,6 +123,7 @@ impl Link {
         Self {
             conditions,
             cut: false,
+            closed_port: None,
             nat: None,
             mtu: usize::MAX,
             too_long: 0,
@@ -143,7 +146,8 @@ impl Link {
         let lost = ike && self.random.fraction() < self.conditions.loss;
         let too_long = datagram.packet_length() > self.mtu;
         self.too_long += u64::from(too_long);
-        if self.cut || chosen || lost || too_long {
+        let closed = self.closed_port == Some(datagram.to.port());
+        if self.cut || closed || chosen || lost || too_long {
             return;
         }
         self.translate_out(&mut datagram);

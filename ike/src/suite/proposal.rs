@@ -16,6 +16,16 @@ pub enum Ciphers {
     Cbc(Vec<Cbc>, Vec<Integrity>),
 }
 
+impl From<Protection> for Ciphers {
+    /// These and no others.
+    fn from(protection: Protection) -> Self {
+        match protection {
+            Protection::Aead(aead) => Self::Aead(vec![aead]),
+            Protection::Cbc(cbc, integrity) => Self::Cbc(vec![cbc], vec![integrity]),
+        }
+    }
+}
+
 impl Ciphers {
     /// Whether the proposal allows it.
     pub fn holds(&self, protection: Protection) -> bool {

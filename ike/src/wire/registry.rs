@@ -74,6 +74,12 @@ registry! {
     }
 }
 
+impl ExchangeType {
+    /// Those that we know.
+    pub const ALL: [Self; 4] =
+        [Self::IKE_SA_INIT, Self::IKE_AUTH, Self::CREATE_CHILD_SA, Self::INFORMATIONAL];
+}
+
 impl NotifyType {
     /// RFC 7296 §3.10.1: "types in the range 0 - 16383 are intended for reporting errors".
     pub fn is_error(self) -> bool {

@@ -198,6 +198,30 @@ fn a_peer_that_comes_back_gets_it_again_and_after_its_end_it_is_free() {
 }
 
 #[test]
+fn a_hub_that_forgot_everything_is_told_what_we_had() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let (mut a, mut b) = connection_pair();
+    roam(&mut a, &mut b);
+    let (theirs, ours) = other("c");
+    let configure = |world: &mut World| {
+        world.command(Side::B, Command::ConfigurePools(vec![pool(&BOTH)])).unwrap();
+        world.configure(Side::B, vec![b.clone(), ours.clone()]);
+    };
+    configure(&mut world);
+    let mut first = rogue(8, theirs);
+    first.besides = vec![request(vec![Attribute::Ip4Address(None)])];
+    assert!(first.connect(&mut world, EspSpi(0x1008)));
+    world.configure(Side::A, vec![a]);
+    assert!(world.run_until(MINUTE, |w| w.a.installed.len() == 1));
+    let had = only(&mut world, Side::A).selectors[0].clone();
+    assert_eq!(had, [ts("10.9.0.2"), ts("2001:db8:9::1")]);
+    world.restart(Side::B, Vec::new());
+    configure(&mut world);
+    assert!(world.run_until(5 * MINUTE, |w| !w.a.ended.is_empty() && w.b.installed.len() == 1));
+    assert_eq!(only(&mut world, Side::B).selectors[1], had);
+}
+
+#[test]
 fn a_device_that_died_hands_its_address_over_to_itself() {
     run_seeds(50, |seed| {
         let mut world = up(seed, Conditions::bad(0.1), patient);
@@ -261,6 +285,21 @@ fn the_last_address_is_refused_and_comes_free() {
     let answer = second.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &payloads).expect("an answer");
     assert_eq!(refused(&answer), None);
     assert_eq!(only(&mut world, Side::B).selectors[1], [ts("10.9.0.7")], "and no more than that");
+}
+
+#[test]
+fn who_asks_without_end_is_not_heard_any_more() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let (theirs, ours) = other("c");
+    world.command(Side::B, Command::ConfigurePools(vec![pool(&["2001:db8:9::/64"])])).unwrap();
+    world.configure(Side::B, vec![ours]);
+    let mut peer = rogue(7, theirs);
+    peer.connect(&mut world, EspSpi(0x1007));
+    let ask = [request(vec![Attribute::Ip4Address(None)])];
+    let answers = (0..150).map(|_| peer.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &ask));
+    let answers: Vec<_> = answers.map(|answer| refused(&answer.expect("an answer"))).collect();
+    let told = answers.iter().filter(|answer| **answer == Some(NotifyType::INTERNAL_ADDRESS_FAILURE)).count();
+    assert_eq!((told, answers.last()), (120, Some(&Some(NotifyType::TEMPORARY_FAILURE))));
 }
 
 #[test]

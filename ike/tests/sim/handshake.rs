@@ -4,7 +4,7 @@ use sekisho_ike::config::EndpointConfig;
 use sekisho_ike::event::ConnectionState;
 use sekisho_ike::sim::{Conditions, Side, World, connection, connection_pair, run_seeds};
 
-use crate::{MINUTE, start_with};
+use crate::{MINUTE, patient, start_with};
 
 fn start(seed: u64, conditions: Conditions) -> World {
     start_with(seed, conditions, |_, _| {})
@@ -55,8 +55,10 @@ fn both_ends_may_begin_at_once_and_one_ike_sa_survives() {
     run_seeds(1000, |seed| {
         let conditions = if seed % 2 == 0 { Conditions::GOOD } else { Conditions::bad(0.2) };
         let mut world = World::new(seed, conditions);
-        world.configure(Side::B, vec![connection(Side::B, true)]);
-        world.configure(Side::A, vec![connection(Side::A, true)]);
+        let (mut a, mut b) = (connection(Side::A, true), connection(Side::B, true));
+        patient(&mut a, &mut b);
+        world.configure(Side::B, vec![b]);
+        world.configure(Side::A, vec![a]);
         world.run_for(5 * MINUTE);
         // Whatever was on its way is settled; a probe may be outstanding.
         assert_eq!(world.disagreement(), None);

@@ -7,6 +7,7 @@ mod certificates;
 mod childless;
 mod children;
 mod collisions;
+mod early;
 mod failures;
 mod fragments;
 mod handshake;
@@ -16,6 +17,7 @@ mod offloaded;
 mod on_demand;
 mod paths;
 mod patterns;
+mod reach;
 mod rekey;
 mod rules;
 mod standing;
@@ -36,6 +38,7 @@ mod responder;
 use std::time::Duration;
 
 use sekisho_ike::config::{Connection, Retransmit};
+use sekisho_ike::event::Pfs;
 use sekisho_ike::sim::{Conditions, Side, World, connection_pair};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -68,6 +71,25 @@ fn up_with(
 ) -> World {
     let mut world = start_with(seed, conditions, change);
     assert!(world.run_until(10 * MINUTE, |w| w.is_up()), "set-up: {:?}", world.disagreement());
+    world
+}
+
+/// A world whose tunnel stands, and whose ends have found out that they agree on the key exchange of rekeys.
+fn proven(seed: u64, conditions: Conditions) -> World {
+    proven_with(seed, conditions, |_, _| {})
+}
+
+fn proven_with(
+    seed: u64,
+    conditions: Conditions,
+    change: impl FnOnce(&mut Connection, &mut Connection),
+) -> World {
+    let mut world = up_with(seed, conditions, change);
+    let own = |w: &mut World| {
+        let tunnel = w.a.status().into_tunnel();
+        tunnel.is_some_and(|t| t.children.len() == 1 && t.children[0].pfs == Pfs::Own) && w.is_up()
+    };
+    assert!(world.run_until(MINUTE, own), "the early rekey: {:?}", world.disagreement());
     world
 }
 

@@ -10,7 +10,7 @@ use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pa
 use sekisho_ike::wire::{EspSpi, ExchangeType, Payload};
 use sekisho_ike::{Path, Transport};
 
-use crate::{MINUTE, SECOND, patient, up};
+use crate::{MINUTE, SECOND, patient, proven};
 
 fn slow(seed: u64, conditions: Conditions, work_time: Duration) -> World {
     let mut world = World::new(seed, conditions);
@@ -147,7 +147,7 @@ fn the_work_for_strangers_is_bounded() {
 
 #[test]
 fn an_idle_tunnel_asks_for_no_work() {
-    let mut world = up(1, Conditions::GOOD);
+    let mut world = proven(1, Conditions::GOOD);
     let before = world.b.desk.count + world.a.desk.count;
     world.run_for(10 * MINUTE);
     assert_eq!(world.b.desk.count + world.a.desk.count, before);

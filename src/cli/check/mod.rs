@@ -78,6 +78,20 @@ pub(super) fn run(daemon: &Daemon, output: &Output, args: &Args) -> Done {
     if ok { Ok(()) } else { Err(Failed::Told) }
 }
 
+/// What keeps a daemon with this configuration from starting on this machine, each with its remedy.
+pub(super) fn obstacles(file: &Path) -> Vec<String> {
+    match config::load(file) {
+        Err(error) => vec![error.to_string().trim_end().to_owned()],
+        Ok(config) => {
+            let findings = Machine::this().look(&config, None).into_iter();
+            findings
+                .filter(|finding| finding.severity == Severity::Error || finding.code == "missing_capability")
+                .map(|Finding { what, remedy, .. }| format!("{what}: {remedy}"))
+                .collect()
+        }
+    }
+}
+
 fn verdict(file: &Path, judged: &Result<Config, ConfigError>, ok: bool, machine: Vec<Finding>) -> Verdict {
     let (errors, warnings) = match judged {
         Ok(config) => (&[][..], &config.warnings),

@@ -50,7 +50,7 @@ impl Attempt {
         if address == self.path.remote_ip() || address == self.path.local.ip() {
             return unusable("is that of one of both ends outside the tunnel");
         }
-        if self.others.iter().any(|other| other.contains_address(address)) {
+        if self.asking.others.iter().any(|other| other.contains_address(address)) {
             return unusable("lies in a network of another tunnel");
         }
         Ok(())

@@ -82,6 +82,7 @@ impl Attempt {
         };
         // Still the message of the exchange before: our IKE_SA_INIT.
         let id_i = self.connection.local_id.to_wire();
+        self.line.init = self.message.first().to_vec();
         let octets = SignedOctets::new(&*keys.auth_i, self.message.first(), &nonce_r, &id_i);
         let proving = Proving {
             provider: *ctx.provider,
@@ -110,7 +111,7 @@ impl Attempt {
             RemoteAuth::Psk(_) => Vec::new(),
         };
         let wanted = self.connection.internal_address;
-        let asks = wanted.is_asked().then(|| ConfigRequest::new(wanted));
+        let asks = wanted.is_asked().then(|| ConfigRequest::new(wanted, &self.asking.last));
         let child = auth.child.as_ref().and_then(|child| {
             let config = self.connection.children.get(child.index)?;
             let networks = if asks.is_some() {
@@ -148,7 +149,9 @@ impl Attempt {
         match response.into_inner() {
             AuthResponse::Error(kind) => AttemptStep::Failed(Box::new(match kind {
                 NotifyType::AUTHENTICATION_FAILED => diagnose::auth_refused_there(&self.connection),
-                NotifyType::NO_PROPOSAL_CHOSEN => diagnose::no_ike_proposal_there(&self.connection.proposals),
+                NotifyType::NO_PROPOSAL_CHOSEN => {
+                    diagnose::no_ike_proposal_there(&self.connection.proposals, IKE_AUTH)
+                }
                 other => diagnose::peer_error(IKE_AUTH, other),
             })),
             AuthResponse::Accept { child: answer, .. } if !answer.fits(auth.child.is_some()) => {
@@ -318,10 +321,10 @@ impl Tunnel {
                 })
             }
             ChildAnswer::Refused(NotifyType::NO_PROPOSAL_CHOSEN) => {
-                Err(diagnose::no_child_proposal_there(&config.proposals))
+                Err(diagnose::no_child_proposal_there(&config.proposals, IKE_AUTH, None))
             }
             ChildAnswer::Refused(NotifyType::TS_UNACCEPTABLE) => {
-                Err(diagnose::selectors_there(&networks.local, &networks.remote))
+                Err(diagnose::selectors_there(&config.name, networks.sides(), IKE_AUTH))
             }
             ChildAnswer::Refused(kind) => Err(diagnose::peer_error(IKE_AUTH, kind)),
             ChildAnswer::None => Err(diagnose::bad_answer(IKE_AUTH)),

@@ -2,7 +2,7 @@
 
 use super::{Attempt, AttemptStep, IKE_SA_INIT, Phase};
 use crate::crypto::ActiveKeyExchange;
-use crate::diagnose;
+use crate::diagnose::{self, Negotiated};
 use crate::diagnosis::Diagnosis;
 use crate::event::NatStatus;
 use crate::exchange::{InitRequest, InitResponse, KeyExchangeData, Message};
@@ -137,7 +137,7 @@ impl Attempt {
             }
             InitResponse::InvalidKe(wanted) => self.change_group(ctx, init, wanted).into(),
             InitResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN) => {
-                fail(diagnose::no_ike_proposal_there(&self.connection.proposals))
+                fail(diagnose::no_ike_proposal_there(&self.connection.proposals, IKE_SA_INIT))
             }
             InitResponse::Error(kind) => fail(diagnose::peer_error(IKE_SA_INIT, kind)),
             InitResponse::Accept { proposals, key_exchange, nonce, notifies, cert_requests } => {
@@ -151,10 +151,8 @@ impl Attempt {
         let ours: Vec<Group> = self.connection.proposals.iter().flat_map(|p| p.groups.clone()).collect();
         let tried = init.key_exchange.group();
         let group = Group::from_number(wanted).filter(|g| ours.contains(g) && *g != tried);
-        let group = group.ok_or_else(|| {
-            let ours: Vec<_> = ours.iter().map(Group::to_string).collect();
-            diagnose::key_exchange_group(wanted, &ours)
-        })?;
+        let group = group
+            .ok_or_else(|| diagnose::key_exchange_group(wanted, &ours, (Negotiated::IkeSa, IKE_SA_INIT)))?;
         // A cookie given before is still good: it does not cover the key exchange.
         let InitRequest { cookie, nonce, .. } = init.request;
         self.begin_key_exchange(ctx, group, Beginning { cookie, nonce, restarts: init.restarts })

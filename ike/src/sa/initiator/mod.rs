@@ -10,11 +10,14 @@
 mod addresses;
 mod auth;
 mod init;
+mod line;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use auth::{AuthSent, Examining};
 use init::{Agreeing, Beginning, InitSent};
+use line::Line;
 
 use super::child_exchange::IKE_AUTH;
 use super::context::{Context, DropReason};
@@ -36,18 +39,29 @@ use crate::work::Outcome;
 
 const IKE_SA_INIT: &str = "IKE_SA_INIT";
 
+/// What is known of the address that we ask for, if we do.
+#[derive(Debug, Default)]
+pub(crate) struct Asking {
+    /// What is other tunnels', and no address for us.
+    pub(crate) others: Vec<TrafficSelector>,
+    /// What we had last.
+    pub(crate) last: Vec<IpAddr>,
+}
+
 /// An attempt to set up a tunnel.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     connection: Arc<Connection>,
     lease: IkeSpiLease,
     path: Path,
+    /// The way of `IKE_SA_INIT`.
+    first_path: Path,
+    line: Line,
     started: Instant,
     initial_contact: bool,
     /// The children that it is to set up, by their place; the first by `IKE_AUTH`.
     children: Vec<usize>,
-    /// What is other tunnels', and no address for us.
-    others: Vec<TrafficSelector>,
+    asking: Asking,
     /// `IKE_AUTH` is to set up none.
     childless: bool,
     /// Of the message that waits for its answer.
@@ -105,7 +119,7 @@ impl Attempt {
         connection: Arc<Connection>,
         path: Path,
         children: Vec<usize>,
-        others: Vec<TrafficSelector>,
+        asking: Asking,
         initial_contact: bool,
     ) -> Result<Self, Diagnosis> {
         let first = connection.proposals.iter().find_map(|p| p.groups.first());
@@ -113,10 +127,12 @@ impl Attempt {
         let attempt = Self {
             lease: ctx.spis.ike(ctx.random),
             path,
+            first_path: path,
+            line: Line::default(),
             started: ctx.now.boot,
             initial_contact,
             children,
-            others,
+            asking,
             childless: false,
             retransmission: Retransmission::new(connection.retransmit, ctx),
             message: Message::whole(Vec::new()),
@@ -139,6 +155,10 @@ impl Attempt {
 
     pub(crate) fn spi(&self) -> IkeSpi {
         self.lease.spi()
+    }
+
+    pub(crate) fn path(&self) -> Path {
+        self.path
     }
 
     pub(crate) fn next_deadline(&self) -> Instant {
@@ -164,7 +184,8 @@ impl Attempt {
     }
 
     /// Sends a message and waits for its answer in this phase.
-    fn sent(self, ctx: &mut Context<'_>, message: Message, phase: Phase) -> Self {
+    fn sent(mut self, ctx: &mut Context<'_>, message: Message, phase: Phase) -> Self {
+        self.line.unsent = None;
         let retransmission = Retransmission::new(self.connection.retransmit, ctx);
         ctx.output.transmit(self.path, &message);
         Self { retransmission, message, phase, ..self }
@@ -183,9 +204,13 @@ impl Attempt {
         };
         match self.retransmission.check(ctx) {
             None => {}
-            Some(Overdue::SendAgain) => ctx.output.transmit(self.path, &self.message),
+            Some(Overdue::SendAgain) => {
+                self.line.unsent = None;
+                ctx.output.transmit(self.path, &self.message);
+                self.sound(ctx);
+            }
             Some(Overdue::GiveUp(silent)) => {
-                let diagnosis = diagnose::no_answer(self.path.remote, exchange, silent.as_secs());
+                let diagnosis = diagnose::silence(&self.silence(exchange, silent.as_secs()));
                 return AttemptStep::Failed(Box::new(diagnosis));
             }
         }
@@ -209,6 +234,9 @@ impl Attempt {
         }
         if !header.response || path.remote.ip() != self.path.remote.ip() {
             return dropped(ctx, DropReason::UnexpectedExchange, self);
+        }
+        if self.is_echo(path.transport, datagram) {
+            return AttemptStep::Pending(self);
         }
         match (&mut self.phase, &datagram.body, header.exchange, header.message_id) {
             (Phase::Init(_), Body::Clear(payloads), ExchangeType::IKE_SA_INIT, 0) => {

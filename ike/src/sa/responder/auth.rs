@@ -292,7 +292,7 @@ fn may_stand(
         return refuse(NotifyType::AUTHENTICATION_FAILED, diagnose::started_by_peer(&connection.name));
     }
     if !connection.proposals.iter().any(|p| p.holds(suite)) {
-        let diagnosis = diagnose::suite_not_for_connection(&suite.to_string(), &connection.proposals);
+        let diagnosis = diagnose::suite_not_for_connection(suite, &connection.proposals);
         return refuse(NotifyType::NO_PROPOSAL_CHOSEN, diagnosis);
     }
     Ok(())
@@ -321,9 +321,8 @@ fn explain(
 }
 
 fn unknown(directory: &dyn Directory, request: &AuthRequest) -> Diagnosis {
-    let asked = request.id_r.as_ref().map(Identity::describe);
-    let theirs = Identity::describe(&request.id_i);
-    diagnose::unknown_identity(&theirs, asked.as_deref(), &directory.identities())
+    let theirs = Identity::from_wire(&request.id_i);
+    diagnose::unknown_identity(&request.id_i, request.id_r.as_ref(), &directory.identities(theirs.as_ref()))
 }
 
 impl Tunnel {

@@ -10,7 +10,7 @@ use crate::exchange::{InitRequest, InitResponse, KeyExchangeData};
 use crate::identity::{PeerWishes, our_hashes};
 use crate::keys::{IkeKeys, Nonces, Spis};
 use crate::limits;
-use crate::negotiate::proposal::{Choice, choose_ike, describe};
+use crate::negotiate::proposal::{Choice, choose_ike};
 use crate::negotiate::{fragmentation, nat};
 use crate::path::Path;
 use crate::sa::context::{Context, JobOwner};
@@ -60,7 +60,7 @@ impl HalfOpen {
         let ours = &acceptable.proposals;
         let sent = request.key_exchange.group;
         let Some(choice) = choose_ike(&request.proposals, ours, Some(sent)) else {
-            let diagnosis = diagnose::no_ike_proposal_here(describe(&request.proposals), ours);
+            let diagnosis = diagnose::no_ike_proposal_here(&request.proposals, ours, "IKE_SA_INIT");
             return refuse(ctx, InitResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN), Some(diagnosis));
         };
         if choice.suite.group.number() != sent {

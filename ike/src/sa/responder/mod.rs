@@ -21,6 +21,7 @@ use super::spis::IkeSpiLease;
 use super::tunnel::Tunnel;
 use super::window::{Arrival, Window};
 use crate::config::{Connection, Encapsulation};
+use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::JobId;
 use crate::identity::Identity;
@@ -68,6 +69,15 @@ pub(crate) enum InitOutcome {
     Refused(Option<Box<Diagnosis>>),
 }
 
+/// How a half-open SA ended that nothing came of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfinished {
+    /// Its initiator was not heard after our answer.
+    Silent,
+    /// This many fragments of its `IKE_AUTH` came.
+    Fragments(usize),
+}
+
 /// What a message or a finished job made of a half-open SA; the answer is queued already.
 pub(crate) enum HalfOpenStep {
     /// It stays half-open.
@@ -104,8 +114,8 @@ pub(crate) trait Directory {
     fn standing(&self, connection: &Arc<Connection>, peer: &Identity, initial_contact: bool) -> Standing;
     /// One whose peer signs, if there is any: strangers are judged by it.
     fn decoy(&self) -> Option<Arc<Connection>>;
-    /// The pairs of identities that are configured, for a diagnosis.
-    fn identities(&self) -> Vec<String>;
+    /// Pairs of identities that are configured, for a diagnosis; first the one that is for this peer.
+    fn identities(&self, theirs: Option<&Identity>) -> Vec<diagnose::Pair>;
 }
 
 /// Whether a connection may be set up.
@@ -137,6 +147,15 @@ impl HalfOpen {
 
     pub(crate) fn expires_at(&self) -> Instant {
         self.expires_at
+    }
+
+    /// How it ends if it ends now; `None` if it was refused, or is not done with.
+    pub(crate) fn unfinished(&self) -> Option<Unfinished> {
+        let Phase::Answered(answered) = &self.phase else { return None };
+        Some(match answered.channel.held_of_request() {
+            0 => Unfinished::Silent,
+            pieces => Unfinished::Fragments(pieces),
+        })
     }
 
     /// The first message came again: the same answer, once there is one.

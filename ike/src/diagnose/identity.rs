@@ -1,0 +1,140 @@
+//! Who a peer says it is, and why that is not accepted (RFC 7296 §2.15, §3.5).
+
+use super::near::near_miss;
+use super::{certificate, diagnosis};
+use crate::config::{Connection, LocalAuth};
+use crate::diagnosis::{Diagnosis, DiagnosisKind, Row, Side};
+use crate::identity::{Identity, ProofError, RemoteId};
+use crate::wire::{AuthMethod, IdData};
+
+const IKE_AUTH: &str = "IKE_AUTH";
+
+/// Why the proof of a peer that says it has this identity is not accepted.
+pub(crate) fn proof(error: &ProofError, id: &IdData, configured: &RemoteId) -> Diagnosis {
+    let diagnosis = match error {
+        ProofError::Value | ProofError::Nobody => wrong_proof(configured),
+        ProofError::Method(method) => other_auth_method(configured, *method),
+        ProofError::Identity => wrong_identity(&Identity::describe(id), configured),
+        ProofError::Certificates(error) => certificate::offered(error),
+        ProofError::NoCertificate => certificate::missing(configured),
+        ProofError::Path(error) => certificate::path(error),
+        ProofError::Binding(error) => certificate::binding(error),
+        ProofError::Signature(error) => certificate::signature(error),
+        ProofError::Revocation(error) => certificate::revocation(error),
+        ProofError::Ours(error) => certificate::no_signature(error),
+    };
+    diagnosis.during(IKE_AUTH)
+}
+
+fn wrong_proof(peer: &RemoteId) -> Diagnosis {
+    let summary = format!("`{peer}` sent a wrong proof of its identity: its pre-shared key is not ours");
+    let advice = "Compare `psk_file` with the peer's secret (strongSwan: `secret`): blanks, a newline and `0s` or `0x` before it count; of several secrets the peer may have taken that of other identities";
+    diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice)
+}
+
+fn other_auth_method(peer: &RemoteId, method: AuthMethod) -> Diagnosis {
+    let signs = method != AuthMethod::SHARED_KEY_MIC;
+    let (theirs, ours) =
+        if signs { ("certificate", "pre-shared key") } else { ("pre-shared key", "certificate") };
+    let summary = format!("`{peer}` proves its identity by {theirs} (method {method}), and we want a {ours}");
+    let advice = if signs {
+        "Set the peer to pre-shared key authentication (strongSwan: `auth = psk`), or give this tunnel `authorities` in place of `psk_file`"
+    } else {
+        "Set the peer to certificates (strongSwan: `auth = pubkey`), or give this tunnel a `psk_file`"
+    };
+    diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice).compared(vec![Row::both(
+        "authentication",
+        vec![ours.to_owned()],
+        vec![theirs.to_owned()],
+    )])
+}
+
+pub(crate) fn no_auth(peer: &RemoteId) -> Diagnosis {
+    let summary = format!("`{peer}` wants EAP");
+    let advice = "Set the peer to authentication by pre-shared key or certificate";
+    diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice).during(IKE_AUTH)
+}
+
+pub(crate) fn auth_refused_there(connection: &Connection) -> Diagnosis {
+    let (local, remote) = (&connection.local_id, &connection.remote_id);
+    let summary = format!("the peer does not accept that we are `{local}`, or knows no `{remote}`");
+    let proof = match connection.local_auth {
+        LocalAuth::Psk(_) => "Compare the pre-shared key at both ends (`psk_file`; strongSwan: `secret`)",
+        LocalAuth::Signature(_) => {
+            "See that the peer trusts the authority of our certificate, that this has not expired or been revoked, and that it names our `local_id`"
+        }
+    };
+    let advice = format!(
+        "{proof}, and that the peer is configured for exactly these two identities (strongSwan: `remote.id` is our `local_id`, `local.id` our `remote_id`); its log says which of it; or an operator took the tunnel down there"
+    );
+    diagnosis(DiagnosisKind::AuthenticationFailed, Side::Peer, summary, &advice)
+        .about(format!("local_id {local}, remote_id {remote}"), None)
+        .compared(vec![
+            Row::ours("our identity", vec![local.to_string()]),
+            Row::ours("peer's identity", vec![remote.to_string()]),
+        ])
+        .during(IKE_AUTH)
+}
+
+/// Two identities that are configured for one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    pub(crate) remote: RemoteId,
+    pub(crate) local: Identity,
+}
+
+impl Pair {
+    fn words(&self) -> String {
+        format!("{} (as {})", self.remote, self.local)
+    }
+}
+
+/// No connection is for `theirs` and, if the peer named it, `ours`.
+pub(crate) fn unknown_identity(theirs: &IdData, ours: Option<&IdData>, configured: &[Pair]) -> Diagnosis {
+    let (peer, asked) = (Identity::describe(theirs), ours.map(Identity::describe));
+    let known = Identity::from_wire(theirs);
+    let matches = |pair: &&Pair| known.as_ref().is_some_and(|id| pair.remote.matches(id));
+    let asking = asked.as_ref().map_or_else(String::new, |id| format!(" asking for `{id}`"));
+    let (why, advice) = match (configured.iter().find(matches), &asked) {
+        (Some(pair), Some(asked)) => (
+            format!("; `{peer}` is configured, with us as `{}`{}", pair.local, near(asked, &pair.local)),
+            "Set `local_id` of that tunnel to what the peer asks for, or the peer's name for us (strongSwan: `remote.id`) to our `local_id`",
+        ),
+        _ if configured.iter().any(|pair| Some(&pair.local) == known.as_ref()) => (
+            "; that is our own identity".to_owned(),
+            "The two identities are interchanged: the peer's own (strongSwan: `local.id`) must be our `remote_id`",
+        ),
+        _ => (
+            configured
+                .iter()
+                .map(|pair| near(&peer, &pair.remote))
+                .find(|text| !text.is_empty())
+                .unwrap_or_default(),
+            "Set `remote_id` (and `local_id`) of a tunnel to these, or correct the peer's identities (strongSwan: `local.id`, `remote.id`)",
+        ),
+    };
+    let summary = format!("a peer that calls itself `{peer}`{asking} is not configured{why}");
+    let list: Vec<_> = configured.iter().take(8).map(Pair::words).collect();
+    let remotes = configured.iter().map(|pair| pair.remote.to_string()).collect();
+    let mut row = Row::both("peer's identity", remotes, vec![peer.clone()]);
+    row.agrees = Some(configured.iter().any(|pair| matches(&pair)));
+    let locals = || configured.iter().map(|pair| pair.local.to_string()).collect();
+    let asked = asked.map(|asked| Row::both("our identity", locals(), vec![asked]));
+    diagnosis(DiagnosisKind::UnknownIdentity, Side::Here, summary, advice)
+        .about(peer, (!list.is_empty()).then(|| list.join(", ")))
+        .compared([row].into_iter().chain(asked).collect())
+        .during(IKE_AUTH)
+}
+
+fn near(theirs: &str, ours: &dyn ToString) -> String {
+    near_miss(theirs, &ours.to_string()).map_or_else(String::new, |how| format!("; {how}"))
+}
+
+fn wrong_identity(theirs: &str, configured: &RemoteId) -> Diagnosis {
+    let summary =
+        format!("the peer calls itself `{theirs}`, and not `{configured}`{}", near(theirs, configured));
+    let advice = "Set `remote_id` to what it says, or correct the peer's identity (strongSwan: `local.id`)";
+    diagnosis(DiagnosisKind::WrongIdentity, Side::Here, summary, advice)
+        .about(theirs.to_owned(), configured.to_string())
+        .compared(vec![Row::both("peer's identity", vec![configured.to_string()], vec![theirs.to_owned()])])
+}

@@ -1,0 +1,110 @@
+//! What is known of perfect forward secrecy with each peer, over the life of a configuration.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::Endpoint;
+use super::connections::Managed;
+use crate::config::Name;
+use crate::diagnosis::{Diagnosis, DiagnosisKind};
+use crate::event::{ChildSaStatus, Event, Pfs, TunnelId};
+use crate::limits;
+use crate::sa::{PfsFinding, is_wanted};
+use crate::time::Now;
+
+/// By the place of the child.
+#[derive(Debug, Default)]
+pub(super) struct Proven(BTreeMap<usize, Standing>);
+
+#[derive(Debug, Default)]
+struct Standing {
+    /// How often the peer was asked since it last answered that.
+    asked: u32,
+    verdict: Option<Verdict>,
+}
+
+#[derive(Debug)]
+enum Verdict {
+    Agreed,
+    /// With the wall-clock time of it.
+    Refused(u64, Box<Diagnosis>),
+}
+
+impl Proven {
+    /// Whether the peer is to be asked once a tunnel stands: not again what it has agreed to, and no peer that falls silent
+    /// when asked.
+    fn is_open(&self, index: usize) -> bool {
+        self.0.get(&index).is_none_or(|standing| {
+            !matches!(standing.verdict, Some(Verdict::Agreed)) && standing.asked < limits::PFS_PROBES
+        })
+    }
+
+    /// What deserves a look although traffic passes.
+    pub(super) fn warnings(&self) -> Vec<(u64, Diagnosis)> {
+        let refused = self.0.values().filter_map(|standing| match &standing.verdict {
+            Some(Verdict::Refused(at, diagnosis)) => Some((*at, diagnosis.as_ref().clone())),
+            _ => None,
+        });
+        refused.collect()
+    }
+
+    fn verdict_on(&self, index: usize) -> Option<&Verdict> {
+        self.0.get(&index)?.verdict.as_ref()
+    }
+}
+
+impl Endpoint {
+    /// A tunnel that we set up stands: has its first Child SA rekeyed soon, unless that was proven before.
+    pub(super) fn prove_pfs(&mut self, now: Now, id: TunnelId, name: &Name) {
+        let initiated = self.tunnels.get(&id).is_some_and(|tunnel| tunnel.origin.initiated);
+        let Some(managed) = self.connections.get(name).filter(|_| initiated) else { return };
+        let open: Vec<bool> =
+            (0..managed.config.children.len()).map(|index| managed.proven.is_open(index)).collect();
+        self.with_tunnel(now, id, |tunnel, ctx| {
+            tunnel.prove_pfs(ctx, |index| open.get(index).copied().unwrap_or(false));
+        });
+    }
+
+    /// What a tunnel found out; the shell is told of a refusal that is no failure.
+    pub(super) fn note_pfs(&mut self, now: Now, name: &Name, remote: IpAddr, findings: Vec<PfsFinding>) {
+        let Some(managed) = self.connections.get_mut(name) else { return };
+        for finding in findings {
+            let standing = &mut managed.proven.0;
+            match finding {
+                PfsFinding::Asked(index) => standing.entry(index).or_default().asked += 1,
+                PfsFinding::Agreed(index) => {
+                    standing.insert(index, Standing { asked: 0, verdict: Some(Verdict::Agreed) });
+                }
+                PfsFinding::Refused { index, diagnosis, told } => {
+                    let verdict = Some(Verdict::Refused(now.wall, diagnosis.clone()));
+                    standing.insert(index, Standing { asked: 0, verdict });
+                    let (connection, remote) = (Some(name.clone()), Some(remote));
+                    if !told {
+                        let failed =
+                            Event::NegotiationFailed { connection, remote, diagnosis, next_try: None };
+                        self.core.output.event(failed);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn is_about_pfs(kind: DiagnosisKind) -> bool {
+    matches!(kind, DiagnosisKind::PfsMismatch | DiagnosisKind::KeyExchangeGroup)
+}
+
+/// Says of a Child SA without a key exchange of its own whether the next one will have one.
+pub(super) fn refine(managed: &Managed, child: &mut ChildSaStatus) {
+    let index = managed.config.children.iter().position(|config| config.name == child.child);
+    let Some(index) = index.filter(|index| child.pfs == Pfs::First && is_wanted(&managed.config, *index))
+    else {
+        return;
+    };
+    child.pfs = match managed.proven.verdict_on(index) {
+        Some(Verdict::Agreed) => Pfs::First,
+        Some(Verdict::Refused(_, diagnosis)) if is_about_pfs(diagnosis.kind) => Pfs::Refused,
+        // For another reason: it says nothing of the key exchange.
+        None | Some(Verdict::Refused(..)) => Pfs::Unproven,
+    };
+}

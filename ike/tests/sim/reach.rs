@@ -1,0 +1,113 @@
+//! How far the line carries what: closed ports, lost fragments, datagrams that never leave.
+
+use sekisho_ike::config::Connection;
+use sekisho_ike::diagnosis::{Diagnosis, DiagnosisKind};
+use sekisho_ike::sim::{Conditions, Host, World};
+
+use crate::{MINUTE, SECOND, start_with};
+
+fn first(host: &Host) -> &Diagnosis {
+    host.failures.first().expect("a diagnosis")
+}
+
+/// Many networks make `IKE_AUTH` long.
+fn long(connection: &mut Connection, fragment_size: u16) {
+    connection.fragment_size = fragment_size;
+    let more = (0..60).map(|net| format!("10.200.{net}.0/24").parse().unwrap());
+    connection.children[0].local.extend(more);
+}
+
+fn assert_told(diagnosis: &Diagnosis, kind: DiagnosisKind, words: &[&str]) {
+    assert_eq!(diagnosis.kind, kind, "{diagnosis}");
+    let text = diagnosis.to_string();
+    words.iter().for_each(|word| assert!(text.contains(word), "`{word}` is not in: {text}"));
+}
+
+#[test]
+fn port_4500_is_closed_on_the_way() {
+    let mut world = start_with(1, Conditions::GOOD, |_, _| {});
+    world.link.closed_port = Some(4500);
+    world.run_for(2 * MINUTE);
+    let words =
+        ["answered IKE_SA_INIT on port 500", "nor a short message on port 4500", "Let UDP port 4500 pass"];
+    assert_told(first(&world.a), DiagnosisKind::NatPortFiltered, &words);
+    // B only sees somebody begin and not go on: once may be a bad line.
+    let words = ["10.0.0.1 began with IKE_SA_INIT", "Let UDP port 4500 pass"];
+    assert_told(first(&world.b), DiagnosisKind::NatPortFiltered, &words);
+    world.link.closed_port = None;
+    assert!(world.run_until(2 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    assert!(world.a.status().last_failure.is_none());
+}
+
+#[test]
+fn long_messages_are_lost_and_short_ones_pass() {
+    let lossy = |fragment_size, mtu| {
+        let mut world = start_with(1, Conditions::GOOD, |a, b| {
+            long(a, fragment_size);
+            b.children[0].remote = a.children[0].local.clone();
+            b.fragment_size = fragment_size;
+        });
+        world.link.mtu = mtu;
+        world.run_for(MINUTE);
+        world
+    };
+    let world = lossy(1280, 600);
+    assert!(world.a.failures.iter().all(|failure| failure.kind == DiagnosisKind::FragmentsLost));
+    let words = [
+        "IKE_AUTH went to 10.0.0.2:4500 in one packet of ",
+        "short messages are answered",
+        "fragment_size = 576",
+    ];
+    assert_told(first(&world.a), DiagnosisKind::FragmentsLost, &words);
+    let world = lossy(700, 650);
+    let words = ["fragments of up to ", "short messages are answered", "fragment_size = 576"];
+    assert_told(first(&world.a), DiagnosisKind::FragmentsLost, &words);
+    let world = lossy(576, 600);
+    assert!(world.is_up(), "what is advised helps: {:?}", world.disagreement());
+}
+
+/// The first fragment passes and the others never do: who gathers them knows.
+#[test]
+fn a_request_of_which_some_fragments_never_come_is_counted_and_explained() {
+    let mut world = start_with(1, Conditions::GOOD, |a, b| {
+        long(a, 576);
+        b.children[0].remote = a.children[0].local.clone();
+    });
+    // The third of three fragments, each time that they are sent, in two attempts. The fourth time a short message is sent
+    // with them, and answered.
+    world.link.lose.extend([5, 8, 11, 14, 19, 22].into_iter().flat_map(|n| [n, n + 22]));
+    world.run_for(40 * SECOND);
+    let drops = |host: &Host, reason: &str| {
+        host.endpoint.drops().into_iter().find(|(code, _)| *code == reason).map_or(0, |(_, count)| count)
+    };
+    let incomplete = drops(&world.b, "ike_fragments_incomplete");
+    assert_eq!((incomplete, world.is_up()), (1, false));
+    let told = world.b.failures.iter().find(|f| f.kind == DiagnosisKind::FragmentsLost);
+    let words = ["of the IKE_AUTH of 10.0.0.1 only 2 fragments came within 30 s"];
+    assert_told(told.expect("B explains it"), DiagnosisKind::FragmentsLost, &words);
+    let words = ["in 3 fragments of up to ", "short messages are answered"];
+    assert_told(first(&world.a), DiagnosisKind::FragmentsLost, &words);
+}
+
+#[test]
+fn what_does_not_leave_this_machine_is_not_the_peers_fault() {
+    let mut world = start_with(1, Conditions::GOOD, |_, _| {});
+    world.link.cut = true;
+    let path = sekisho_ike::Path::udp("10.0.0.1:500".parse().unwrap(), "10.0.0.2:500".parse().unwrap());
+    for _ in 0..60 {
+        world.run_for(SECOND);
+        world.a.endpoint.not_sent(path, "Operation not permitted");
+    }
+    assert_told(
+        first(&world.a),
+        DiagnosisKind::NotSent,
+        &["IKE_SA_INIT could not be sent to 10.0.0.2:500", "Operation not permitted", "firewall"],
+    );
+}
+
+#[test]
+fn a_working_line_is_asked_for_nothing_more() {
+    let mut world: World = start_with(1, Conditions::GOOD, |_, _| {});
+    assert!(world.run_until(MINUTE, |w| w.is_up()));
+    assert_eq!(world.link.sent, 4, "two exchanges");
+}
