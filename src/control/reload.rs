@@ -70,6 +70,7 @@ fn difference(old: &Config, new: &Config) -> Reloaded {
             None => &mut reloaded.added,
             Some(known) if known == connection => &mut reloaded.unchanged,
             Some(known) if known.is_renewed_by(connection) => &mut reloaded.renewed,
+            Some(known) if known.is_retrusted_by(connection) => &mut reloaded.reviewed,
             Some(_) => &mut reloaded.changed,
         };
         list.push(name.to_string());

@@ -118,7 +118,8 @@ impl<'a> Sekisho<'a> {
         })
     }
 
-    fn await_tunnel(&self, what: &str, limit: Duration, holds: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until the tunnel is as it is wanted, and returns it as `status` shows it.
+    pub fn await_tunnel(&self, what: &str, limit: Duration, holds: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             wait_for(limit, what, || {

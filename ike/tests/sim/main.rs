@@ -20,6 +20,9 @@ mod paths;
 mod patterns;
 mod reach;
 mod rekey;
+mod rules;
+mod standing;
+mod stapling;
 mod suites;
 mod uniqueness;
 
