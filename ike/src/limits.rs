@@ -12,6 +12,8 @@ pub const PROPOSALS: usize = 64;
 pub const TRANSFORMS: usize = 128;
 /// SPIs in one Delete payload.
 pub const DELETED_SPIS: usize = 256;
+/// Unknown SPIs among them that are remembered while an answer is on its way that may make one of them.
+pub const DELETED_EARLY: usize = 16;
 /// Nonce length in bytes (RFC 7296 §2.10).
 pub const NONCE: std::ops::RangeInclusive<usize> = 16..=256;
 /// Fragments of one message (RFC 7383).

@@ -20,6 +20,7 @@ mod given;
 mod install;
 mod jobs;
 pub mod last_good;
+mod policies;
 mod random;
 mod reload;
 mod request;
@@ -51,6 +52,7 @@ use expiry::Expiry;
 use fetch::Fetcher;
 use given::Given;
 use jobs::Jobs;
+use policies::Policies;
 use random::OsRandom;
 use spi::Spis;
 use strangers::Strangers;
@@ -96,6 +98,7 @@ pub struct Control {
     config: Config,
     out: Outputs,
     books: Books,
+    policies: Policies,
     waiting: Waiting,
     jobs: Jobs,
     strangers: Strangers,
@@ -119,7 +122,8 @@ impl Control {
         let ports = EndpointConfig {
             ike_port: config.daemon.ike_port,
             nat_port: config.daemon.nat_port,
-            ..EndpointConfig::default()
+            cookie_threshold: count(config.daemon.cookie_threshold),
+            half_open_max: count(config.daemon.half_open_max),
         };
         let endpoint = Endpoint::new(ports, Box::new(OsRandom::new()), Box::new(Spis::of_worker(0)));
         let fetcher =
@@ -132,6 +136,7 @@ impl Control {
             config,
             out,
             books: Books::default(),
+            policies: Policies::default(),
             waiting: Waiting::default(),
             jobs,
             strangers: Strangers::new(now().boot),
@@ -148,7 +153,8 @@ impl Control {
 
     /// Pools and connections in force from now on; first it is settled whose packets are whose.
     fn configure(&mut self, config: &Config) {
-        match install::reservations(config) {
+        let sides = |connection: &_, child: &_| install::sides(config, connection, child);
+        match self.policies.configure(&config.connections, sides) {
             Ok(reserved) => self.out.data.reserve(reserved),
             Err(error) => tracing::error!(%error, "networks are not kept for their tunnels"),
         }
@@ -162,6 +168,11 @@ impl Control {
             tracing::debug!(%error, "refused");
         }
     }
+}
+
+/// A bound of the configuration as the endpoint counts.
+fn count(bound: u32) -> usize {
+    usize::try_from(bound).unwrap_or(usize::MAX)
 }
 
 /// Both clocks.

@@ -96,6 +96,8 @@ fn restart_needed(old: &Daemon, new: &Daemon) -> Vec<String> {
         ("mark", old.mark != new.mark),
         ("ike_port", old.ike_port != new.ike_port),
         ("nat_port", old.nat_port != new.nat_port),
+        ("cookie_threshold", old.cookie_threshold != new.cookie_threshold),
+        ("half_open_max", old.half_open_max != new.half_open_max),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name.to_owned()).collect()
 }

@@ -1,7 +1,7 @@
 //! Our daemon and our command line, as the shipped binaries.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::namespace::Namespace;
 use super::process::{Process, print_tail};
 use super::proof;
 use super::site::Gateway;
-use super::tunnel::{Gives, Outer, Tunnel};
+use super::tunnel::{Gives, Outer, Part, Tunnel};
 use super::wait::{wait_for, wait_until};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_sekishod");
@@ -35,6 +35,19 @@ impl<'a> Sekisho<'a> {
     pub fn start_in(namespace: &'a Namespace, tunnel: &Tunnel) -> Self {
         let directory = tempfile::tempdir().expect("make a directory for sekisho");
         write_configuration(&directory, tunnel);
+        Self::launched(namespace, directory)
+    }
+
+    /// The same with a configuration of the scenario's own, given the directory for its files. Its control socket must
+    /// be `control.sock` in there.
+    pub fn configured(namespace: &'a Namespace, configuration: impl FnOnce(&Path) -> String) -> Self {
+        let directory = tempfile::tempdir().expect("make a directory for sekisho");
+        let text = configuration(directory.path());
+        fs::write(configuration_file(&directory), text).expect("write sekisho.toml");
+        Self::launched(namespace, directory)
+    }
+
+    fn launched(namespace: &'a Namespace, directory: TempDir) -> Self {
         let daemon = launch(namespace, &directory);
         let mut peer = Self { namespace, directory, daemon };
         peer.await_status();
@@ -143,6 +156,12 @@ impl<'a> Sekisho<'a> {
         write_configuration(&self.directory, tunnel);
     }
 
+    /// The SA log, a record a line.
+    pub fn sa_log(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.directory.path().join("sa.jsonl")).expect("read the SA log");
+        text.lines().map(|line| serde_json::from_str(line).expect("a record a line")).collect()
+    }
+
     /// The name servers that it was given and wrote down.
     pub fn resolv_conf(&self) -> Option<String> {
         fs::read_to_string(self.directory.path().join("state/resolv.conf")).ok()
@@ -155,6 +174,17 @@ impl<'a> Sekisho<'a> {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line VmRSS");
         let kib = line.trim().trim_end_matches(" kB").parse::<u32>().expect("a number of KiB");
         f64::from(kib) / 1024.0
+    }
+
+    /// Processor time that the daemon has used, seconds.
+    pub fn processor_s(&self) -> f64 {
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", self.daemon.id())).expect("read the daemon's times");
+        // The name, in brackets, may hold anything; utime and stime are the 14th and 15th field of proc(5).
+        let (_, fields) = stat.rsplit_once(')').expect("the end of its name");
+        let ticks =
+            fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u32>().expect("ticks"));
+        f64::from(ticks.sum::<u32>()) / 100.0
     }
 
     /// Ends it in an orderly way (SIGTERM).
@@ -229,20 +259,30 @@ fn write_configuration(directory: &TempDir, tunnel: &Tunnel) {
 }
 
 fn configuration(directory: &str, tunnel: &Tunnel, proofs: &str) -> String {
+    let cookies = tunnel.cookie_threshold.map_or(String::new(), |n| format!("cookie_threshold = {n}\n"));
     let remote = tunnel.remote.map_or("any".to_owned(), |address| address.to_string());
+    let networks = match tunnel.parts.as_slice() {
+        [] => networks(tunnel),
+        _ => String::new(),
+    };
+    let start = match (tunnel.initiate, tunnel.settings.contains("start =")) {
+        (_, true) => "",
+        (true, false) => "start = \"always\"\n",
+        (false, false) => "start = \"listen\"\n",
+    };
+    let children: String = tunnel.parts.iter().map(child).collect();
     format!(
         r#"[daemon]
 control_socket = "{directory}/control.sock"
 state_dir = "{directory}/state"
 sa_log = "{directory}/sa.jsonl"
 log = "debug"
-
+{cookies}
 [tunnel.{name}]
 local_id = "{local_id}"
 remote_id = "{remote_id}"
 remote = "{remote}"
-{proofs}initiate = {initiate}
-{networks}ike_proposals = ["{ike}"]
+{proofs}{networks}ike_proposals = ["{ike}"]
 esp_proposals = ["{esp}"]
 ike_lifetime = "{ike_lifetime}s"
 child_lifetime = "{child_lifetime}s"
@@ -252,21 +292,30 @@ retransmit_first = "200ms"
 retransmit_tries = 5
 retry_first = "1s"
 retry_max = "2s"
-{pool}{more}"#,
+{start}{settings}
+{children}{pool}{more}"#,
         name = Tunnel::NAME,
         local_id = tunnel.local_id,
         remote_id = tunnel.remote_id,
-        initiate = tunnel.initiate,
-        networks = networks(tunnel),
         ike = tunnel.ike_proposal,
         esp = tunnel.esp_proposal,
         ike_lifetime = tunnel.ike_lifetime_s,
         child_lifetime = tunnel.child_lifetime_s,
         liveness = tunnel.liveness_s,
         fragment_size = tunnel.fragment_size,
+        settings = tunnel.settings,
         pool = pool(tunnel),
         more = tunnel.more,
     )
+}
+
+fn listed(local: &[String], remote: &[String]) -> String {
+    format!("local_networks = {local:?}\nremote_networks = {remote:?}\n")
+}
+
+fn child(part: &Part) -> String {
+    let networks = listed(&part.local_networks, &part.remote_networks);
+    format!("[[tunnel.{}.child]]\nname = \"{}\"\n{networks}{}\n", Tunnel::NAME, part.name, part.settings)
 }
 
 /// Networks, or what stands in their place.

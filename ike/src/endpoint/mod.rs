@@ -113,6 +113,8 @@ impl Endpoint {
     /// The network spoke: one datagram, the non-ESP marker taken off.
     pub fn handle_datagram(&mut self, now: Now, path: Path, bytes: &[u8]) {
         self.receive(now, path, bytes);
+        // What an attempt held that was refused just now.
+        self.core.spis.reclaim();
     }
 
     /// The deadline passed.
@@ -156,6 +158,9 @@ impl Endpoint {
                 let children: Vec<_> = tunnel.standing_children().map(|c| c.id).collect();
                 children.into_iter().for_each(|id| tunnel.rekey_by_order(ctx, id));
             })?,
+            Command::RekeyChild(id) => {
+                self.with_child(now, id, |tunnel, ctx| tunnel.ask(ctx, Task::RekeyChild(id)));
+            }
             Command::DeleteChild(id) => {
                 self.with_child(now, id, |tunnel, ctx| tunnel.ask(ctx, Task::EndChild(id)));
             }
@@ -201,6 +206,7 @@ impl Endpoint {
             // An answer to another question.
             _ => {}
         }
+        self.core.spis.reclaim();
     }
 
     /// What came of a fetch about revocation.

@@ -9,6 +9,8 @@ use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::ChildSaId;
 use crate::exchange::{ChildOffer, ChildRequest, KeyExchangeData};
+use crate::identity::Identity;
+use crate::limits;
 use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow::{self, is_within, narrow};
 use crate::negotiate::proposal::{accept_esp, choose_esp, offer_esp};
@@ -24,6 +26,9 @@ pub(crate) struct PendingChild {
     pub(crate) rekeys: Option<ChildSaId>,
     pub(crate) nonce: Vec<u8>,
     pub(crate) share: Option<Share>,
+    /// SPIs that the peer has deleted meanwhile and that we do not know: one may be of the answer on its way, which the
+    /// DELETE has overtaken.
+    deleted: Vec<EspSpi>,
     lease: EspSpiLease,
 }
 
@@ -79,7 +84,19 @@ impl PendingChild {
         share: Option<Share>,
     ) -> Result<Self, Diagnosis> {
         let lease = ctx.spis.esp(ctx.random).ok_or_else(|| diagnose::local("no ESP SPI is left"))?;
-        Ok(Self { index, rekeys, nonce: ctx.nonce(), share, lease })
+        Ok(Self { index, rekeys, nonce: ctx.nonce(), share, deleted: Vec::new(), lease })
+    }
+
+    /// The peer has deleted a Child SA that we do not know.
+    pub(crate) fn note_deleted(&mut self, spi_out: EspSpi) {
+        if self.deleted.len() < limits::DELETED_EARLY {
+            self.deleted.push(spi_out);
+        }
+    }
+
+    /// Those.
+    pub(crate) fn take_deleted(&mut self) -> Vec<EspSpi> {
+        std::mem::take(&mut self.deleted)
     }
 
     /// What we would have; `key_exchange` is false in `IKE_AUTH`.
@@ -165,6 +182,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) rekeys: Option<(usize, ChildSaId)>,
     /// `IKE_AUTH` or `CREATE_CHILD_SA`.
     pub(crate) exchange: &'static str,
+    /// Who asks.
+    pub(crate) peer: &'a Identity,
 }
 
 /// Answers a peer's request: what was agreed, the answer, and our public value if there was a key exchange, whose
@@ -180,6 +199,10 @@ pub(crate) fn accept(
     // established in tunnel mode"; a peer that cannot live with this deletes it.
     addresses.require(connection)?;
     let (index, local, remote) = fitting_child(connection, addresses, asked)?;
+    if let Some(holder) = ctx.output.claims.holder(connection, asked.peer, &local, &remote) {
+        let diagnosis = diagnose::network_taken(asked.peer, holder, &remote);
+        return Err(ChildRefusal::new(NotifyType::TS_UNACCEPTABLE, diagnosis));
+    }
     let config = connection.children.get(index).map_or(&[][..], |c| &c.proposals);
     let with_ke = asked.exchange == CREATE_CHILD_SA;
     let sent = asked.key_exchange.map(|ke| ke.group);

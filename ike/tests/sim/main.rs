@@ -13,6 +13,7 @@ mod fragments;
 mod handshake;
 mod hostile;
 mod liveness;
+mod model;
 mod offloaded;
 mod on_demand;
 mod paths;
