@@ -68,7 +68,8 @@ impl Ends {
 
     /// Nothing has happened to the tunnel, and both ends agree on it.
     fn assert_untouched(&mut self, tunnel: Option<TunnelId>) {
-        assert_eq!(self.world.disagreement(), None);
+        // A rekey may be under way.
+        assert!(self.world.run_until(10 * SECOND, |w| w.is_up()), "{:?}", self.world.disagreement());
         assert_eq!(self.tunnel(), tunnel);
         assert_eq!((&*self.world.a.ended, &*self.world.b.ended), (&[][..], &[][..]));
     }
@@ -204,7 +205,7 @@ fn a_lost_judgement_is_made_again() {
     ends.world.b.desk.lose.insert(lost);
     let crls = vec![List::revoking(&ends.theirs.certificate).by(&ends.root)];
     ends.retrust(Trust { crls, ..ends.trust.clone() });
-    ends.world.run_for(30 * SECOND);
+    ends.world.run_for(10 * SECOND);
     assert_eq!((ends.world.b.desk.count, &*ends.world.b.ended), (lost + 1, &[][..]));
     ends.world.run_for(MINUTE);
     ends.assert_ended(DiagnosisKind::CertificateRevoked);
@@ -333,7 +334,15 @@ fn a_clock_that_jumps_ends_no_tunnel_and_one_that_stays_is_believed() {
         ends.assert_untouched(tunnel);
         if stays {
             ends.world.run_for(2 * HOUR);
-            ends.assert_ended(DiagnosisKind::CertificateExpired);
+            // Both ends have that clock and see the other's certificate expired: whoever looks first ends it.
+            let first =
+                |world: &World| [&world.a, &world.b].map(|host| host.failures.first().map(|f| f.kind));
+            assert!(
+                first(&ends.world).contains(&Some(DiagnosisKind::CertificateExpired)),
+                "{:?}",
+                first(&ends.world)
+            );
+            assert!(ends.world.a.installed.is_empty() && ends.world.b.installed.is_empty());
         } else {
             ends.world.wall -= years;
             ends.world.run_for(DAY);
