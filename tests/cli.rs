@@ -136,6 +136,30 @@ fn a_refusal_is_1_with_reason_and_advice() {
 }
 
 #[test]
+fn a_child_of_a_tunnel_is_named_behind_a_slash() {
+    let refusal = r#"{"ok":false,"error":"child `images` of tunnel `centre` is not up"}"#;
+    for (arguments, asked_for) in [
+        (
+            &["up", "centre/images"][..],
+            r#"{"command":"up","tunnel":"centre","child":"images","timeout_s":30}"#,
+        ),
+        (&["down", "centre/images"], r#"{"command":"down","tunnel":"centre","child":"images"}"#),
+        (
+            &["rekey", "centre/images"],
+            r#"{"command":"rekey","tunnel":"centre","child":"images","what":"child","timeout_s":30}"#,
+        ),
+    ] {
+        let (output, request) = asked(refusal, arguments);
+        assert_eq!(request, asked_for);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(text(&output.stderr), "sekisho: child `images` of tunnel `centre` is not up\n");
+    }
+    let output = sekisho(&["rekey", "centre/images", "--ike"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("a child has no IKE SA of its own"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_refusal_with_a_comparison_shows_it() {
     let refusal = r#"{"ok":false,"error":"no common suite","diagnosis":{"kind":"no_ike_proposal","refused_by":"here","summary":"no common suite","offered":null,"acceptable":null,"advice":"Compare them.","exchange":"IKE_SA_INIT","comparison":[{"what":"cipher","ours":["aes256gcm16"],"theirs":["3des"],"common":[],"agrees":false,"remarks":["the peer offers only what is not implemented here"]},{"what":"PRF","ours":["prfsha384"],"theirs":["prfsha384"],"common":["prfsha384"],"agrees":true,"remarks":[]}]}}"#;
     let (output, _) = asked(refusal, &["up", "centre"]);

@@ -62,6 +62,8 @@ drop_reasons! {
     LinkLocal = "link_local",
     /// No SA is there for it: fail closed.
     NoSa = "no_sa",
+    /// Its Child SA stands, but the peer let that carry less than we are configured for (RFC 7296 §2.9).
+    Narrowed = "narrowed",
     /// The SA has sent all that it may.
     PacketLimit = "packet_limit",
     /// The buffer has no room for header, trailer or segments: a mistake of ours.

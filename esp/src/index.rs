@@ -8,40 +8,126 @@ use std::ops::Range;
 
 use crate::drop_reason::DropReason;
 use crate::inner::Ports;
-use crate::selector::{Match, port_fits, protocol_fits};
+use crate::selector::{AddressRange, Match, Selector, port_fits, protocol_fits};
 
 /// An IP address as a number.
 pub(crate) trait Address: Copy + Ord + Into<u128> {
     fn checked_next(self) -> Option<Self>;
+
+    /// A range of this family.
+    fn range(of: AddressRange) -> Option<(Self, Self)>;
 }
 
 impl Address for u32 {
+    fn range(of: AddressRange) -> Option<(Self, Self)> {
+        match of {
+            AddressRange::V4(first, last) => Some((first, last)),
+            AddressRange::V6(..) => None,
+        }
+    }
+
     fn checked_next(self) -> Option<Self> {
         self.checked_add(1)
     }
 }
 
 impl Address for u128 {
+    fn range(of: AddressRange) -> Option<(Self, Self)> {
+        match of {
+            AddressRange::V6(first, last) => Some((first, last)),
+            AddressRange::V4(..) => None,
+        }
+    }
+
     fn checked_next(self) -> Option<Self> {
         self.checked_add(1)
     }
 }
 
-/// A local and a remote selector of one SA, or of what is reserved for one.
-#[derive(Clone, Debug)]
-pub(crate) struct Rule<A> {
+/// What a rule leads to. Of two rules alike the one with the greater is preferred: an SA, and the later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    /// It is reserved for an SA, which does not carry it.
+    Reserved(Absent),
+    /// The SA of this number.
+    Sa(usize),
+}
+
+/// What becomes of packets that are reserved for an SA that does not carry them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Absent {
+    /// There is none: they are dropped.
+    Dropped,
+    /// There is one, which was let carry less: they are dropped.
+    Narrowed,
+    /// Whoever this number stands for is to set it up, and they are to wait for that.
+    Acquired(u64),
+}
+
+impl Absent {
+    /// Why they are not sent now.
+    pub fn reason(self) -> DropReason {
+        match self {
+            Self::Dropped | Self::Acquired(_) => DropReason::NoSa,
+            Self::Narrowed => DropReason::Narrowed,
+        }
+    }
+}
+
+/// Why no SA was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Miss {
+    Reserved(Absent),
+    Dropped(DropReason),
+}
+
+impl Miss {
+    pub(crate) fn reason(self) -> DropReason {
+        match self {
+            Self::Reserved(absent) => absent.reason(),
+            Self::Dropped(reason) => reason,
+        }
+    }
+}
+
+/// A local and a remote selector.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape<A> {
     pub(crate) destination: (A, A),
     pub(crate) source: (A, A),
     /// 0 is any.
     pub(crate) protocol: u8,
     pub(crate) destination_ports: (u16, u16),
     pub(crate) source_ports: (u16, u16),
-    /// The SA; of two rules alike the one with the greater number is preferred. None: reserved, so dropped.
-    pub(crate) target: Option<usize>,
 }
 
-impl<A: Address> Rule<A> {
-    /// Orders rules from the most specific to the least.
+/// Those of one SA, or of what is reserved for one.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule<A> {
+    pub(crate) shape: Shape<A>,
+    /// What is reserved for the SA, of which its own may be a part.
+    pub(crate) reserved: Shape<A>,
+    pub(crate) target: Target,
+}
+
+impl<A: Address> Shape<A> {
+    /// The pair, unless the two are of other families or name two protocols.
+    pub(crate) fn new(local: &Selector, remote: &Selector) -> Option<Self> {
+        let protocol = match (local.protocol(), remote.protocol()) {
+            (0, protocol) | (protocol, 0) => protocol,
+            (local, remote) if local == remote => local,
+            _ => return None,
+        };
+        Some(Self {
+            destination: A::range(remote.addresses())?,
+            source: A::range(local.addresses())?,
+            protocol,
+            destination_ports: remote.ports(),
+            source_ports: local.ports(),
+        })
+    }
+
+    /// Orders from the most specific to the least.
     fn rank(&self) -> impl Ord + use<A> {
         let addresses = |(first, last): (A, A)| last.into() - first.into();
         let ports = |(first, last): (u16, u16)| last - first;
@@ -50,7 +136,6 @@ impl<A: Address> Rule<A> {
             (addresses(self.source), self.source.0),
             self.protocol == 0,
             (ports(self.destination_ports), ports(self.source_ports)),
-            Reverse(self.target),
         )
     }
 
@@ -62,6 +147,14 @@ impl<A: Address> Rule<A> {
         }
         let destination = port_fits(self.destination_ports, ports.destination());
         destination.min(port_fits(self.source_ports, ports.source()))
+    }
+}
+
+impl<A: Address> Rule<A> {
+    /// Orders rules from the most specific to the least. What is reserved decides first: a peer that asks for less than it may
+    /// have does not come before another one that this is reserved for.
+    fn rank(&self) -> impl Ord + use<A> {
+        (self.reserved.rank(), self.shape.rank(), Reverse(self.target))
     }
 }
 
@@ -99,8 +192,8 @@ impl<A: Address> Index<A> {
         // At each address: which groups end before it, and which start there.
         let mut edges = BTreeMap::<A, (Vec<usize>, Vec<usize>)>::new();
         let mut position = 0;
-        for group in rules.chunk_by(|a, b| a.destination == b.destination) {
-            let Some((first, last)) = group.first().map(|rule| rule.destination) else { continue };
+        for group in rules.chunk_by(|a, b| a.shape.destination == b.shape.destination) {
+            let Some((first, last)) = group.first().map(|rule| rule.shape.destination) else { continue };
             edges.entry(first).or_default().1.push(groups.len());
             if let Some(next) = last.checked_next() {
                 edges.entry(next).or_default().0.push(groups.len());
@@ -127,25 +220,24 @@ impl<A: Address> Index<A> {
     }
 
     /// The SA for a packet.
-    pub(crate) fn find(
-        &self,
-        source: A,
-        destination: A,
-        protocol: u8,
-        ports: Ports,
-    ) -> Result<usize, DropReason> {
+    pub(crate) fn find(&self, source: A, destination: A, protocol: u8, ports: Ports) -> Result<usize, Miss> {
         for group in self.covering(destination) {
             let rules = self.groups.get(*group).and_then(|range| self.rules.get(range.clone()));
             for rule in rules.unwrap_or_default() {
-                match rule.judge(source, protocol, ports) {
-                    Match::Yes => return rule.target.ok_or(DropReason::NoSa),
+                match rule.shape.judge(source, protocol, ports) {
+                    Match::Yes => {
+                        return match rule.target {
+                            Target::Sa(number) => Ok(number),
+                            Target::Reserved(absent) => Err(Miss::Reserved(absent)),
+                        };
+                    }
                     // Its first fragment may have gone this way; another way is not for this one to take.
-                    Match::PortsHidden => return Err(DropReason::FragmentWithoutPorts),
+                    Match::PortsHidden => return Err(Miss::Dropped(DropReason::FragmentWithoutPorts)),
                     Match::No => {}
                 }
             }
         }
-        Err(DropReason::NoSa)
+        Err(Miss::Dropped(DropReason::NoSa))
     }
 
     /// The groups whose range holds this address, most specific first.

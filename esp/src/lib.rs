@@ -37,6 +37,7 @@ pub mod too_big;
 pub use drop_reason::{Counters, DropReason};
 pub use format::{HEADROOM, Layout, TAILROOM};
 pub use inbound::{InboundSa, Opener};
+pub use index::Absent;
 pub use inner::{Fragment, InnerView, Ports};
 pub use offload::coalesce::Coalescer;
 pub use offload::header::OffloadHeader;

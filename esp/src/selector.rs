@@ -45,6 +45,19 @@ impl Selector {
         Ok(Self { addresses, protocol, ports })
     }
 
+    /// Whether all that the other selects is selected by this one too.
+    pub(crate) fn holds(&self, other: &Self) -> bool {
+        fn inside<T: Ord + Copy>(outer: (T, T), inner: (T, T)) -> bool {
+            outer.0 <= inner.0 && inner.1 <= outer.1
+        }
+        let addresses = match (self.addresses, other.addresses) {
+            (AddressRange::V4(a, b), AddressRange::V4(c, d)) => inside((a, b), (c, d)),
+            (AddressRange::V6(a, b), AddressRange::V6(c, d)) => inside((a, b), (c, d)),
+            _ => false,
+        };
+        addresses && protocol_fits(self.protocol, other.protocol) && inside(self.ports, other.ports)
+    }
+
     pub(crate) fn addresses(&self) -> AddressRange {
         self.addresses
     }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use crate::drop_reason::DropReason;
 use crate::inbound::InboundSa;
-use crate::index::{Index, Rule};
+use crate::index::{Absent, Index, Miss, Rule, Shape, Target};
 use crate::inner::InnerView;
 use crate::outbound::OutboundSa;
-use crate::selector::{AddressRange, Selector};
+use crate::selector::Selector;
 
 /// A snapshot of all SAs. `In` and `Out` may be types of the caller's that hold an SA beside what it needs itself.
 #[derive(Debug)]
@@ -27,24 +27,38 @@ impl<In, Out> Table<In, Out> {
         self.inbound.get(&spi)
     }
 
-    /// The SA to send a packet on: the most specific that selects it, judged by destination range, then source
-    /// range, then protocol, then ports; among equals the one that was added last.
+    /// The SA to send a packet on: the most specific that selects it, judged by what is reserved for it and then by its own
+    /// selectors, each time by destination range, then source range, then protocol, then ports; among equals the one that
+    /// was added last.
     ///
     /// # Errors
-    /// [`DropReason::NoSa`], also where something more specific is reserved; [`DropReason::FragmentWithoutPorts`] if the most specific one names ports that a later
+    /// [`DropReason::NoSa`], also where something more specific is reserved; [`DropReason::Narrowed`] if that is for an SA
+    /// which carries less; [`DropReason::FragmentWithoutPorts`] if the most specific one names ports that a later
     /// fragment does not show.
     pub fn outbound(&self, packet: &InnerView) -> Result<&Arc<Out>, DropReason> {
+        let found = self.find(packet).map_err(Miss::reason)?;
+        self.outbound.get(found).ok_or(DropReason::NoSa)
+    }
+
+    /// For whom a packet is to wait that [`Self::outbound`] has no SA for: the number given with [`Absent::Acquired`].
+    pub fn acquires(&self, packet: &InnerView) -> Option<u64> {
+        match self.find(packet) {
+            Err(Miss::Reserved(Absent::Acquired(number))) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn find(&self, packet: &InnerView) -> Result<usize, Miss> {
         let (protocol, ports) = (packet.protocol(), packet.ports());
-        let found = match (packet.source(), packet.destination()) {
+        match (packet.source(), packet.destination()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 self.ipv4.find(source.to_bits(), destination.to_bits(), protocol, ports)
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 self.ipv6.find(source.to_bits(), destination.to_bits(), protocol, ports)
             }
-            _ => Err(DropReason::NoSa),
-        };
-        self.outbound.get(found?).ok_or(DropReason::NoSa)
+            _ => Err(Miss::Dropped(DropReason::NoSa)),
+        }
     }
 }
 
@@ -65,13 +79,13 @@ impl<In, Out> Default for Table<In, Out> {
 pub struct TableBuilder<In = InboundSa, Out = OutboundSa> {
     inbound: BySpi<In>,
     outbound: Vec<Arc<Out>>,
-    reserved: Rules,
+    rules: Rules,
 }
 
 impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> TableBuilder<In, Out> {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self { inbound: BySpi::default(), outbound: Vec::new(), reserved: Rules::default() }
+        Self { inbound: BySpi::default(), outbound: Vec::new(), rules: Rules::default() }
     }
 
     /// Adds an SA that we receive on.
@@ -82,27 +96,31 @@ impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> TableBuilder<In, Out> {
 
     /// Adds an SA that we send on: of those that replace one another, only the one to use now.
     pub fn outbound(&mut self, sa: Arc<Out>) {
+        self.outbound_reserved(sa, &[], &[]);
+    }
+
+    /// The same of an SA for which these selectors are reserved. If its own are a part of them, those still decide how
+    /// specific it is: its peer cannot come before another one by asking for little.
+    pub fn outbound_reserved(&mut self, sa: Arc<Out>, local: &[Selector], remote: &[Selector]) {
+        let target = Target::Sa(self.outbound.len());
+        let own = (*sa).as_ref();
+        self.rules.add((own.local(), own.remote()), (local, remote), target);
         self.outbound.push(sa);
     }
 
-    /// Reserves what these selectors name for an SA of their own: while there is none, it is dropped, and never sent
-    /// on a less specific SA, whose peer is another one.
-    pub fn reserve(&mut self, local: &[Selector], remote: &[Selector]) {
-        self.reserved.add(local, remote, None);
+    /// Reserves what these selectors name for an SA of their own: it is never sent on a less specific SA, whose peer is
+    /// another one. `absent` says what becomes of it instead.
+    pub fn reserve(&mut self, local: &[Selector], remote: &[Selector], absent: Absent) {
+        self.rules.add((local, remote), (&[], &[]), Target::Reserved(absent));
     }
 
     /// The snapshot.
     pub fn build(self) -> Table<In, Out> {
-        let mut rules = self.reserved;
-        for (target, sa) in self.outbound.iter().enumerate() {
-            let sa = (**sa).as_ref();
-            rules.add(sa.local(), sa.remote(), Some(target));
-        }
         Table {
             inbound: self.inbound,
             outbound: self.outbound.into(),
-            ipv4: Index::new(rules.ipv4),
-            ipv6: Index::new(rules.ipv6),
+            ipv4: Index::new(self.rules.ipv4),
+            ipv6: Index::new(self.rules.ipv6),
         }
     }
 }
@@ -120,46 +138,37 @@ struct Rules {
     ipv6: Vec<Rule<u128>>,
 }
 
+/// Local and remote selectors.
+type Sides<'a> = (&'a [Selector], &'a [Selector]);
+
 impl Rules {
-    /// A rule for each pair of selectors.
-    fn add(&mut self, local: &[Selector], remote: &[Selector], target: Option<usize>) {
-        for local in local {
-            for remote in remote {
-                match (local.addresses(), remote.addresses()) {
-                    (AddressRange::V4(a, b), AddressRange::V4(c, d)) => {
-                        self.ipv4.extend(rule(local, remote, (a, b), (c, d), target));
-                    }
-                    (AddressRange::V6(a, b), AddressRange::V6(c, d)) => {
-                        self.ipv6.extend(rule(local, remote, (a, b), (c, d), target));
-                    }
-                    _ => {}
-                }
+    /// A rule for each pair of selectors; `reserved` is what they are a part of.
+    fn add(&mut self, own: Sides<'_>, reserved: Sides<'_>, target: Target) {
+        let remotes: Vec<_> = own.1.iter().map(|remote| (remote, outer(remote, reserved.1))).collect();
+        for local in own.0 {
+            let outer_local = outer(local, reserved.0);
+            for (remote, outer_remote) in &remotes {
+                self.add_pair((local, remote), (outer_local, outer_remote), target);
             }
+        }
+    }
+
+    fn add_pair(&mut self, own: (&Selector, &Selector), outer: (&Selector, &Selector), target: Target) {
+        if let Some(shape) = Shape::<u32>::new(own.0, own.1) {
+            let reserved = Shape::new(outer.0, outer.1).unwrap_or(shape);
+            self.ipv4.push(Rule { shape, reserved, target });
+        }
+        if let Some(shape) = Shape::<u128>::new(own.0, own.1) {
+            let reserved = Shape::new(outer.0, outer.1).unwrap_or(shape);
+            self.ipv6.push(Rule { shape, reserved, target });
         }
     }
 }
 
-/// The rule of a pair of selectors, unless they name two protocols.
-fn rule<A>(
-    local: &Selector,
-    remote: &Selector,
-    source: (A, A),
-    destination: (A, A),
-    target: Option<usize>,
-) -> Option<Rule<A>> {
-    let protocol = match (local.protocol(), remote.protocol()) {
-        (0, protocol) | (protocol, 0) => protocol,
-        (local, remote) if local == remote => local,
-        _ => return None,
-    };
-    Some(Rule {
-        destination,
-        source,
-        protocol,
-        destination_ports: remote.ports(),
-        source_ports: local.ports(),
-        target,
-    })
+/// The one of which this is a part, or itself.
+fn outer<'a>(own: &'a Selector, reserved: &'a [Selector]) -> &'a Selector {
+    let same = reserved.iter().find(|reserved| *reserved == own);
+    same.or_else(|| reserved.iter().find(|reserved| reserved.holds(own))).unwrap_or(own)
 }
 
 type BySpi<In> = HashMap<u32, Arc<In>, BuildHasherDefault<SpiHasher>>;

@@ -11,7 +11,8 @@ use common::{Direction, SPI, net, service};
 use etherparse::{IpFragOffset, Ipv4Header, PacketBuilder};
 use proptest::prelude::*;
 use sekisho_esp::{
-    DropReason, Fragment, InboundSa, InnerView, OutboundSa, Ports, Selector, Suite, Table, TableBuilder,
+    Absent, DropReason, Fragment, InboundSa, InnerView, OutboundSa, Ports, Selector, Suite, Table,
+    TableBuilder,
 };
 
 /// A selector in plain numbers.
@@ -216,8 +217,8 @@ fn the_ends_of_the_address_space_are_no_special_case() {
 fn what_is_reserved_for_one_sa_is_never_sent_on_a_less_specific_one() {
     let table = |narrow_is_up: bool| {
         let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
-        builder.reserve(&[net("10.17.0.0/24")], &[net("10.0.0.0/8")]);
-        builder.reserve(&[net("10.17.0.0/24")], &[net("10.5.0.0/16")]);
+        builder.reserve(&[net("10.17.0.0/24")], &[net("10.0.0.0/8")], Absent::Dropped);
+        builder.reserve(&[net("10.17.0.0/24")], &[net("10.5.0.0/16")], Absent::Dropped);
         builder.outbound(outbound(1000, vec![net("10.17.0.0/24")], vec![net("10.0.0.0/8")]));
         if narrow_is_up {
             builder.outbound(outbound(1001, vec![net("10.17.0.0/24")], vec![net("10.5.0.0/16")]));
@@ -230,6 +231,71 @@ fn what_is_reserved_for_one_sa_is_never_sent_on_a_less_specific_one() {
     }
     assert_eq!(to(&table(true), "10.5.0.1"), Ok(1001));
     assert_eq!(to(&table(false), "10.5.0.1"), Err(DropReason::NoSa), "it is not for this peer");
+}
+
+#[test]
+fn what_is_reserved_says_what_becomes_of_it_until_an_sa_carries_it() {
+    let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
+    let here = [net("10.17.0.0/24")];
+    builder.reserve(&here, &[net("10.1.0.0/16")], Absent::Dropped);
+    builder.reserve(&here, &[net("10.2.0.0/16")], Absent::Acquired(7));
+    builder.reserve(&here, &[net("10.3.0.0/16")], Absent::Narrowed);
+    builder.reserve(&here, &[net("10.2.3.0/24")], Absent::Acquired(8));
+    builder.reserve(&here, &[net("10.2.4.0/24")], Absent::Dropped);
+    builder.outbound(outbound(1000, here.to_vec(), vec![net("10.3.0.0/24")]));
+    builder.outbound(outbound(1001, here.to_vec(), vec![net("10.2.3.0/24")]));
+    let table = builder.build();
+    for (destination, sent, waits) in [
+        ("10.1.0.1", Err(DropReason::NoSa), None),
+        ("10.2.0.1", Err(DropReason::NoSa), Some(7)),
+        ("10.2.3.1", Ok(1001), None),
+        ("10.2.4.1", Err(DropReason::NoSa), None),
+        ("10.3.0.1", Ok(1000), None),
+        ("10.3.1.1", Err(DropReason::Narrowed), None),
+        ("10.4.0.1", Err(DropReason::NoSa), None),
+    ] {
+        let view = view("10.17.0.1", destination);
+        assert_eq!(table.outbound(&view).map(|sa| sa.spi()), sent, "{destination}");
+        assert_eq!(table.acquires(&view), waits, "{destination}");
+    }
+    let elsewhere = view("10.18.0.1", "10.2.0.1");
+    assert_eq!(table.acquires(&elsewhere), None, "a source that it is not reserved for");
+}
+
+#[test]
+fn a_peer_that_asks_for_little_does_not_take_what_is_reserved_for_another() {
+    let here = [net("10.17.0.0/24")];
+    let (wide, narrow) = ([net("10.0.0.0/8")], [net("10.5.0.0/16")]);
+    // The peer of the wide one was given just what is reserved for the other, and less than that.
+    for taken in ["10.5.0.0/16", "10.5.6.0/24"] {
+        for (order, other_is_up) in [(0, false), (0, true), (1, true)] {
+            let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
+            builder.reserve(&here, &wide, Absent::Dropped);
+            builder.reserve(&here, &narrow, Absent::Dropped);
+            let greedy = outbound(1000, here.to_vec(), vec![net(taken)]);
+            let other = outbound(1001, here.to_vec(), narrow.to_vec());
+            if order == 1 {
+                builder.outbound_reserved(greedy.clone(), &here, &wide);
+            }
+            if other_is_up {
+                builder.outbound_reserved(other, &here, &narrow);
+            }
+            if order == 0 {
+                builder.outbound_reserved(greedy, &here, &wide);
+            }
+            let table = builder.build();
+            let to = |destination| table.outbound(&view("10.17.0.1", destination)).map(|sa| sa.spi());
+            let expected = if other_is_up { Ok(1001) } else { Err(DropReason::NoSa) };
+            assert_eq!(to("10.5.6.7"), expected, "{taken}, {order}, {other_is_up}");
+        }
+    }
+    // What is reserved for nobody else it has.
+    let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
+    builder.reserve(&here, &wide, Absent::Narrowed);
+    builder.outbound_reserved(outbound(1000, here.to_vec(), vec![net("10.6.0.0/16")]), &here, &wide);
+    let table = builder.build();
+    let to = |destination| table.outbound(&view("10.17.0.1", destination)).map(|sa| sa.spi());
+    assert_eq!((to("10.6.0.1"), to("10.7.0.1")), (Ok(1000), Err(DropReason::Narrowed)));
 }
 
 #[test]

@@ -101,6 +101,11 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
             vec![world.b.failures[0].clone()]
         }
         Kind::NotUnique => vec![not_unique(&"clinic-17.example".parse().unwrap())],
+        Kind::NetworkTaken => {
+            let (peer, holder) = ("two.clinic.example", "one.clinic.example");
+            let networks = ["10.17.0.0/24".parse().unwrap()];
+            vec![network_taken(&peer.parse().unwrap(), &holder.parse().unwrap(), &networks)]
+        }
         Kind::PoolExhausted => {
             vec![pool_exhausted(&"clinic-17.example".parse().unwrap(), "ipv4 10.9.0.0/30".into())]
         }

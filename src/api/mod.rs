@@ -16,4 +16,7 @@ pub use client::{Client, ClientError};
 pub use frame::{Frames, MAX_REPLY, MAX_REQUEST, TooLong};
 pub use protocol::{Failure, Reloaded, Reply, Request, What};
 pub use server::{Asked, BindError, Limits, Server};
-pub use status::{Child, Failed, IkeSa, Internal, Pool, Sas, State, Status, Tunnel};
+pub use status::{
+    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, PEERS_SHOWN, Peer, Pool, Sas, State, Status,
+    Tunnel,
+};

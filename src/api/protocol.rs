@@ -19,6 +19,9 @@ pub enum Request {
     Up {
         /// Its name.
         tunnel: String,
+        /// Of one of its children; without it all that are ours to set up are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        child: Option<String>,
         /// The longest wait, seconds; at most [`Request::MAX_WAIT`].
         #[serde(default = "default_wait")]
         timeout_s: u64,
@@ -27,11 +30,17 @@ pub enum Request {
     Down {
         /// Its name.
         tunnel: String,
+        /// Of one of its children: only its Child SA is deleted, and what starts it may do so again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        child: Option<String>,
     },
     /// Replace SAs now and wait until it is done or failed; answered with its [`super::Tunnel`].
     Rekey {
         /// Its name.
         tunnel: String,
+        /// Of one of its children: only its Child SA is replaced, whatever `what` says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        child: Option<String>,
         /// Which SAs.
         #[serde(default)]
         what: What,

@@ -79,13 +79,84 @@ pub struct Tunnel {
     pub internal: Option<Internal>,
     /// The Child SAs, the ones being replaced included.
     pub children: Vec<Child>,
-    /// Packets received and accepted since the tunnel came up.
+    /// The children as configured, also those that have no Child SA.
+    #[serde(default)]
+    pub configured_children: Vec<ConfiguredChild>,
+    /// How many tunnels stand: several for many peers, or where one peer may have several side by side. What is said
+    /// above of a tunnel that is up is said of the newest.
+    #[serde(default)]
+    pub peers_up: usize,
+    /// The tunnels of many peers, or of one that has several, in the order they came up: [`PEERS_SHOWN`] at most.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+    /// Packets received and accepted since the tunnel came up, as the following: of all that stand.
     pub packets_in: u64,
     /// Packets sent since the tunnel came up.
     pub packets_out: u64,
     /// Bytes of inner packets received since the tunnel came up.
     pub bytes_in: u64,
     /// Bytes of inner packets sent since the tunnel came up.
+    pub bytes_out: u64,
+}
+
+/// The longest list of peers of one tunnel.
+pub const PEERS_SHOWN: usize = 256;
+
+/// A child as configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfiguredChild {
+    /// Its name.
+    pub name: String,
+    /// When it is set up: `always`, `on-demand` or `listen`.
+    pub start: String,
+    /// What it is doing.
+    pub state: ChildState,
+    /// What our side may send from.
+    pub local: Vec<String>,
+    /// What the peer's side may send from.
+    pub remote: Vec<String>,
+}
+
+/// What a configured child is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChildState {
+    /// It has a Child SA that is sent on.
+    Up,
+    /// It is being set up.
+    Connecting,
+    /// The last attempt failed; the next is scheduled.
+    Backoff,
+    /// It waits for a packet.
+    Idle,
+    /// It waits for the peer.
+    Listening,
+    /// An operator took the tunnel down.
+    Down,
+}
+
+/// One of several tunnels of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Who it proved to be.
+    pub remote_id: String,
+    /// Our address.
+    pub local: SocketAddr,
+    /// Its address.
+    pub remote: SocketAddr,
+    /// Since its tunnel came up.
+    pub age_s: u64,
+    /// The IKE SA.
+    pub ike: IkeSa,
+    /// The Child SAs, the ones being replaced included.
+    pub children: Vec<Child>,
+    /// Packets received and accepted since its tunnel came up.
+    pub packets_in: u64,
+    /// Packets sent since its tunnel came up.
+    pub packets_out: u64,
+    /// Bytes of inner packets received since its tunnel came up.
+    pub bytes_in: u64,
+    /// Bytes of inner packets sent since its tunnel came up.
     pub bytes_out: u64,
 }
 

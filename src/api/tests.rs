@@ -134,12 +134,19 @@ fn requests_and_replies_are_written_as_documented() {
         (Request::Status, r#"{"command":"status"}"#),
         (Request::Sas, r#"{"command":"sas"}"#),
         (
-            Request::Up { tunnel: "centre".to_owned(), timeout_s: 30 },
+            Request::Up { tunnel: "centre".to_owned(), child: None, timeout_s: 30 },
             r#"{"command":"up","tunnel":"centre","timeout_s":30}"#,
         ),
-        (Request::Down { tunnel: "centre".to_owned() }, r#"{"command":"down","tunnel":"centre"}"#),
         (
-            Request::Rekey { tunnel: "centre".to_owned(), what: What::Ike, timeout_s: 30 },
+            Request::Up { tunnel: "centre".to_owned(), child: Some("images".to_owned()), timeout_s: 30 },
+            r#"{"command":"up","tunnel":"centre","child":"images","timeout_s":30}"#,
+        ),
+        (
+            Request::Down { tunnel: "centre".to_owned(), child: None },
+            r#"{"command":"down","tunnel":"centre"}"#,
+        ),
+        (
+            Request::Rekey { tunnel: "centre".to_owned(), child: None, what: What::Ike, timeout_s: 30 },
             r#"{"command":"rekey","tunnel":"centre","what":"ike","timeout_s":30}"#,
         ),
         (Request::Reload, r#"{"command":"reload"}"#),
@@ -150,7 +157,10 @@ fn requests_and_replies_are_written_as_documented() {
         assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
     }
     let short: Request = serde_json::from_str(r#"{"command":"rekey","tunnel":"centre"}"#).unwrap();
-    assert_eq!(short, Request::Rekey { tunnel: "centre".to_owned(), what: What::Both, timeout_s: 30 });
+    assert_eq!(
+        short,
+        Request::Rekey { tunnel: "centre".to_owned(), child: None, what: What::Both, timeout_s: 30 }
+    );
     for bad in [
         r#"{"command":"up"}"#,
         r#"{"command":"up","tunnel":"a","force":1}"#,
@@ -262,7 +272,7 @@ fn a_client_that_does_not_read_is_dropped() {
 #[test]
 fn an_answer_beyond_the_limit_is_replaced_by_a_reason() {
     let running = Running::start(LONG);
-    let request = Request::Rekey { tunnel: "t".to_owned(), what: What::Both, timeout_s: 1 };
+    let request = Request::Rekey { tunnel: "t".to_owned(), child: None, what: What::Both, timeout_s: 1 };
     let reply = Client::connect(&running.socket()).unwrap().ask(&request).unwrap();
     assert_eq!(reply, Reply::failed("the answer is longer than 16777216 bytes"));
 }
@@ -271,9 +281,9 @@ fn an_answer_beyond_the_limit_is_replaced_by_a_reason() {
 fn a_control_loop_that_does_not_answer_is_not_waited_for_for_ever() {
     let running = Running::start(SHORT);
     let mut client = Client::connect(&running.socket()).unwrap();
-    let reply = client.ask(&Request::Down { tunnel: "t".to_owned() }).unwrap();
+    let reply = client.ask(&Request::Down { tunnel: "t".to_owned(), child: None }).unwrap();
     assert_eq!(reply, Reply::failed("the daemon is too busy to answer"));
-    let reply = client.ask(&Request::Up { tunnel: "t".to_owned(), timeout_s: 601 }).unwrap();
+    let reply = client.ask(&Request::Up { tunnel: "t".to_owned(), child: None, timeout_s: 601 }).unwrap();
     assert_eq!(reply, Reply::failed("a wait may last 600 s at most"));
 }
 

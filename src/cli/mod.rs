@@ -11,6 +11,7 @@ mod rekey;
 mod reload;
 mod sas;
 mod status;
+mod target;
 mod unprotect;
 mod up;
 
@@ -92,9 +93,9 @@ pub fn run() -> ExitCode {
         Command::Status => status::run(&daemon, &output),
         Command::Explain(args) => explain::run(&daemon, &output, &args),
         Command::Sas => sas::run(&daemon, &output),
-        Command::Up(args) => up::run(&daemon, &output, args),
-        Command::Down(args) => down::run(&daemon, &output, args),
-        Command::Rekey(args) => rekey::run(&daemon, &output, args),
+        Command::Up(args) => up::run(&daemon, &output, &args),
+        Command::Down(args) => down::run(&daemon, &output, &args),
+        Command::Rekey(args) => rekey::run(&daemon, &output, &args),
         Command::Reload => reload::run(&daemon, &output),
         Command::Check(args) => check::run(&daemon, &output, &args),
         Command::Events(args) => events::run(&daemon, &output, &args),

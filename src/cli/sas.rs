@@ -1,8 +1,10 @@
 //! `sekisho sas`: the SAs that stand.
 
+use std::net::SocketAddr;
+
 use super::Daemon;
 use super::output::{Done, Output, bytes, time};
-use crate::api::{Child, IkeSa, Request, Sas, Tunnel};
+use crate::api::{Child, IkeSa, Peer, Request, Sas, Tunnel};
 
 pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
     let data = daemon.ask(&Request::Sas)?;
@@ -17,13 +19,28 @@ fn show(sas: &Sas) -> String {
 }
 
 fn tunnel(tunnel: &Tunnel) -> String {
-    let path = match (tunnel.local, tunnel.remote) {
-        (Some(local), Some(remote)) => format!(", {local} to {remote}"),
-        _ => String::new(),
+    let Tunnel { name, local_id, remote_id, .. } = tunnel;
+    if tunnel.peers.is_empty() {
+        let title = title(tunnel, remote_id, tunnel.local.zip(tunnel.remote));
+        let sas = tunnel.ike.iter().map(ike).chain(tunnel.children.iter().map(child));
+        return std::iter::once(title).chain(sas).collect();
+    }
+    let of_peer = |peer: &Peer| -> String {
+        let title = title(tunnel, &peer.remote_id, Some((peer.local, peer.remote)));
+        let sas = std::iter::once(ike(&peer.ike)).chain(peer.children.iter().map(child));
+        std::iter::once(title).chain(sas).collect()
     };
-    let title = format!("{}: {} and {}{path}\n", tunnel.name, tunnel.local_id, tunnel.remote_id);
-    let sas = tunnel.ike.iter().map(ike).chain(tunnel.children.iter().map(child));
-    std::iter::once(title).chain(sas).collect()
+    let mut shown: Vec<String> = tunnel.peers.iter().map(of_peer).collect();
+    let further = tunnel.peers_up.saturating_sub(tunnel.peers.len());
+    if further > 0 {
+        shown.push(format!("{name}: {local_id} and {further} more of {remote_id}\n"));
+    }
+    shown.join("\n")
+}
+
+fn title(tunnel: &Tunnel, remote_id: &str, path: Option<(SocketAddr, SocketAddr)>) -> String {
+    let path = path.map_or_else(String::new, |(local, remote)| format!(", {local} to {remote}"));
+    format!("{}: {} and {remote_id}{path}\n", tunnel.name, tunnel.local_id)
 }
 
 fn ike(sa: &IkeSa) -> String {

@@ -2,10 +2,12 @@
 
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, details, table, time};
-use crate::api::{Failed, Internal, Pool, Request, State, Status, Timestamp, Tunnel};
+use crate::api::{
+    ChildState, ConfiguredChild, Failed, Internal, Peer, Pool, Request, State, Status, Timestamp, Tunnel,
+};
 use crate::config::limits::EXPIRY_WARNING;
 
-pub(super) const EXAMPLES: &str = "Examples:\n  sekisho status\n  sekisho status --json | jq '.tunnels[] | select(.state != \"up\") | .name'\n\nStates: up; connecting; backoff (the last try failed, another follows by itself); waiting (the peer starts it); admin_down (by `sekisho down`).";
+pub(super) const EXAMPLES: &str = "Examples:\n  sekisho status\n  sekisho status --json | jq '.tunnels[] | select(.state != \"up\") | .name'\n\nStates: up; connecting; backoff (the last try failed, another follows by itself); idle (the next packet starts it); waiting (the peer starts it); admin_down (by `sekisho down`).";
 
 pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
     let data = daemon.ask(&Request::Status)?;
@@ -75,6 +77,7 @@ fn tunnel_lines(output: &Output, tunnels: &[Tunnel], now: Timestamp) -> Vec<Stri
 fn row(tunnel: &Tunnel) -> [String; 8] {
     let none = || "-".to_owned();
     let peer = match tunnel.remote {
+        _ if !tunnel.peers.is_empty() => format!("{} ({} up)", tunnel.remote_id, tunnel.peers_up),
         Some(remote) => format!("{} {remote}", tunnel.remote_id),
         None => tunnel.remote_id.clone(),
     };
@@ -108,9 +111,14 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
         remarks.push((Colour::Yellow, format!("warning: {}", diagnosis.summary)));
         remarks.push((Colour::Yellow, format!("  => {}", diagnosis.advice)));
     }
-    if tunnel.state == State::Up && !tunnel.children.iter().any(|child| child.sending) {
+    let children = tunnel.children.iter().chain(tunnel.peers.iter().flat_map(|peer| &peer.children));
+    if tunnel.state == State::Up && !children.into_iter().any(|child| child.sending) {
         remarks.push((Colour::Red, "no Child SA: no traffic passes".to_owned()));
     }
+    if tunnel.configured_children.len() > 1 {
+        remarks.extend(tunnel.configured_children.iter().map(child));
+    }
+    remarks.extend(peers(tunnel));
     remarks.extend(tunnel.internal.as_ref().map(internal));
     remarks.extend(certificates(tunnel));
     if let Some(note) = tunnel.ike.as_ref().and_then(|ike| ike.peer_auth_note.as_ref()) {
@@ -121,6 +129,42 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
         remarks.push((Colour::Yellow, line.to_owned()));
     }
     remarks
+}
+
+/// One of several children.
+fn child(child: &ConfiguredChild) -> (Colour, String) {
+    let (colour, doing) = match child.state {
+        ChildState::Up => (Colour::Dim, "up"),
+        ChildState::Connecting => (Colour::Yellow, "connecting"),
+        ChildState::Backoff => (Colour::Red, "backoff"),
+        ChildState::Idle => (Colour::Dim, "comes up when a packet is to be sent"),
+        ChildState::Listening => (Colour::Dim, "waits for the peer"),
+        ChildState::Down => (Colour::Yellow, "down"),
+    };
+    let (local, remote) = (child.local.join(" "), child.remote.join(" "));
+    (colour, format!("{} {local} <-> {remote}: {doing}", child.name))
+}
+
+/// Lines about peers of one tunnel; `sekisho sas` has all.
+const PEERS: usize = 10;
+
+/// The first of many peers.
+fn peers(tunnel: &Tunnel) -> Vec<(Colour, String)> {
+    let line = |peer: &Peer| {
+        let networks: Vec<&str> =
+            peer.children.iter().flat_map(|child| &child.remote).map(String::as_str).collect();
+        let networks = if networks.is_empty() { "no network".to_owned() } else { networks.join(" ") };
+        let (age, inbound, outbound) = (time(peer.age_s), bytes(peer.bytes_in), bytes(peer.bytes_out));
+        let line =
+            format!("{} {}, {networks}: up {age}, {inbound} in, {outbound} out", peer.remote_id, peer.remote);
+        (Colour::Dim, line)
+    };
+    let mut lines: Vec<_> = tunnel.peers.iter().take(PEERS).map(line).collect();
+    let further = tunnel.peers_up.saturating_sub(lines.len());
+    if further > 0 && !lines.is_empty() {
+        lines.push((Colour::Dim, format!("and {further} more: `sekisho sas`")));
+    }
+    lines
 }
 
 /// The addresses inside it.

@@ -12,6 +12,7 @@ use toml::Spanned;
 
 use super::document::{self, Judge, Section, Span};
 use super::pool::Given;
+use super::start::{Callable, Schedule};
 use super::{duration, limits};
 
 /// A network of a child and where it stands.
@@ -33,7 +34,15 @@ pub(super) enum Side {
 struct Common {
     proposals: Vec<EspProposal>,
     lifetime: ChildLifetime,
+    schedule: Schedule,
     given: Given,
+}
+
+/// What a child's settings are judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    pub(super) retransmit: Retransmit,
+    pub(super) callable: Callable,
 }
 
 const LISTED: [&str; 2] = ["local_networks", "remote_networks"];
@@ -44,10 +53,12 @@ pub(super) fn read_all(
     tunnel: &Name,
     section: &mut Section<'_>,
     (profile, given): (Profile, Given),
-    retransmit: Retransmit,
+    schedule: Schedule,
+    around: Around,
 ) -> Option<(Vec<Child>, Vec<Network>)> {
-    let defaults = Common { proposals: profile.esp_proposals(), lifetime: ChildLifetime::default(), given };
-    let common = common(judge, section, defaults, retransmit);
+    let proposals = profile.esp_proposals();
+    let defaults = Common { proposals, lifetime: ChildLifetime::default(), schedule, given };
+    let common = common(judge, section, defaults, around);
     let title = format!("[[tunnel.{tunnel}.child]]");
     let span = section.value_span("child");
     let several = section.has("child");
@@ -72,10 +83,11 @@ pub(super) fn read_all(
         return None;
     }
     let mut names = BTreeMap::new();
-    let read = tables.into_iter().map(|table| named(judge, table, &common, retransmit, &mut names));
+    let read = tables.into_iter().map(|table| named(judge, table, &common, around, &mut names));
     let read: Vec<_> = read.collect();
     let (children, networks): (Vec<_>, Vec<_>) =
         read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    common.schedule.serves(judge, &children);
     Some((children, networks.into_iter().flatten().collect()))
 }
 
@@ -83,7 +95,7 @@ fn named(
     judge: &mut Judge<'_>,
     mut section: Section<'_>,
     common: &Common,
-    retransmit: Retransmit,
+    around: Around,
     names: &mut BTreeMap<Name, Span>,
 ) -> Option<(Child, Vec<Network>)> {
     section.require(judge, "name", "give each child a name of its own");
@@ -95,7 +107,7 @@ fn named(
         let help = format!("the other one stands in line {}; give each its own name", judge.line(&first));
         judge.error(&span, format!("two children are named `{name}`"), help);
     }
-    let own = self::common(judge, &mut section, common.clone(), retransmit);
+    let own = self::common(judge, &mut section, common.clone(), around);
     // Judged also without a name.
     let read = child(judge, name.clone().unwrap_or(Name::from("")), &mut section, own);
     section.finish(judge);
@@ -123,10 +135,14 @@ fn child(
     let (local, remote) = (local?, remote?);
     families_meet(judge, &local, &remote, given)?;
     sides_differ(judge, &local, &remote)?;
+    let start = common.schedule.start;
+    let inactivity = common.schedule.inactivity(judge);
     let selectors = |list: &[Network]| list.iter().map(|n| n.selector.clone()).collect();
     let child = Child {
         proposals: common.proposals,
         lifetime: common.lifetime,
+        start,
+        inactivity,
         ..Child::new(name, selectors(&local), selectors(&remote))
     };
     Some((child, local.into_iter().chain(remote).collect()))
@@ -240,11 +256,11 @@ pub(super) fn overlap(a: &TrafficSelector, b: &TrafficSelector) -> bool {
     a.contains_address(b.first()) || b.contains_address(a.first())
 }
 
-fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, retransmit: Retransmit) -> Common {
+fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, around: Around) -> Common {
     let proposals = esp_proposals(judge, section).unwrap_or(or.proposals);
     let time = if section.has("child_lifetime") {
         let time = section.span_of_time(judge, "child_lifetime", &limits::CHILD_LIFETIME);
-        outlasts(judge, "child_lifetime", &time, retransmit);
+        outlasts(judge, "child_lifetime", &time, around.retransmit);
         time.into_inner()
     } else {
         section.take("child_lifetime");
@@ -267,7 +283,8 @@ fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, retransm
         packets: packets.map(Spanned::into_inner).or(or.lifetime.packets),
         bytes: bytes.map(Spanned::into_inner).or(or.lifetime.bytes),
     };
-    Common { proposals, lifetime, given: or.given }
+    let schedule = Schedule::read(judge, section, &or.schedule, around.callable);
+    Common { proposals, lifetime, schedule, given: or.given }
 }
 
 fn esp_proposals(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec<EspProposal>> {

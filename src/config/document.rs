@@ -210,6 +210,24 @@ impl<'t> Section<'t> {
         None
     }
 
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        judge: &mut Judge<'_>,
+        key: &'static str,
+        words: &[(&str, T)],
+    ) -> Option<Spanned<T>> {
+        let text = self.text(judge, key)?;
+        if let Some((_, value)) = words.iter().find(|(word, _)| word == text.get_ref()) {
+            return Some(Spanned::new(text.span(), *value));
+        }
+        let message = format!("`{key}` cannot be `{}`", text.get_ref().escape_debug());
+        let quoted: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let (last, others) = quoted.split_last()?;
+        judge.error(&text.span(), message, format!("write {} or {last}", others.join(", ")));
+        None
+    }
+
     /// A span of time in its bounds; the default if it is absent or wrong.
     pub(super) fn span_of_time(
         &mut self,

@@ -46,6 +46,8 @@ pub(super) fn file(path: &Path, kind: Kind) -> Result<Zeroizing<Vec<u8>>, FileEr
 pub(super) fn example(name: &str) -> Vec<u8> {
     let stands_for = match name {
         "centre-ca.pem" => "root.pem",
+        "hub-of-clinics.pem" => "clinic-17.pem",
+        "hub-of-clinics.key" => "clinic-17.key",
         "clinic-17.p12" => "p256.p12",
         "clinic-17.passphrase" => "passphrase",
         "laboratory.pem" => "hub.pem",

@@ -41,6 +41,9 @@ pub const CHILD_BYTES: (u64, u64) = (1_000_000, i64::MAX.unsigned_abs());
 pub const KEEPALIVE: Bounds<Duration> = bounds(s(1), s(20), s(300));
 /// `liveness`: silence after which the peer is probed.
 pub const LIVENESS: Bounds<Duration> = bounds(s(1), s(10), s(3600));
+/// `inactivity`: how long a child is kept without a packet. The default is of no effect: without the key it is kept for
+/// ever.
+pub const INACTIVITY: Bounds<Duration> = bounds(s(5), s(600), s(86_400));
 /// `retransmit_first`.
 pub const RETRANSMIT_FIRST: Bounds<Duration> = bounds(ms(50), ms(500), s(10));
 /// `retransmit_tries`.

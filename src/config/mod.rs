@@ -31,6 +31,7 @@ mod pkcs12;
 mod pool;
 mod problem;
 mod psk;
+mod start;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ mod tunnel;
 
 pub use duration::show as show_duration;
 pub use problem::{ConfigError, Place, Problem};
+pub use start::start_word;
 
 use document::{Judge, Section};
 use store::Store;

@@ -213,20 +213,15 @@ fn internal_address(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<
     good.then_some(asked)
 }
 
-/// Whether we start the tunnel fits who gives the address.
-pub(super) fn fits_initiate(
+/// Who asks for an address must start the tunnel. That who gives one must not is said where the start is read.
+pub(super) fn fits_start(
     judge: &mut Judge<'_>,
     section: &Section<'_>,
     given: &Given,
     span: &Span,
-    initiate: bool,
+    starts: bool,
 ) {
-    if given.remote().is_some() && initiate {
-        let message = format!("{} gives its peer an address, and is to be started by us", section.title);
-        let help = "who asks for an address starts the tunnel: leave `initiate` out, or name the peer's networks instead of a pool";
-        judge.error(span, message, help);
-    }
-    if given.local().is_some() && !initiate {
+    if given.local().is_some() && !starts {
         let message = format!("{} asks for an address, and is not started by us", section.title);
         let help =
             "who asks for an address starts the tunnel: write the peer's address or host name as `remote`";

@@ -11,6 +11,7 @@ use super::*;
 
 mod certificates;
 mod pools;
+mod starts;
 
 fn judged(text: &str) -> Result<Config, ConfigError> {
     let source = Path::new("/etc/sekisho/sekisho.toml");
@@ -124,12 +125,19 @@ fn every_example_is_good_and_means_what_it_says() {
         [(own(), "hub.example".to_owned()), (own(), "laboratory.example".to_owned())]
     );
 
+    let clinics = example("clinics.toml");
+    let [clinics, images] = clinics.connections.as_slice() else { panic!("two tunnels") };
+    assert_eq!((clinics.remote_id.to_string(), clinics.initiate), ("*.clinic.example".to_owned(), false));
+    let starts: Vec<_> = images.children.iter().map(|child| start_word(images, child)).collect();
+    assert_eq!(starts, ["always", "on-demand", "listen"]);
+
     let examples = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/configs")).unwrap();
     let examples = examples.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let examples: BTreeSet<String> =
         examples.filter(|name| Path::new(name).extension().is_some_and(|e| e == "toml")).collect();
     let known = [
         "certificates.toml",
+        "clinics.toml",
         "datacentre.toml",
         "facility.toml",
         "minimal.toml",
@@ -157,7 +165,7 @@ fn the_commented_defaults_are_the_defaults() {
         .lines()
         .map(|line| setting(line).inspect(|_| shown += 1).unwrap_or_else(|| line.to_owned()))
         .collect();
-    assert_eq!(shown, 14 + 15, "every setting with a default");
+    assert_eq!(shown, 14 + 17, "every setting with a default");
     let config = loaded(&written(&active.join("\n"))).unwrap();
     let plain = example("facility.toml");
     assert_eq!(config.daemon, Daemon { mtu: Some(1400), ..plain.daemon.clone() });

@@ -3,15 +3,18 @@
 use std::net::IpAddr;
 
 use sekisho_ike::Secret;
-use sekisho_ike::config::{Connection, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry};
-use sekisho_ike::identity::Identity;
+use sekisho_ike::config::{
+    Connection, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry, Start,
+};
+use sekisho_ike::identity::{Identity, RemoteId};
 use sekisho_ike::suite::{IkeProposal, Profile};
 use toml::Spanned;
 
 use super::auth::{self, Auth};
-use super::child::{self, Network, Side};
+use super::child::{self, Around, Network, Side};
 use super::document::{Judge, Section, Span};
 use super::pool::{self, Given, Pools};
+use super::start::{self, Callable, Schedule};
 use super::store::Store;
 use super::{credential, duration, limits};
 
@@ -54,21 +57,34 @@ pub(super) fn read(
     let certified = section.has("certificate") || section.has("pkcs12");
     let auth = auth::read(judge, &mut section, store);
     let identities = identities(judge, &mut section, auth.as_ref(), certified);
-    let remote = remote(judge, &mut section);
-    let initiate_span = section.value_span("initiate");
+    let many = identities.as_ref().is_some_and(|(_, remote)| remote.get_ref().exact().is_none());
+    let remote = remote(judge, &mut section, many);
+    let unique = start::unique(judge, &mut section);
+    let childless = start::childless(judge, &mut section);
+    let start_span = section.value_span("start");
     let stand_in = Given::whatever(&section);
     let given = pool::given(judge, &mut section, pools);
-    let initiate = initiate(judge, &mut section, remote.as_ref(), given.as_ref());
-    if let Some(given) = &given {
-        pool::fits_initiate(judge, &section, given, &initiate_span, initiate);
-    }
     let profile = profile(judge, &mut section);
     let proposals = ike_proposals(judge, &mut section, profile);
     let retransmit = retransmit(judge, &mut section);
     let lifetime = section.span_of_time(judge, "ike_lifetime", &limits::IKE_LIFETIME);
     child::outlasts(judge, "ike_lifetime", &lifetime, retransmit);
     let stand_in = given.clone().unwrap_or(stand_in);
-    let children = child::read_all(judge, &name, &mut section, (profile, stand_in), retransmit);
+    let gives = stand_in.remote().is_some();
+    let callable = match remote {
+        _ if many => Callable::Many,
+        _ if gives => Callable::Gives,
+        Some(Remote::Any) => Callable::Nowhere,
+        // Where the address is wrong, nothing is said of what it is needed for.
+        _ => Callable::Yes,
+    };
+    let around = Around { retransmit, callable };
+    let schedule = Schedule::of(remote.as_ref().filter(|_| !gives));
+    let children = child::read_all(judge, &name, &mut section, (profile, stand_in), schedule, around);
+    if let (Some((children, _)), Some(given)) = (&children, &given) {
+        let starts = children.iter().any(|child| child.start != Start::Listen);
+        pool::fits_start(judge, &section, given, &start_span, starts);
+    }
     let interval = section.span_of_time(judge, "keepalive", &limits::KEEPALIVE).into_inner();
     let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);
     let liveness = section.span_of_time(judge, "liveness", &limits::LIVENESS).into_inner();
@@ -83,10 +99,11 @@ pub(super) fn read(
     let given = given?;
     let remote_span = remote_id.span();
     let us = (local_id, local);
-    let peer = (remote_id.into_inner().into(), theirs);
-    let connection = Connection {
+    let peer = (remote_id.into_inner(), theirs);
+    let mut connection = Connection {
         remote: remote?,
-        initiate,
+        unique,
+        childless,
         proposals: proposals?,
         fragment_size: fragment_size.map_or(sizes.default, Spanned::into_inner),
         lifetime: lifetime.into_inner(),
@@ -98,7 +115,10 @@ pub(super) fn read(
         internal_address: given.ours,
         ..Connection::new(name, us, peer, children)
     };
-    let good = judge.errors.len() + judge.further == errors_before;
+    start::settle(&mut connection);
+    let help = "name the `authorities` that issue the peers' certificates and our own `certificate`; or one peer in `remote_id`";
+    let good = judge.errors.len() + judge.further == errors_before
+        && judge.ok(connection.check(), &remote_span, help).is_some();
     good.then_some(Tunnel { connection, profile, remote_id: remote_span, psk_file, networks, weak_psk })
 }
 
@@ -107,16 +127,11 @@ fn identities(
     section: &mut Section<'_>,
     auth: Option<&Auth>,
     certified: bool,
-) -> Option<(Identity, Spanned<Identity>)> {
+) -> Option<(Identity, Spanned<RemoteId>)> {
     let local = local_id(judge, section, auth, certified);
-    let remote = identity(
-        judge,
-        section,
-        "remote_id",
-        "say who the peer must prove to be, such as remote_id = \"hub.example\"",
-    );
+    let remote = remote_id(judge, section);
     let (local, remote) = (local?, remote?);
-    if local.get_ref() == remote.get_ref() {
+    if remote.get_ref().exact() == Some(local.get_ref()) {
         let message = format!("both ends are `{}`", remote.get_ref());
         judge.error(&remote.span(), message, "the two ends of a tunnel need different identities");
         return None;
@@ -155,6 +170,23 @@ fn local_id(
     own.map(|own| Spanned::new(span, own))
 }
 
+/// One identity, a pattern of them, or `any`.
+fn remote_id(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Spanned<RemoteId>> {
+    let key = "remote_id";
+    section.require(judge, key, "say who the peer must prove to be, such as remote_id = \"hub.example\"");
+    let text = section.text(judge, key)?;
+    if text.get_ref() == "any" {
+        return Some(Spanned::new(text.span(), RemoteId::Any));
+    }
+    let help = format!(
+        "{IDENTITIES}; or for many peers *.clinic.example, *@clinic.example, C=JP, O=Clinic, CN=* or any"
+    );
+    let id = judge.ok(text.get_ref().parse(), &text.span(), &help)?;
+    Some(Spanned::new(text.span(), id))
+}
+
+const IDENTITIES: &str = "write a host name, name@host, an IP address, a distinguished name such as C=JP, O=Clinic, CN=clinic-17, or keyid:TEXT or keyid:0xHEX";
+
 fn identity(
     judge: &mut Judge<'_>,
     section: &mut Section<'_>,
@@ -163,12 +195,11 @@ fn identity(
 ) -> Option<Spanned<Identity>> {
     section.require(judge, key, example);
     let text = section.text(judge, key)?;
-    let help = "write a host name, name@host, an IP address, a distinguished name such as C=JP, O=Clinic, CN=clinic-17, or keyid:TEXT or keyid:0xHEX";
-    let id = judge.ok(text.get_ref().parse(), &text.span(), help)?;
+    let id = judge.ok(text.get_ref().parse(), &text.span(), IDENTITIES)?;
     Some(Spanned::new(text.span(), id))
 }
 
-fn remote(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Remote> {
+fn remote(judge: &mut Judge<'_>, section: &mut Section<'_>, many: bool) -> Option<Remote> {
     if !section.has("remote") {
         section.take("remote");
         return Some(Remote::Any);
@@ -183,6 +214,11 @@ fn remote(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Remote> {
         && only.get_ref() == "any"
     {
         return Some(Remote::Any);
+    }
+    if many {
+        let message = format!("{} is for many peers, and `remote` says where one is", section.title);
+        judge.error(&list.span(), message, "leave `remote` out: each of them calls us");
+        return None;
     }
     let hosts: Vec<_> = list.into_inner().into_iter().map(|text| host(judge, text)).collect();
     hosts.into_iter().collect::<Option<_>>().map(Remote::Hosts)
@@ -214,29 +250,6 @@ fn host(judge: &mut Judge<'_>, text: Spanned<String>) -> Option<String> {
         return None;
     }
     Some(text.into_inner())
-}
-
-fn initiate(
-    judge: &mut Judge<'_>,
-    section: &mut Section<'_>,
-    remote: Option<&Remote>,
-    given: Option<&Given>,
-) -> bool {
-    let span = section.value_span("initiate");
-    match section.boolean(judge, "initiate") {
-        Some(true) if remote == Some(&Remote::Any) => {
-            let help = "write the peer's address or host name as `remote`, or leave `initiate` out: then the peer starts the tunnel";
-            judge.error(
-                &span,
-                format!("{} is to be started by us, but has no `remote`", section.title),
-                help,
-            );
-            false
-        }
-        Some(asked) => asked,
-        // Who is given an address starts the tunnel.
-        None => matches!(remote, Some(Remote::Hosts(_))) && given.is_none_or(|g| g.remote().is_none()),
-    }
 }
 
 fn profile(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Profile {

@@ -1,5 +1,6 @@
 //! From an event of the endpoint to its effects: the data path, the records, the requests that wait.
 
+use sekisho_ike::config::Name;
 use sekisho_ike::event::{ChildSaId, ChildSaParameters, Command, Event, TunnelId, Usage};
 use sekisho_ike::{Instant, Path};
 
@@ -16,6 +17,8 @@ pub(super) struct FollowUp {
     pub(super) commands: Vec<Command>,
     /// Tunnels whose peers' addresses came, changed or went: the MTU may follow.
     pub(super) peers: Vec<(TunnelId, Option<Path>)>,
+    /// Connections that could not be set up, as a whole or a child of them.
+    pub(super) failed: Vec<Name>,
 }
 
 impl Control {
@@ -59,6 +62,7 @@ impl Control {
                 None
             }
             Event::NegotiationFailed { connection, remote, diagnosis, next_try } => {
+                follow_up.failed.extend(connection.clone());
                 Some(Fact::NegotiationFailed {
                     tunnel: connection.map(|name| name.to_string()),
                     remote: remote.map(|address| address.to_string()),
@@ -79,7 +83,7 @@ impl Control {
                 self.out.data.install(NewSa {
                     id: child.id.0,
                     tunnel: child.tunnel.0,
-                    child: child.child.to_string(),
+                    policy: self.policies.number(&child.connection, &child.child),
                     inbound: pair.inbound,
                     outbound: pair.outbound,
                     path: pair.path,

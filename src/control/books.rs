@@ -92,7 +92,8 @@ impl Books {
     }
 }
 
-fn sum(a: Usage, b: Usage) -> Usage {
+/// What two have carried.
+pub(super) fn sum(a: Usage, b: Usage) -> Usage {
     Usage {
         packets_in: a.packets_in.saturating_add(b.packets_in),
         packets_out: a.packets_out.saturating_add(b.packets_out),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sekisho_ike::config::Name;
 use sekisho_ike::event::{ChildSaId, Command, Event, Payload, Transmit};
 use sekisho_ike::{Instant, Transport};
 use tokio::sync::oneshot;
@@ -80,6 +81,7 @@ impl Control {
                 self.apply(event, &mut follow_up);
             }
             peers.append(&mut follow_up.peers);
+            follow_up.failed.iter().for_each(|connection| self.abandon(connection));
             let went_on = self.settle();
             if follow_up.commands.is_empty() && !went_on {
                 break;
@@ -118,10 +120,34 @@ impl Control {
         match message {
             FromData::Ike { path, bytes } => self.endpoint.handle_datagram(now(), ike_path(path), &bytes),
             FromData::FirstPacket(id) => self.command(Command::FirstPacket(ChildSaId(id))),
+            FromData::Acquire(policy) => self.acquire(policy),
             FromData::Failed(what) => tracing::error!("{what}"),
             FromData::Dead(why) => {
                 self.stop(format!("since {why}"));
                 self.dead = Some(why);
+            }
+        }
+    }
+
+    /// Packets wait for this child.
+    fn acquire(&mut self, policy: u64) {
+        let Some((connection, child)) = self.policies.name(policy).cloned() else {
+            return self.out.data.abandon(policy);
+        };
+        tracing::debug!(tunnel = %connection, %child, "a packet waits");
+        let command = Command::Acquire { connection, child };
+        if let Err(error) = self.endpoint.handle_command(now(), command) {
+            tracing::debug!(%error, "packets wait in vain");
+            self.out.data.abandon(policy);
+        }
+    }
+
+    /// An attempt for this connection failed. For those of its children that are not being set up all the same, nothing need
+    /// wait: the next packet asks again.
+    fn abandon(&self, connection: &Name) {
+        for (policy, child) in self.policies.of(connection) {
+            if !self.endpoint.is_setting_up(connection, child) {
+                self.out.data.abandon(policy);
             }
         }
     }
@@ -191,7 +217,7 @@ impl Control {
         went_on
     }
 
-    fn answer_with_tunnel(&self, connection: &sekisho_ike::config::Name, reply: oneshot::Sender<Reply>) {
+    fn answer_with_tunnel(&self, connection: &Name, reply: oneshot::Sender<Reply>) {
         let answer = match self.tunnel(connection) {
             Some(tunnel) => Reply::done(&tunnel),
             None => Reply::failed(format!("no tunnel is named `{connection}`")),

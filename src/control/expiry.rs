@@ -83,9 +83,10 @@ fn endings(now: u64, connections: &[ConnectionStatus]) -> BTreeMap<Seen, Ending>
         for certificate in chain(&status.connection) {
             add("local", certificate, certificate.not_after(), name());
         }
-        let proof = status.tunnel().map(|tunnel| &tunnel.ike_sa.remote_proof);
-        if let Some((certificate, not_after)) = proof.and_then(|p| p.certificate.as_ref().zip(p.not_after)) {
-            add("peer", certificate, not_after, name());
+        for proof in status.tunnels.iter().map(|tunnel| &tunnel.ike_sa.remote_proof) {
+            if let Some((certificate, not_after)) = proof.certificate.as_ref().zip(proof.not_after) {
+                add("peer", certificate, not_after, name());
+            }
         }
     }
     endings

@@ -1,11 +1,8 @@
 //! From a negotiated Child SA to the SAs of the data path: the only place that knows both protocol crates.
 
-use std::collections::HashSet;
-
-use sekisho_esp::{
-    AesKey, ConfigError, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite,
-};
-use sekisho_ike::config::{Child, Connection};
+pub(super) use sekisho_esp::ConfigError;
+use sekisho_esp::{AesKey, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite};
+use sekisho_ike::config::{Child, Connection, Start};
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
@@ -31,21 +28,33 @@ pub(super) fn pair(child: &ChildSaParameters, daemon: &Daemon) -> Result<Pair, C
     })
 }
 
-/// What each configured child may carry.
+/// What a configured child may carry.
 ///
 /// # Errors
-/// If a child's selectors could never make an SA.
-pub(super) fn reservations(config: &Config) -> Result<Vec<Reservation>, ConfigError> {
-    let mut seen = HashSet::new();
-    let connections = config.connections.iter();
-    let all = connections.flat_map(|connection| connection.children.iter().map(move |c| (connection, c)));
-    let sides = all.map(|(connection, child)| (local(child), remote(config, connection, child)));
-    // Peers that get their addresses of one pool reserve the same, which once is enough.
-    let different = sides.filter(|sides| seen.insert(sides.clone()));
-    let one = |(local, remote): (Vec<_>, Vec<_>)| {
-        Ok(Reservation { local: selectors(&local)?, remote: selectors(&remote)? })
-    };
-    different.map(one).collect()
+/// If its selectors could never make an SA.
+pub(super) fn reservation(
+    policy: u64,
+    connection: &Connection,
+    child: &Child,
+    (local, remote): &Sides,
+) -> Result<Reservation, ConfigError> {
+    Ok(Reservation {
+        policy,
+        on_demand: connection.initiate && child.start == Start::OnDemand,
+        in_part: connection.remote_id.exact().is_none()
+            || !connection.pools.is_empty()
+            || connection.internal_address.is_asked(),
+        local: selectors(local)?,
+        remote: selectors(remote)?,
+    })
+}
+
+/// Both sides of a child: ours and the peer's.
+pub(super) type Sides = (Vec<TrafficSelector>, Vec<TrafficSelector>);
+
+/// What the sides of a child may be.
+pub(super) fn sides(config: &Config, connection: &Connection, child: &Child) -> Sides {
+    (local(child), remote(config, connection, child))
 }
 
 /// What our side of a child may be, before we know the address that we are given.

@@ -20,6 +20,7 @@ mod given;
 mod install;
 mod jobs;
 pub mod last_good;
+mod policies;
 mod random;
 mod reload;
 mod request;
@@ -51,6 +52,7 @@ use expiry::Expiry;
 use fetch::Fetcher;
 use given::Given;
 use jobs::Jobs;
+use policies::Policies;
 use random::OsRandom;
 use spi::Spis;
 use strangers::Strangers;
@@ -96,6 +98,7 @@ pub struct Control {
     config: Config,
     out: Outputs,
     books: Books,
+    policies: Policies,
     waiting: Waiting,
     jobs: Jobs,
     strangers: Strangers,
@@ -132,6 +135,7 @@ impl Control {
             config,
             out,
             books: Books::default(),
+            policies: Policies::default(),
             waiting: Waiting::default(),
             jobs,
             strangers: Strangers::new(now().boot),
@@ -148,7 +152,8 @@ impl Control {
 
     /// Pools and connections in force from now on; first it is settled whose packets are whose.
     fn configure(&mut self, config: &Config) {
-        match install::reservations(config) {
+        let sides = |connection: &_, child: &_| install::sides(config, connection, child);
+        match self.policies.configure(&config.connections, sides) {
             Ok(reserved) => self.out.data.reserve(reserved),
             Err(error) => tracing::error!(%error, "networks are not kept for their tunnels"),
         }

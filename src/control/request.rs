@@ -1,9 +1,10 @@
 //! What operators ask over the control socket.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sekisho_ike::config::Name;
-use sekisho_ike::event::{Command, CommandError, ConnectionStatus};
+use sekisho_ike::config::{Child, Connection, Name, Start};
+use sekisho_ike::event::{ChildSaId, ChildSaStatus, Command, CommandError, ConnectionStatus};
 use tokio::sync::oneshot;
 
 use crate::api::{Reply, Request, Sas, Status, Tunnel, What};
@@ -15,21 +16,37 @@ use super::{Control, now};
 /// How long `down` waits for the peer to answer the DELETE.
 const DOWN: u64 = 10;
 
+/// What is commanded, and what the request waits for then.
+type Step = (Vec<Command>, Goal);
+
+/// The Child SAs that are sent on.
+fn sending(status: &ConnectionStatus) -> impl Iterator<Item = &ChildSaStatus> {
+    status.tunnels.iter().flat_map(|tunnel| &tunnel.children).filter(|child_sa| child_sa.sending)
+}
+
 impl Control {
     pub(super) async fn request(&mut self, request: Request, reply: oneshot::Sender<Reply>) {
         let answer = match request {
-            Request::Up { tunnel, timeout_s } => {
+            Request::Up { tunnel, child, timeout_s } => {
                 let name = Name::from(tunnel.as_str());
-                return self.start(Command::Up(name.clone()), name, Goal::Up, timeout_s, reply);
+                let step = Ok(self.up(&name, child));
+                return self.start(step, name, timeout_s, reply);
             }
-            Request::Down { tunnel } => {
+            Request::Down { tunnel, child } => {
                 let name = Name::from(tunnel.as_str());
-                return self.start(Command::Down(name.clone()), name, Goal::Down, DOWN, reply);
+                let step = match child {
+                    Some(child) => self.child_down(&name, &Name::from(child.as_str())),
+                    None => Ok((vec![Command::Down(name.clone())], Goal::Down)),
+                };
+                return self.start(step, name, DOWN, reply);
             }
-            Request::Rekey { tunnel, what, timeout_s } => {
+            Request::Rekey { tunnel, child, what, timeout_s } => {
                 let name = Name::from(tunnel.as_str());
-                let (command, goal) = self.rekey(&name, what);
-                return self.start(command, name, goal, timeout_s, reply);
+                let step = match child {
+                    Some(child) => self.rekey_child(&name, &Name::from(child.as_str())),
+                    None => Ok(self.rekey(&name, what)),
+                };
+                return self.start(step, name, timeout_s, reply);
             }
             Request::Status => Reply::done(&self.status()),
             Request::Sas => {
@@ -42,22 +59,28 @@ impl Control {
         let _ = reply.send(answer);
     }
 
+    /// Commands the step, and lets the request wait for what comes of it.
     fn start(
         &mut self,
-        command: Command,
+        step: Result<Step, String>,
         name: Name,
-        goal: Goal,
         timeout_s: u64,
         reply: oneshot::Sender<Reply>,
     ) {
         let now = now();
-        match self.endpoint.handle_command(now, command) {
-            Ok(()) => {
+        let tunnels = self.connection(&name).map_or(0, |status| status.tunnels.len());
+        let commanded = step.and_then(|(commands, goal)| {
+            let mut each = commands.into_iter().map(|command| self.endpoint.handle_command(now, command));
+            each.try_for_each(|done| done).map_err(|error| self.explain(&error))?;
+            Ok(goal)
+        });
+        match commanded {
+            Ok(goal) => {
                 let wait = Duration::from_secs(timeout_s.min(Request::MAX_WAIT));
-                self.waiting.add(name, goal, now.boot + wait, reply);
+                self.waiting.add(name, (goal, tunnels), now.boot + wait, reply);
             }
             Err(error) => {
-                let _ = reply.send(Reply::failed(self.explain(&error)));
+                let _ = reply.send(Reply::failed(error));
             }
         }
     }
@@ -69,15 +92,72 @@ impl Control {
         format!("{error}; configured are: {}", names.join(", "))
     }
 
-    fn rekey(&self, name: &Name, what: What) -> (Command, Goal) {
-        if what == What::Ike {
-            return (Command::RekeyIke(name.clone()), Goal::Ike);
+    fn connection(&self, name: &Name) -> Option<ConnectionStatus> {
+        self.endpoint.status().into_iter().find(|status| status.connection.name == *name)
+    }
+
+    /// The whole tunnel, or one child of it.
+    fn up(&self, name: &Name, child: Option<String>) -> Step {
+        if let Some(child) = child {
+            let child = Name::from(child.as_str());
+            let command = Command::Acquire { connection: name.clone(), child: child.clone() };
+            return (vec![command], Goal::Up { children: vec![child] });
         }
-        let status = self.endpoint.status().into_iter().find(|status| status.connection.name == *name);
-        let children =
-            status.and_then(ConnectionStatus::into_tunnel).map(|tunnel| tunnel.children).unwrap_or_default();
-        let old = children.into_iter().filter(|child| child.sending).map(|child| child.id).collect();
-        (Command::RekeyChildren(name.clone()), Goal::Children { old, then_ike: what == What::Both })
+        let status = self.connection(name);
+        let ours = |connection: &Connection| {
+            let ours = connection.children.iter().filter(|child| child.start != Start::Listen);
+            ours.filter(|_| connection.initiate).map(|child| child.name.clone()).collect()
+        };
+        let children = status.map(|status| ours(&status.connection)).unwrap_or_default();
+        (vec![Command::Up(name.clone())], Goal::Up { children })
+    }
+
+    /// The Child SAs that are sent on, of all tunnels.
+    fn child_sas(
+        &self,
+        name: &Name,
+        child: &Name,
+    ) -> Result<(ConnectionStatus, BTreeSet<ChildSaId>), String> {
+        let unknown = || self.explain(&CommandError::Unknown(name.clone()));
+        let status = self.connection(name).ok_or_else(unknown)?;
+        if !status.connection.children.iter().any(|configured| configured.name == *child) {
+            return Err(self.explain(&CommandError::UnknownChild(name.clone(), child.clone())));
+        }
+        let ids = sending(&status).filter(|child_sa| child_sa.child == *child).map(|child_sa| child_sa.id);
+        let ids: BTreeSet<ChildSaId> = ids.collect();
+        if ids.is_empty() {
+            return Err(format!("child `{child}` of tunnel `{name}` is not up"));
+        }
+        Ok((status, ids))
+    }
+
+    /// One child's SA goes; its tunnel stands.
+    fn child_down(&self, name: &Name, child: &Name) -> Result<Step, String> {
+        let (status, old) = self.child_sas(name, child)?;
+        let always = |configured: &&Child| configured.name == *child && configured.start == Start::Always;
+        if status.connection.initiate && status.connection.children.iter().any(|child| always(&child)) {
+            return Err(format!(
+                "child `{child}` of tunnel `{name}` is to stand always and would come back at once: take the whole tunnel down, or write start = \"on-demand\""
+            ));
+        }
+        Ok((old.iter().copied().map(Command::DeleteChild).collect(), Goal::Gone { old }))
+    }
+
+    fn rekey_child(&self, name: &Name, child: &Name) -> Result<Step, String> {
+        let (_, old) = self.child_sas(name, child)?;
+        let commands = old.iter().copied().map(Command::RekeyChild).collect();
+        Ok((commands, Goal::Children { old, then_ike: false }))
+    }
+
+    fn rekey(&self, name: &Name, what: What) -> Step {
+        let status = self.connection(name);
+        if what == What::Ike {
+            let old = status.iter().flat_map(|status| &status.tunnels).map(|t| t.ike_sa.tunnel).collect();
+            return (vec![Command::RekeyIke(name.clone())], Goal::Ike { old });
+        }
+        let old = status.iter().flat_map(sending).map(|child_sa| child_sa.id).collect();
+        let goal = Goal::Children { old, then_ike: what == What::Both };
+        (vec![Command::RekeyChildren(name.clone())], goal)
     }
 
     fn status(&self) -> Status {

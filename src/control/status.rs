@@ -3,12 +3,18 @@
 use std::collections::BTreeMap;
 
 use sekisho_ike::Now;
+use sekisho_ike::config::{self, Start};
 use sekisho_ike::diagnosis::Diagnosis;
-use sekisho_ike::event::{ChildSaId, ChildSaStatus, ConnectionStatus, IkeSaRecord, TunnelId, Usage, until};
+use sekisho_ike::event::{
+    ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, TunnelId, TunnelStatus, Usage,
+    until,
+};
+use sekisho_ike::negotiate::TrafficSelector;
 
-use crate::api::{Child, Failed, IkeSa, Timestamp, Tunnel};
-use crate::config::Config;
+use crate::api::{Child, ChildState, ConfiguredChild, Failed, IkeSa, PEERS_SHOWN, Peer, Timestamp, Tunnel};
+use crate::config::{Config, start_word};
 
+use super::books::sum;
 use super::expiry;
 
 fn failed((at, diagnosis): &(u64, Diagnosis)) -> Failed {
@@ -24,15 +30,11 @@ pub(super) struct Counted<'a> {
 /// One tunnel as an operator sees it.
 pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, counted: &Counted<'_>) -> Tunnel {
     let connection = &status.connection;
-    let children: Vec<Child> = status
-        .tunnel()
-        .into_iter()
-        .flat_map(|tunnel| &tunnel.children)
-        .map(|child_sa| child(now, child_sa, (counted.live)(child_sa.id)))
-        .collect();
-    let ike_sa = status.tunnel().map(|tunnel| &tunnel.ike_sa);
-    let ended = ike_sa.and_then(|sa| counted.ended.get(&sa.tunnel)).copied().unwrap_or_default();
-    let sum = |ended: u64, of: fn(&Child) -> u64| children.iter().map(of).fold(ended, u64::saturating_add);
+    let newest = status.tunnel();
+    let ike_sa = newest.map(|tunnel| &tunnel.ike_sa);
+    let traffic = status.tunnels.iter().map(|tunnel| traffic(tunnel, counted)).fold(Usage::default(), sum);
+    let several = connection.remote_id.exact().is_none() || status.tunnels.len() > 1;
+    let shown = status.tunnels.iter().filter(|_| several).take(PEERS_SHOWN);
     let expires = expiry::own(connection);
     let peer_expires = ike_sa.and_then(|sa| sa.remote_proof.not_after);
     Tunnel {
@@ -51,14 +53,74 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         next_try_in_s: status.next_try.map(|at| until(now, at).as_secs()),
         last_failure: status.last_failure.as_ref().map(failed),
         warnings: status.warnings.iter().map(failed).collect(),
-        age_s: status.tunnel().map(|tunnel| now.boot.since(tunnel.established).as_secs()),
+        age_s: newest.map(|tunnel| now.boot.since(tunnel.established).as_secs()),
         ike: ike_sa.map(|sa| self::ike_sa(now, sa)),
-        internal: status.tunnel().and_then(|tunnel| tunnel.inner.clone()).map(Into::into),
-        packets_in: sum(ended.packets_in, |child| child.packets_in),
-        packets_out: sum(ended.packets_out, |child| child.packets_out),
-        bytes_in: sum(ended.bytes_in, |child| child.bytes_in),
-        bytes_out: sum(ended.bytes_out, |child| child.bytes_out),
-        children,
+        children: newest.map(|tunnel| children(now, tunnel, counted)).unwrap_or_default(),
+        configured_children: connection.children.iter().map(|child| configured(status, child)).collect(),
+        internal: newest.and_then(|tunnel| tunnel.inner.clone()).map(Into::into),
+        peers_up: status.tunnels.len(),
+        peers: shown.map(|tunnel| peer(now, tunnel, counted)).collect(),
+        packets_in: traffic.packets_in,
+        packets_out: traffic.packets_out,
+        bytes_in: traffic.bytes_in,
+        bytes_out: traffic.bytes_out,
+    }
+}
+
+fn peer(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Peer {
+    let sa = &tunnel.ike_sa;
+    let traffic = traffic(tunnel, counted);
+    Peer {
+        remote_id: sa.remote_id.to_string(),
+        local: sa.path.local,
+        remote: sa.path.remote,
+        age_s: now.boot.since(tunnel.established).as_secs(),
+        ike: ike_sa(now, sa),
+        children: children(now, tunnel, counted),
+        packets_in: traffic.packets_in,
+        packets_out: traffic.packets_out,
+        bytes_in: traffic.bytes_in,
+        bytes_out: traffic.bytes_out,
+    }
+}
+
+/// What all Child SAs of a tunnel have carried, those that are gone included.
+fn traffic(tunnel: &TunnelStatus, counted: &Counted<'_>) -> Usage {
+    let ended = counted.ended.get(&tunnel.ike_sa.tunnel).copied().unwrap_or_default();
+    tunnel.children.iter().map(|child_sa| (counted.live)(child_sa.id)).fold(ended, sum)
+}
+
+fn children(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Vec<Child> {
+    tunnel.children.iter().map(|child_sa| child(now, child_sa, (counted.live)(child_sa.id))).collect()
+}
+
+fn configured(status: &ConnectionStatus, child: &config::Child) -> ConfiguredChild {
+    let texts = |list: &[TrafficSelector]| list.iter().map(ToString::to_string).collect();
+    ConfiguredChild {
+        name: child.name.to_string(),
+        start: start_word(&status.connection, child).to_owned(),
+        state: child_state(status, child),
+        local: texts(&child.local),
+        remote: texts(&child.remote),
+    }
+}
+
+fn child_state(status: &ConnectionStatus, child: &config::Child) -> ChildState {
+    let mut child_sas = status.tunnels.iter().flat_map(|tunnel| &tunnel.children);
+    if child_sas.any(|child_sa| child_sa.sending && child_sa.child == child.name) {
+        return ChildState::Up;
+    }
+    let waits = match child.start {
+        _ if !status.connection.initiate => ChildState::Listening,
+        Start::Listen => ChildState::Listening,
+        Start::OnDemand => ChildState::Idle,
+        Start::Always => ChildState::Connecting,
+    };
+    match status.state {
+        ConnectionState::AdminDown => ChildState::Down,
+        ConnectionState::Connecting if waits != ChildState::Listening => ChildState::Connecting,
+        ConnectionState::BackOff if waits != ChildState::Listening => ChildState::Backoff,
+        _ => waits,
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use sekisho_ike::Instant;
 use sekisho_ike::config::{Name, Remote};
 use sekisho_ike::diagnosis::Diagnosis;
-use sekisho_ike::event::{ChildSaId, ConnectionState, ConnectionStatus, Event};
+use sekisho_ike::event::{ChildSaId, ConnectionState, ConnectionStatus, EndReason, Event, TunnelId};
 use tokio::sync::oneshot;
 
 use crate::api::{Failure, Reply};
@@ -19,14 +19,16 @@ const MOST: usize = 64;
 /// What a request waits for.
 #[derive(Debug)]
 pub(super) enum Goal {
-    /// The tunnel stands and sends.
-    Up,
+    /// The tunnel stands and sends: on each of these children, or on any if none is named.
+    Up { children: Vec<Name> },
     /// Nothing of the tunnel is left.
     Down,
+    /// These Child SAs are gone.
+    Gone { old: BTreeSet<ChildSaId> },
     /// These Child SAs have been replaced; then the IKE SA too, if that was asked.
     Children { old: BTreeSet<ChildSaId>, then_ike: bool },
-    /// The IKE SA has been replaced.
-    Ike,
+    /// The IKE SAs of these tunnels have been replaced.
+    Ike { old: BTreeSet<TunnelId> },
 }
 
 /// Requests that wait, with where their answers go.
@@ -39,7 +41,8 @@ struct Waiter {
     goal: Goal,
     deadline: Instant,
     failure: Option<Failure>,
-    ike_rekeyed: bool,
+    /// How many tunnels stood when it was asked.
+    tunnels: usize,
     reply: oneshot::Sender<Reply>,
 }
 
@@ -53,11 +56,11 @@ pub(super) enum Settled {
 }
 
 impl Waiting {
-    /// Lets a request wait until `deadline`.
+    /// Lets a request wait until `deadline`. `tunnels` is how many stand now.
     pub(super) fn add(
         &mut self,
         connection: Name,
-        goal: Goal,
+        (goal, tunnels): (Goal, usize),
         deadline: Instant,
         reply: oneshot::Sender<Reply>,
     ) {
@@ -67,7 +70,7 @@ impl Waiting {
                 reply.send(Reply::failed(format!("{MOST} requests are waiting already; try again later")));
             return;
         }
-        self.0.push(Waiter { connection, goal, deadline, failure: None, ike_rekeyed: false, reply });
+        self.0.push(Waiter { connection, goal, deadline, failure: None, tunnels, reply });
     }
 
     /// Whether anybody waits.
@@ -134,13 +137,14 @@ impl Waiter {
             {
                 self.failed(diagnosis);
             }
-            Event::TunnelDown { connection, reason, .. }
-                if *connection == self.connection && !matches!(self.goal, Goal::Up | Goal::Down) =>
-            {
-                let error = format!("tunnel `{connection}` went down: {reason}");
-                self.failure.get_or_insert(Failure { error, diagnosis: None });
+            Event::TunnelDown { tunnel, connection, reason } if *connection == self.connection => {
+                self.tunnel_went(*tunnel, reason);
             }
-            Event::IkeSaRekeyed(sa) if sa.connection == self.connection => self.ike_rekeyed = true,
+            Event::IkeSaRekeyed(sa) => {
+                if let Goal::Ike { old } = &mut self.goal {
+                    old.remove(&sa.tunnel);
+                }
+            }
             Event::OutboundSwitch { .. } => {
                 if let (Goal::Children { old, .. }, Some(replaced)) = (&mut self.goal, replaced) {
                     old.remove(&replaced);
@@ -148,7 +152,7 @@ impl Waiter {
             }
             // A Child SA that ended in another way need not be replaced any more.
             Event::Retired { child_sa, .. } => {
-                if let Goal::Children { old, .. } = &mut self.goal {
+                if let Goal::Children { old, .. } | Goal::Gone { old } = &mut self.goal {
                     old.remove(child_sa);
                 }
             }
@@ -156,8 +160,23 @@ impl Waiter {
         }
     }
 
+    /// Of several tunnels one may go meanwhile: its SAs need not be replaced any more.
+    fn tunnel_went(&mut self, tunnel: TunnelId, reason: &EndReason) {
+        match &mut self.goal {
+            Goal::Up { .. } | Goal::Down | Goal::Gone { .. } => {}
+            Goal::Ike { old } if self.tunnels > 1 => {
+                old.remove(&tunnel);
+            }
+            Goal::Children { .. } if self.tunnels > 1 => {}
+            Goal::Ike { .. } | Goal::Children { .. } => {
+                let error = format!("tunnel `{}` went down: {reason}", self.connection);
+                self.failure.get_or_insert(Failure { error, diagnosis: None });
+            }
+        }
+    }
+
     fn failed(&mut self, diagnosis: &Diagnosis) {
-        if !matches!(self.goal, Goal::Down) {
+        if !matches!(self.goal, Goal::Down | Goal::Gone { .. }) {
             let failure = Failure { error: diagnosis.summary.clone(), diagnosis: Some(diagnosis.into()) };
             self.failure.get_or_insert(failure);
         }
@@ -172,15 +191,18 @@ impl Waiter {
             return Verdict::Failed(Box::new(Failure { error, diagnosis: None }));
         };
         match &self.goal {
-            Goal::Up if is_sending(status) || only_answers(status) => return Verdict::Done,
+            Goal::Up { children } if is_sending(status, children) || only_answers(status) => {
+                return Verdict::Done;
+            }
             Goal::Down if status.tunnel().is_none() => return Verdict::Done,
-            Goal::Ike if self.ike_rekeyed => return Verdict::Done,
+            Goal::Gone { old } if old.is_empty() => return Verdict::Done,
+            Goal::Ike { old } if old.is_empty() => return Verdict::Done,
             Goal::Children { old, then_ike } if old.is_empty() => {
                 if !then_ike {
                     return Verdict::Done;
                 }
-                self.goal = Goal::Ike;
-                self.ike_rekeyed = false;
+                let old = status.tunnels.iter().map(|tunnel| tunnel.ike_sa.tunnel).collect();
+                self.goal = Goal::Ike { old };
                 return Verdict::NowIke;
             }
             _ => {}
@@ -190,9 +212,9 @@ impl Waiter {
 
     fn overdue(&self, status: &ConnectionStatus) -> Failure {
         let what = match self.goal {
-            Goal::Up => "is not up",
-            Goal::Down => "has not been deleted",
-            Goal::Children { .. } | Goal::Ike => "has not been rekeyed",
+            Goal::Up { .. } => "is not up",
+            Goal::Down | Goal::Gone { .. } => "has not been deleted",
+            Goal::Children { .. } | Goal::Ike { .. } => "has not been rekeyed",
         };
         let last = status.last_failure.as_ref().map(|(_, diagnosis)| diagnosis);
         let because = last.map(|d| format!("; the last failure: {}", d.summary)).unwrap_or_default();
@@ -206,9 +228,12 @@ fn only_answers(status: &ConnectionStatus) -> bool {
     status.state == ConnectionState::Waiting && status.connection.remote == Remote::Any
 }
 
-fn is_sending(status: &ConnectionStatus) -> bool {
-    let children = status.tunnel().map(|tunnel| &tunnel.children);
-    status.state == ConnectionState::Up && children.is_some_and(|all| all.iter().any(|child| child.sending))
+fn is_sending(status: &ConnectionStatus, children: &[Name]) -> bool {
+    let sending = || status.tunnels.iter().flat_map(|tunnel| &tunnel.children).filter(|sa| sa.sending);
+    if children.is_empty() {
+        return status.state == ConnectionState::Up && sending().next().is_some();
+    }
+    children.iter().all(|child| sending().any(|sa| sa.child == *child))
 }
 
 #[cfg(test)]
@@ -220,7 +245,6 @@ mod tests {
     use sekisho_ike::Secret;
     use sekisho_ike::config::{Connection, LocalAuth, RemoteAuth};
     use sekisho_ike::diagnosis::{DiagnosisKind, Side};
-    use sekisho_ike::event::{EndReason, TunnelId};
     use sekisho_ike::identity::RemoteId;
 
     use super::*;
@@ -253,8 +277,12 @@ mod tests {
     fn waiting_for(goal: Goal) -> (Waiting, oneshot::Receiver<Reply>) {
         let mut waiting = Waiting::default();
         let (reply, answer) = oneshot::channel();
-        waiting.add(Name::from("centre"), goal, LATER, reply);
+        waiting.add(Name::from("centre"), (goal, 1), LATER, reply);
         (waiting, answer)
+    }
+
+    fn up() -> Goal {
+        Goal::Up { children: vec![] }
     }
 
     fn failure(connection: &str) -> Event {
@@ -270,7 +298,7 @@ mod tests {
 
     #[test]
     fn up_answers_with_the_diagnosis_of_its_own_failure_and_of_no_other() {
-        let (mut waiting, mut answer) = waiting_for(Goal::Up);
+        let (mut waiting, mut answer) = waiting_for(up());
         waiting.observe(&failure("another"), None);
         assert!(waiting.settle(SOON, &connecting()).is_empty());
         assert!(answer.try_recv().is_err(), "still waiting");
@@ -284,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_request_that_takes_too_long_hears_so() {
-        let (mut waiting, mut answer) = waiting_for(Goal::Up);
+        let (mut waiting, mut answer) = waiting_for(up());
         assert_eq!(waiting.deadline(), Some(LATER));
         waiting.settle(LATER, &connecting());
         let Reply::Failed(failure) = answer.try_recv().unwrap() else { panic!("overdue") };
@@ -293,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_tunnel_that_only_the_peer_can_start_is_up_when_it_is_allowed() {
-        let (mut waiting, _answer) = waiting_for(Goal::Up);
+        let (mut waiting, _answer) = waiting_for(up());
         let settled = waiting.settle(SOON, &[centre(Remote::Any, ConnectionState::Waiting)]);
         assert!(matches!(settled.as_slice(), [Settled::Done(..)]));
     }
@@ -308,13 +336,13 @@ mod tests {
         waiting.observe(&gone, None);
         let settled = waiting.settle(SOON, &connecting());
         assert!(matches!(settled.as_slice(), [Settled::NowIke(name)] if name.as_str() == "centre"));
-        assert!(waiting.settle(SOON, &connecting()).is_empty(), "commanded once");
-        assert!(!waiting.is_empty());
+        let again = waiting.settle(SOON, &connecting());
+        assert!(!again.iter().any(|settled| matches!(settled, Settled::NowIke(_))), "commanded once");
     }
 
     #[test]
     fn a_rekey_fails_with_its_tunnel() {
-        let (mut waiting, mut answer) = waiting_for(Goal::Ike);
+        let (mut waiting, mut answer) = waiting_for(Goal::Ike { old: BTreeSet::from([TunnelId(1)]) });
         let down = Event::TunnelDown {
             tunnel: TunnelId(1),
             connection: Name::from("centre"),
@@ -327,22 +355,48 @@ mod tests {
     }
 
     #[test]
+    fn of_many_tunnels_one_may_go_while_the_others_are_rekeyed() {
+        let mut waiting = Waiting::default();
+        let (reply, mut answer) = oneshot::channel();
+        let old = BTreeSet::from([TunnelId(1), TunnelId(2)]);
+        waiting.add(Name::from("centre"), (Goal::Ike { old }, 2), LATER, reply);
+        let down = |tunnel| Event::TunnelDown {
+            tunnel,
+            connection: Name::from("centre"),
+            reason: EndReason::PeerDead,
+        };
+        waiting.observe(&down(TunnelId(1)), None);
+        assert!(waiting.settle(SOON, &connecting()).is_empty() && answer.try_recv().is_err(), "one is left");
+        waiting.observe(&down(TunnelId(2)), None);
+        assert!(matches!(waiting.settle(SOON, &connecting()).as_slice(), [Settled::Done(..)]));
+    }
+
+    #[test]
+    fn a_child_is_down_when_its_child_sas_are_gone() {
+        let (mut waiting, _answer) = waiting_for(Goal::Gone { old: BTreeSet::from([ChildSaId(1)]) });
+        waiting.observe(&failure("centre"), None);
+        assert!(waiting.settle(SOON, &connecting()).is_empty(), "another child's failure is none of it");
+        waiting.observe(&Event::Retired { child_sa: ChildSaId(1), reason: EndReason::DeletedHere }, None);
+        assert!(matches!(waiting.settle(SOON, &connecting()).as_slice(), [Settled::Done(..)]));
+    }
+
+    #[test]
     fn too_many_requests_are_turned_away() {
         let mut waiting = Waiting::default();
         let mut clients = Vec::new();
         for _ in 0..MOST {
             let (reply, answer) = oneshot::channel();
-            waiting.add(Name::from("centre"), Goal::Up, LATER, reply);
+            waiting.add(Name::from("centre"), (up(), 1), LATER, reply);
             clients.push(answer);
         }
         let (reply, mut answer) = oneshot::channel();
-        waiting.add(Name::from("centre"), Goal::Up, LATER, reply);
+        waiting.add(Name::from("centre"), (up(), 1), LATER, reply);
         assert!(matches!(answer.try_recv(), Ok(Reply::Failed(_))));
         assert_eq!(waiting.0.len(), MOST);
 
         drop(clients);
         let (reply, mut answer) = oneshot::channel();
-        waiting.add(Name::from("centre"), Goal::Up, LATER, reply);
+        waiting.add(Name::from("centre"), (up(), 1), LATER, reply);
         assert!(answer.try_recv().is_err(), "clients that left make room");
     }
 }

@@ -20,16 +20,25 @@ pub(super) enum Loss {
     Denied,
     /// The socket buffer or the line's queue was full.
     SendQueueFull,
+    /// It waited for its Child SA for too long.
+    AcquireExpired,
+    /// Its Child SA could not be set up.
+    AcquireFailed,
+    /// As much as may wait for a Child SA waits already.
+    AcquireFull,
 }
 
 impl Loss {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::Keepalive,
         Self::DatagramCut,
         Self::Unreachable,
         Self::Refused,
         Self::Denied,
         Self::SendQueueFull,
+        Self::AcquireExpired,
+        Self::AcquireFailed,
+        Self::AcquireFull,
     ];
 
     /// A stable word for `status --json` and metrics.
@@ -41,6 +50,9 @@ impl Loss {
             Self::Refused => "peer_refused",
             Self::Denied => "send_denied",
             Self::SendQueueFull => "send_queue_full",
+            Self::AcquireExpired => "acquire_expired",
+            Self::AcquireFailed => "acquire_failed",
+            Self::AcquireFull => "acquire_full",
         }
     }
 }

@@ -6,11 +6,13 @@
 
 mod drops;
 mod failure;
+mod held;
 mod inbound;
 mod outbound;
 mod publish;
 mod train;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +27,7 @@ pub use sekisho_esp::Layout;
 use sekisho_esp::pmtu::Outer;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::net::ready::{Stop, Woken};
+use crate::net::ready::{Bell, Stop, Woken};
 use crate::net::tun::Tun;
 use crate::net::udp::Sockets;
 use drops::Drops;
@@ -48,6 +50,9 @@ pub enum FromData {
     },
     /// The first packet arrived on the inbound SPI of this SA. Told once in an SA's life.
     FirstPacket(u64),
+    /// Packets wait for the Child SA of this policy, which has none and is set up on demand. Told once for all that wait;
+    /// answered by an SA, or by [`DataPath::abandon`].
+    Acquire(u64),
     /// The device or a socket fails persistently, for the reason told. The thread goes on trying.
     Failed(String),
     /// A thread has ended, for the reason told: nothing passes any more until the daemon starts again.
@@ -114,6 +119,10 @@ struct Shared {
     drops: Drops,
     mtu: AtomicU16,
     stop: Stop,
+    /// Tells the outbound thread that there are new SAs, or that some will not come.
+    bell: Bell,
+    /// The policies whose SAs will not come.
+    abandoned: Mutex<BTreeSet<u64>>,
     to_control: FromDataSender,
 }
 
@@ -135,6 +144,8 @@ impl DataPath {
             drops: Drops::default(),
             mtu: AtomicU16::new(settings.mtu),
             stop: Stop::new()?,
+            bell: Bell::new()?,
+            abandoned: Mutex::default(),
             to_control,
         });
         // Whatever fails from here on, the drop stops what was started.
@@ -185,7 +196,7 @@ impl DataPath {
         self.change(|installed| installed.install(sa));
     }
 
-    /// Send on this SA from now on, and no more on any other of the same tunnel and child. Where SAs of several
+    /// Send on this SA from now on, and no more on any other of the same tunnel and policy. Where SAs of several
     /// tunnels suit a packet equally, the one switched to last carries it.
     pub fn switch_outbound(&self, id: u64) {
         self.change(|installed| installed.switch_outbound(id));
@@ -211,6 +222,12 @@ impl DataPath {
         self.installed().usage(id)
     }
 
+    /// The Child SA of this policy cannot be set up for now: what waits for it is dropped.
+    pub fn abandon(&self, policy: u64) {
+        self.shared.abandoned.lock().unwrap_or_else(PoisonError::into_inner).insert(policy);
+        self.shared.bell.ring();
+    }
+
     /// Packets dropped until now by reason: stable words, those that never happened included.
     pub fn drops(&self) -> Vec<(&'static str, u64)> {
         self.shared.drops.read()
@@ -230,6 +247,7 @@ impl DataPath {
         let mut installed = self.installed();
         let result = change(&mut installed);
         self.shared.snapshot.store(Arc::new(installed.snapshot()));
+        self.shared.bell.ring();
         result
     }
 
@@ -253,6 +271,7 @@ impl fmt::Debug for FromData {
         match self {
             Self::Ike { path, bytes } => write!(f, "Ike({path:?}, {} bytes)", bytes.len()),
             Self::FirstPacket(id) => write!(f, "FirstPacket({id})"),
+            Self::Acquire(policy) => write!(f, "Acquire({policy})"),
             Self::Failed(what) => write!(f, "Failed({what:?})"),
             Self::Dead(why) => write!(f, "Dead({why:?})"),
         }

@@ -1,23 +1,28 @@
 //! Outbound: packets of the TUN leave as ESP in UDP. One thread runs this:
 //!
 //! 1. `run` waits, reads a packet or super-packet, and lets go of the train when nothing more waits;
-//! 2. `forward` reads its headers, drops link-local noise and looks up the SA in the snapshot;
+//! 2. `forward` reads its headers, drops link-local noise and looks up the SA in the snapshot; `hold` keeps what is for a
+//!    Child SA that is set up on demand, and `release` sends that once there is one;
 //! 3. `board` makes sure that the train which waits is one that it may join;
 //! 4. `lay` cuts it into packets at the end of the train, answers what is too big, and clamps the MSS of a SYN;
 //! 5. `seal` makes ESP of each in place;
 //! 6. `depart` sends the train: one call, if the kernel segments.
 
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use sekisho_esp::{DropReason, InnerView, Layout, OffloadHeader, OutboundSa, mss, segment, too_big};
 
-use super::Shared;
+use super::drops::Loss;
 use super::failure::Failure;
-use super::publish::Sending;
+use super::held::Held;
+use super::publish::{Sending, Snapshot};
 use super::train::Train;
+use super::{FromData, Shared};
+use crate::net::clock::since_boot;
 use crate::net::ready::Woken;
 use crate::net::tun::MAX_PACKET;
 
@@ -26,11 +31,17 @@ pub(super) struct Outbound {
     shared: Arc<Shared>,
     /// A packet or super-packet as read.
     packet: Box<[u8]>,
+    /// The one that waits while others are sent before it.
+    spare: Box<[u8]>,
     /// An ICMP answer.
     answer: Box<[u8]>,
     train: Train,
     /// Whom the train is for, and its TOS.
     bound_for: Option<(Arc<Sending>, u8)>,
+    /// What waits for its Child SA.
+    held: Held,
+    /// The snapshot by which that was last looked through.
+    looked: u64,
     device: Failure,
 }
 
@@ -42,9 +53,12 @@ impl Outbound {
         Self {
             shared,
             packet: vec![0; MAX_PACKET].into(),
+            spare: vec![0; MAX_PACKET].into(),
             answer: vec![0; too_big::LENGTH].into(),
             train: Train::new(),
             bound_for: None,
+            held: Held::default(),
+            looked: 0,
             device: Failure::new("reading from the TUN device"),
         }
     }
@@ -56,6 +70,9 @@ impl Outbound {
     pub(super) fn run(&mut self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         while !shared.stop.is_raised() {
+            if shared.bell.answer() {
+                self.attend();
+            }
             let pause = match shared.tun.read(&mut self.packet) {
                 Ok((header, length)) => {
                     self.device.clear();
@@ -74,29 +91,111 @@ impl Outbound {
             };
             self.depart();
             // A device that fails is left alone for a while; one that has nothing is waited for.
-            let device = shared.tun.as_fd();
-            let sources = if pause.is_some() { &[][..] } else { &[device] };
-            if let Ok(Woken::Stop) = shared.stop.wait(sources, pause) {
+            let sources = [shared.bell.as_fd(), shared.tun.as_fd()];
+            let sources = if pause.is_some() { &sources[..1] } else { &sources };
+            let over = self.held.deadline().map(|at| at.saturating_sub(since_boot()));
+            if let Ok(Woken::Stop) = shared.stop.wait(sources, pause.into_iter().chain(over).min()) {
                 break;
+            }
+            if !self.held.is_empty() {
+                self.attend();
             }
         }
         Ok(())
     }
 
-    /// One packet or super-packet, `length` bytes of the buffer.
+    /// What will not get its SA, or has waited for too long, goes; what has got it is sent; what nobody knows of is told.
+    fn attend(&mut self) {
+        let abandoned = mem::take(&mut *self.shared.abandoned.lock().unwrap_or_else(PoisonError::into_inner));
+        let failed = abandoned.into_iter().map(|policy| self.held.take(policy).len()).sum();
+        self.shared.drops.loss(Loss::AcquireFailed, failed);
+        self.expire();
+        let snapshot = self.shared.snapshot.load_full();
+        self.release(&snapshot);
+        self.ask();
+    }
+
+    fn expire(&mut self) {
+        let expired = self.held.expire(since_boot());
+        self.shared.drops.loss(Loss::AcquireExpired, expired);
+    }
+
+    /// Control is told of each policy that packets wait for. If its queue is full, once more before long.
+    fn ask(&mut self) {
+        let now = since_boot();
+        while let Some(policy) = self.held.due(now) {
+            let told = self.shared.to_control.try_send(FromData::Acquire(policy)).is_ok();
+            self.held.asked(now, policy, told);
+        }
+    }
+
+    /// Sends what has waited and need not wait any more.
+    fn release(&mut self, snapshot: &Snapshot) {
+        self.looked = snapshot.number();
+        let waits = |policy, packet: &[u8]| {
+            InnerView::parse(packet).is_ok_and(|view| snapshot.acquires(&view) == Some(policy))
+        };
+        let free = self.held.first().filter(|(policy, (_, packet))| !waits(*policy, packet));
+        let free: Vec<u64> = free.map(|(policy, _)| policy).collect();
+        let free: Vec<_> = free.into_iter().flat_map(|policy| self.held.take(policy)).collect();
+        mem::swap(&mut self.packet, &mut self.spare);
+        for (header, packet) in free {
+            let Some(room) = self.packet.get_mut(..packet.len()) else { continue };
+            room.copy_from_slice(&packet);
+            if let Err(reason) = self.send_by(snapshot, header, packet.len()) {
+                self.shared.drops.esp(reason, 1);
+            }
+        }
+        mem::swap(&mut self.packet, &mut self.spare);
+    }
+
+    /// One packet or super-packet, `length` bytes of the buffer. What waits for the same SA goes first.
     fn forward(&mut self, header: OffloadHeader, length: usize) -> Result<(), DropReason> {
+        if self.held.is_empty() {
+            let snapshot = self.shared.snapshot.load();
+            return self.send_by(&snapshot, header, length);
+        }
+        let snapshot = self.shared.snapshot.load_full();
+        if self.looked != snapshot.number() {
+            self.release(&snapshot);
+        }
+        self.send_by(&snapshot, header, length)
+    }
+
+    fn send_by(
+        &mut self,
+        snapshot: &Snapshot,
+        header: OffloadHeader,
+        length: usize,
+    ) -> Result<(), DropReason> {
         let packet = self.packet.get(..length).ok_or(DropReason::InnerLength)?;
         let view = InnerView::parse(packet)?;
         if view.is_link_local() {
             return Err(DropReason::LinkLocal);
         }
-        let snapshot = self.shared.snapshot.load();
-        let sending = snapshot.outbound(&view)?;
+        let sending = match snapshot.outbound(&view) {
+            Ok(sending) => sending,
+            Err(reason) => {
+                let policy = snapshot.acquires(&view).ok_or(reason)?;
+                self.hold(policy, header, length);
+                return Ok(());
+            }
+        };
         self.board(sending, sending.sa().outer_tos(view.tos()), header, length);
         if let Some(cut) = self.lay(sending.sa().layout(), header, length, &view)? {
             self.seal(sending.sa(), cut);
         }
         Ok(())
+    }
+
+    /// Keeps it until there is an SA for it.
+    fn hold(&mut self, policy: u64, header: OffloadHeader, length: usize) {
+        self.expire();
+        let packet = self.packet.get(..length).unwrap_or_default();
+        match self.held.keep(since_boot(), policy, header, packet) {
+            Ok(()) => self.ask(),
+            Err(loss) => self.shared.drops.loss(loss, 1),
+        }
     }
 
     /// A super-packet has a train of its own; a packet joins others of the same SA, TOS and size.

@@ -3,16 +3,38 @@
 //! The snapshot is immutable and made anew with each change, so that a look-up takes no lock. Making it costs time in
 //! proportion to the SAs held; changes come at the pace of negotiations.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sekisho_esp::{InboundSa, OutboundSa, Selector, Table, TableBuilder};
+use sekisho_esp::{Absent, InboundSa, OutboundSa, Selector, Table, TableBuilder};
 
 use super::{FromData, FromDataSender, SaUsage, UdpPath};
 
 /// What packets are looked up in.
-pub(super) type Snapshot = Table<Receiving, Sending>;
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    table: Table<Receiving, Sending>,
+    /// How many there were before.
+    number: u64,
+}
+
+impl Snapshot {
+    /// Tells it from all others.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Deref for Snapshot {
+    type Target = Table<Receiving, Sending>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.table
+    }
+}
 
 /// A Child SA to be installed.
 #[derive(Debug)]
@@ -21,8 +43,8 @@ pub struct NewSa {
     pub id: u64,
     /// The tunnel it belongs to.
     pub tunnel: u64,
-    /// The configured child: of the SAs of one tunnel and child, one is sent on.
-    pub child: String,
+    /// The configured child, as in [`Reservation::policy`]: of the SAs of one tunnel and policy, one is sent on.
+    pub policy: u64,
     /// What the peer sends with.
     pub inbound: InboundSa,
     /// What we send with, once switched to.
@@ -34,6 +56,12 @@ pub struct NewSa {
 /// What a configured child may carry: reserved for it, whether it has an SA or not.
 #[derive(Clone, Debug)]
 pub struct Reservation {
+    /// Names the configured child.
+    pub policy: u64,
+    /// Whether a packet has its Child SA set up, and waits for it.
+    pub on_demand: bool,
+    /// Whether each of its SAs carries a part of it alone: that of one of many peers, or of an address that is given.
+    pub in_part: bool,
     /// Our side.
     pub local: Vec<Selector>,
     /// The peer's side.
@@ -95,6 +123,8 @@ pub(super) struct Installed {
     /// equally, the later is used.
     entries: Vec<Entry>,
     reserved: Vec<Reservation>,
+    /// Snapshots made until now.
+    made: u64,
 }
 
 /// One Child SA.
@@ -102,7 +132,7 @@ pub(super) struct Installed {
 pub(super) struct Entry {
     id: u64,
     tunnel: u64,
-    child: String,
+    policy: u64,
     receiving: Arc<Receiving>,
     sending: Arc<Sending>,
     switched: bool,
@@ -116,16 +146,16 @@ impl Installed {
         let sending = Sending { sa: Arc::new(new.outbound), path: new.path };
         let (receiving, sending) = (Arc::new(receiving), Arc::new(sending));
         let entry =
-            Entry { id: new.id, tunnel: new.tunnel, child: new.child, receiving, sending, switched: false };
+            Entry { id: new.id, tunnel: new.tunnel, policy: new.policy, receiving, sending, switched: false };
         self.entries.insert(0, entry);
     }
 
-    /// Send on it from now on, and no more on others of its tunnel and child.
+    /// Send on it from now on, and no more on others of its tunnel and policy.
     pub(super) fn switch_outbound(&mut self, id: u64) {
         let Some(position) = self.position(id) else { return };
         let mut entry = self.entries.remove(position);
         for other in &mut self.entries {
-            other.switched &= (other.tunnel, &other.child) != (entry.tunnel, &entry.child);
+            other.switched &= (other.tunnel, other.policy) != (entry.tunnel, entry.policy);
         }
         entry.switched = true;
         self.entries.push(entry);
@@ -160,18 +190,31 @@ impl Installed {
     }
 
     /// What the threads are to see.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&mut self) -> Snapshot {
         let mut builder = TableBuilder::new();
-        for Reservation { local, remote } in &self.reserved {
-            builder.reserve(local, remote);
+        let sending: BTreeSet<u64> =
+            self.entries.iter().filter(|entry| entry.switched).map(|entry| entry.policy).collect();
+        for reserved in &self.reserved {
+            let absent = match sending.contains(&reserved.policy) {
+                true if !reserved.in_part => Absent::Narrowed,
+                false if reserved.on_demand => Absent::Acquired(reserved.policy),
+                _ => Absent::Dropped,
+            };
+            builder.reserve(&reserved.local, &reserved.remote, absent);
         }
+        let by_policy: BTreeMap<u64, &Reservation> =
+            self.reserved.iter().map(|reserved| (reserved.policy, reserved)).collect();
         for entry in &self.entries {
             builder.inbound(Arc::clone(&entry.receiving));
-            if entry.switched {
-                builder.outbound(Arc::clone(&entry.sending));
+            let sending = Arc::clone(&entry.sending);
+            match by_policy.get(&entry.policy) {
+                _ if !entry.switched => {}
+                Some(Reservation { local, remote, .. }) => builder.outbound_reserved(sending, local, remote),
+                None => builder.outbound(sending),
             }
         }
-        builder.build()
+        self.made += 1;
+        Snapshot { table: builder.build(), number: self.made }
     }
 
     fn position(&self, id: u64) -> Option<usize> {
@@ -203,10 +246,13 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use sekisho_esp::{InboundSa, InnerView, Keymat, OutboundSa, SaConfig, Selector, Suite};
+    use sekisho_esp::{DropReason, InboundSa, InnerView, Keymat, OutboundSa, SaConfig, Selector, Suite};
 
     use super::super::UdpPath;
-    use super::{Installed, NewSa};
+    use super::{Installed, NewSa, Reservation};
+
+    const RECORDS: u64 = 10;
+    const IMAGES: u64 = 11;
 
     fn path(port: u16) -> UdpPath {
         UdpPath {
@@ -217,7 +263,7 @@ mod tests {
     }
 
     /// A Child SA between 10.0.0.0/8 and 10.`net`.0.0/16; its SPIs are 1000 and 2000 more than `id`.
-    fn new_sa(id: u64, tunnel: u64, child: &str, net: u8) -> NewSa {
+    fn new_sa(id: u64, tunnel: u64, policy: u64, net: u8) -> NewSa {
         let all = |first: [u8; 4], last: [u8; 4]| {
             vec![Selector::new(first.into(), last.into(), 0, (0, u16::MAX)).unwrap()]
         };
@@ -236,7 +282,7 @@ mod tests {
         NewSa {
             id,
             tunnel,
-            child: child.to_owned(),
+            policy,
             inbound: InboundSa::new(config(spi)).unwrap(),
             outbound: OutboundSa::new(config(spi + 1_000)).unwrap(),
             path: path(4500),
@@ -251,7 +297,7 @@ mod tests {
     }
 
     /// The SA (by its number) and the port that a packet to 10.`net`.0.1 leaves by.
-    fn leaves_by(installed: &Installed, net: u8) -> Option<(u64, u16)> {
+    fn leaves_by(installed: &mut Installed, net: u8) -> Option<(u64, u16)> {
         let snapshot = installed.snapshot();
         let sending = snapshot.outbound(&InnerView::parse(&packet_to(net)).unwrap()).ok()?;
         Some((u64::from(sending.sa().spi()) - 2_000, sending.path.remote.port()))
@@ -260,13 +306,13 @@ mod tests {
     #[test]
     fn what_is_installed_receives_but_is_sent_on_only_after_the_switch() {
         let mut installed = Installed::default();
-        installed.install(new_sa(1, 1, "records", 2));
+        installed.install(new_sa(1, 1, RECORDS, 2));
         assert!(installed.snapshot().inbound(1_001).is_some());
-        assert_eq!(leaves_by(&installed, 2), None);
+        assert_eq!(leaves_by(&mut installed, 2), None);
         installed.switch_outbound(1);
-        assert_eq!(leaves_by(&installed, 2), Some((1, 4500)));
+        assert_eq!(leaves_by(&mut installed, 2), Some((1, 4500)));
         installed.stop_outbound(1);
-        assert_eq!(leaves_by(&installed, 2), None);
+        assert_eq!(leaves_by(&mut installed, 2), None);
         assert!(installed.snapshot().inbound(1_001).is_some());
         assert!(installed.remove(1).is_some());
         assert!(installed.snapshot().inbound(1_001).is_none());
@@ -275,43 +321,84 @@ mod tests {
     #[test]
     fn a_switch_replaces_the_same_child_of_the_same_tunnel_and_nothing_else() {
         let mut installed = Installed::default();
-        for sa in [new_sa(1, 1, "records", 2), new_sa(2, 1, "images", 3), new_sa(3, 1, "records", 2)] {
+        for sa in [new_sa(1, 1, RECORDS, 2), new_sa(2, 1, IMAGES, 3), new_sa(3, 1, RECORDS, 2)] {
             let id = sa.id;
             installed.install(sa);
             installed.switch_outbound(id);
         }
-        assert_eq!(leaves_by(&installed, 2), Some((3, 4500)));
-        assert_eq!(leaves_by(&installed, 3), Some((2, 4500)), "the other child goes on");
+        assert_eq!(leaves_by(&mut installed, 2), Some((3, 4500)));
+        assert_eq!(leaves_by(&mut installed, 3), Some((2, 4500)), "the other child goes on");
         installed.remove(3);
-        assert_eq!(leaves_by(&installed, 2), None, "the one that was replaced is not taken up again");
+        assert_eq!(leaves_by(&mut installed, 2), None, "the one that was replaced is not taken up again");
     }
 
     #[test]
     fn of_two_tunnels_the_one_switched_to_last_carries_until_it_goes() {
         let mut installed = Installed::default();
         for (id, tunnel) in [(1, 1), (2, 2)] {
-            installed.install(new_sa(id, tunnel, "records", 2));
+            installed.install(new_sa(id, tunnel, RECORDS, 2));
         }
         installed.switch_outbound(2);
         installed.switch_outbound(1);
-        assert_eq!(leaves_by(&installed, 2), Some((1, 4500)));
+        assert_eq!(leaves_by(&mut installed, 2), Some((1, 4500)));
         installed.remove(1);
-        assert_eq!(leaves_by(&installed, 2), Some((2, 4500)));
+        assert_eq!(leaves_by(&mut installed, 2), Some((2, 4500)));
     }
 
     #[test]
     fn a_new_path_is_for_its_tunnel_only_and_the_sequence_goes_on() {
         let mut installed = Installed::default();
         for (id, tunnel, net) in [(1, 1, 2), (2, 2, 3)] {
-            installed.install(new_sa(id, tunnel, "records", net));
+            installed.install(new_sa(id, tunnel, RECORDS, net));
             installed.switch_outbound(id);
         }
         let snapshot = installed.snapshot();
         let sending = snapshot.outbound(&InnerView::parse(&packet_to(2)).unwrap()).unwrap();
         sending.sa().sealer().seal(&mut [0x45; 100], 16..36).unwrap();
         installed.repath(1, path(61_000));
-        assert_eq!(leaves_by(&installed, 2), Some((1, 61_000)));
-        assert_eq!(leaves_by(&installed, 3), Some((2, 4500)));
+        assert_eq!(leaves_by(&mut installed, 2), Some((1, 61_000)));
+        assert_eq!(leaves_by(&mut installed, 3), Some((2, 4500)));
         assert_eq!(installed.usage(1).unwrap().packets_out, 1, "it is the same SA");
+    }
+
+    #[test]
+    fn what_has_no_sa_waits_is_dropped_or_was_left_out_by_the_peer() {
+        let nets = |first: u8, last: u8| {
+            let last = [10, last, 255, 255];
+            vec![Selector::new([10, first, 0, 0].into(), last.into(), 0, (0, u16::MAX)).unwrap()]
+        };
+        let reserve = |policy, on_demand, in_part, net| Reservation {
+            policy,
+            on_demand,
+            in_part,
+            local: nets(0, 255),
+            remote: nets(net, net + 1),
+        };
+        let mut installed = Installed::default();
+        installed.reserve(vec![
+            reserve(RECORDS, true, false, 2),
+            reserve(IMAGES, false, false, 4),
+            reserve(12, false, true, 6),
+        ]);
+        let told = |installed: &mut Installed| {
+            let snapshot = installed.snapshot();
+            let ask = |net| {
+                let packet = packet_to(net);
+                let view = InnerView::parse(&packet).unwrap();
+                (snapshot.outbound(&view).err(), snapshot.acquires(&view))
+            };
+            [2, 3, 4, 5, 6, 7].map(ask)
+        };
+        let (lost, kept) = ((Some(DropReason::NoSa), None), (Some(DropReason::NoSa), Some(RECORDS)));
+        assert_eq!(told(&mut installed), [kept, kept, lost, lost, lost, lost]);
+        for (id, policy, net) in [(1, RECORDS, 2), (2, IMAGES, 4), (3, 12, 6)] {
+            installed.install(new_sa(id, 1, policy, net));
+        }
+        assert_eq!(told(&mut installed), [kept, kept, lost, lost, lost, lost], "not sent on yet");
+        (1..=3).for_each(|id| installed.switch_outbound(id));
+        let (sent, narrowed) = ((None, None), (Some(DropReason::Narrowed), None));
+        assert_eq!(told(&mut installed), [sent, narrowed, sent, narrowed, sent, lost]);
+        installed.stop_outbound(1);
+        assert_eq!(told(&mut installed)[..2], [kept, kept], "its end is near");
     }
 }

@@ -140,7 +140,11 @@ remote_networks = ["{far}"]
     /// # Errors
     /// The negotiation failed; the error is the daemon's diagnosis.
     pub fn bring_up(&self, other: &Self) -> Result<(), Error> {
-        self.ask::<Tunnel>(&Request::Up { tunnel: self.tunnel.to_owned(), timeout_s: NEGOTIATION })?;
+        self.ask::<Tunnel>(&Request::Up {
+            tunnel: self.tunnel.to_owned(),
+            child: None,
+            timeout_s: NEGOTIATION,
+        })?;
         let deadline = Instant::now() + AGREEMENT;
         while other.tunnel()?.state != State::Up {
             if Instant::now() > deadline {
@@ -157,7 +161,8 @@ remote_networks = ["{far}"]
     /// The rekeying failed.
     pub fn rekey(&self, what: What) -> Result<(Tunnel, Tunnel), Error> {
         let before = self.tunnel()?;
-        let request = Request::Rekey { tunnel: self.tunnel.to_owned(), what, timeout_s: NEGOTIATION };
+        let request =
+            Request::Rekey { tunnel: self.tunnel.to_owned(), child: None, what, timeout_s: NEGOTIATION };
         self.ask::<Tunnel>(&request)?;
         Ok((before, self.tunnel()?))
     }

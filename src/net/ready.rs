@@ -20,6 +20,47 @@ pub struct Stop {
     raised: AtomicBool,
 }
 
+/// Wakes the one thread that waits for it.
+#[derive(Debug)]
+pub struct Bell {
+    event: EventFd,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    /// A bell that nobody has rung.
+    ///
+    /// # Errors
+    /// If the process has no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { event, rung: AtomicBool::new(false) })
+    }
+
+    /// Ring it; once more before it was answered is once.
+    pub fn ring(&self) {
+        self.rung.store(true, Ordering::Release);
+        // Fails only when the counter is full, and then it is readable anyway.
+        let _ = self.event.write(1);
+    }
+
+    /// Whether it was rung since this was last asked.
+    pub fn answer(&self) -> bool {
+        if !self.rung.load(Ordering::Relaxed) {
+            return false;
+        }
+        // First the counter: who rings in between is heard at the next turn.
+        let _ = self.event.read();
+        self.rung.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
+
 /// What ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
@@ -96,7 +137,21 @@ mod tests {
     use std::os::fd::AsFd;
     use std::time::Duration;
 
-    use super::{Stop, Woken};
+    use super::{Bell, Stop, Woken};
+
+    #[test]
+    fn a_bell_wakes_until_it_is_answered() {
+        let (stop, bell) = (Stop::new().unwrap(), Bell::new().unwrap());
+        let wait = || stop.wait(&[bell.as_fd()], Some(Duration::ZERO)).unwrap();
+        assert!(!bell.answer());
+        for _ in 0..3 {
+            bell.ring();
+            bell.ring();
+            assert_eq!(wait(), Woken::Ready(1));
+            assert!(bell.answer() && !bell.answer());
+            assert_eq!(wait(), Woken::Ready(0));
+        }
+    }
 
     #[test]
     fn names_the_source_that_is_ready_and_the_stop_above_all() {

@@ -4,6 +4,7 @@
 mod hostile;
 mod lifecycle;
 mod namespace;
+mod on_demand;
 mod site;
 mod sockets;
 mod traffic;

@@ -10,6 +10,8 @@ use sekisho_esp::{InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
 
 use crate::namespace::Namespace;
 
+/// Of every Child SA.
+pub(crate) const POLICY: u64 = 7;
 pub(crate) const MTU: u16 = 1_400;
 pub(crate) const SETTINGS: udp::Settings = udp::Settings { ike_port: 500, nat_port: 4500, mark: 0x5e51 };
 
@@ -83,14 +85,7 @@ impl Site {
     /// even SPI.
     pub(crate) fn install(&self, id: u64, remote: Place) {
         let (inbound, outbound) = sas(id, self.place, remote);
-        let sa = NewSa {
-            id,
-            tunnel: 1,
-            child: "only".to_owned(),
-            inbound,
-            outbound,
-            path: path(self.place, remote),
-        };
+        let sa = NewSa { id, tunnel: 1, policy: POLICY, inbound, outbound, path: path(self.place, remote) };
         self.data.install(sa);
     }
 
@@ -138,7 +133,8 @@ fn config(suite: Suite, spi: u32, local: Place, remote: Place) -> SaConfig {
     }
 }
 
-fn selectors(place: Place) -> Vec<Selector> {
+/// The inner networks of a place.
+pub(crate) fn selectors(place: Place) -> Vec<Selector> {
     let last4 = match place.inner4 {
         IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() | 0xffff).into()),
         IpAddr::V6(_) => unreachable!("inner4 is IPv4"),

@@ -8,6 +8,7 @@
 #![allow(dead_code, unused_imports, reason = "shared by several test targets")]
 
 mod capture;
+mod echo;
 mod iperf;
 mod namespace;
 mod pki;
@@ -23,6 +24,7 @@ mod wait;
 mod web;
 
 pub use capture::{Capture, Crossed};
+pub use echo::asks_once;
 pub use iperf::Iperf;
 pub use namespace::Namespace;
 pub use pki::{Authority, Entity, KeyKind, Request};
@@ -33,6 +35,6 @@ pub use site::{End, Gateway, Site};
 pub use stream::{Stream, Tally, both_ways};
 pub use strongswan::StrongSwan;
 pub use transfer::transfer;
-pub use tunnel::{Gives, Outer, Tunnel};
+pub use tunnel::{Gives, Outer, Part, Tunnel};
 pub use wait::{wait_for, wait_until};
 pub use web::{Mute, Responder, Web};

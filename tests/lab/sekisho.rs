@@ -12,7 +12,7 @@ use super::namespace::Namespace;
 use super::process::{Process, print_tail};
 use super::proof;
 use super::site::Gateway;
-use super::tunnel::{Gives, Outer, Tunnel};
+use super::tunnel::{Gives, Outer, Part, Tunnel};
 use super::wait::{wait_for, wait_until};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_sekishod");
@@ -229,6 +229,16 @@ fn write_configuration(directory: &TempDir, tunnel: &Tunnel) {
 
 fn configuration(directory: &str, tunnel: &Tunnel, proofs: &str) -> String {
     let remote = tunnel.remote.map_or("any".to_owned(), |address| address.to_string());
+    let networks = match tunnel.parts.as_slice() {
+        [] => networks(tunnel),
+        _ => String::new(),
+    };
+    let start = match (tunnel.initiate, tunnel.settings.contains("start =")) {
+        (_, true) => "",
+        (true, false) => "start = \"always\"\n",
+        (false, false) => "start = \"listen\"\n",
+    };
+    let children: String = tunnel.parts.iter().map(child).collect();
     format!(
         r#"[daemon]
 control_socket = "{directory}/control.sock"
@@ -240,8 +250,7 @@ log = "debug"
 local_id = "{local_id}"
 remote_id = "{remote_id}"
 remote = "{remote}"
-{proofs}initiate = {initiate}
-{networks}ike_proposals = ["{ike}"]
+{proofs}{networks}ike_proposals = ["{ike}"]
 esp_proposals = ["{esp}"]
 ike_lifetime = "{ike_lifetime}s"
 child_lifetime = "{child_lifetime}s"
@@ -251,21 +260,30 @@ retransmit_first = "200ms"
 retransmit_tries = 5
 retry_first = "1s"
 retry_max = "2s"
-{pool}{more}"#,
+{start}{settings}
+{children}{pool}{more}"#,
         name = Tunnel::NAME,
         local_id = tunnel.local_id,
         remote_id = tunnel.remote_id,
-        initiate = tunnel.initiate,
-        networks = networks(tunnel),
         ike = tunnel.ike_proposal,
         esp = tunnel.esp_proposal,
         ike_lifetime = tunnel.ike_lifetime_s,
         child_lifetime = tunnel.child_lifetime_s,
         liveness = tunnel.liveness_s,
         fragment_size = tunnel.fragment_size,
+        settings = tunnel.settings,
         pool = pool(tunnel),
         more = tunnel.more,
     )
+}
+
+fn listed(local: &[String], remote: &[String]) -> String {
+    format!("local_networks = {local:?}\nremote_networks = {remote:?}\n")
+}
+
+fn child(part: &Part) -> String {
+    let networks = listed(&part.local_networks, &part.remote_networks);
+    format!("[[tunnel.{}.child]]\nname = \"{}\"\n{networks}{}\n", Tunnel::NAME, part.name, part.settings)
 }
 
 /// Networks, or what stands in their place.

@@ -128,6 +128,12 @@ impl Site {
         self.router.nft("delete table inet loss");
     }
 
+    /// A third gateway with a host behind it, which also reaches the others through the router:
+    /// `192.0.2.2` and `2001:db8:cc::2` outside, `10.18.0.0/24` and `2001:db8:18::/64` inside.
+    pub fn third(&self) -> Gateway {
+        gateway(&self.router, ["host_c", "gateway_c"], &PLAN_C)
+    }
+
     /// Where kernels dropped packets on the way: full socket buffers and device queues, by namespace.
     pub fn kernel_drops(&self) -> Vec<String> {
         let namespaces = [&self.a.host, &self.a.namespace, &self.router, &self.b.namespace, &self.b.host];
@@ -187,6 +193,15 @@ const PLAN_B: Plan = Plan {
     gateway: ["10.0.0.1", "2001:db8::1"],
     host: ["10.0.0.2", "2001:db8::2"],
     networks: ["10.0.0.0/24", "2001:db8::/64"],
+};
+
+const PLAN_C: Plan = Plan {
+    port: "to_c",
+    outside: ["192.0.2.2", "2001:db8:cc::2"],
+    router: ["192.0.2.1", "2001:db8:cc::1"],
+    gateway: ["10.18.0.1", "2001:db8:18::1"],
+    host: ["10.18.0.2", "2001:db8:18::2"],
+    networks: ["10.18.0.0/24", "2001:db8:18::/64"],
 };
 
 fn gateway(router: &Namespace, [host, gateway]: [&'static str; 2], plan: &Plan) -> Gateway {

@@ -61,6 +61,16 @@ impl<'a> StrongSwan<'a> {
         command.output().expect("start swanctl")
     }
 
+    /// Sets up one of several Child SAs from here; panics when that fails.
+    pub fn initiate_child(&self, name: &str) {
+        run(&mut self.command(&["--initiate", "--child", name, "--timeout", "20"]));
+    }
+
+    /// Replaces one of several Child SAs.
+    pub fn rekey_child_named(&self, name: &str) {
+        run(&mut self.command(&["--rekey", "--child", name]));
+    }
+
     /// Deletes the tunnel and tells the peer.
     pub fn terminate(&self) {
         run(&mut self.command(&["--terminate", "--ike", Tunnel::NAME]));
@@ -244,7 +254,13 @@ kernel-netlink socket-default vici resolve updown
 
 fn connection_configuration(tunnel: &Tunnel, [prove, believe]: &[String; 2]) -> String {
     let remote = tunnel.remote.map_or("%any".to_owned(), |address| address.to_string());
-    let (start, close) = if tunnel.initiate { ("start", "start") } else { ("none", "none") };
+    let children: String = match tunnel.parts.as_slice() {
+        [] => child_configuration(tunnel, Tunnel::NAME, &tunnel.local_networks, &tunnel.remote_networks),
+        parts => parts
+            .iter()
+            .map(|part| child_configuration(tunnel, part.name, &part.local_networks, &part.remote_networks))
+            .collect(),
+    };
     format!(
         "connections {{
   {name} {{
@@ -267,19 +283,9 @@ fn connection_configuration(tunnel: &Tunnel, [prove, believe]: &[String; 2]) -> 
       {believe}
       id = \"{remote_id}\"
     }}
+    {options}
     children {{
-      {name} {{
-        local_ts = {local_ts}
-        remote_ts = {remote_ts}
-        esp_proposals = {esp}
-        rekey_time = {child_lifetime}
-        life_time = {child_life}
-        rand_time = 0
-        start_action = {start}
-        close_action = {close}
-        dpd_action = clear
-      }}
-    }}
+{children}    }}
   }}
 }}
 {pools}secrets {{
@@ -297,14 +303,33 @@ fn connection_configuration(tunnel: &Tunnel, [prove, believe]: &[String; 2]) -> 
         liveness = tunnel.liveness_s,
         local_id = tunnel.local_id,
         remote_id = tunnel.remote_id,
-        local_ts = networks(&tunnel.local_networks),
-        remote_ts = networks(&tunnel.remote_networks),
+        options = tunnel.options,
         vips = vips(tunnel),
         pools = pools(tunnel),
+        psk = tunnel.psk,
+    )
+}
+
+fn child_configuration(tunnel: &Tunnel, name: &str, local: &[String], remote: &[String]) -> String {
+    let (start, close) = if tunnel.initiate { ("start", "start") } else { ("none", "none") };
+    format!(
+        "      {name} {{
+        local_ts = {local_ts}
+        remote_ts = {remote_ts}
+        esp_proposals = {esp}
+        rekey_time = {child_lifetime}
+        life_time = {child_life}
+        rand_time = 0
+        start_action = {start}
+        close_action = {close}
+        dpd_action = clear
+      }}
+",
+        local_ts = networks(local),
+        remote_ts = networks(remote),
         esp = tunnel.esp_proposal,
         child_lifetime = tunnel.child_lifetime_s,
         child_life = tunnel.child_lifetime_s + 60,
-        psk = tunnel.psk,
     )
 }
 

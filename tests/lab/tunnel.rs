@@ -45,6 +45,8 @@ pub struct Tunnel {
     pub old_signatures: bool,
     pub local_networks: Vec<String>,
     pub remote_networks: Vec<String>,
+    /// Its Child SAs, if they are several: then the networks above are of none.
+    pub parts: Vec<Part>,
     /// This end asks for an address of each of these families, in the place of its networks.
     pub asks: Vec<Outer>,
     /// This end gives the peer an address, in the place of the peer's networks.
@@ -53,6 +55,10 @@ pub struct Tunnel {
     pub more: String,
     /// Whether this end starts the tunnel and keeps it up.
     pub initiate: bool,
+    /// Further lines of sekishod's `[tunnel.NAME]`.
+    pub settings: &'static str,
+    /// Further lines of strongSwan's connection.
+    pub options: &'static str,
     pub ike_proposal: &'static str,
     pub esp_proposal: &'static str,
     /// Seconds without a sign of the peer after which it is probed.
@@ -63,6 +69,24 @@ pub struct Tunnel {
     pub child_lifetime_s: u32,
     /// Bytes of the IP packets of IKE messages, beyond which they are cut into fragments.
     pub fragment_size: u16,
+}
+
+/// One of several Child SAs.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub name: &'static str,
+    pub local_networks: Vec<String>,
+    pub remote_networks: Vec<String>,
+    /// Further lines of sekishod's `[[tunnel.NAME.child]]`.
+    pub settings: &'static str,
+}
+
+impl Part {
+    /// The same Child SA as the other end sees it.
+    pub fn turned(&self) -> Self {
+        let (local_networks, remote_networks) = (self.remote_networks.clone(), self.local_networks.clone());
+        Self { local_networks, remote_networks, settings: "", ..*self }
+    }
 }
 
 impl Tunnel {
@@ -104,10 +128,13 @@ impl Tunnel {
             old_signatures: false,
             local_networks: here.networks.map(str::to_owned).to_vec(),
             remote_networks: there.networks.map(str::to_owned).to_vec(),
+            parts: Vec::new(),
             asks: Vec::new(),
             gives: None,
             more: String::new(),
             initiate: false,
+            settings: "",
+            options: "",
             ike_proposal: "aes256gcm16-prfsha384-x25519",
             esp_proposal: "aes256gcm16-x25519-noesn",
             liveness_s: 10,

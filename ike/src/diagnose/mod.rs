@@ -23,7 +23,7 @@ pub(crate) use proposal::{
     no_ike_proposal_here, no_ike_proposal_there, suite_not_for_connection, too_many_restarts,
 };
 pub(crate) use reach::{Silence, never_came_back, peer_dead, request_incomplete, silence, unreachable};
-pub(crate) use selector::{selectors_here, selectors_there, selectors_widened};
+pub(crate) use selector::{network_taken, selectors_here, selectors_there, selectors_widened};
 
 #[expect(clippy::needless_pass_by_value, reason = "a summary is made for this alone")]
 fn diagnosis(kind: DiagnosisKind, refused_by: Side, summary: String, advice: &str) -> Diagnosis {

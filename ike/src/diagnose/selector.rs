@@ -3,6 +3,7 @@
 use super::diagnosis;
 use crate::config::Name;
 use crate::diagnosis::{Diagnosis, DiagnosisKind, Row, Side};
+use crate::identity::Identity;
 use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow;
 use crate::negotiate::overlap::{compare, is_interchanged};
@@ -67,6 +68,13 @@ pub(crate) fn selectors_widened(ours: Sides<'_>, answer: Sides<'_>, exchange: &s
         .about(pair(answer.0, answer.1), pair(ours.0, ours.1))
         .compared(vec![compare(LOCAL, ours.0, answer.0), compare(REMOTE, ours.1, answer.1)])
         .during(exchange)
+}
+
+/// `holder` has some of these networks.
+pub(crate) fn network_taken(peer: &Identity, holder: &Identity, remote: &[TrafficSelector]) -> Diagnosis {
+    let summary = format!("`{peer}` asks for networks that the tunnel of `{holder}` carries");
+    let advice = "Give each peer networks of its own; if this one takes the place of that one, end the other's tunnel, or wait until it is found dead";
+    diagnosis(DiagnosisKind::NetworkTaken, Side::Here, summary, advice).about(narrow::describe(remote), None)
 }
 
 fn pair(local: &[TrafficSelector], remote: &[TrafficSelector]) -> String {

@@ -91,6 +91,8 @@ kinds! {
     AdminDown = "admin_down",
     /// The identity has a tunnel, and is to have no second one.
     NotUnique = "not_unique",
+    /// Another peer of the same connection has the networks.
+    NetworkTaken = "network_taken",
     /// There is no address left that the peer could be given.
     PoolExhausted = "pool_exhausted",
     /// The peer must ask for an address, and did not.

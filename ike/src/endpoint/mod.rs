@@ -150,6 +150,9 @@ impl Endpoint {
                 let children: Vec<_> = tunnel.standing_children().map(|c| c.id).collect();
                 children.into_iter().for_each(|id| tunnel.rekey_by_order(ctx, id));
             })?,
+            Command::RekeyChild(id) => {
+                self.with_child(now, id, |tunnel, ctx| tunnel.ask(ctx, Task::RekeyChild(id)));
+            }
             Command::DeleteChild(id) => {
                 self.with_child(now, id, |tunnel, ctx| tunnel.ask(ctx, Task::EndChild(id)));
             }

@@ -3,7 +3,7 @@
 use super::Endpoint;
 use super::connections::{Managed, Pursuit};
 use super::proven::refine;
-use crate::config::Start;
+use crate::config::{Name, Start};
 use crate::event::{ConnectionState, ConnectionStatus, TunnelStatus};
 use crate::sa::Tunnel;
 
@@ -11,6 +11,15 @@ impl Endpoint {
     /// Every configured connection, also those that are down, in the order of their names.
     pub fn status(&self) -> Vec<ConnectionStatus> {
         self.connections.iter().map(|managed| self.status_of(managed)).collect()
+    }
+
+    /// Whether a child is being set up now: an attempt or our request is on its way, and no back-off waited for.
+    pub fn is_setting_up(&self, connection: &Name, child: &Name) -> bool {
+        let Some(managed) = self.connections.get(connection) else { return false };
+        let trying = matches!(managed.pursuit, Pursuit::Resolving { .. } | Pursuit::Trying { .. });
+        let Some(index) = managed.config.children.iter().position(|c| c.name == *child) else { return false };
+        let mut tunnels = managed.tunnels.iter().filter_map(|id| self.tunnels.get(id));
+        trying && managed.to_start().contains(&index) || tunnels.any(|tunnel| tunnel.is_setting_up(index))
     }
 
     fn status_of(&self, managed: &Managed) -> ConnectionStatus {

@@ -262,6 +262,8 @@ pub enum Command {
     RekeyIke(Name),
     /// Replace the Child SAs now.
     RekeyChildren(Name),
+    /// Replace one Child SA now.
+    RekeyChild(ChildSaId),
     /// Delete one Child SA (and whatever replaced it by then).
     DeleteChild(ChildSaId),
     /// A line or an address came (back): try again at once, and probe what stands.

@@ -9,6 +9,7 @@ use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::ChildSaId;
 use crate::exchange::{ChildOffer, ChildRequest, KeyExchangeData};
+use crate::identity::Identity;
 use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow::{self, is_within, narrow};
 use crate::negotiate::proposal::{accept_esp, choose_esp, offer_esp};
@@ -165,6 +166,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) rekeys: Option<(usize, ChildSaId)>,
     /// `IKE_AUTH` or `CREATE_CHILD_SA`.
     pub(crate) exchange: &'static str,
+    /// Who asks.
+    pub(crate) peer: &'a Identity,
 }
 
 /// Answers a peer's request: what was agreed, the answer, and our public value if there was a key exchange, whose
@@ -180,6 +183,10 @@ pub(crate) fn accept(
     // established in tunnel mode"; a peer that cannot live with this deletes it.
     addresses.require(connection)?;
     let (index, local, remote) = fitting_child(connection, addresses, asked)?;
+    if let Some(holder) = ctx.output.claims.holder(connection, asked.peer, &local, &remote) {
+        let diagnosis = diagnose::network_taken(asked.peer, holder, &remote);
+        return Err(ChildRefusal::new(NotifyType::TS_UNACCEPTABLE, diagnosis));
+    }
     let config = connection.children.get(index).map_or(&[][..], |c| &c.proposals);
     let with_ke = asked.exchange == CREATE_CHILD_SA;
     let sent = asked.key_exchange.map(|ke| ke.group);

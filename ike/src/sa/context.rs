@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::claims::Claims;
 use super::pools::Pools;
 use super::spis::SpiPool;
 use crate::config::EndpointConfig;
@@ -218,6 +219,8 @@ pub(crate) struct Output {
     drops: BTreeMap<DropReason, u64>,
     /// The tunnel of each Child SA that the shell knows.
     tunnel_of: BTreeMap<ChildSaId, TunnelId>,
+    /// What is carried for whom, where the peers of a connection are many.
+    pub(super) claims: Claims,
 }
 
 impl Output {
@@ -228,6 +231,7 @@ impl Output {
             }
             Event::Retired { child_sa, .. } => {
                 self.tunnel_of.remove(child_sa);
+                self.claims.remove(*child_sa);
             }
             _ => {}
         }

@@ -10,6 +10,7 @@
 mod addresses;
 mod child_exchange;
 mod child_sa;
+mod claims;
 mod collision;
 mod context;
 mod crossing;

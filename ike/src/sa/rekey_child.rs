@@ -55,6 +55,7 @@ impl Tunnel {
             key_exchange: request.key_exchange.as_ref(),
             rekeys: old,
             exchange: CREATE_CHILD_SA,
+            peer: self.remote_id(),
         };
         match accept(ctx, &connection, &self.addresses, &asked, agreement) {
             Ok((agreed, answer, key_exchange)) => {
@@ -154,6 +155,10 @@ impl Tunnel {
                 let networks = self.addresses.networks(&connection, config);
                 let agreed =
                     pending.complete(config, &networks, &answer, key_exchange.as_ref(), CREATE_CHILD_SA)?;
+                let (peer, claims) = (self.remote_id(), &ctx.output.claims);
+                if let Some(holder) = claims.holder(&connection, peer, &agreed.local, &agreed.remote) {
+                    return Err(diagnose::network_taken(peer, holder, &agreed.remote));
+                }
                 let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
                 let new = self.install(ctx, spi, agreed, nonces);
                 let new = new.map_err(|error| diagnose::local(&error.to_string()))?;
@@ -325,7 +330,7 @@ impl Tunnel {
         let (rekey_at, expires_at) = lifetimes(ctx, config.lifetime.time, &connection);
         let old = agreed.rekeys.and_then(|id| self.children.get(&id));
         let id = ctx.ids.child_sa();
-        ctx.output.event(Event::InboundReady(Box::new(ChildSaParameters {
+        let parameters = Box::new(ChildSaParameters {
             id,
             tunnel: self.id,
             connection: connection.name.clone(),
@@ -339,7 +344,11 @@ impl Tunnel {
             remote: agreed.remote.clone(),
             path: self.path,
             established: ctx.now,
-        })));
+        });
+        if connection.remote_id.exact().is_none() {
+            ctx.output.claims.add(&parameters);
+        }
+        ctx.output.event(Event::InboundReady(parameters));
         let child = ChildSa {
             id,
             index: agreed.index,

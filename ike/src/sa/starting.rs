@@ -102,6 +102,12 @@ impl Tunnel {
         })
     }
 
+    /// Whether this child is being asked for, or is as soon as the window is free.
+    pub(crate) fn is_setting_up(&self, index: usize) -> bool {
+        let queued = self.tasks.contains(&Task::CreateChild(index)) && !self.was_refused(index);
+        queued || self.is_asking_for(index)
+    }
+
     /// Whether a child is being asked for, or will be without anybody's doing.
     pub(crate) fn is_starting_child(&self) -> bool {
         let queued = self.tasks.iter().any(|queued| matches!(queued.task, Task::CreateChild(_)));

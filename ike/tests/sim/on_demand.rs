@@ -227,3 +227,35 @@ fn an_operator_may_set_up_what_waits_for_a_packet() {
     world.command(Side::A, Command::Up("link".into())).unwrap();
     assert!(world.run_until(SECOND, |w| w.is_up()), "{:?}", world.disagreement());
 }
+
+/// What waits for a child need not wait on where nobody is about to set it up.
+#[test]
+fn it_is_known_whether_a_child_is_being_set_up() {
+    let setting_up =
+        |world: &World, child: &str| world.a.endpoint.is_setting_up(&"link".into(), &child.into());
+    let acquire = |world: &mut World, child: &str| {
+        world.command(Side::A, Command::Acquire { connection: "link".into(), child: child.into() }).unwrap();
+    };
+    let mut world = start_with(1, Conditions::GOOD, |a, _| {
+        on_demand(a);
+        let mut refused = a.children[0].clone();
+        (refused.name, refused.remote) = ("refused".into(), vec!["172.16.0.0/16".parse().unwrap()]);
+        a.children.push(refused);
+    });
+    assert!(!setting_up(&world, "net") && !setting_up(&world, "refused"));
+    acquire(&mut world, "refused");
+    acquire(&mut world, "net");
+    assert!(setting_up(&world, "net") && setting_up(&world, "refused"), "the attempt is for both");
+    assert!(world.run_until(SECOND, |w| !w.a.failures.is_empty()));
+    assert!(!setting_up(&world, "refused"), "its back-off is waited for");
+    assert!(world.run_until(SECOND, |w| w.a.installed.len() == 1));
+    assert!(!setting_up(&world, "net") && !setting_up(&world, "nothing"));
+
+    world.command(Side::A, Command::Down("link".into())).unwrap();
+    world.run_for(MINUTE);
+    world.command(Side::A, Command::Up("link".into())).unwrap();
+    world.link.cut = true;
+    assert!(setting_up(&world, "net"));
+    world.run_for(MINUTE);
+    assert!(!setting_up(&world, "net"), "given up, and waits for its next try");
+}

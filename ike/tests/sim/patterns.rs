@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sekisho_ike::config::{Connection, ConnectionError, LocalAuth, RemoteAuth, Uniqueness};
+use sekisho_ike::diagnosis::Side as DiagnosedSide;
 use sekisho_ike::event::{Command, CommandError, ConnectionState};
 use sekisho_ike::pki::{Credential, Pin, RevocationPolicy, Trust};
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair, run_seeds};
@@ -47,8 +48,14 @@ impl Office {
 
     /// A peer of B with this identity.
     fn peer(&self, host: &str, number: u16) -> Rogue {
+        self.peer_of(host, number, &format!("192.168.1.{}/30", number * 4))
+    }
+
+    /// The same, which asks for this network.
+    fn peer_of(&self, host: &str, number: u16, network: &str) -> Rogue {
         let from = SocketAddr::from(([198, 51, 100, 7], 1000 + number));
-        let connection = self.signs(connection(Side::A, true), host, "b.example");
+        let mut connection = self.signs(connection(Side::A, true), host, "b.example");
+        connection.children[0].local = vec![network.parse().unwrap()];
         Rogue::new(connection, from, number.into())
     }
 }
@@ -96,6 +103,34 @@ fn it_comes_up_on_bad_lines_and_both_ends_agree() {
         world.configure(Side::A, vec![office.signs(connection(Side::A, true), "a.example", "b.example")]);
         assert!(world.run_until(10 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
     });
+}
+
+/// Or the second would take the first one's traffic, in silence.
+#[test]
+fn a_peer_cannot_have_the_network_of_another_one_before_that_is_gone() {
+    let office = Office::new();
+    let mut world = world(1, vec![office.of_b("clinics", "*.clinic.example")]);
+    let mut one = office.peer_of("one.clinic.example", 1, "192.168.1.0/28");
+    assert!(one.connect(&mut world, EspSpi(0x1001)));
+    for (number, network) in ["192.168.1.0/28", "192.168.1.4/30", "192.168.1.0/24"].iter().enumerate() {
+        let number = u16::try_from(number).unwrap() + 2;
+        let mut two = office.peer_of("two.clinic.example", number, network);
+        assert!(two.connect(&mut world, EspSpi(0x1000 + u32::from(number))), "who it is, is not in doubt");
+        assert_eq!(world.b.installed.len(), 1, "{network}");
+        let told = world.b.failures.last().expect("a diagnosis");
+        assert_eq!((told.kind.code(), told.refused_by), ("network_taken", DiagnosedSide::Here), "{told}");
+        assert!(told.to_string().contains("one.clinic.example"), "{told}");
+    }
+    let failures = world.b.failures.len();
+    assert!(office.peer_of("two.clinic.example", 5, "192.168.1.16/28").connect(&mut world, EspSpi(0x1005)));
+    assert_eq!(world.b.installed.len(), 2, "what nobody has");
+    assert!(office.peer_of("one.clinic.example", 6, "192.168.1.0/28").connect(&mut world, EspSpi(0x1006)));
+    assert_eq!((world.b.installed.len(), world.b.failures.len()), (2, failures), "its own, anew");
+    world.command(Side::B, Command::Down("clinics".into())).unwrap();
+    world.run_for(MINUTE);
+    world.command(Side::B, Command::Up("clinics".into())).unwrap();
+    assert!(office.peer_of("two.clinic.example", 7, "192.168.1.0/28").connect(&mut world, EspSpi(0x1007)));
+    assert_eq!((world.b.installed.len(), world.b.failures.len()), (1, failures), "it is free again");
 }
 
 #[test]

@@ -1,0 +1,60 @@
+//! Which networks the peers of a connection for many have: each chooses among those that are configured (RFC 7296 §2.9), and
+//! none may choose what another one's Child SA carries, or it would take that one's traffic.
+
+use std::collections::BTreeMap;
+
+use crate::config::{Connection, Name};
+use crate::event::{ChildSaId, ChildSaParameters};
+use crate::identity::Identity;
+use crate::negotiate::TrafficSelector;
+
+/// What is carried for whom, by connection.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    by_connection: BTreeMap<Name, BTreeMap<ChildSaId, Claim>>,
+    connections: BTreeMap<ChildSaId, Name>,
+}
+
+#[derive(Debug)]
+struct Claim {
+    peer: Identity,
+    local: Vec<TrafficSelector>,
+    remote: Vec<TrafficSelector>,
+}
+
+impl Claims {
+    /// A Child SA of a connection for many stands.
+    pub(super) fn add(&mut self, child: &ChildSaParameters) {
+        let claim =
+            Claim { peer: child.remote_id.clone(), local: child.local.clone(), remote: child.remote.clone() };
+        self.by_connection.entry(child.connection.clone()).or_default().insert(child.id, claim);
+        self.connections.insert(child.id, child.connection.clone());
+    }
+
+    /// It is gone.
+    pub(super) fn remove(&mut self, id: ChildSaId) {
+        let Some(name) = self.connections.remove(&id) else { return };
+        if let Some(of) = self.by_connection.get_mut(&name) {
+            of.remove(&id);
+            if of.is_empty() {
+                self.by_connection.remove(&name);
+            }
+        }
+    }
+
+    /// Another peer that has some of this already.
+    pub(super) fn holder(
+        &self,
+        connection: &Connection,
+        peer: &Identity,
+        local: &[TrafficSelector],
+        remote: &[TrafficSelector],
+    ) -> Option<&Identity> {
+        let meet = |a: &[TrafficSelector], b: &[TrafficSelector]| {
+            a.iter().any(|a| b.iter().any(|b| a.intersection(b).is_some()))
+        };
+        let others = self.by_connection.get(&connection.name).into_iter().flat_map(BTreeMap::values);
+        let mut others = others.filter(|claim| claim.peer != *peer);
+        others.find(|claim| meet(&claim.remote, remote) && meet(&claim.local, local)).map(|claim| &claim.peer)
+    }
+}
