@@ -169,11 +169,12 @@ fn failure(tunnel: &Tunnel, Failed { at, diagnosis }: &Failed, now: Timestamp) -
     let ago = time((now.as_millis() / 1000).saturating_sub(*at));
     let exchange = diagnosis.exchange.as_ref().map_or_else(String::new, |exchange| format!(" in {exchange}"));
     let who = match diagnosis.refused_by.as_str() {
-        "here" => format!("we refused{exchange}"),
-        "peer" => format!("{} refused{exchange}", tunnel.remote_id),
-        _ => format!("nobody refused{exchange}"),
+        "here" => format!(", we refused{exchange}"),
+        "peer" => format!(", {} refused{exchange}", tunnel.remote_id),
+        _ if exchange.is_empty() => exchange,
+        _ => format!(",{exchange}"),
     };
-    let head = format!("{ago} ago, {who} ({}): {}", diagnosis.kind, diagnosis.summary);
+    let head = format!("{ago} ago{who} ({}): {}", diagnosis.kind, diagnosis.summary);
     told(&head, diagnosis)
 }
 
@@ -316,12 +317,17 @@ mod tests {
         let connecting = Tunnel { state: State::Connecting, next_try_in_s: None, ..down.clone() };
         let half = Tunnel { ike: up.ike.clone(), last_failure: Some(refused()), ..down.clone() };
         let refusing = Tunnel { last_failure: Some(refused()), ..tunnel("ward") };
+        let mut silent = refused();
+        silent.diagnosis.refused_by = "nobody".to_owned();
+        silent.diagnosis.comparison.clear();
+        let unanswered = Tunnel { last_failure: Some(silent), ..down.clone() };
         let idle = Tunnel { state: State::Idle, ..tunnel("ward") };
         let all = [
             ("up", up),
             ("up_well", well),
             ("up_with_warning", warned),
             ("down", down),
+            ("unanswered", unanswered),
             ("connecting", connecting),
             ("half_up", half),
             ("admin_down", tunnel("support")),
