@@ -54,7 +54,6 @@ fn show(text: &mut String, diagnosis: &Diagnosis) {
 }
 
 /// No wildcard: a new kind without a sample does not compile.
-#[expect(clippy::too_many_lines, reason = "one arm a kind")]
 fn samples(kind: Kind) -> Vec<Diagnosis> {
     match kind {
         Kind::Unreachable => vec![
