@@ -51,11 +51,13 @@ fn daemon(directory: &Path, log: &str) -> String {
 }
 
 fn tunnel(name: &str, remote: &str, [we, they]: [&str; 2], [ours, theirs]: [&str; 2]) -> String {
+    // The hub cannot call anybody; the newcomer calls when it is told to.
+    let start = if remote == "any" { "listen" } else { "on-demand" };
     let mut text = String::new();
     write!(
         text,
         "\n[tunnel.{name}]\nlocal_id = \"{we}.example\"\nremote_id = \"{they}.example\"\nremote = \"{remote}\"\n\
-         psk_file = \"all.psk\"\ninitiate = false\nliveness = \"2s\"\n\
+         psk_file = \"all.psk\"\nstart = \"{start}\"\nliveness = \"2s\"\n\
          local_networks = [\"{ours}\"]\nremote_networks = [\"{theirs}\"]\n"
     )
     .unwrap();
