@@ -102,10 +102,9 @@ pub(super) fn refine(managed: &Managed, child: &mut ChildSaStatus) {
         return;
     };
     child.pfs = match managed.proven.verdict_on(index) {
-        None => Pfs::Unproven,
         Some(Verdict::Agreed) => Pfs::First,
         Some(Verdict::Refused(_, diagnosis)) if is_about_pfs(diagnosis.kind) => Pfs::Refused,
-        // For another reason: it says nothing of the key exchange.
-        Some(Verdict::Refused(..)) => Pfs::Unproven,
+        // Refused for another reason: that says nothing of the key exchange.
+        Some(Verdict::Refused(..)) | None => Pfs::Unproven,
     };
 }
