@@ -351,7 +351,10 @@ mod tests {
     fn an_unknown_name_is_answered_with_those_that_are_known() {
         let status: Status = serde_json::from_str(STATUS).unwrap();
         let Failure::Because(why) = unknown("center", &status) else { panic!("told") };
-        assert_eq!(why.error, "no tunnel is named `center`; configured are: centre, spare, support, ward");
+        assert_eq!(
+            why.error,
+            "no tunnel is named `center`; configured are: centre, spare, support, ward, imaging, homes"
+        );
     }
 
     #[test]
