@@ -106,12 +106,7 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
             vec![pool_exhausted(&"clinic-17.example".parse().unwrap(), "ipv4 10.9.0.0/30".into())]
         }
         Kind::AddressNotAsked => vec![address_not_asked(&"ward".into())],
-        Kind::AddressRefused => vec![
-            started_by_peer(&"ward".into()),
-            address_refused_there(NotifyType::INTERNAL_ADDRESS_FAILURE),
-            no_address(),
-            address_unusable("127.0.0.1".parse().unwrap(), "is a loopback address"),
-        ],
+        Kind::AddressRefused => addresses_refused(),
         Kind::TrafficSelectors => traffic_selectors(),
         Kind::ChildRefused => {
             let outcome = simulated(
@@ -413,6 +408,15 @@ fn traffic_selectors() -> Vec<Diagnosis> {
         interchanged[1].clone(),
         selectors_here((&local, &remote), &[(&child.local, &child.remote)], "IKE_AUTH"),
         selectors_widened((&child.local, &child.remote), (&local, &remote), "IKE_AUTH"),
+    ]
+}
+
+fn addresses_refused() -> Vec<Diagnosis> {
+    vec![
+        started_by_peer(&"ward".into()),
+        address_refused_there(NotifyType::INTERNAL_ADDRESS_FAILURE),
+        no_address(),
+        address_unusable("127.0.0.1".parse().unwrap(), "is a loopback address"),
     ]
 }
 
