@@ -80,3 +80,13 @@ fn no_frame_breaks_the_control_socket() {
 fn no_file_of_keys_or_certificates_breaks_its_reader() {
     hold("key_file", sekisho::config::fuzz::key_file);
 }
+
+#[test]
+fn no_url_leads_astray() {
+    hold("url", sekisho::net::http::fuzz::url);
+}
+
+#[test]
+fn no_answer_of_a_server_breaks_its_reader() {
+    hold("http_answer", sekisho::net::http::fuzz::http_answer);
+}

@@ -27,7 +27,7 @@ const IKE: Layers = Layers {
         ("sa", &["diagnose", "exchange", "identity", "pki", "negotiate", "keys", "crypto", "wire"]),
         ("endpoint", &["sa", "diagnose", "exchange", "identity", "pki", "negotiate", "crypto", "wire"]),
         ("sim", &["endpoint", "exchange", "identity", "pki", "negotiate", "keys", "crypto", "wire"]),
-        ("fuzzing", &["exchange", "identity", "pki", "keys", "crypto", "wire"]),
+        ("fuzzing", &["sim", "exchange", "identity", "pki", "keys", "crypto", "wire"]),
         ("config", &["identity", "pki", "negotiate"]),
         ("event", &["identity", "pki", "negotiate", "wire"]),
         ("work", &["identity", "pki", "crypto", "wire"]),

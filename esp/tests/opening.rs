@@ -142,6 +142,7 @@ fn a_forger_learns_nothing_of_the_padding() {
     }
 }
 
+/// Rule 11: ESP pad length, next header and inner length are checked after authentication too (VPP 2026).
 #[test]
 fn what_lies_inside_is_checked_after_authentication_too() {
     for direction in Direction::all() {
@@ -211,6 +212,8 @@ fn more_padding_than_is_needed_is_taken_off() {
 }
 
 /// A train as the kernel joins it: neighbours of other suites, one of them forged, one cut.
+///
+/// Rule 17: coalesced datagrams are input like any other: no panic, no drop of their neighbours (`GotaTun` 0.7.2).
 #[test]
 fn in_a_train_of_several_suites_each_packet_is_judged_by_itself() {
     for esn in [false, true] {
@@ -247,6 +250,7 @@ fn receiver(direction: &Direction, local: Vec<Selector>, remote: Vec<Selector>) 
     InboundSa::new(direction.config(local, remote)).unwrap()
 }
 
+/// Rule 13: an inner source address is matched against the SA that carried the packet, not against any SA.
 #[test]
 fn inner_addresses_are_those_of_this_sa_or_the_packet_is_dropped() {
     let direction = Direction::new(Suite::AES_128_GCM_16, false);

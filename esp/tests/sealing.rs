@@ -73,6 +73,7 @@ proptest! {
     }
 }
 
+/// Rule 12: no nonce is used twice.
 #[test]
 fn the_iv_never_repeats_and_the_sequence_number_counts() {
     for direction in Direction::all() {
@@ -158,6 +159,7 @@ fn without_room_nothing_is_spent() {
     }
 }
 
+/// Rule 12: an SA refuses to send past its limit (`GotaTun`, VPP IV reuse).
 #[test]
 fn nothing_is_sent_beyond_the_packet_limit() {
     for direction in Direction::all() {

@@ -215,6 +215,14 @@ impl Connection {
         let same = Self { local_auth: new.local_auth.clone(), ..self.clone() } == *new;
         same && signs(self) && signs(new)
     }
+
+    /// Whether `new` differs from this in nothing but whose certificates are believed, and the certificate and key that we
+    /// sign with: a tunnel that stands can go on with it if its peer passes.
+    pub fn is_retrusted_by(&self, new: &Self) -> bool {
+        let signs = |c: &Self| matches!(c.remote_auth, RemoteAuth::Signature(_));
+        let as_before = Self { remote_auth: self.remote_auth.clone(), ..new.clone() };
+        signs(self) && signs(new) && (as_before == *self || self.is_renewed_by(&as_before))
+    }
 }
 
 /// How we prove who we are. "There is no requirement that the initiator and responder sign with the same cryptographic
@@ -419,7 +427,7 @@ pub struct EndpointConfig {
 
 impl Default for EndpointConfig {
     fn default() -> Self {
-        Self { ike_port: 500, nat_port: 4500, cookie_threshold: 32, half_open_max: 1000 }
+        Self { ike_port: 500, nat_port: 4500, cookie_threshold: 128, half_open_max: 1000 }
     }
 }
 

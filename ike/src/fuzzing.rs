@@ -1,7 +1,13 @@
 //! The bodies of the fuzz targets; an ordinary test runs them over the corpus too.
 #![allow(clippy::panic, reason = "a fuzz target's verdict")]
 
+#[cfg(feature = "sim")]
+mod conversation;
+
 use std::collections::BTreeMap;
+
+#[cfg(feature = "sim")]
+pub use conversation::conversation;
 
 use crate::crypto::Provider;
 use crate::exchange::{
@@ -13,13 +19,13 @@ use crate::keys::{IkeKeys, Nonces, Spis};
 use crate::limits;
 use crate::pki::{
     self, Answer, Certificate, Credential, Crl, Evidence, Fetch, FetchKind, OcspResponse, Offered, Pin,
-    RevocationPolicy, SigningKey, Trust, assess, cert_requests, trust, trust_key,
+    RevocationPolicy, SigningKey, Trust, assess, cert_requests, trust, trust_key, verify,
 };
 use crate::secret::Secret;
 use crate::suite::{Aead, Group, IkeSuite, Prf, Protection};
 use crate::wire::{
-    Body, CertEncoding, Datagram, Encrypted, ExchangeType, FragmentPlace, Header, IkeSpi, Malformed, Payload,
-    PayloadType, emit_clear, parse_chain, prepare_fragment,
+    AuthMethod, Body, CertEncoding, Datagram, Encrypted, ExchangeType, FragmentPlace, Header, IkeSpi,
+    Malformed, Payload, PayloadType, emit_clear, parse_chain, prepare_fragment,
 };
 
 /// A datagram as it comes from the network: reading it never panics, and what we write of it reads back and writes
@@ -254,4 +260,21 @@ pub fn cert_payloads(data: &[u8]) {
         let trusted = Trust { pinned: vec![Pin::Key(key.clone())], ..Trust::default() };
         assert!(trust_key(&key, &trusted).is_ok());
     }
+}
+
+/// The data of an AUTH payload, checked with keys of each kind that a peer may have: the first byte chooses the key, the
+/// second is the method. Nobody can have signed it.
+pub fn auth_payload(data: &[u8]) {
+    let [key, method, data @ ..] = data else { return };
+    let certificates: [&[u8]; 4] = [
+        include_bytes!("../../fuzz/corpus/x509_certificate/root.der"),
+        include_bytes!("../../fuzz/corpus/x509_certificate/leaf.der"),
+        include_bytes!("../../fuzz/corpus/x509_certificate/pss.der"),
+        include_bytes!("../../fuzz/corpus/x509_certificate/branch.der"),
+    ];
+    let Some(der) = certificates.get(usize::from(*key) % certificates.len()) else { return };
+    let Ok(certificate) = Certificate::from_der(der) else { return };
+    let Ok(key) = certificate.public_key() else { return };
+    let verified = verify(key, b"what nobody has signed", AuthMethod(*method), data);
+    assert!(verified.is_err(), "{verified:?}");
 }

@@ -12,6 +12,8 @@ pub const PROPOSALS: usize = 64;
 pub const TRANSFORMS: usize = 128;
 /// SPIs in one Delete payload.
 pub const DELETED_SPIS: usize = 256;
+/// Unknown SPIs among them that are remembered while an answer is on its way that may make one of them.
+pub const DELETED_EARLY: usize = 16;
 /// Nonce length in bytes (RFC 7296 §2.10).
 pub const NONCE: std::ops::RangeInclusive<usize> = 16..=256;
 /// Fragments of one message (RFC 7383).
@@ -137,5 +139,26 @@ pub const REVOCATION_CLOCK_SKEW: u64 = 300;
 pub const CLOCK_FLOOR: u64 = 1_672_531_200;
 /// What is dated this many seconds ahead or less is rather a sign of a wrong clock than of a wrong date.
 pub const CLOCK_SUSPECT: u64 = 24 * 3_600;
+/// How often a peer whose tunnel stands is judged again at least, give or take a tenth.
+pub const REVIEW: Duration = Duration::from_hours(1);
+/// How soon at the earliest, if an answer about revocation is that short-lived.
+pub const REVIEW_LEAST: Duration = Duration::from_mins(1);
+/// How soon if nobody could be asked, give or take a tenth.
+pub const REVIEW_RETRY: Duration = Duration::from_mins(10);
+/// For each tunnel of the endpoint the reviews of a new configuration are spread over this much more time, up to
+/// [`REVIEW_SPREAD_MOST`].
+pub const REVIEW_SPREAD: Duration = Duration::from_millis(10);
+/// See [`REVIEW_SPREAD`].
+pub const REVIEW_SPREAD_MOST: Duration = Duration::from_mins(5);
+/// Seconds after the last answer's end for which a standing tunnel outlives the silence of all whom the strict policy would
+/// ask.
+pub const REVOCATION_GRACE: u64 = 6 * 3_600;
+/// Seconds by which the wall clock may part from the boot clock between two reviews before it is doubted.
+pub const CLOCK_STEP: u64 = 300;
+/// How long a wall clock that was set is not believed against a standing tunnel.
+pub const CLOCK_DOUBT: Duration = Duration::from_hours(1);
+/// How long after an answer about our own certificate the next is fetched, at least and at most; in between, once half of
+/// its validity has passed. After a failure the wait begins with the shorter and doubles.
+pub const STAPLE_REFRESH: [Duration; 2] = [Duration::from_mins(1), Duration::from_hours(1)];
 /// Seconds for which an OCSP answer without an end of its own is believed.
 pub const OCSP_LIFETIME: u64 = 24 * 3_600;

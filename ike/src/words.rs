@@ -101,11 +101,7 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
             vec![world.b.failures[0].clone()]
         }
         Kind::NotUnique => vec![not_unique(&"clinic-17.example".parse().unwrap())],
-        Kind::NetworkTaken => {
-            let (peer, holder) = ("two.clinic.example", "one.clinic.example");
-            let networks = ["10.17.0.0/24".parse().unwrap()];
-            vec![network_taken(&peer.parse().unwrap(), &holder.parse().unwrap(), &networks)]
-        }
+        Kind::NetworkTaken => taken(),
         Kind::PoolExhausted => {
             vec![pool_exhausted(&"clinic-17.example".parse().unwrap(), "ipv4 10.9.0.0/30".into())]
         }
@@ -152,6 +148,12 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
         Kind::Local => vec![local("no ESP SPI is left")],
         certificates => of_certificates(certificates),
     }
+}
+
+fn taken() -> Vec<Diagnosis> {
+    let (peer, holder) = ("two.clinic.example", "one.clinic.example");
+    let networks = ["10.17.0.0/24".parse().unwrap()];
+    vec![network_taken(&peer.parse().unwrap(), &holder.parse().unwrap(), &networks)]
 }
 
 /// The same for those about certificates and clocks.

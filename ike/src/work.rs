@@ -1,10 +1,11 @@
 //! Slow arithmetic, taken off the loop: a key exchange or a proof of one SA never blocks the liveness of another.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::crypto::{ActiveKeyExchange, CryptoError, PrivateValue};
-use crate::identity::{Examination, Proof, Proving, Verdict};
-use crate::pki::SigningError;
+use crate::identity::{Examination, Proof, Proving, Review, Reviewed, Verdict};
+use crate::pki::{Answer, SigningError, Staple, Stapling};
 use crate::secret::Secret;
 use crate::suite::Group;
 
@@ -30,6 +31,10 @@ pub(crate) enum Outcome {
     Proved(Result<Proof, SigningError>),
     /// What is to be said of the peer's proof.
     Examined(Box<Verdict>),
+    /// What is to be said of a peer whose tunnel stands.
+    Reviewed(Box<Reviewed>),
+    /// What can be sent along with our certificate.
+    Stapled(Option<Staple>),
 }
 
 /// The responder's half of a key exchange.
@@ -79,6 +84,16 @@ impl Work {
     pub(crate) fn examine(examination: Box<Examination>) -> Self {
         let run = || Outcome::Examined(Box::new(examination.run()));
         Self { name: "examine a proof of identity", run: Box::new(run) }
+    }
+
+    pub(crate) fn review(review: Box<Review>) -> Self {
+        Self { name: "judge a peer again", run: Box::new(|| Outcome::Reviewed(Box::new(review.run()))) }
+    }
+
+    /// `wall`: seconds since 1970 UTC.
+    pub(crate) fn staple(stapling: Arc<Stapling>, answer: Answer, wall: u64) -> Self {
+        let run = move || Outcome::Stapled(stapling.judge(&answer, wall));
+        Self { name: "judge what is said of our certificate", run: Box::new(run) }
     }
 }
 

@@ -5,6 +5,11 @@ use sekisho_ike::SecureRandom;
 use sekisho_ike::sim::SeededRandom;
 
 fn over_corpus(target: &str, body: fn(&[u8])) {
+    over_mutations(target, 2000, body);
+}
+
+/// So many mutations of each file, and as many of its beginnings.
+fn over_mutations(target: &str, most: usize, body: fn(&[u8])) {
     let directory = format!("{}/../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
     let files: Vec<_> = std::fs::read_dir(&directory).expect(&directory).map(|f| f.unwrap().path()).collect();
     assert!(files.len() >= 3, "{directory} holds only {} files", files.len());
@@ -12,10 +17,10 @@ fn over_corpus(target: &str, body: fn(&[u8])) {
     for file in files {
         let seed = std::fs::read(&file).unwrap();
         body(&seed);
-        for length in 0..seed.len() {
+        for length in (0..seed.len()).step_by(1 + seed.len() / most) {
             body(&seed[..length]);
         }
-        for _ in 0..2000 {
+        for _ in 0..most {
             let mut bytes = seed.clone();
             let mut choice = [0; 5];
             for _ in 0..=choice[4] % 4 {
@@ -63,4 +68,15 @@ fn ocsp_response() {
 #[test]
 fn cert_payloads() {
     over_corpus("cert_payloads", sekisho_ike::fuzzing::cert_payloads);
+}
+
+#[test]
+fn auth_payload() {
+    over_corpus("auth_payload", sekisho_ike::fuzzing::auth_payload);
+}
+
+/// Each is a whole conversation.
+#[test]
+fn ike_conversation() {
+    over_mutations("ike_conversation", 60, sekisho_ike::fuzzing::conversation);
 }

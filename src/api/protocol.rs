@@ -186,6 +186,9 @@ pub struct Reloaded {
     /// With a new certificate or key of ours: their SAs go on, and what is set up next uses it.
     #[serde(default)]
     pub renewed: Vec<String>,
+    /// With other certificates or revocation lists to believe: their SAs go on if their peers pass by these.
+    #[serde(default)]
+    pub reviewed: Vec<String>,
     /// Gone, so deleted.
     pub removed: Vec<String>,
     /// As before: their SAs go on.

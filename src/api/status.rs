@@ -269,6 +269,18 @@ pub struct IkeSa {
     /// What could not be found out about the peer's certificate and was let pass.
     #[serde(default)]
     pub peer_auth_note: Option<String>,
+    /// The subject of the peer's certificate.
+    #[serde(default)]
+    pub peer_certificate: Option<String>,
+    /// When it or one above it expires.
+    #[serde(default)]
+    pub peer_certificate_expires: Option<Timestamp>,
+    /// `good` or `unknown`; absent if revocation is not asked about.
+    #[serde(default)]
+    pub peer_revocation: Option<String>,
+    /// When that was last found out.
+    #[serde(default)]
+    pub peer_revocation_checked: Option<Timestamp>,
     /// Since it was set up.
     pub age_s: u64,
     /// Until it is replaced; absent once it is being replaced.

@@ -12,12 +12,14 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
 }
 
 fn show(reloaded: &Reloaded) -> String {
-    let Reloaded { added, changed, renewed, removed, unchanged, restart_needed, warnings } = reloaded;
+    let Reloaded { added, changed, renewed, reviewed, removed, unchanged, restart_needed, warnings } =
+        reloaded;
     let mut lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     for (what, names) in [
         ("added", added),
         ("changed, so set up anew", changed),
         ("with a new certificate, and as they stand", renewed),
+        ("with other trust, by which the peers of what stands are judged", reviewed),
         ("removed", removed),
         ("needs a restart of the daemon to take effect", restart_needed),
     ] {

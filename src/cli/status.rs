@@ -3,7 +3,8 @@
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, details, table, time};
 use crate::api::{
-    ChildState, ConfiguredChild, Failed, Internal, Peer, Pool, Request, State, Status, Timestamp, Tunnel,
+    ChildState, ConfiguredChild, Failed, IkeSa, Internal, Peer, Pool, Request, State, Status, Timestamp,
+    Tunnel,
 };
 use crate::config::limits::EXPIRY_WARNING;
 
@@ -121,6 +122,7 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
     remarks.extend(peers(tunnel));
     remarks.extend(tunnel.internal.as_ref().map(internal));
     remarks.extend(certificates(tunnel));
+    remarks.extend(tunnel.ike.as_ref().and_then(|ike| peer_certificate(ike, now)));
     if let Some(note) = tunnel.ike.as_ref().and_then(|ike| ike.peer_auth_note.as_ref()) {
         remarks.push((Colour::Yellow, format!("the peer passed unchecked: {note}")));
     }
@@ -165,6 +167,19 @@ fn peers(tunnel: &Tunnel) -> Vec<(Colour, String)> {
         lines.push((Colour::Dim, format!("and {further} more: `sekisho sas`")));
     }
     lines
+}
+
+/// Whose certificate the peer has, and whether it is known not to be revoked.
+fn peer_certificate(ike: &IkeSa, now: Timestamp) -> Option<(Colour, String)> {
+    let subject = ike.peer_certificate.as_ref()?;
+    let checked = ike.peer_revocation_checked.map_or(0, Timestamp::as_millis) / 1000;
+    let ago = time((now.as_millis() / 1000).saturating_sub(checked));
+    let known = match ike.peer_revocation.as_deref() {
+        None => "revocation is not asked about".to_owned(),
+        Some("good") => format!("not revoked, asked {ago} ago"),
+        Some(_) => format!("nobody says whether it was revoked, asked {ago} ago"),
+    };
+    Some((Colour::Dim, format!("the peer's certificate is of `{subject}`: {known}")))
 }
 
 /// The addresses inside it.

@@ -14,6 +14,15 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
     let port = |b: Option<Spanned<u16>>, or: u16| b.map_or(or, Spanned::into_inner);
     let ike_port = section.number(judge, "ike_port", (1, u16::MAX));
     let nat_port = section.number(judge, "nat_port", (1, u16::MAX));
+    let threshold = section.number(
+        judge,
+        "cookie_threshold",
+        (limits::COOKIE_THRESHOLD.floor, limits::COOKIE_THRESHOLD.ceiling),
+    );
+    let most =
+        section.number(judge, "half_open_max", (limits::HALF_OPEN_MAX.floor, limits::HALF_OPEN_MAX.ceiling));
+    let cookie_span =
+        threshold.as_ref().or(most.as_ref()).map_or_else(|| section.span.clone(), Spanned::span);
     let nat_span =
         nat_port.as_ref().or(ike_port.as_ref()).map_or_else(|| section.span.clone(), Spanned::span);
     let daemon = Daemon {
@@ -29,12 +38,23 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
         mark: section.number(judge, "mark", (1, u32::MAX)).map_or(or.mark, Spanned::into_inner),
         ike_port: port(ike_port, or.ike_port),
         nat_port: port(nat_port, or.nat_port),
+        cookie_threshold: threshold.map_or(or.cookie_threshold, Spanned::into_inner),
+        half_open_max: most.map_or(or.half_open_max, Spanned::into_inner),
         replay_window: bounded(judge, &mut section, "replay_window", &limits::REPLAY_WINDOW),
         copy_dscp: section.boolean(judge, "copy_dscp").unwrap_or(or.copy_dscp),
     };
     if daemon.ike_port == daemon.nat_port {
         let message = format!("`ike_port` and `nat_port` are both {}", daemon.ike_port);
         judge.error(&nat_span, message, "give them different numbers; the registered ones are 500 and 4500");
+    }
+    if daemon.cookie_threshold > daemon.half_open_max {
+        let (threshold, most) = (daemon.cookie_threshold, daemon.half_open_max);
+        let message = format!("`cookie_threshold` is {threshold} and `half_open_max` {most}");
+        judge.error(
+            &cookie_span,
+            message,
+            "beyond `half_open_max` nobody is asked for a cookie: choose a smaller threshold",
+        );
     }
     section.finish(judge);
     daemon

@@ -126,6 +126,11 @@ pub(super) fn from_disk(path: &Path, kind: Kind) -> Result<Zeroizing<Vec<u8>>, F
         let help = format!("`chmod 600 {shown}`; {}", kind.if_others_read_it());
         return fail(&format!("is open to others (mode {:04o})", about.mode() & 0o7777), help);
     }
+    // Whom we believe is not for everyone to say.
+    if about.mode() & 0o002 != 0 {
+        let help = format!("`chmod o-w {shown}`, and see that what is in it is still yours");
+        return fail(&format!("may be changed by everyone (mode {:04o})", about.mode() & 0o7777), help);
+    }
     let user = nix::unistd::geteuid().as_raw();
     if kind.is_secret() && about.uid() != 0 && about.uid() != user {
         let help = format!("it must belong to root or to the user of sekishod: `chown root {shown}`");

@@ -91,6 +91,10 @@ pub struct Daemon {
     pub ike_port: u16,
     /// The UDP port of encapsulation.
     pub nat_port: u16,
+    /// Half-open SAs from which on whoever wants a tunnel must bring a cookie (RFC 7296 §2.6).
+    pub cookie_threshold: u32,
+    /// Half-open SAs at most.
+    pub half_open_max: u32,
     /// Packets that may arrive late (RFC 4303 §3.4.3).
     pub replay_window: u32,
     /// Whether the inner packet's DSCP is copied to the outer one.
@@ -142,6 +146,8 @@ impl Default for Daemon {
             mark: 0x5e51,
             ike_port: 500,
             nat_port: 4500,
+            cookie_threshold: limits::COOKIE_THRESHOLD.default,
+            half_open_max: limits::HALF_OPEN_MAX.default,
             replay_window: 1024,
             copy_dscp: true,
         }

@@ -106,6 +106,7 @@ fn every_example_is_good_and_means_what_it_says() {
 
     let hub = example("datacentre.toml");
     assert_eq!(hub.daemon.replay_window, 4096);
+    assert_eq!((hub.daemon.cookie_threshold, hub.daemon.half_open_max), (32, 4096));
     assert!(hub.connections.iter().all(|c| !c.initiate && c.remote == Remote::Any));
     let names: Vec<&str> = hub.connections.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(names, ["clinic-17", "clinic-18", "pharmacy-3"]);
@@ -165,7 +166,7 @@ fn the_commented_defaults_are_the_defaults() {
         .lines()
         .map(|line| setting(line).inspect(|_| shown += 1).unwrap_or_else(|| line.to_owned()))
         .collect();
-    assert_eq!(shown, 14 + 17, "every setting with a default");
+    assert_eq!(shown, 16 + 17, "every setting with a default");
     let config = loaded(&written(&active.join("\n"))).unwrap();
     let plain = example("facility.toml");
     assert_eq!(config.daemon, Daemon { mtu: Some(1400), ..plain.daemon.clone() });

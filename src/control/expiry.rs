@@ -83,6 +83,7 @@ fn endings(now: u64, connections: &[ConnectionStatus]) -> BTreeMap<Seen, Ending>
         for certificate in chain(&status.connection) {
             add("local", certificate, certificate.not_after(), name());
         }
+        // A connection may have many peers.
         for proof in status.tunnels.iter().map(|tunnel| &tunnel.ike_sa.remote_proof) {
             if let Some((certificate, not_after)) = proof.certificate.as_ref().zip(proof.not_after) {
                 add("peer", certificate, not_after, name());

@@ -122,7 +122,8 @@ impl Control {
         let ports = EndpointConfig {
             ike_port: config.daemon.ike_port,
             nat_port: config.daemon.nat_port,
-            ..EndpointConfig::default()
+            cookie_threshold: count(config.daemon.cookie_threshold),
+            half_open_max: count(config.daemon.half_open_max),
         };
         let endpoint = Endpoint::new(ports, Box::new(OsRandom::new()), Box::new(Spis::of_worker(0)));
         let fetcher =
@@ -167,6 +168,11 @@ impl Control {
             tracing::debug!(%error, "refused");
         }
     }
+}
+
+/// A bound of the configuration as the endpoint counts.
+fn count(bound: u32) -> usize {
+    usize::try_from(bound).unwrap_or(usize::MAX)
 }
 
 /// Both clocks.

@@ -70,6 +70,7 @@ fn difference(old: &Config, new: &Config) -> Reloaded {
             None => &mut reloaded.added,
             Some(known) if known == connection => &mut reloaded.unchanged,
             Some(known) if known.is_renewed_by(connection) => &mut reloaded.renewed,
+            Some(known) if known.is_retrusted_by(connection) => &mut reloaded.reviewed,
             Some(_) => &mut reloaded.changed,
         };
         list.push(name.to_string());
@@ -95,6 +96,8 @@ fn restart_needed(old: &Daemon, new: &Daemon) -> Vec<String> {
         ("mark", old.mark != new.mark),
         ("ike_port", old.ike_port != new.ike_port),
         ("nat_port", old.nat_port != new.nat_port),
+        ("cookie_threshold", old.cookie_threshold != new.cookie_threshold),
+        ("half_open_max", old.half_open_max != new.half_open_max),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name.to_owned()).collect()
 }

@@ -125,6 +125,7 @@ fn child_state(status: &ConnectionStatus, child: &config::Child) -> ChildState {
 }
 
 fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
+    let revocation = sa.remote_proof.revocation;
     IkeSa {
         suite: sa.suite.to_string(),
         spi_i: sa.spi_i.to_string(),
@@ -132,6 +133,10 @@ fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
         initiator: sa.initiator,
         peer_auth: sa.remote_proof.method.clone(),
         peer_auth_note: sa.remote_proof.note.clone(),
+        peer_certificate: sa.remote_proof.certificate.as_ref().map(|own| own.subject().to_string()),
+        peer_certificate_expires: sa.remote_proof.not_after.map(Timestamp::from_unix),
+        peer_revocation: revocation.map(|known| if known.good { "good" } else { "unknown" }.to_owned()),
+        peer_revocation_checked: revocation.map(|known| Timestamp::from_unix(known.checked)),
         age_s: now.boot.since(sa.established.boot).as_secs(),
         rekey_in_s: sa.rekey_at.map(|at| until(now, at).as_secs()),
         nat_here: sa.nat.here,

@@ -1,7 +1,11 @@
 //! Certificates that were revoked: lists from a web server and from files, and a real OCSP responder.
 
+use std::time::Duration;
+
 use crate::certificates::{Parties, host};
-use crate::lab::{Authority, End, Entity, KeyKind, Mute, Proof, Request, Responder, Site, Web, transfer};
+use crate::lab::{
+    Authority, End, Entity, KeyKind, Mute, Proof, Request, Responder, Sekisho, Site, Web, both_ways, transfer,
+};
 use crate::refusals::assert_diagnosis;
 
 /// Both ends with certificates that say where their revocation can be asked; the peer's, too.
@@ -170,4 +174,74 @@ fn a_tunnel_of_everything_does_not_swallow_what_is_fetched_for_it() {
     sekisho.await_up();
     assert_eq!(web.asked(), ["/root.crl"]);
     transfer((&site.a.host, site.a.inside[0]), (&site.b.host, site.b.inside[0]), 100);
+}
+
+/// RFC 4806: the hub reaches no responder, the clinic does, and sends along what it says. (strongSwan of Debian neither
+/// sends nor asks for it.) Until the clinic has it, the hub refuses.
+#[test]
+fn what_only_the_owner_can_ask_goes_along_with_its_certificate() {
+    for good in [true, false] {
+        let site = Site::new("revocation_stapled");
+        let root = Authority::root("Root");
+        let mut clinic = Request::of(host(End::A), KeyKind::P256);
+        answered(&mut clinic);
+        let hub = Request::of(host(End::B), KeyKind::P256);
+        let mut parties = Parties::new(&site, End::A, &root, &clinic, &hub);
+        parties.ours.revocation = "off";
+        parties.theirs.revocation = "strict";
+        parties.theirs.remote = None;
+        let Proof::Certificate(own) = &parties.ours.proof else { panic!("a certificate") };
+        let own = own.entity.clone();
+        let known: &[&Entity] = if good { &[&own] } else { &[] };
+        let responder = Responder::start(&site, &root, known, &[]);
+        site.b.namespace.ip(&format!("route add unreachable {}/32", Responder::address()));
+        let b = Sekisho::start(&site.b, &parties.theirs);
+        let a = Sekisho::start(&site.a, &parties.ours);
+        if good {
+            a.await_up();
+            let tunnel = b.await_up();
+            assert_eq!(tunnel["ike"]["peer_auth_note"], serde_json::Value::Null, "{tunnel}");
+        } else {
+            assert_diagnosis(&b.await_failure(), "revocation_unknown", "here");
+        }
+        assert!(responder.asked() >= 1, "the owner asked");
+    }
+}
+
+/// A reload with a list that is about others costs a standing tunnel no packet; one that revokes the peer ends it, tells
+/// the peer, and says why.
+#[test]
+fn a_reload_with_a_list_judges_the_standing_peer() {
+    for (name, end) in [("revocation_reload_initiate", End::A), ("revocation_reload_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let (mut parties, peer) = parties(&site, end, &root, |_| {});
+        parties.ours.revocation = "soft";
+        let (sekisho, strongswan) = parties.succeed();
+        let before = sekisho.await_up();
+
+        let other = root.issue(&Request::of("other.example", KeyKind::P256));
+        parties.ours.crls = vec![root.crl(&[&other], 30)];
+        parties.ours.revocation = "strict";
+        sekisho.rewrite(&parties.ours);
+        let tallies = both_ways(&site, 0, || {
+            let reloaded = sekisho.json(&["reload"]);
+            assert_eq!(reloaded["reviewed"][0], "centre", "{reloaded}");
+            sekisho.await_tunnel("the peer to be found good", Duration::from_secs(10), |tunnel| {
+                tunnel["ike"]["peer_revocation"] == "good"
+            });
+        });
+        assert_eq!(tallies.map(|tally| (tally.lost, tally.duplicated)), [(0, 0), (0, 0)]);
+        let after = sekisho.await_up();
+        assert_eq!(after["ike"]["spi_i"], before["ike"]["spi_i"], "the IKE SA stays");
+        assert_eq!(after["children"][0]["spi_in"], before["children"][0]["spi_in"], "and the Child SA");
+        assert_eq!(after["ike"]["peer_certificate"], peer.subject);
+        assert_eq!(strongswan.child_spis().len(), 1, "{}", strongswan.list_sas());
+
+        parties.ours.crls = vec![root.crl(&[&other, &peer], 30)];
+        sekisho.rewrite(&parties.ours);
+        sekisho.json(&["reload"]);
+        assert_diagnosis(&sekisho.await_failure(), "certificate_revoked", "here");
+        strongswan.await_down();
+    }
 }

@@ -21,6 +21,8 @@ const DAY: Duration = Duration::from_hours(24);
 pub enum KeyKind {
     /// RSA of 2,048 bits, made by `openssl`.
     Rsa,
+    /// RSA of 4,096 bits, likewise: what makes messages long.
+    Rsa4096,
     P256,
     P384,
     Ed25519,
@@ -84,7 +86,12 @@ pub struct Entity {
 impl Authority {
     /// One that signs itself.
     pub fn root(name: &'static str) -> Self {
-        let key = new_key(KeyKind::P256);
+        Self::root_with(name, KeyKind::P256)
+    }
+
+    /// One that signs itself, with a key of this kind.
+    pub fn root_with(name: &'static str, kind: KeyKind) -> Self {
+        let key = new_key(kind);
         let params = authority(name, 1);
         let certificate = params.self_signed(&key).expect("make a root certificate");
         Self::new(pem("CERTIFICATE", certificate.der()), params, key)
@@ -92,7 +99,12 @@ impl Authority {
 
     /// One below this.
     pub fn intermediate(&self, name: &'static str) -> Self {
-        let key = new_key(KeyKind::P256);
+        self.intermediate_with(name, KeyKind::P256)
+    }
+
+    /// One below this, with a key of this kind.
+    pub fn intermediate_with(&self, name: &'static str, kind: KeyKind) -> Self {
+        let key = new_key(kind);
         let params = authority(name, self.next_serial());
         let certificate = params.signed_by(&key, &self.issuer).expect("make an intermediate certificate");
         Self::new(pem("CERTIFICATE", certificate.der()), params, key)
@@ -194,8 +206,9 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
 
 fn new_key(kind: KeyKind) -> KeyPair {
     let algorithm = match kind {
-        KeyKind::Rsa => {
-            let arguments = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
+        KeyKind::Rsa | KeyKind::Rsa4096 => {
+            let bits = if kind == KeyKind::Rsa { "rsa_keygen_bits:2048" } else { "rsa_keygen_bits:4096" };
+            let arguments = ["genpkey", "-algorithm", "RSA", "-pkeyopt", bits];
             let key = run(Command::new("openssl").args(arguments));
             let base64: String = key.lines().filter(|line| !line.starts_with("-----")).collect();
             let der = BASE64.decode(base64.as_bytes()).expect("base64 of openssl");

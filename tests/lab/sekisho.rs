@@ -1,7 +1,7 @@
 //! Our daemon and our command line, as the shipped binaries.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -35,6 +35,19 @@ impl<'a> Sekisho<'a> {
     pub fn start_in(namespace: &'a Namespace, tunnel: &Tunnel) -> Self {
         let directory = tempfile::tempdir().expect("make a directory for sekisho");
         write_configuration(&directory, tunnel);
+        Self::launched(namespace, directory)
+    }
+
+    /// The same with a configuration of the scenario's own, given the directory for its files. Its control socket must
+    /// be `control.sock` in there.
+    pub fn configured(namespace: &'a Namespace, configuration: impl FnOnce(&Path) -> String) -> Self {
+        let directory = tempfile::tempdir().expect("make a directory for sekisho");
+        let text = configuration(directory.path());
+        fs::write(configuration_file(&directory), text).expect("write sekisho.toml");
+        Self::launched(namespace, directory)
+    }
+
+    fn launched(namespace: &'a Namespace, directory: TempDir) -> Self {
         let daemon = launch(namespace, &directory);
         let mut peer = Self { namespace, directory, daemon };
         peer.await_status();
@@ -105,7 +118,8 @@ impl<'a> Sekisho<'a> {
         })
     }
 
-    fn await_tunnel(&self, what: &str, limit: Duration, holds: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until the tunnel is as it is wanted, and returns it as `status` shows it.
+    pub fn await_tunnel(&self, what: &str, limit: Duration, holds: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             wait_for(limit, what, || {
@@ -142,6 +156,12 @@ impl<'a> Sekisho<'a> {
         write_configuration(&self.directory, tunnel);
     }
 
+    /// The SA log, a record a line.
+    pub fn sa_log(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.directory.path().join("sa.jsonl")).expect("read the SA log");
+        text.lines().map(|line| serde_json::from_str(line).expect("a record a line")).collect()
+    }
+
     /// The name servers that it was given and wrote down.
     pub fn resolv_conf(&self) -> Option<String> {
         fs::read_to_string(self.directory.path().join("state/resolv.conf")).ok()
@@ -154,6 +174,17 @@ impl<'a> Sekisho<'a> {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line VmRSS");
         let kib = line.trim().trim_end_matches(" kB").parse::<u32>().expect("a number of KiB");
         f64::from(kib) / 1024.0
+    }
+
+    /// Processor time that the daemon has used, seconds.
+    pub fn processor_s(&self) -> f64 {
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", self.daemon.id())).expect("read the daemon's times");
+        // The name, in brackets, may hold anything; utime and stime are the 14th and 15th field of proc(5).
+        let (_, fields) = stat.rsplit_once(')').expect("the end of its name");
+        let ticks =
+            fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u32>().expect("ticks"));
+        f64::from(ticks.sum::<u32>()) / 100.0
     }
 
     /// Ends it in an orderly way (SIGTERM).
@@ -228,6 +259,7 @@ fn write_configuration(directory: &TempDir, tunnel: &Tunnel) {
 }
 
 fn configuration(directory: &str, tunnel: &Tunnel, proofs: &str) -> String {
+    let cookies = tunnel.cookie_threshold.map_or(String::new(), |n| format!("cookie_threshold = {n}\n"));
     let remote = tunnel.remote.map_or("any".to_owned(), |address| address.to_string());
     let networks = match tunnel.parts.as_slice() {
         [] => networks(tunnel),
@@ -245,7 +277,7 @@ control_socket = "{directory}/control.sock"
 state_dir = "{directory}/state"
 sa_log = "{directory}/sa.jsonl"
 log = "debug"
-
+{cookies}
 [tunnel.{name}]
 local_id = "{local_id}"
 remote_id = "{remote_id}"

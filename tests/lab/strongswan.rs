@@ -222,6 +222,7 @@ fn launch(namespace: &Namespace, directory: &TempDir) -> Process {
 fn daemon_configuration(directory: &str, tunnel: &Tunnel) -> String {
     let signature_authentication = if tunnel.old_signatures { "no" } else { "yes" };
     let fragment_size = tunnel.fragment_size;
+    let cookies = tunnel.cookie_threshold.map_or(String::new(), |n| format!("cookie_threshold = {n}"));
     format!(
         "charon {{
   load_modular = no
@@ -232,6 +233,7 @@ kernel-netlink socket-default vici resolve updown
   retransmit_base = 1.5
   retransmit_tries = 8
   fragment_size = {fragment_size}
+  {cookies}
   plugins {{
     vici {{ socket = unix://{directory}/vici }}
     kernel-libipsec {{ allow_peer_ts = yes }}

@@ -69,6 +69,8 @@ pub struct Tunnel {
     pub child_lifetime_s: u32,
     /// Bytes of the IP packets of IKE messages, beyond which they are cut into fragments.
     pub fragment_size: u16,
+    /// Half-open SAs from which on this end asks everyone for a cookie; `None`: as it comes.
+    pub cookie_threshold: Option<u32>,
 }
 
 /// One of several Child SAs.
@@ -141,6 +143,7 @@ impl Tunnel {
             ike_lifetime_s: 28_800,
             child_lifetime_s: 3_600,
             fragment_size: 1_280,
+            cookie_threshold: None,
         }
     }
 }

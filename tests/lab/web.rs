@@ -142,6 +142,11 @@ impl Responder {
         format!("http://{ADDRESS}:{OCSP_PORT}/")
     }
 
+    /// Its address.
+    pub fn address() -> Ipv4Addr {
+        ADDRESS
+    }
+
     /// How many questions it was asked.
     pub fn asked(&self) -> usize {
         let log = fs::read_to_string(self.directory.path().join("ocsp.log")).unwrap_or_default();

@@ -138,6 +138,8 @@ pub(super) struct Connections {
     by_pattern: Vec<Name>,
     by_address: BTreeMap<IpAddr, Acceptable>,
     anywhere: Option<Acceptable>,
+    /// The first whose peer signs.
+    decoy: Option<Arc<Connection>>,
 }
 
 impl Connections {
@@ -200,6 +202,8 @@ impl Connections {
             // A peer with a fixed address may still come from another one, as behind a NAT.
             merge(self.anywhere.get_or_insert_with(nothing), config);
         }
+        let mut all = self.by_name.values().map(|managed| &managed.config);
+        self.decoy = all.find(|config| matches!(config.remote_auth, RemoteAuth::Signature(_))).cloned();
         let by_name = &self.by_name;
         let weight = |name: &Name| by_name.get(name).map(|managed| managed.config.remote_id.weight());
         self.by_pattern.sort_by_key(|name| std::cmp::Reverse(weight(name)));
@@ -284,6 +288,10 @@ impl Directory for Connections {
             }
             _ => Standing::Gone,
         }
+    }
+
+    fn decoy(&self) -> Option<Arc<Connection>> {
+        self.decoy.clone()
     }
 
     fn identities(&self, theirs: Option<&Identity>) -> Vec<diagnose::Pair> {

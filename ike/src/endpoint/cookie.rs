@@ -101,6 +101,7 @@ mod tests {
         }
     }
 
+    /// Rule 14: a cookie covers address, port, SPI and nonce, and its secret rotates.
     #[test]
     fn a_cookie_is_good_for_its_sender_alone_and_for_two_generations() {
         let provider = Provider::ring();

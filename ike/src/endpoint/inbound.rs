@@ -205,6 +205,10 @@ impl Endpoint {
             managed.peers.insert(id, peer);
         }
         self.tunnel_stepped(now, id);
+        // Ours may have been under way while the trust changed.
+        if let Some(config) = self.connections.get(&name).map(|managed| Arc::clone(&managed.config)) {
+            self.adopt(now, id, &config);
+        }
         self.settle_duplicates(now, id, &name, initial_contact);
         self.start_children(now, &name);
         self.prove_pfs(now, id, &name);

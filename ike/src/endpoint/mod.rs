@@ -9,6 +9,7 @@ mod pools;
 mod proven;
 mod pursuit;
 mod schedule;
+mod stapling;
 mod status;
 
 use std::collections::BTreeMap;
@@ -28,12 +29,13 @@ use crate::event::{
     ChildSaId, Command, CommandError, Completion, Deadline, DeadlineReason, EndReason, Event, Job, JobId,
     Transmit, TunnelId,
 };
+use crate::limits;
 use crate::path::Path;
 use crate::pki::Answer;
 use crate::random::SecureRandom;
 use crate::sa::{
-    Attempt, AttemptStep, Context, DropReason, HalfOpenStep, Ids, JobOwner, Output, Pools, SpiPool, Task,
-    Tunnel,
+    Attempt, AttemptStep, Context, DropReason, HalfOpenStep, Ids, JobOwner, Output, Pools, SpiPool, Staples,
+    Task, Tunnel,
 };
 use crate::spi_allocator::SpiAllocator;
 use crate::time::{Instant, Now};
@@ -63,6 +65,7 @@ struct Core {
     pools: Pools,
     ids: Ids,
     output: Output,
+    staples: Staples,
 }
 
 impl Core {
@@ -76,6 +79,7 @@ impl Core {
             pools: &mut self.pools,
             ids: &mut self.ids,
             output: &mut self.output,
+            staples: &self.staples,
         }
     }
 }
@@ -91,6 +95,7 @@ impl Endpoint {
             pools: Pools::default(),
             ids: Ids::default(),
             output: Output::default(),
+            staples: Staples::default(),
         };
         Self {
             core,
@@ -108,6 +113,8 @@ impl Endpoint {
     /// The network spoke: one datagram, the non-ESP marker taken off.
     pub fn handle_datagram(&mut self, now: Now, path: Path, bytes: &[u8]) {
         self.receive(now, path, bytes);
+        // What an attempt held that was refused just now.
+        self.core.spis.reclaim();
     }
 
     /// The deadline passed.
@@ -123,6 +130,7 @@ impl Endpoint {
                 Owner::HalfOpen(spi) => self.half_open_expired(now, spi),
                 Owner::Tunnel(id) => self.with_tunnel(now, id, Tunnel::handle_timeout),
                 Owner::Connection(name) => self.pursue(now, &name),
+                Owner::Staple(certificate) => self.ask_for_staple(now, certificate),
             }
         }
         self.core.spis.reclaim();
@@ -190,11 +198,15 @@ impl Endpoint {
                     self.half_open_stepped(now, path, step);
                 }
             }
+            (JobOwner::Staple(certificate), completion) => {
+                self.staple_stepped(now, certificate, job, completion);
+            }
             (owner, Completion::Fetched(answer)) => self.fetched(now, job, &owner, Ok(answer)),
             (owner, Completion::Failed(why)) => self.job_lost(now, job, &owner, &why),
             // An answer to another question.
             _ => {}
         }
+        self.core.spis.reclaim();
     }
 
     /// What came of a fetch about revocation.
@@ -213,7 +225,10 @@ impl Endpoint {
                     self.half_open_stepped(now, path, step);
                 }
             }
-            JobOwner::Tunnel(_) | JobOwner::Connection(_) | JobOwner::Path(_) => {}
+            JobOwner::Tunnel(id) => {
+                self.with_tunnel(now, id, |tunnel, ctx| tunnel.fetched(ctx, job, answer));
+            }
+            JobOwner::Connection(_) | JobOwner::Path(_) | JobOwner::Staple(_) => {}
         }
     }
 
@@ -235,7 +250,7 @@ impl Endpoint {
                     self.half_open_stepped(now, half_open.path(), HalfOpenStep::Pending(half_open));
                 }
             }
-            JobOwner::Attempt(_) | JobOwner::Connection(_) | JobOwner::Path(_) => {}
+            JobOwner::Attempt(_) | JobOwner::Connection(_) | JobOwner::Path(_) | JobOwner::Staple(_) => {}
         }
     }
 
@@ -276,7 +291,7 @@ impl Endpoint {
     }
 
     fn configure(&mut self, now: Now, wanted: Vec<Arc<Connection>>) {
-        wanted.iter().for_each(|connection| self.renew(connection));
+        wanted.iter().for_each(|connection| self.renew(now, connection));
         let gone = self.connections.names().into_iter().filter(|name| {
             let unchanged =
                 |c: &Arc<Connection>| self.connections.get(name).is_some_and(|managed| managed.config == *c);
@@ -295,6 +310,7 @@ impl Endpoint {
             }
         }
         self.connections.index();
+        self.configure_staples(now);
         for name in new {
             if self.connections.get(&name).is_some_and(Managed::is_ours_to_keep_up) {
                 self.pursue(now, &name);
@@ -302,18 +318,25 @@ impl Endpoint {
         }
     }
 
-    /// What differs from the present configuration in our certificate alone takes its place, and nothing happens.
-    fn renew(&mut self, connection: &Arc<Connection>) {
+    /// What differs from the present configuration in certificates alone takes its place: the tunnels stand, those whose
+    /// trust changed as long as their peers pass.
+    fn renew(&mut self, now: Now, connection: &Arc<Connection>) {
         let Some(managed) = self.connections.get_mut(&connection.name) else { return };
-        if !managed.config.is_renewed_by(connection) || managed.config == *connection {
+        let known = &managed.config;
+        let adopted = known.is_renewed_by(connection) || known.is_retrusted_by(connection);
+        if !adopted || *known == *connection {
             return;
         }
         managed.config = Arc::clone(connection);
-        for id in &managed.tunnels {
-            if let Some(tunnel) = self.tunnels.get_mut(id) {
-                tunnel.renew(Arc::clone(connection));
-            }
+        for id in managed.tunnels.clone() {
+            self.adopt(now, id, connection);
         }
+    }
+
+    fn adopt(&mut self, now: Now, id: TunnelId, connection: &Arc<Connection>) {
+        let tunnels = u32::try_from(self.tunnels.len()).unwrap_or(u32::MAX);
+        let within = limits::REVIEW_SPREAD.saturating_mul(tunnels).min(limits::REVIEW_SPREAD_MOST);
+        self.with_tunnel(now, id, |tunnel, ctx| tunnel.adopt(ctx, connection, within));
     }
 
     fn network_changed(&mut self, now: Now) {
@@ -332,6 +355,7 @@ impl Endpoint {
             self.take_down(now, &name, &EndReason::Shutdown);
         }
         self.half_open.clear();
+        self.forget_staples();
     }
 
     fn with_child(&mut self, now: Now, id: ChildSaId, step: impl FnOnce(&mut Tunnel, &mut Context<'_>)) {

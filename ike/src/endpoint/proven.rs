@@ -104,7 +104,7 @@ pub(super) fn refine(managed: &Managed, child: &mut ChildSaStatus) {
     child.pfs = match managed.proven.verdict_on(index) {
         Some(Verdict::Agreed) => Pfs::First,
         Some(Verdict::Refused(_, diagnosis)) if is_about_pfs(diagnosis.kind) => Pfs::Refused,
-        // Refused for another reason: that says nothing of the key exchange.
-        Some(Verdict::Refused(..)) | None => Pfs::Unproven,
+        // Not tried yet, or refused for another reason, which says nothing of the key exchange.
+        None | Some(Verdict::Refused(..)) => Pfs::Unproven,
     };
 }

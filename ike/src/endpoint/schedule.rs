@@ -14,6 +14,8 @@ pub(super) enum Owner {
     HalfOpen(IkeSpi),
     Tunnel(TunnelId),
     Connection(Name),
+    /// What is said of our own certificate with this fingerprint.
+    Staple([u8; 32]),
 }
 
 /// One deadline an owner, in the order of time.

@@ -377,4 +377,8 @@ pub enum DeadlineReason {
     Retire,
     /// A connection is tried again.
     Retry,
+    /// A peer whose tunnel stands is judged again.
+    Review,
+    /// Whoever says whether our own certificate is good is asked again.
+    Staple,
 }

@@ -11,6 +11,8 @@ mod message;
 mod parts;
 mod protected;
 mod reassembly;
+#[cfg(feature = "sim")]
+pub mod tamper;
 #[cfg(test)]
 mod tests;
 

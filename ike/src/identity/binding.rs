@@ -1,7 +1,7 @@
 //! Which identities a certificate stands for (RFC 4945 §3.1, §5.1.2).
 
 use super::Identity;
-use crate::pki::{Certificate, SubjectAltName, TrustedPath};
+use crate::pki::{Certificate, SubjectAltName, TrustedPath, quote};
 
 /// The identity is not one of the certificate's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,11 +33,12 @@ pub fn binds(certificate: &Certificate, identity: &Identity) -> Result<(), Bindi
         return Ok(());
     }
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    // Whoever had the certificate made chose how long these are.
     Err(BindingError {
-        subject: certificate.subject().to_string(),
+        subject: quote(&certificate.subject().to_string()),
         kind: identity.kind(),
-        identity: identity.to_string(),
-        names: if names.is_empty() { "nobody".into() } else { names.join(", ") },
+        identity: quote(&identity.to_string()),
+        names: if names.is_empty() { "nobody".into() } else { quote(&names.join(", ")) },
     })
 }
 

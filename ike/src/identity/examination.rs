@@ -11,12 +11,13 @@ use subtle::ConstantTimeEq;
 
 use super::binding::BindingError;
 use super::proof::{PeerWishes, Proof, Proving, SignedOctets};
+use super::review::Sent;
 use super::{Identity, psk};
 use crate::config::{Connection, RemoteAuth};
 use crate::crypto::Provider;
 use crate::pki::{
     self, Answer, Assessment, Certificate, Evidence, Fetch, Offered, OfferedError, PathError, Pin,
-    RevocationError, SignatureError, SigningError, Trust, TrustedPath,
+    RevocationError, RevocationPolicy, SignatureError, SigningError, Staple, Trust, TrustedPath,
 };
 use crate::secret::Secret;
 use crate::suite::Prf;
@@ -29,6 +30,8 @@ pub(crate) struct VerifiedPeer {
     connection: Arc<Connection>,
     identity: Identity,
     proof: PeerProof,
+    /// Of one that signed.
+    certificates: Option<Sent>,
 }
 
 impl VerifiedPeer {
@@ -42,6 +45,16 @@ impl VerifiedPeer {
 
     pub(crate) fn proof(&self) -> &PeerProof {
         &self.proof
+    }
+
+    /// The CERT payloads of one that signed.
+    pub(super) fn certificates(&self) -> Option<&Sent> {
+        self.certificates.as_ref()
+    }
+
+    /// Takes over what a review found.
+    pub(super) fn replace(&mut self, connection: Arc<Connection>, proof: PeerProof) {
+        (self.connection, self.proof) = (connection, proof);
     }
 
     /// Takes over a configuration that demands the same of the peer.
@@ -61,8 +74,52 @@ pub struct PeerProof {
     pub certificate: Option<Certificate>,
     /// When the first certificate of its path expires, seconds since 1970 UTC.
     pub not_after: Option<u64>,
-    /// What could not be found out and was let pass: revocation under the policy `soft`.
+    /// What could not be found out and was let pass: revocation under the policy `soft`, or for a while under `strict`.
     pub note: Option<String>,
+    /// What is known of revocation; `None` if nothing is asked: by policy, or of a key that is pinned or shared.
+    pub revocation: Option<Revocation>,
+}
+
+/// What is known of the revocation of a peer's certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Whether somebody says that none is revoked; else nobody says anything.
+    pub good: bool,
+    /// When that was found out, seconds since 1970 UTC.
+    pub checked: u64,
+    /// When a newer answer is due, if there is one.
+    pub until: Option<u64>,
+}
+
+/// What was found out about a peer's path.
+pub(super) struct Settled<'a> {
+    pub(super) path: &'a TrustedPath,
+    pub(super) trust: &'a Trust,
+    pub(super) assessment: Assessment,
+    pub(super) until: Option<u64>,
+    /// Seconds since 1970 UTC.
+    pub(super) wall: u64,
+}
+
+impl Settled<'_> {
+    /// The proof, and whether revocation stands against it.
+    pub(super) fn proof(self, method: String) -> (PeerProof, Result<(), RevocationError>) {
+        let Self { path, trust, assessment, until, wall } = self;
+        let asked = trust.revocation != RevocationPolicy::Off && !path.is_pinned();
+        let good = assessment == Assessment::Good;
+        let (note, decided) = match assessment.decide(trust.revocation) {
+            Ok(note) => (note, Ok(())),
+            Err(error) => (Some(error.to_string()), Err(error)),
+        };
+        let proof = PeerProof {
+            method,
+            certificate: path.end_entity().cloned(),
+            not_after: path.not_after(),
+            note,
+            revocation: asked.then_some(Revocation { good, checked: wall, until }),
+        };
+        (proof, decided)
+    }
 }
 
 /// Why a proof was not accepted, or ours could not be made.
@@ -96,9 +153,11 @@ pub(crate) enum ProofError {
 pub(crate) struct Examination {
     pub(crate) provider: Provider,
     pub(crate) prf: Prf,
-    /// Chosen by the identity. Without one the claim is refused, but takes about as long, so that the time does not tell
-    /// which identities exist.
+    /// Chosen by the identity. Without one the claim is refused.
     pub(crate) connection: Option<Arc<Connection>>,
+    /// One whose peer signs. A signature is judged by its trust if it is nobody's, or that of one who has no key to sign
+    /// with, and refused: so that the time does not tell which identities exist.
+    pub(crate) decoy: Option<Arc<Connection>>,
     pub(crate) id: IdData,
     pub(crate) octets: SignedOctets,
     pub(crate) proof: AuthData,
@@ -109,7 +168,14 @@ pub(crate) struct Examination {
     /// Seconds since 1970 UTC.
     pub(crate) wall: u64,
     /// What our own proof covers, which is made at once if the peer's is good: the responder's.
-    pub(crate) ours: Option<(SignedOctets, PeerWishes)>,
+    pub(crate) ours: Option<Ours>,
+}
+
+/// What a responder's own proof is made of.
+pub(crate) struct Ours {
+    pub(crate) octets: SignedOctets,
+    pub(crate) wishes: PeerWishes,
+    pub(crate) staple: Option<Arc<Staple>>,
 }
 
 /// What is to be said of a peer's claim.
@@ -127,7 +193,7 @@ impl Examination {
     /// Judges it. That the identity is the configured one is checked here again, where it counts.
     pub(crate) fn run(mut self: Box<Self>) -> Verdict {
         let Some(connection) = self.connection.clone() else {
-            self.take_time();
+            self.go_through_the_motions();
             return Verdict::Refused(ProofError::Nobody);
         };
         let peer = match self.verify(&connection) {
@@ -137,8 +203,10 @@ impl Examination {
             }
             Err(error) => return Verdict::Refused(error),
         };
-        let (provider, prf) = (self.provider, self.prf);
-        let prove = |(octets, wishes)| Proving { provider, prf, connection, octets, wishes }.run();
+        let (provider, prf, wall) = (self.provider, self.prf, self.wall);
+        let prove = |Ours { octets, wishes, staple }| {
+            Proving { provider, prf, connection, octets, wishes, staple, wall }.run()
+        };
         match self.ours.take().map(prove).transpose() {
             Ok(ours) => Verdict::Accepted { peer, ours },
             Err(error) => Verdict::Refused(ProofError::Ours(error)),
@@ -158,16 +226,26 @@ impl Examination {
                 Ok(proof) => proof,
                 Err(missing) => return Ok(Verified::Unsettled(missing)),
             },
-            _ => return Err(ProofError::Method(self.proof.method)),
+            _ => {
+                self.go_through_the_motions();
+                return Err(ProofError::Method(self.proof.method));
+            }
         };
-        Ok(Verified::Settled(VerifiedPeer { connection: Arc::clone(connection), identity, proof }))
+        let kept = |(encoding, _): &&(CertEncoding, Vec<u8>)| Offered::ENCODINGS.contains(encoding);
+        let certificates = (!is_psk).then(|| self.certificates.iter().filter(kept).cloned().collect());
+        Ok(Verified::Settled(VerifiedPeer {
+            connection: Arc::clone(connection),
+            identity,
+            proof,
+            certificates,
+        }))
     }
 
     fn verify_psk(&self, psk: &Secret) -> Result<PeerProof, ProofError> {
         let value = psk::auth_value(&self.provider, self.prf, psk, self.octets.as_slice());
         if bool::from(value.expose().ct_eq(&self.proof.data)) {
             let method = "pre-shared key".to_owned();
-            Ok(PeerProof { method, certificate: None, not_after: None, note: None })
+            Ok(PeerProof { method, certificate: None, not_after: None, note: None, revocation: None })
         } else {
             Err(ProofError::Value)
         }
@@ -187,28 +265,25 @@ impl Examination {
         let scheme = pki::verify(path.public_key(), self.octets.as_slice(), *method, data);
         let scheme = scheme.map_err(ProofError::Signature)?;
         let evidence = Evidence { stapled: offered.ocsp_responses, answers: self.answers.clone() };
-        let assessment = pki::assess(&path, trust, &evidence, self.wall);
-        match assessment {
-            Assessment::Unknown { missing, .. } if !missing.is_empty() => Ok(Err(missing)),
-            decided => Ok(Ok(PeerProof {
-                method: scheme.to_string(),
-                certificate: path.end_entity().cloned(),
-                not_after: path.not_after(),
-                note: decided.decide(trust.revocation).map_err(ProofError::Revocation)?,
-            })),
-        }
+        let (assessment, until) = match pki::assess_until(&path, trust, &evidence, self.wall) {
+            (Assessment::Unknown { missing, .. }, _) if !missing.is_empty() => return Ok(Err(missing)),
+            decided => decided,
+        };
+        let settled = Settled { path: &path, trust, assessment, until, wall: self.wall };
+        let (proof, decided) = settled.proof(scheme.to_string());
+        decided.map_err(ProofError::Revocation)?;
+        Ok(Ok(proof))
     }
 
-    /// Does what a judgement would do, for nobody.
-    fn take_time(&self) {
+    /// Judges the claim as if it were for somebody. Returns what would be said of it, which counts for nothing.
+    fn go_through_the_motions(&self) -> Option<ProofError> {
         if self.proof.method == AuthMethod::SHARED_KEY_MIC {
-            let _ = self.verify_psk(&Secret::new(vec![0; 32]));
-            return;
+            return self.verify_psk(&Secret::new(vec![0; 32])).err();
         }
-        let offered = self.certificates.iter().map(|(encoding, data)| (*encoding, data.as_slice()));
-        let end_entity = Offered::read(offered).ok().and_then(|offered| offered.end_entity);
-        if let Some(Ok(key)) = end_entity.as_ref().map(Certificate::public_key) {
-            let _ = pki::verify(key, self.octets.as_slice(), self.proof.method, &self.proof.data);
+        let identity = Identity::from_wire(&self.id)?;
+        match &self.decoy.as_ref()?.remote_auth {
+            RemoteAuth::Signature(trust) => self.verify_signature(trust, &identity).err(),
+            RemoteAuth::Psk(_) => None,
         }
     }
 }
@@ -220,7 +295,7 @@ enum Verified {
 
 /// From what the peer sent to a key that may be believed. A peer that sends nothing is taken for the pinned one, if just
 /// one is pinned.
-fn trusted_path(offered: &Offered, trust: &Trust, wall: u64) -> Result<TrustedPath, ProofError> {
+pub(super) fn trusted_path(offered: &Offered, trust: &Trust, wall: u64) -> Result<TrustedPath, ProofError> {
     let path = match (&offered.end_entity, &offered.raw_key, trust.pinned.as_slice()) {
         (Some(end_entity), _, _) => pki::trust(end_entity, &offered.others, trust, wall),
         (None, Some(key), _) => pki::trust_key(key, trust),
@@ -234,5 +309,99 @@ fn trusted_path(offered: &Offered, trust: &Trust, wall: u64) -> Result<TrustedPa
 impl fmt::Debug for Examination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Examination({})", Identity::describe(&self.id))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+mod tests {
+    use data_encoding::BASE64;
+
+    use super::*;
+    use crate::config::LocalAuth;
+
+    fn certificate(pem: &str) -> Certificate {
+        let text: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        Certificate::from_der(&BASE64.decode(text.as_bytes()).expect("base64")).expect("a certificate")
+    }
+
+    fn connection(remote_id: &str, remote_auth: RemoteAuth) -> Arc<Connection> {
+        let id = |text: &str| text.parse::<Identity>().expect("an identity");
+        let local = (id("hub.example"), LocalAuth::Psk(Secret::new(vec![7; 32])));
+        Arc::new(Connection::new("link".into(), local, (id(remote_id).into(), remote_auth), Vec::new()))
+    }
+
+    /// A claim to be this identity by the certificate of the fixtures, with a signature that is none.
+    fn claim(id: &str, wall: u64) -> Box<Examination> {
+        let id = id.parse::<Identity>().expect("an identity").to_wire();
+        let provider = Provider::ring();
+        let leaf = certificate(include_str!("../../tests/pki/fixtures/leaf.pem"));
+        let key = provider.prf.key(Prf::HmacSha256, &[1; 32]);
+        Box::new(Examination {
+            provider,
+            prf: Prf::HmacSha256,
+            connection: None,
+            decoy: None,
+            octets: SignedOctets::new(&*key, b"message", &[2; 32], &id),
+            id,
+            proof: AuthData { method: AuthMethod::DIGITAL_SIGNATURE, data: vec![0; 80] },
+            certificates: vec![(CertEncoding::X509_SIGNATURE, leaf.der().to_vec())],
+            answers: Vec::new(),
+            wall,
+            ours: None,
+        })
+    }
+
+    fn refused(verdict: Verdict) -> ProofError {
+        match verdict {
+            Verdict::Refused(error) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whoever is not configured, or has no key to sign with, is judged as far as one who is, and only then refused.
+    #[test]
+    fn a_stranger_costs_what_a_known_peer_does() {
+        const YEAR: u64 = 365 * 86_400;
+        let root = certificate(include_str!("../../tests/pki/fixtures/root.pem"));
+        let trusts = [Trust { anchors: vec![root], ..Trust::default() }, Trust::default()];
+        let mut kinds = Vec::new();
+        for (id, wall, trust) in [
+            ("clinic-17.example", 60 * YEAR, &trusts[0]),
+            ("other.example", 60 * YEAR, &trusts[0]),
+            ("clinic-17.example", 200 * YEAR, &trusts[0]),
+            ("clinic-17.example", 60 * YEAR, &trusts[1]),
+        ] {
+            let signs = || RemoteAuth::Signature(Arc::new(trust.clone()));
+            let mut known = claim(id, wall);
+            known.connection = Some(connection(id, signs()));
+            let of_known = refused(known.run());
+
+            let mut stranger = claim(id, wall);
+            stranger.decoy = Some(connection("decoy.example", signs()));
+            assert_eq!(stranger.go_through_the_motions().as_ref(), Some(&of_known));
+            assert_eq!(refused(stranger.run()), ProofError::Nobody);
+
+            let mut keyed = claim(id, wall);
+            keyed.decoy = Some(connection("decoy.example", signs()));
+            keyed.connection = Some(connection(id, RemoteAuth::Psk(Secret::new(vec![8; 32]))));
+            assert_eq!(keyed.go_through_the_motions().as_ref(), Some(&of_known));
+            assert_eq!(refused(keyed.run()), ProofError::Method(AuthMethod::DIGITAL_SIGNATURE));
+            kinds.push(std::mem::discriminant(&of_known));
+        }
+        assert_ne!(kinds[0], kinds[1], "signature and name");
+        assert_ne!(kinds[1], kinds[2], "name and path");
+    }
+
+    /// A decoy lets nobody in, not even whom it is for.
+    #[test]
+    fn a_decoy_opens_no_door() {
+        let psk = || Secret::new(vec![0; 32]);
+        let mut stranger = claim("clinic-17.example", 0);
+        let value = psk::auth_value(&stranger.provider, stranger.prf, &psk(), stranger.octets.as_slice());
+        stranger.proof = AuthData { method: AuthMethod::SHARED_KEY_MIC, data: value.expose().to_vec() };
+        stranger.decoy = Some(connection("clinic-17.example", RemoteAuth::Psk(psk())));
+        assert_eq!(stranger.go_through_the_motions(), None, "its proof is right for the key of nobody");
+        assert_eq!(refused(stranger.run()), ProofError::Nobody);
     }
 }

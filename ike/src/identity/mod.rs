@@ -6,11 +6,13 @@ mod id;
 mod proof;
 mod psk;
 mod remote;
+mod review;
 
 pub use binding::{BindingError, binds};
-pub use examination::PeerProof;
-pub(crate) use examination::{Examination, ProofError, Verdict, VerifiedPeer};
+pub(crate) use examination::{Examination, Ours, ProofError, Verdict, VerifiedPeer};
+pub use examination::{PeerProof, Revocation};
 pub use id::{Identity, IdentityError};
 pub(crate) use proof::{PeerWishes, Proof, Proving, SignedOctets, our_hashes};
 pub use psk::{PskError, WeakPsk, auth_value, parse_psk, psk_strength, signed_octets};
 pub use remote::{Pattern, RemoteId};
+pub(crate) use review::{Renewal, Review, Reviewed};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::psk;
 use crate::config::{Connection, LocalAuth};
 use crate::crypto::{PrfKey, Provider};
-use crate::pki::{self, PeerHashes, SigningError};
+use crate::pki::{self, PeerHashes, SigningError, Staple};
 use crate::suite::Prf;
 use crate::wire::{AuthData, AuthMethod, CertEncoding, IdData, Notify, NotifyType};
 
@@ -65,6 +65,10 @@ pub(crate) struct Proving {
     pub(crate) connection: Arc<Connection>,
     pub(crate) octets: SignedOctets,
     pub(crate) wishes: PeerWishes,
+    /// What a responder says of our certificate, if we have it already.
+    pub(crate) staple: Option<Arc<Staple>>,
+    /// Seconds since 1970 UTC.
+    pub(crate) wall: u64,
 }
 
 impl Proving {
@@ -83,7 +87,9 @@ impl Proving {
             LocalAuth::Signature(credential) => {
                 let (method, data) =
                     pki::sign(&credential.key, octets, &self.wishes.hashes, credential.rsa_padding)?;
-                let certificates = pki::cert_payloads(credential, &self.wishes.cert_requests);
+                let requests = &self.wishes.cert_requests;
+                let mut certificates = pki::cert_payloads(credential, requests);
+                certificates.extend(self.staple.and_then(|staple| staple.payload(requests, self.wall)));
                 Ok(Proof { certificates, auth: AuthData { method, data } })
             }
         }

@@ -252,3 +252,39 @@ fn an_offer_is_described_in_the_words_of_the_configuration() {
     ];
     assert_eq!(describe(&[old]), "aes-cbc/192-nointeg-encr999");
 }
+
+/// Rule 2: a value from the wire may be one that only we use internally (CVE-2014-9221). There is none: each number is one
+/// of an algorithm that we have, by its place in the registry, or of nothing.
+#[test]
+fn every_number_names_what_the_registry_says_or_nothing() {
+    let ours: Vec<IkeProposal> = vec![IkeProposal::default()];
+    let whole = offer_ike(&ours, &[]);
+    let offered = |kind| {
+        let all = whole.iter().flat_map(|proposal| &proposal.transforms);
+        all.filter(|t| t.kind == kind).map(|t| t.id).collect::<std::collections::BTreeSet<_>>()
+    };
+    for kind in [TransformType::PRF, TransformType::KE] {
+        let known = offered(kind);
+        assert!(known.len() >= 3, "{known:?}");
+        for id in 0..=u16::MAX {
+            let mut offer = whole.clone();
+            for proposal in &mut offer {
+                proposal.transforms.retain(|transform| transform.kind != kind);
+                proposal.transforms.push(Transform::new(kind, id));
+            }
+            let chosen = choose_ike(&offer, &ours, (kind == TransformType::KE).then_some(id));
+            assert_eq!(chosen.is_some(), known.contains(&id), "{kind:?} {id}");
+        }
+    }
+    for id in 0..=u16::MAX {
+        let mut offer = whole.clone();
+        offer.truncate(1);
+        offer[0].transforms.retain(|transform| transform.kind != TransformType::ENCR);
+        offer[0]
+            .transforms
+            .push(Transform { key_length: Some(256), ..Transform::new(TransformType::ENCR, id) });
+        if choose_ike(&offer, &ours, None).is_some() {
+            assert!(offered(TransformType::ENCR).contains(&id), "{id}");
+        }
+    }
+}

@@ -86,7 +86,7 @@ pub(super) fn subject(certificate: &Certificate) -> String {
     quote(&certificate.subject().to_string())
 }
 
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     if text.chars().count() <= limits::DIAGNOSIS_QUOTE {
         return text.to_owned();
     }

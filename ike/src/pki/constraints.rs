@@ -95,6 +95,8 @@ impl Subtree {
     fn relation(&self, name: &SubjectAltName) -> Relation {
         let inside = match (self, name) {
             (Self::Dns(base), SubjectAltName::Dns(name)) => dns_within(name, base),
+            // RFC 5280 does not say what an empty one means: all addresses, or none.
+            (Self::Email(base), SubjectAltName::Email(_)) if base.is_empty() => return Relation::Unknown,
             (Self::Email(base), SubjectAltName::Email(name)) => email_within(name, base),
             (Self::Ip(base, mask), SubjectAltName::Ip(address)) => ip_within(*address, base, mask),
             (Self::Directory(base), SubjectAltName::Directory(name)) => name.is_under(base),

@@ -61,6 +61,9 @@ impl Extensions {
         let mut read = Self::default();
         for (at, extension) in extensions.iter().enumerate() {
             // "A certificate MUST NOT include more than one instance of a particular extension."
+            if !oid::is_minimal(extension.extn_id) {
+                return Err(CertificateError::Malformed("the identifier of an extension"));
+            }
             if extensions.iter().take(at).any(|earlier| earlier.extn_id == extension.extn_id) {
                 return Err(CertificateError::Malformed("an extension stands there twice"));
             }

@@ -1,12 +1,12 @@
-//! What may be fetched to learn about revocation. [`all`] is called for the certificates of a trusted path alone: nothing is
-//! fetched from a URL in a certificate before its path is trusted.
+//! What may be fetched to learn about revocation. [`all`] is called for the certificates of a trusted path alone, and for our
+//! own: nothing is fetched from a URL in a certificate before its path is trusted.
 
 use super::ocsp_id;
 use super::{Certificate, Crl, OcspResponse};
 use crate::limits;
 
-/// What may be fetched to find out. Only [`assess`](super::assess) makes these, and it takes a
-/// [`TrustedPath`](super::TrustedPath).
+/// What may be fetched to find out. Only [`assess`](super::assess) makes these, which takes a
+/// [`TrustedPath`](super::TrustedPath), and [`Stapling`](super::Stapling), which is about our own certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fetch {
     /// Begins with `http://`; at most 2,048 visible ASCII characters.

@@ -28,9 +28,12 @@ mod signature;
 mod signed;
 mod signing_key;
 mod standing;
+mod staple;
 mod trust;
 mod utc;
 mod verification;
+
+pub(crate) use check::quote;
 
 pub use certificate::{Certificate, CertificateError};
 pub use crl::{Crl, CrlError};
@@ -42,9 +45,10 @@ pub use path::{TrustedPath, trust, trust_key};
 pub use path_error::PathError;
 pub use payload::{Offered, OfferedError, cert_payloads, cert_requests};
 pub use public_key::{KeyKind, PublicKey, PublicKeyError};
-pub use revocation::{Assessment, Evidence, RevocationError, Revoked, assess};
+pub use revocation::{Assessment, Evidence, RevocationError, Revoked, assess, assess_until};
 pub use scheme::{HashAlgorithm, Scheme, SchemeError};
 pub use signature::{PeerHashes, SignatureError, sign, signature_hash_algorithms, verify};
 pub use signing_key::{Signer, SigningError, SigningKey, SigningKeyError};
+pub use staple::{Staple, Stapling};
 pub use trust::{Credential, CredentialError, Pin, RevocationPolicy, RsaPadding, Trust};
 pub use utc::Utc;

@@ -8,6 +8,7 @@ use der::asn1::{Any, ObjectIdentifier};
 use der::{Decode, Encode, Tag, Tagged};
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 
+use super::oid;
 use crate::limits;
 
 /// A distinguished name. Two are equal if their attributes are, one by one: text without regard to case, to repeated
@@ -120,7 +121,7 @@ fn canonical(name: &RdnSequence) -> Result<Vec<u8>, NameError> {
     let mut out = Vec::new();
     for rdn in name.iter() {
         // RFC 5280 Appendix A: SET SIZE (1..MAX).
-        if rdn.is_empty() {
+        if rdn.is_empty() || !rdn.iter().all(|attribute| oid::is_minimal(attribute.oid)) {
             return Err(NameError::Malformed);
         }
         counted(&mut out, &canonical_rdn(rdn));

@@ -79,7 +79,7 @@ impl OcspResponse {
         let about = self.answers.iter().filter(|answer| answer.id.names(certificate, issuer));
         // Of several answers about one certificate the newest counts.
         let answer = about.max_by_key(|answer| answer.this_update).ok_or(NoAnswer::OtherCertificate)?;
-        self.verify(issuer, now)?;
+        self.signer(issuer, now)?;
         if answer.this_update > now.saturating_add(limits::REVOCATION_CLOCK_SKEW) {
             return Err(NoAnswer::NotYetValid(Utc(answer.this_update)));
         }
@@ -89,16 +89,35 @@ impl OcspResponse {
         answer.standing.clone()
     }
 
+    /// Whom the issuer has designated to sign it, by what it says itself; `None` if that is the issuer.
+    pub(super) fn delegate(&self, issuer: &Certificate) -> Option<&Certificate> {
+        let mut delegates = self.certificates.iter().filter(|certificate| self.responder.is(certificate));
+        delegates.next().filter(|_| !self.responder.is(issuer))
+    }
+
+    /// Who signed it, if it says that a certificate that `issuer` issued is good.
+    pub(super) fn vouches<'a>(
+        &'a self,
+        certificate: &Certificate,
+        issuer: &'a Certificate,
+        now: u64,
+    ) -> Option<&'a Certificate> {
+        let good = self.judge(certificate, issuer, now) == Ok(Standing::Good);
+        self.signer(issuer, now).ok().filter(|_| good)
+    }
+
     /// RFC 6960 §4.2.2.2: signed by the issuer itself, or by one whom it has designated: by a certificate that the issuer
     /// itself signed, with id-kp-OCSPSigning in it.
-    fn verify(&self, issuer: &Certificate, now: u64) -> Result<(), NoAnswer> {
+    fn signer<'a>(&'a self, issuer: &'a Certificate, now: u64) -> Result<&'a Certificate, NoAnswer> {
         if self.responder.is(issuer) {
-            return self.verify_with(issuer);
+            self.verify_with(issuer)?;
+            return Ok(issuer);
         }
         let delegate = self.certificates.iter().find(|certificate| self.responder.is(certificate));
         let delegate = delegate.ok_or(NoAnswer::Signer("it is neither the issuer nor sent along"))?;
         delegated(delegate, issuer, now)?;
-        self.verify_with(delegate)
+        self.verify_with(delegate)?;
+        Ok(delegate)
     }
 
     fn verify_with(&self, signer: &Certificate) -> Result<(), NoAnswer> {

@@ -112,3 +112,14 @@ pub(super) fn name(oid: ObjectIdentifier) -> String {
     let dotted = oid.to_string();
     NAMES.iter().find(|(known, _)| *known == dotted).map_or(dotted.clone(), |(_, name)| (*name).to_owned())
 }
+
+/// Whether it is encoded as DER has it: "the subidentifier is encoded in the fewest possible octets, that is, the leading
+/// octet of the subidentifier shall not have the value 0x80" (X.690 §8.19.2). Else one thing would have two names.
+pub(super) fn is_minimal(oid: ObjectIdentifier) -> bool {
+    let mut begins = true;
+    oid.as_bytes().iter().all(|byte| {
+        let padding = begins && *byte == 0x80;
+        begins = byte & 0x80 == 0;
+        !padding
+    })
+}

@@ -42,6 +42,10 @@ pub enum OfferedError {
 }
 
 impl Offered {
+    /// The encodings that are looked at.
+    pub const ENCODINGS: [CertEncoding; 3] =
+        [CertEncoding::X509_SIGNATURE, CertEncoding::RAW_PUBLIC_KEY, CertEncoding::OCSP_CONTENT];
+
     /// Reads a peer's CERT payloads, in order: encoding and data of each.
     ///
     /// # Errors

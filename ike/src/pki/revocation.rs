@@ -77,26 +77,41 @@ impl Assessment {
 /// "good" from another. What is pinned is not judged: its word is the configuration's. An answer that lies counts for
 /// nothing.
 pub fn assess(path: &TrustedPath, trust: &Trust, evidence: &Evidence, now: u64) -> Assessment {
+    assess_until(path, trust, evidence, now).0
+}
+
+/// The same; and, of a path that is good, when the first certificate is to be asked about again, seconds since 1970 UTC.
+pub fn assess_until(
+    path: &TrustedPath,
+    trust: &Trust,
+    evidence: &Evidence,
+    now: u64,
+) -> (Assessment, Option<u64>) {
     if trust.revocation == RevocationPolicy::Off {
-        return Assessment::Good;
+        return (Assessment::Good, None);
     }
     let stapled = evidence.stapled.iter().take(limits::STAPLED_RESPONSES);
     let stapled: Vec<Stapled> = stapled.map(|der| OcspResponse::from_der(der)).collect();
-    let (mut missing, mut reasons) = (Vec::new(), Vec::new());
+    let (mut missing, mut reasons, mut until) = (Vec::new(), Vec::new(), None);
     let issuers = path.certificates().iter().skip(1);
     for (certificate, issuer) in path.certificates().iter().zip(issuers) {
         let mut inquiry =
-            Inquiry { certificate, issuer, now, good: false, revoked: None, reasons: Vec::new() };
+            Inquiry { certificate, issuer, now, good: None, revoked: None, reasons: Vec::new() };
         inquiry.ask_everyone(&stapled, trust, evidence);
         if let Some(revoked) = inquiry.revoked {
-            return Assessment::Revoked(revoked);
+            return (Assessment::Revoked(revoked), None);
         }
-        if !inquiry.good {
+        if let Some(good) = inquiry.good {
+            until = Some(until.map_or(good, |first: u64| first.min(good)));
+        } else {
             missing.extend(fetch::missing(certificate, issuer, &evidence.answers));
             reasons.push(inquiry.told());
         }
     }
-    if reasons.is_empty() { Assessment::Good } else { Assessment::Unknown { missing, reasons } }
+    if reasons.is_empty() {
+        return (Assessment::Good, until);
+    }
+    (Assessment::Unknown { missing, reasons }, None)
 }
 
 type Stapled = Result<OcspResponse, OcspError>;
@@ -106,7 +121,8 @@ struct Inquiry<'a> {
     certificate: &'a Certificate,
     issuer: &'a Certificate,
     now: u64,
-    good: bool,
+    /// When those who say that it is good are to be asked again, the last of them.
+    good: Option<u64>,
     revoked: Option<Revoked>,
     reasons: Vec<String>,
 }
@@ -116,8 +132,8 @@ impl Inquiry<'_> {
         for response in stapled {
             match response {
                 Ok(response) => {
-                    let said = response.judge(self.certificate, self.issuer, self.now);
-                    self.hear(said, "the OCSP response that the peer sent along");
+                    let said = self.said_by(response, trust, evidence);
+                    self.hear(said, response.next_update(), "the OCSP response that the peer sent along");
                 }
                 Err(error) => self.reasons.push(format!("the peer sent one along, but {error}")),
             }
@@ -126,8 +142,8 @@ impl Inquiry<'_> {
         for answer in &evidence.answers {
             match answer {
                 Answer::Ocsp(fetch, response) => {
-                    let said = response.judge(self.certificate, self.issuer, self.now);
-                    self.hear(said, &format!("the OCSP responder {}", fetch.url));
+                    let said = self.said_by(response, trust, evidence);
+                    self.hear(said, response.next_update(), &format!("the OCSP responder {}", fetch.url));
                 }
                 Answer::Failed(fetch, why) if fetches.contains(fetch) => {
                     self.reasons.push(format!("{}: {}", fetch.url, check::quote(why)));
@@ -136,6 +152,29 @@ impl Inquiry<'_> {
             }
         }
         self.ask_lists(trust, evidence);
+    }
+
+    /// What a responder says, unless its own certificate is known to be revoked. (None is asked for that: RFC 6960 §4.2.2.2.1
+    /// leaves it to us, and such certificates live for days.)
+    fn said_by(
+        &self,
+        response: &OcspResponse,
+        trust: &Trust,
+        evidence: &Evidence,
+    ) -> Result<Standing, NoAnswer> {
+        let fetched = evidence.answers.iter().filter_map(|answer| match answer {
+            Answer::Crl(_, crl) => Some(crl),
+            Answer::Ocsp(..) | Answer::Failed(..) => None,
+        });
+        let mut lists = trust.crls.iter().chain(fetched);
+        let revoked = |delegate| {
+            let mut said = lists.by_ref().map(|crl| crl.judge(delegate, self.issuer, self.now));
+            said.any(|said| matches!(said, Ok(Standing::Revoked { .. })))
+        };
+        if response.delegate(self.issuer).is_some_and(revoked) {
+            return Err(NoAnswer::Signer("its certificate was revoked"));
+        }
+        response.judge(self.certificate, self.issuer, self.now)
     }
 
     /// Of several lists that say something the newest counts: a certificate that was on hold may be released.
@@ -150,16 +189,17 @@ impl Inquiry<'_> {
         for (crl, source) in lists {
             let said = crl.judge(self.certificate, self.issuer, self.now);
             let decided = said.is_ok();
-            self.hear(said, &source);
+            self.hear(said, crl.next_update(), &source);
             if decided {
                 break;
             }
         }
     }
 
-    fn hear(&mut self, said: Result<Standing, NoAnswer>, source: &str) {
+    /// `until`: when the answer is to be replaced.
+    fn hear(&mut self, said: Result<Standing, NoAnswer>, until: u64, source: &str) {
         match said {
-            Ok(Standing::Good) => self.good = true,
+            Ok(Standing::Good) => self.good = self.good.max(Some(until)),
             Ok(Standing::Revoked { since, reason }) => {
                 let subject = check::subject(self.certificate);
                 self.revoked =

@@ -10,6 +10,7 @@ use crate::diagnosis::Diagnosis;
 use crate::event::ChildSaId;
 use crate::exchange::{ChildOffer, ChildRequest, KeyExchangeData};
 use crate::identity::Identity;
+use crate::limits;
 use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow::{self, is_within, narrow};
 use crate::negotiate::proposal::{accept_esp, choose_esp, offer_esp};
@@ -25,6 +26,9 @@ pub(crate) struct PendingChild {
     pub(crate) rekeys: Option<ChildSaId>,
     pub(crate) nonce: Vec<u8>,
     pub(crate) share: Option<Share>,
+    /// SPIs that the peer has deleted meanwhile and that we do not know: one may be of the answer on its way, which the
+    /// DELETE has overtaken.
+    deleted: Vec<EspSpi>,
     lease: EspSpiLease,
 }
 
@@ -80,7 +84,19 @@ impl PendingChild {
         share: Option<Share>,
     ) -> Result<Self, Diagnosis> {
         let lease = ctx.spis.esp(ctx.random).ok_or_else(|| diagnose::local("no ESP SPI is left"))?;
-        Ok(Self { index, rekeys, nonce: ctx.nonce(), share, lease })
+        Ok(Self { index, rekeys, nonce: ctx.nonce(), share, deleted: Vec::new(), lease })
+    }
+
+    /// The peer has deleted a Child SA that we do not know.
+    pub(crate) fn note_deleted(&mut self, spi_out: EspSpi) {
+        if self.deleted.len() < limits::DELETED_EARLY {
+            self.deleted.push(spi_out);
+        }
+    }
+
+    /// Those.
+    pub(crate) fn take_deleted(&mut self) -> Vec<EspSpi> {
+        std::mem::take(&mut self.deleted)
     }
 
     /// What we would have; `key_exchange` is false in `IKE_AUTH`.

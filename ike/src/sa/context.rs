@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::claims::Claims;
 use super::pools::Pools;
 use super::spis::SpiPool;
+use super::staples::Staples;
 use crate::config::EndpointConfig;
 use crate::config::Name;
 use crate::crypto::Provider;
@@ -28,6 +29,7 @@ pub(crate) struct Context<'a> {
     pub(crate) pools: &'a mut Pools,
     pub(crate) ids: &'a mut Ids,
     pub(crate) output: &'a mut Output,
+    pub(crate) staples: &'a Staples,
 }
 
 impl Context<'_> {
@@ -89,13 +91,15 @@ pub(crate) enum JobOwner {
     Connection(Name),
     /// This tunnel's way to its peer is being looked up anew.
     Path(TunnelId),
+    /// What a responder says of our own certificate with this fingerprint.
+    Staple([u8; 32]),
 }
 
 impl JobOwner {
     fn class(&self) -> Class {
         match self {
             Self::Tunnel(_) | Self::Path(_) => Class::Established,
-            Self::Attempt(_) | Self::Connection(_) => Class::Attempt,
+            Self::Attempt(_) | Self::Connection(_) | Self::Staple(_) => Class::Attempt,
             Self::HalfOpen(_) => Class::Stranger,
         }
     }

@@ -46,7 +46,10 @@ impl Tunnel {
     /// The peer deletes the Child SA that it receives on with this SPI. Returns our SPI of it for the answer, unless
     /// we are deleting it too or do not have it: then "it SHOULD reply without a Delete payload".
     fn child_deleted_by_peer(&mut self, ctx: &mut Context<'_>, spi_out: EspSpi) -> Option<EspSpi> {
-        let child = self.child_by_peer_spi(spi_out)?;
+        let Some(child) = self.child_by_peer_spi(spi_out) else {
+            self.deleted_early(spi_out);
+            return None;
+        };
         let (id, spi_in) = (child.id, child.spi_in());
         let ours_too = self.deleting().contains(&id);
         // Its successor may be one whose making still crosses a rekey of ours.
@@ -61,6 +64,16 @@ impl Tunnel {
         }
         self.child_deleted(ctx, id, &EndReason::DeletedByPeer);
         (!ours_too).then_some(spi_in)
+    }
+
+    /// The DELETE may have overtaken the answer that made the Child SA.
+    fn deleted_early(&mut self, spi_out: EspSpi) {
+        let outstanding = self.ike_sas.values_mut().filter_map(|sa| sa.window.outstanding_mut());
+        for outstanding in outstanding {
+            if let Exchange::Child { pending, .. } = &mut outstanding.exchange {
+                pending.note_deleted(spi_out);
+            }
+        }
     }
 
     /// The Child SAs whose DELETE is on its way.

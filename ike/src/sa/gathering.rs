@@ -7,23 +7,40 @@ use std::collections::BTreeMap;
 
 use super::context::{Context, JobOwner};
 use crate::event::{JobId, JobKind};
-use crate::identity::Examination;
+use crate::identity::{Examination, Review};
 use crate::limits;
 use crate::pki::{Answer, Fetch, FetchKind};
 
-/// An examination that waits for answers.
+/// A judgement that waits for answers: an examination or a review.
 #[derive(Debug)]
-pub(crate) struct Gathering {
-    examination: Box<Examination>,
+pub(crate) struct Gathering<T = Examination> {
+    judgement: Box<T>,
     awaited: BTreeMap<JobId, Fetch>,
 }
 
-impl Gathering {
+/// What the answers are for.
+pub(crate) trait Judgement {
+    fn answers(&mut self) -> &mut Vec<Answer>;
+}
+
+impl Judgement for Examination {
+    fn answers(&mut self) -> &mut Vec<Answer> {
+        &mut self.answers
+    }
+}
+
+impl Judgement for Review {
+    fn answers(&mut self) -> &mut Vec<Answer> {
+        &mut self.answers
+    }
+}
+
+impl<T: Judgement> Gathering<T> {
     /// Asks for what is missing.
     pub(crate) fn begin(
         ctx: &mut Context<'_>,
         owner: &JobOwner,
-        mut examination: Box<Examination>,
+        mut judgement: Box<T>,
         missing: Vec<Fetch>,
     ) -> Self {
         let is_responder = |fetch: &Fetch| matches!(fetch.kind, FetchKind::Ocsp { .. });
@@ -35,10 +52,10 @@ impl Gathering {
                 awaited.insert(job, fetch);
             } else {
                 let why = "not asked: the certificates name too many places".to_owned();
-                examination.answers.push(Answer::Failed(fetch, why));
+                judgement.answers().push(Answer::Failed(fetch, why));
             }
         }
-        Self { examination, awaited }
+        Self { judgement, awaited }
     }
 
     /// An answer came; `false` if it is none of these.
@@ -49,12 +66,12 @@ impl Gathering {
             Ok(_) => Answer::Failed(fetch, "the answer is to another question".to_owned()),
             Err(why) => Answer::Failed(fetch, why),
         };
-        self.examination.answers.push(answer);
+        self.judgement.answers().push(answer);
         true
     }
 
-    /// The examination to go on with, once every answer is here.
-    pub(crate) fn finish(self) -> Result<Box<Examination>, Self> {
-        if self.awaited.is_empty() { Ok(self.examination) } else { Err(self) }
+    /// The judgement to go on with, once every answer is here.
+    pub(crate) fn finish(self) -> Result<Box<T>, Self> {
+        if self.awaited.is_empty() { Ok(self.judgement) } else { Err(self) }
     }
 }

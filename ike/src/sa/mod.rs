@@ -27,8 +27,10 @@ mod rekey_child;
 mod rekey_ike;
 mod responder;
 mod retransmission;
+mod review;
 mod share;
 mod spis;
+mod staples;
 mod starting;
 mod tasks;
 mod timers;
@@ -43,5 +45,6 @@ pub(crate) use responder::{
     Acceptable, Directory, HalfOpen, HalfOpenStep, InitOutcome, Standing, Unfinished, answer_init,
 };
 pub(crate) use spis::SpiPool;
+pub(crate) use staples::{Next, Staples};
 pub(crate) use tasks::Task;
 pub(crate) use tunnel::Tunnel;

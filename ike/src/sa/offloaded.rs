@@ -108,13 +108,15 @@ impl Tunnel {
                 }
                 self.conclude(ctx, spi, Ok(response));
             }
-            Outcome::Proved(_) | Outcome::Examined(_) => {}
+            Outcome::Reviewed(reviewed) => self.reviewed(ctx, job, *reviewed),
+            Outcome::Proved(_) | Outcome::Examined(_) | Outcome::Stapled(_) => {}
         }
         self.start_tasks(ctx);
     }
 
     /// A job of this tunnel was lost.
     pub(crate) fn job_lost(&mut self, ctx: &mut Context<'_>, job: JobId, why: &str) {
+        self.review_lost(ctx, job, why);
         self.tasks.half_lost(job, ctx.now.boot + limits::TEMPORARY_FAILURE_WAIT);
         if let Some((spi, Answering { request, path, .. })) = self.take_answering(job) {
             let busy = CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE);

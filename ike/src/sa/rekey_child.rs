@@ -136,19 +136,19 @@ impl Tunnel {
         &mut self,
         ctx: &mut Context<'_>,
         spi: IkeSpi,
-        pending: PendingChild,
+        mut pending: PendingChild,
         collision: Option<Collision<ChildSaId>>,
         put_off: u32,
         response: Protected<CreateChildResponse>,
     ) -> Result<(), Diagnosis> {
-        // What the peer's exchange made may be gone again by now.
-        let collision = collision.filter(|c| self.children.contains_key(&c.theirs));
+        // What the peer's exchange made may be gone again by now, or replaced.
+        let collision = collision.and_then(|c| Some(Collision { theirs: self.newest(c.theirs)?, ..c }));
         let rekeys = pending.rekeys;
         match (response.into_inner(), collision) {
             (CreateChildResponse::Child { answer, nonce, key_exchange }, collision) => {
                 let connection = self.connection().clone();
                 let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
-                let nonce_i = pending.nonce.clone();
+                let (nonce_i, deleted) = (pending.nonce.clone(), pending.take_deleted());
                 if nonce == nonce_i {
                     return Err(diagnose::reflected(CREATE_CHILD_SA));
                 }
@@ -159,10 +159,14 @@ impl Tunnel {
                 if let Some(holder) = claims.holder(&connection, peer, &agreed.local, &agreed.remote) {
                     return Err(diagnose::network_taken(peer, holder, &agreed.remote));
                 }
+                let is_deleted = deleted.contains(&agreed.spi_out);
                 let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
                 let new = self.install(ctx, spi, agreed, nonces);
                 let new = new.map_err(|error| diagnose::local(&error.to_string()))?;
                 self.settle_as_initiator(ctx, rekeys, new, nonces, collision);
+                if is_deleted {
+                    self.child_deleted(ctx, new, &EndReason::DeletedByPeer);
+                }
                 Ok(())
             }
             // Ours failed, the peer's did not: what it made takes over.
@@ -422,6 +426,18 @@ impl Tunnel {
     fn child_is_awaited(&self) -> bool {
         let outstanding = self.ike_sas.values().filter_map(|sa| sa.window.outstanding());
         outstanding.map(|o| &o.exchange).any(|exchange| matches!(exchange, Exchange::Child { .. }))
+    }
+
+    /// This Child SA, or the one that has replaced it by now.
+    fn newest(&self, id: ChildSaId) -> Option<ChildSaId> {
+        let mut newest = self.children.get(&id)?;
+        // One is replaced by a younger one, so this ends.
+        while let Some(newer) = newest.replaced_by.filter(|newer| *newer > newest.id)
+            && let Some(child) = self.children.get(&newer)
+        {
+            newest = child;
+        }
+        Some(newest.id)
     }
 
     /// Whether the peer's rekey made this Child SA and it has not shown yet that it has our answer.

@@ -57,6 +57,7 @@ impl Tunnel {
             self.next_task_at().map(deadline(DeadlineReason::Task)),
             self.probe_at().filter(|_| running).map(deadline(DeadlineReason::Liveness)),
             self.keepalive_at.filter(|_| running).map(deadline(DeadlineReason::Keepalive)),
+            self.review_at().filter(|_| running).map(deadline(DeadlineReason::Review)),
         ];
         ike_sas.chain(children).chain(whole).flatten().chain(closed)
     }
@@ -81,6 +82,7 @@ impl Tunnel {
                 self.check_child(ctx, id, now);
             }
             self.check_liveness(ctx);
+            self.check_review(ctx);
         }
         self.start_tasks(ctx);
     }

@@ -8,6 +8,7 @@ use super::child_sa::{ChildPlace, ChildSa};
 use super::context::Context;
 use super::ike_sa::{Exchange, IkeSa, Place};
 use super::pfs::PfsFinding;
+use super::review::Reviewing;
 use super::spis::IkeSpiLease;
 use super::starting::Starts;
 use super::tasks::{Task, TaskQueue};
@@ -26,7 +27,7 @@ use crate::wire::IkeSpi;
 #[derive(Debug)]
 pub(crate) struct Tunnel {
     pub(crate) id: TunnelId,
-    peer: VerifiedPeer,
+    pub(super) peer: VerifiedPeer,
     pub(crate) path: Path,
     pub(crate) nat: NatStatus,
     pub(crate) origin: Origin,
@@ -43,6 +44,8 @@ pub(crate) struct Tunnel {
     pub(super) starts: Starts,
     pub(super) addresses: Addresses,
     pub(super) peer_rekeys: (Instant, u32),
+    /// `None` if there is nothing to be judged again: a pre-shared key.
+    pub(super) reviewing: Option<Box<Reviewing>>,
     pub(super) pfs_findings: Vec<PfsFinding>,
     /// Why it ended, once it has.
     end: Option<EndReason>,
@@ -83,6 +86,7 @@ impl Tunnel {
         let keepalive = peer.connection().keepalive;
         let keepalive = (nat.here || keepalive.forced).then(|| ctx.now.boot + keepalive.interval);
         let current = ike_sa.spi();
+        let reviewing = Reviewing::begin(ctx, &peer);
         let tunnel = Self {
             id: ctx.ids.tunnel(),
             peer,
@@ -99,6 +103,7 @@ impl Tunnel {
             starts: Starts::default(),
             addresses: Addresses::default(),
             peer_rekeys: (ctx.now.boot, 0),
+            reviewing,
             pfs_findings: Vec::new(),
             end: None,
             failure: None,
@@ -116,11 +121,6 @@ impl Tunnel {
     /// Who the peer proved to be.
     pub(crate) fn remote_id(&self) -> &Identity {
         self.peer.identity()
-    }
-
-    /// Our certificate was renewed, and nothing else.
-    pub(crate) fn renew(&mut self, connection: Arc<Connection>) {
-        self.peer.renew(connection);
     }
 
     /// The IKE SA that carries our requests.

@@ -65,6 +65,8 @@ pub struct Host {
     pub refused: u64,
     /// User packets sent.
     pub sent: u64,
+    /// It says what it likes, see [`crate::exchange::tamper`].
+    pub hostile: bool,
     spis: Arc<Mutex<BTreeSet<EspSpi>>>,
 }
 
@@ -88,6 +90,7 @@ impl Host {
             received: 0,
             refused: 0,
             sent: 0,
+            hostile: false,
             spis,
         }
     }

@@ -8,6 +8,7 @@ mod rogue;
 mod rogue_server;
 mod world;
 
+pub use crate::exchange::tamper;
 pub use desk::Desk;
 pub use host::{Host, Installed};
 pub use link::{Conditions, Link, Nat};

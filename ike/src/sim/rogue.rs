@@ -18,10 +18,10 @@ use crate::negotiate::proposal::{accept_ike, offer_esp, offer_ike};
 use crate::negotiate::{fragmentation, narrow, nat};
 use crate::path::{Path, Transport};
 use crate::random::SecureRandom;
-use crate::suite::{Group, IkeSuite};
+use crate::suite::{Group, IkeSuite, Prf};
 use crate::wire::{
-    Body, Datagram, EspSpi, ExchangeType, FragmentPlace, Header, IkeSpi, NotifyType, Payload, PayloadType,
-    emit_chain, emit_clear, prepare_chain, prepare_fragment,
+    Body, Datagram, EspSpi, ExchangeType, FragmentPlace, Header, IdData, IkeSpi, NotifyType, Payload,
+    PayloadType, emit_chain, emit_clear, prepare_chain, prepare_fragment,
 };
 
 /// One end of an IKE SA that it initiated.
@@ -32,6 +32,14 @@ struct RogueSa {
     outgoing: DirectionProtection,
     incoming: DirectionProtection,
     next_id: u32,
+}
+
+/// What the first exchange leaves for the second.
+struct Agreed {
+    id_i: IdData,
+    octets: SignedOctets,
+    prf: Prf,
+    wishes: PeerWishes,
 }
 
 /// The peer, from its first message on.
@@ -132,15 +140,35 @@ impl Rogue {
 
     /// Both exchanges; whether B took it in. It receives on `spi`.
     pub fn connect(&mut self, world: &mut World, spi: EspSpi) -> bool {
+        let Some(agreed) = self.agree(world) else { return false };
+        let answer = self.prove(world, agreed, spi, |_| {}).expect("an answer");
+        let refused =
+            |p: &Payload| matches!(p, Payload::Notify(n) if n.kind == NotifyType::AUTHENTICATION_FAILED);
+        !answer.iter().any(refused)
+    }
+
+    /// Both exchanges, the second with its payloads changed; the payloads of its answer, if there is one.
+    pub fn connect_with(
+        &mut self,
+        world: &mut World,
+        spi: EspSpi,
+        change: impl FnOnce(&mut Vec<Payload>),
+    ) -> Option<Vec<Payload>> {
+        let agreed = self.agree(world)?;
+        self.prove(world, agreed, spi, change)
+    }
+
+    /// The first exchange alone: it has the keys and has proved nothing. Whether B went that far.
+    pub fn half_open(&mut self, world: &mut World) -> bool {
+        self.agree(world).is_some()
+    }
+
+    /// `IKE_SA_INIT`.
+    fn agree(&mut self, world: &mut World) -> Option<Agreed> {
         let (spi_i, request, exchange) = self.init();
-        let answer = self.ask_first(world, spi_i, &request);
-        let Some((
-            first,
-            spi_r,
-            InitResponse::Accept { proposals, key_exchange, nonce: nonce_r, notifies, .. },
-        )) = answer
-        else {
-            return false;
+        let (first, spi_r, response) = self.ask_first(world, spi_i, &request)?;
+        let InitResponse::Accept { proposals, key_exchange, nonce: nonce_r, notifies, .. } = response else {
+            return None;
         };
         let nonce_i = request.nonce;
         let suite = accept_ike(&proposals, &self.connection.proposals).expect("one of ours").suite;
@@ -150,32 +178,41 @@ impl Rogue {
         let keys = IkeKeys::derive(&self.provider, suite, nonces, spis, &shared).expect("keys");
         let id_i = self.connection.local_id.to_wire();
         let octets = SignedOctets::new(&*keys.auth_i, &first, &nonce_r, &id_i);
-        let connection = Arc::new(self.connection.clone());
-        let wishes = PeerWishes::new(&notifies, Vec::new());
-        let proving = Proving { provider: self.provider, prf: suite.prf, connection, octets, wishes };
-        let Proof { certificates, auth } = proving.run().expect("a proof");
-        let id_r = self.connection.remote_id.exact().map(Identity::to_wire);
-        let child = Some(self.offer(spi, false));
         self.sas.clear();
         self.keep(spis, suite, keys, 1);
+        Some(Agreed { id_i, octets, prf: suite.prf, wishes: PeerWishes::new(&notifies, Vec::new()) })
+    }
+
+    /// `IKE_AUTH`.
+    fn prove(
+        &mut self,
+        world: &mut World,
+        agreed: Agreed,
+        spi: EspSpi,
+        change: impl FnOnce(&mut Vec<Payload>),
+    ) -> Option<Vec<Payload>> {
+        let Agreed { id_i, octets, prf, wishes } = agreed;
+        let connection = Arc::new(self.connection.clone());
+        let provider = self.provider;
+        let proving = Proving { provider, prf, connection, octets, wishes, staple: None, wall: 0 };
+        let Proof { certificates, auth } = proving.run().expect("a proof");
         let request = AuthRequest {
             id_i,
-            id_r,
+            id_r: self.connection.remote_id.exact().map(Identity::to_wire),
             certificates,
             cert_requests: Vec::new(),
             auth: Some(auth),
             configuration: None,
-            child,
+            child: Some(self.offer(spi, false)),
             initial_contact: false,
         };
         let mut payloads = request.write();
         let before = payloads.iter().position(|p| matches!(p, Payload::Sa(_))).unwrap_or(payloads.len());
         payloads.splice(before..before, self.besides.clone());
-        let answer = self.ask(world, 0, ExchangeType::IKE_AUTH, &payloads).expect("an answer");
+        change(&mut payloads);
+        let answer = self.ask(world, 0, ExchangeType::IKE_AUTH, &payloads)?;
         self.answered.clone_from(&answer);
-        let refused =
-            |p: &Payload| matches!(p, Payload::Notify(n) if n.kind == NotifyType::AUTHENTICATION_FAILED);
-        !answer.iter().any(refused)
+        Some(answer)
     }
 
     /// SA and traffic selectors of the first configured child.

@@ -125,7 +125,8 @@ impl RogueServer {
         let octets = sa.octets.take().expect("one answer");
         let connection = Arc::new(self.connection.clone());
         let wishes = PeerWishes::new(&[], Vec::new());
-        let proving = Proving { provider: self.provider, prf: sa.prf, connection, octets, wishes };
+        let provider = self.provider;
+        let proving = Proving { provider, prf: sa.prf, connection, octets, wishes, staple: None, wall: 0 };
         let Proof { certificates, auth } = proving.run().expect("a proof");
         let child = self.connection.children.first().expect("a child");
         let offer = request.child.expect("a Child SA is asked for");

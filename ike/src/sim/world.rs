@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::host::Host;
 use super::link::{Conditions, Link, Packet};
 use super::random::SeededRandom;
+use super::tamper;
 use crate::config::{Child, Connection, EndpointConfig, LocalAuth, Remote, RemoteAuth};
 use crate::event::{Command, CommandError, Payload};
 use crate::identity::RemoteId;
@@ -50,7 +51,7 @@ pub struct World {
     pub b: Host,
     /// IKE messages that arrived where no host is.
     pub strays: Vec<Vec<u8>>,
-    /// How often each end sends a user packet, if at all.
+    /// How often each end sends a user packet on each of its Child SAs, if at all.
     pub traffic: Option<Duration>,
     next_traffic: Instant,
     /// Things that have happened since the clock last moved.
@@ -93,6 +94,13 @@ impl World {
         }
     }
 
+    /// This end, which is about to do something.
+    fn turn(&mut self, side: Side) -> &mut Host {
+        let host = self.host(side);
+        tamper::turn(host.hostile);
+        host
+    }
+
     /// Gives an end its connections.
     pub fn configure(&mut self, side: Side, connections: Vec<Connection>) {
         let connections = connections.into_iter().map(Arc::new).collect();
@@ -106,7 +114,7 @@ impl World {
     /// As [`crate::Endpoint::handle_command`].
     pub fn command(&mut self, side: Side, command: Command) -> Result<(), CommandError> {
         let now = self.clock();
-        let result = self.host(side).endpoint.handle_command(now, command);
+        let result = self.turn(side).endpoint.handle_command(now, command);
         self.drain(side);
         result
     }
@@ -170,7 +178,7 @@ impl World {
         for side in [Side::A, Side::B] {
             let now = self.clock();
             if deadline(self.host(side)).is_some_and(|at| at <= now.boot) {
-                self.host(side).endpoint.handle_timeout(now);
+                self.turn(side).endpoint.handle_timeout(now);
             }
             self.drain(side);
         }
@@ -189,8 +197,8 @@ impl World {
         let now = self.clock();
         let path = Path { local: datagram.to, remote: datagram.from, transport: datagram.transport };
         match datagram.packet {
-            Packet::Ike(bytes) => self.host(side).endpoint.handle_datagram(now, path, &bytes),
-            Packet::Esp { spi, key } => self.host(side).receive_esp(now, spi, &key),
+            Packet::Ike(bytes) => self.turn(side).endpoint.handle_datagram(now, path, &bytes),
+            Packet::Esp { spi, key } => self.turn(side).receive_esp(now, spi, &key),
             Packet::Keepalive => {}
         }
         self.drain(side);
@@ -199,7 +207,7 @@ impl World {
     /// Has an end receive these bytes; what it sends back the same way does not get onto the line.
     pub fn inject(&mut self, side: Side, path: Path, bytes: &[u8]) -> Vec<Vec<u8>> {
         let now = self.clock();
-        self.host(side).endpoint.handle_datagram(now, path, bytes);
+        self.turn(side).endpoint.handle_datagram(now, path, bytes);
         self.drain_events_and_jobs(side);
         let host = self.host(side);
         let mut answers = Vec::new();
@@ -220,9 +228,14 @@ impl World {
     fn drain(&mut self, side: Side) {
         let now = self.clock();
         self.drain_events_and_jobs(side);
-        while let Some(transmit) = self.host(side).endpoint.poll_transmit() {
+        while let Some(transmit) = self.turn(side).endpoint.poll_transmit() {
             let packet = match transmit.payload {
-                Payload::Ike(bytes) => Packet::Ike(bytes),
+                Payload::Ike(mut bytes) => {
+                    if !tamper::datagram(&mut bytes) {
+                        continue;
+                    }
+                    Packet::Ike(bytes)
+                }
                 Payload::Keepalive => Packet::Keepalive,
             };
             self.link.send(now.boot, transmit.path, packet);
@@ -233,7 +246,7 @@ impl World {
     fn drain_events_and_jobs(&mut self, side: Side) {
         let now = self.clock();
         loop {
-            let host = self.host(side);
+            let host = self.turn(side);
             while let Some(event) = host.endpoint.poll_event() {
                 host.handle_event(event);
             }
@@ -255,11 +268,14 @@ impl World {
         self.next_traffic = self.now + interval;
         for side in [Side::A, Side::B] {
             let host = self.host(side);
-            let Some(outbound) = host.outbound() else { continue };
-            let (spi, key) = outbound.outbound.clone();
-            let path = Path { transport: Transport::UdpEncap, ..outbound.path };
-            host.sent += 1;
-            self.link.send(self.now, path, Packet::Esp { spi, key });
+            let sending: Vec<_> =
+                host.sending.iter().filter_map(|id| host.installed.get(id)).cloned().collect();
+            host.sent += u64::try_from(sending.len()).unwrap_or_default();
+            for outbound in sending {
+                let (spi, key) = outbound.outbound;
+                let path = Path { transport: Transport::UdpEncap, ..outbound.path };
+                self.link.send(self.now, path, Packet::Esp { spi, key });
+            }
         }
     }
 

@@ -191,6 +191,7 @@ fn scalar(number: &[u8], length: usize) -> Vec<u8> {
     [vec![0; length - digits.len()], digits].concat()
 }
 
+/// Rule 7: key-exchange values are checked for length (CVE-2023-41913).
 #[test]
 fn every_group_refuses_values_of_another_length() {
     let exchange = Provider::ring().key_exchange;
@@ -206,6 +207,7 @@ fn every_group_refuses_values_of_another_length() {
     }
 }
 
+/// Rule 7: and for group membership before use.
 #[test]
 fn points_beside_the_curve_are_refused() {
     for group in [Group::P256, Group::P384, Group::P521] {

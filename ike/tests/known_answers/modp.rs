@@ -100,6 +100,8 @@ fn short_values_are_padded_on_the_left() {
 }
 
 /// RFC 6989 §2.1: only 1 < y < p - 1.
+///
+/// Rule 7: likewise.
 #[test]
 fn values_out_of_range_are_refused() {
     for group in [Group::Modp2048, Group::Modp3072, Group::Modp4096] {

@@ -74,6 +74,18 @@ fn email_addresses() {
     }
 }
 
+/// An empty constraint permits nothing for certain, and may exclude everything.
+#[test]
+fn an_empty_constraint_on_email_addresses_lets_none_pass() {
+    let subtree = || vec![GeneralSubtree::Rfc822Name(String::new())];
+    for (permitted_subtrees, excluded_subtrees) in [(subtree(), vec![]), (vec![], subtree())] {
+        let constraints = NameConstraints { permitted_subtrees, excluded_subtrees };
+        let error = judge(constraints.clone(), with_name(email("a@clinic.example")));
+        assert!(matches!(error, Err(PathError::NameConstraint { .. })), "{error:?}");
+        assert_eq!(judge(constraints, leaf("clinic-17")), Ok(()), "without an address it says nothing");
+    }
+}
+
 #[test]
 fn an_email_address_in_the_subject_is_bound_too() {
     let mut params = leaf("clinic-17");

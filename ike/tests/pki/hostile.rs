@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use rcgen::{CustomExtension, DnType, KeyPair, SigningKey as _};
+use sekisho_ike::identity::binds;
 use sekisho_ike::pki::{
     Assessment, Certificate, CertificateError, Crl, OcspResponse, PathError, Pin, Trust, trust,
 };
@@ -117,6 +118,16 @@ fn a_name_of_fifteen_kilobytes_is_quoted_in_part() {
     let certificate = root.issue(params).certificate;
     let error = trust(&certificate, &[], &root.trusted(), NOW).unwrap_err().to_string();
     assert!(error.len() < 600 && error.contains("xxx…`"), "{error}");
+}
+
+#[test]
+fn two_hundred_names_are_quoted_in_part() {
+    let mut params = leaf("clinic-17");
+    params.distinguished_name.push(DnType::CommonName, "x".repeat(4 * 1024));
+    params.subject_alt_names = (0..200).map(|n| dns(&format!("{n}.{}.example", "y".repeat(40)))).collect();
+    let certificate = root(ca("Root")).issue(params).certificate;
+    let error = binds(&certificate, &"clinic-17.example".parse().unwrap()).unwrap_err().to_string();
+    assert!(error.len() < 1200 && error.contains("yyy.example`, `") && error.ends_with('…'), "{error}");
 }
 
 #[test]

@@ -129,3 +129,20 @@ proptest! {
         }
     }
 }
+
+/// 2.5.3 with a padded arc prints as 2.5.3 and is another: a name that does not read back (X.690 §8.19.2).
+#[test]
+fn a_type_that_is_not_der_makes_no_name() {
+    let der = |arc: &[u8]| {
+        let attribute = [&[6, 1 + u8::try_from(arc.len()).unwrap(), 0x55], arc, &[12, 1, b'x']].concat();
+        let length = u8::try_from(attribute.len()).unwrap();
+        [&[0x30, length + 4, 0x31, length + 2, 0x30, length][..], &attribute].concat()
+    };
+    for good in [&[3][..], &[0x81, 3], &[4, 3], &[0x81, 0x80, 3]] {
+        let name = DistinguishedName::from_der(&der(good)).expect("a name");
+        assert_eq!(name.to_string().parse(), Ok(name));
+    }
+    for padded in [&[0x80, 3][..], &[0x80, 0x80, 3], &[4, 0x80, 3]] {
+        assert_eq!(DistinguishedName::from_der(&der(padded)), Err(NameError::Malformed), "{padded:?}");
+    }
+}

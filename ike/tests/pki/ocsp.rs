@@ -1,10 +1,14 @@
 //! OCSP responses that lie, are old, or are about something else.
 
 use rcgen::{ExtendedKeyUsagePurpose as Purpose, IsCa};
-use sekisho_ike::pki::{Assessment, OcspError, OcspResponse};
+use sekisho_ike::pki::{
+    Answer, Assessment, Credential, Evidence, Fetch, FetchKind, OcspError, OcspResponse, RevocationPolicy,
+    Staple, Stapling, Trust, assess,
+};
+use sekisho_ike::wire::CertEncoding;
 
-use crate::made::{Made, ca, leaf, named, root};
-use crate::responder::{Reply, extension, sequence, tlv};
+use crate::made::{Made, NOW, ca, leaf, named, root};
+use crate::responder::{List, Reply, extension, sequence, tlv};
 use crate::revocation::{Peer, reasons};
 
 fn by_root(peer: &Peer, reply: &Reply) -> Assessment {
@@ -155,4 +159,85 @@ fn many_answers_in_one_response_are_too_many() {
         |count| OcspResponse::from_der(&Reply::good().der_with(&vec![single.clone(); count], &peer.root));
     assert!(of(64).is_ok());
     assert_eq!(of(65), Err(OcspError::Malformed("its version or length")));
+}
+
+/// A responder whose own certificate is on a list is not believed any more. (The list itself says that the peer is good, so
+/// it shows where the responder says the contrary.)
+#[test]
+fn a_designated_responder_that_was_revoked_is_not_believed() {
+    let peer = Peer::new();
+    let delegate = delegate(&peer.root, |_| {});
+    let other = peer.root.issue(leaf("other"));
+    let reply = Reply { certificates: vec![delegate.certificate.clone()], ..Reply::revoked() };
+    let der = reply.der(&peer.leaf.certificate, &peer.root.certificate, &delegate);
+    for (listed, believed) in [(&other, true), (&delegate, false)] {
+        let crl = List::revoking(&listed.certificate).by(&peer.root);
+        let answers =
+            vec![Answer::Crl(Fetch { url: "http://other/".into(), kind: FetchKind::Crl }, crl.clone())];
+        let fetched = Evidence { stapled: vec![der.clone()], answers };
+        assert_eq!(matches!(peer.assess(&fetched), Assessment::Revoked(_)), believed);
+        let configured = Trust { crls: vec![crl], ..peer.trust(RevocationPolicy::Strict) };
+        let stapled = Evidence { stapled: vec![der.clone()], ..Evidence::default() };
+        let assessment = assess(&peer.path(), &configured, &stapled, NOW);
+        assert_eq!(matches!(assessment, Assessment::Revoked(_)), believed);
+    }
+}
+
+/// What a response makes to be sent along with the leaf's certificate.
+fn staple(peer: &Peer, reply: &Reply, signer: &Made) -> Option<Staple> {
+    let credential = Credential::new(peer.leaf.signing_key(), vec![peer.leaf.certificate.clone()]).unwrap();
+    let stapling = Stapling::of(&credential, Some(&peer.root.trusted())).expect("a responder and an issuer");
+    let [fetch] = <[_; 1]>::try_from(stapling.fetches()).unwrap();
+    let der = reply.der(&peer.leaf.certificate, &peer.root.certificate, signer);
+    stapling.judge(&Answer::read(fetch, &der), NOW)
+}
+
+/// RFC 4806 §3.1: the hashes in a CERTREQ name the responders that its sender trusts.
+#[test]
+fn a_response_goes_along_if_it_is_asked_for_and_its_signer_is_wanted() {
+    let peer = Peer::new();
+    let delegate = delegate(&peer.root, |_| {});
+    let with = Reply { certificates: vec![delegate.certificate.clone()], ..Reply::good() };
+    let by_delegate = staple(&peer, &with, &delegate).unwrap();
+    let by_issuer = staple(&peer, &Reply::good(), &peer.root).unwrap();
+    let other = root(ca("Other")).certificate.key_hash();
+    let (of_root, of_delegate) = (peer.root.certificate.key_hash(), delegate.certificate.key_hash());
+    let asks = |encoding, hashes: &[[u8; 20]]| vec![(encoding, hashes.concat())];
+    let ocsp = |hashes: &[[u8; 20]]| asks(CertEncoding::OCSP_CONTENT, hashes);
+    for (requests, [issuer, delegate]) in [
+        (Vec::new(), [false, false]),
+        (asks(CertEncoding::X509_SIGNATURE, &[of_root]), [false, false]),
+        (ocsp(&[]), [true, true]),
+        (ocsp(&[other]), [true, false]),
+        (ocsp(&[other, of_delegate]), [true, true]),
+        (ocsp(&[of_root]), [true, true]),
+        ([asks(CertEncoding::X509_SIGNATURE, &[]), ocsp(&[])].concat(), [true, true]),
+    ] {
+        let sent = [&by_issuer, &by_delegate].map(|staple| staple.payload(&requests, NOW).is_some());
+        assert_eq!(sent, [issuer, delegate], "{requests:?}");
+    }
+    let (encoding, der) = by_issuer.payload(&ocsp(&[]), NOW).unwrap();
+    assert_eq!((encoding, peer.assess_stapled(der)), (CertEncoding::OCSP_CONTENT, Assessment::Good));
+    assert!(by_issuer.payload(&ocsp(&[]), by_issuer.next_update()).is_some());
+    assert!(by_issuer.payload(&ocsp(&[]), by_issuer.next_update() + 1).is_none(), "it is old");
+}
+
+#[test]
+fn nothing_goes_along_that_a_peer_would_not_take() {
+    let peer = Peer::new();
+    let by_root = |reply: &Reply| staple(&peer, reply, &peer.root);
+    for reply in [Reply::revoked(), Reply::unknown()] {
+        assert_eq!(by_root(&reply), None);
+    }
+    assert_eq!(by_root(&Reply { next_update: Some("20291231120000Z"), ..Reply::good() }), None, "old");
+    assert_eq!(staple(&peer, &Reply::good(), &root(ca("Root"))), None, "by a namesake");
+
+    let alone = Credential::new(peer.leaf.signing_key(), vec![peer.leaf.certificate.clone()]).unwrap();
+    assert_eq!(Stapling::of(&alone, None), None, "nobody could check an answer");
+    assert_eq!(Stapling::of(&alone, Some(&root(ca("Root")).trusted())), None, "nor with a namesake's");
+    let chain = vec![peer.leaf.certificate.clone(), peer.root.certificate.clone()];
+    assert!(Stapling::of(&Credential::new(peer.leaf.signing_key(), chain).unwrap(), None).is_some());
+    let silent = peer.root.issue(leaf("clinic-18"));
+    let silent = Credential::new(silent.signing_key(), vec![silent.certificate]).unwrap();
+    assert_eq!(Stapling::of(&silent, Some(&peer.root.trusted())), None, "its certificate names no responder");
 }

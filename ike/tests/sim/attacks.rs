@@ -165,6 +165,7 @@ fn the_end_of_a_second_child_sa_gives_the_first_its_traffic_back() {
     assert_eq!(world.b.sending, first, "and then the one that is left");
 }
 
+/// Rule 10: the answer names none of them.
 #[test]
 fn deletes_of_what_is_not_there_change_nothing() {
     let (mut world, mut rogue) = rogue();

@@ -17,34 +17,34 @@ use crate::made::{Made, NOW, ca, dns, leaf, root};
 use crate::responder::{List, Reply, sequence, tlv};
 use crate::{MINUTE, SECOND, patient};
 
-const RESPONDER: &str = "http://ocsp.clinic.example/";
-const LIST: &str = "http://crl.clinic.example/root.crl";
+pub const RESPONDER: &str = "http://ocsp.clinic.example/";
+pub const LIST: &str = "http://crl.clinic.example/root.crl";
 
 /// A root, an authority below it, and what both ends have of it.
-struct Pki {
+pub struct Pki {
     root: Made,
     intermediate: Made,
 }
 
 /// Ed25519: its signatures are a function of the message, so that a seed replays.
-fn ed25519() -> KeyPair {
+pub fn ed25519() -> KeyPair {
     KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap()
 }
 
-fn host(name: &str) -> CertificateParams {
+pub fn host(name: &str) -> CertificateParams {
     let mut params = leaf(name);
     params.subject_alt_names = vec![dns(&format!("{name}.example"))];
     params
 }
 
 impl Pki {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let root = root(ca("Root"));
         let intermediate = root.issue(ca("Issuing"));
         Self { root, intermediate }
     }
 
-    fn trust(&self) -> Trust {
+    pub fn trust(&self) -> Trust {
         Trust { revocation: RevocationPolicy::Off, ..self.root.trusted() }
     }
 
@@ -54,23 +54,23 @@ impl Pki {
         Credential::new(made.signing_key(), chain).unwrap()
     }
 
-    fn issue(&self, params: CertificateParams) -> Credential {
+    pub fn issue(&self, params: CertificateParams) -> Credential {
         self.credential(&self.intermediate.issue_for(params, ed25519()))
     }
 }
 
-fn signs(connection: &mut Connection, credential: Credential, trust: Trust) {
+pub fn signs(connection: &mut Connection, credential: Credential, trust: Trust) {
     connection.local_auth = LocalAuth::Signature(Arc::new(credential));
     connection.remote_auth = RemoteAuth::Signature(Arc::new(trust));
 }
 
-fn world(seed: u64, conditions: Conditions) -> World {
+pub fn world(seed: u64, conditions: Conditions) -> World {
     let mut world = World::new(seed, conditions);
     world.wall = NOW;
     world
 }
 
-fn configure(world: &mut World, a: Connection, b: Connection) {
+pub fn configure(world: &mut World, a: Connection, b: Connection) {
     world.configure(Side::B, vec![b]);
     world.configure(Side::A, vec![a]);
 }
@@ -314,18 +314,26 @@ struct Asked {
     world: World,
 }
 
-fn asked(policy: RevocationPolicy, prepare: impl FnOnce(&Made, &Made, &mut World)) -> Asked {
-    let root = root(ca("Root"));
-    let mut params = host("a");
+/// One whose certificate says where its revocation can be asked.
+pub fn revocable(name: &str) -> CertificateParams {
+    let mut params = host(name);
     params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![LIST.to_owned()] }];
     let access = sequence(&[&tlv(6, &[0x2b, 6, 1, 5, 5, 7, 0x30, 1]), &tlv(0x86, RESPONDER.as_bytes())]);
     params.custom_extensions =
         vec![CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], tlv(0x30, &access))];
-    let a = root.issue(params);
+    params
+}
+
+/// Without its issuer's certificate.
+pub fn credential(made: &Made) -> Credential {
+    Credential::new(made.signing_key(), vec![made.certificate.clone()]).unwrap()
+}
+
+fn asked(policy: RevocationPolicy, prepare: impl FnOnce(&Made, &Made, &mut World)) -> Asked {
+    let root = root(ca("Root"));
+    let a = root.issue(revocable("a"));
     let b = root.issue(host("b"));
     let (mut of_a, mut of_b) = connection_pair();
-    let credential =
-        |made: &Made| Credential::new(made.signing_key(), vec![made.certificate.clone()]).unwrap();
     signs(&mut of_a, credential(&a), Trust { revocation: RevocationPolicy::Off, ..root.trusted() });
     signs(&mut of_b, credential(&b), Trust { revocation: policy, ..root.trusted() });
     let mut world = world(1, Conditions::GOOD);
@@ -334,11 +342,11 @@ fn asked(policy: RevocationPolicy, prepare: impl FnOnce(&Made, &Made, &mut World
     Asked { root, a, world }
 }
 
-fn good(root: &Made, a: &Made) -> Vec<u8> {
+pub fn good(root: &Made, a: &Made) -> Vec<u8> {
     Reply::good().by(&a.certificate, &root.certificate, root).der().to_vec()
 }
 
-fn revoked(root: &Made, a: &Made) -> Vec<u8> {
+pub fn revoked(root: &Made, a: &Made) -> Vec<u8> {
     Reply::revoked().by(&a.certificate, &root.certificate, root).der().to_vec()
 }
 
@@ -408,7 +416,7 @@ fn an_answer_by_somebody_else_counts_for_nothing() {
     assert_eq!(asked.world.b.failures.first().unwrap().kind, DiagnosisKind::RevocationUnknown);
 }
 
-/// protocol.md rule 6: nothing is fetched from a URL in a certificate before the certificate's path is trusted, nor
+/// Rule 6: nothing is fetched from a URL in a certificate before the certificate's path is trusted, nor
 /// before its holder has shown that it has the key.
 #[test]
 fn nothing_is_fetched_for_a_path_that_is_not_trusted_or_a_signature_that_is_wrong() {
@@ -447,7 +455,7 @@ fn nothing_is_fetched_for_a_path_that_is_not_trusted_or_a_signature_that_is_wron
     assert!(asked.world.is_up(), "and the one that stands is not touched");
 }
 
-/// protocol.md rule 18 for revocation: a server that hangs costs the tunnel that needs it, and nobody else.
+/// Rule 18 for revocation: a server that hangs costs the tunnel that needs it, and nobody else.
 #[test]
 fn a_server_that_hangs_costs_that_tunnel_only() {
     let mut asked = asked(RevocationPolicy::Strict, |_, _, world| {

@@ -32,6 +32,7 @@ fn messages_of_a_handshake() -> Vec<(Path, Vec<u8>)> {
     vec![(transmit.path, bytes)]
 }
 
+/// Rule 16: our own message that comes back is no peer.
 #[test]
 fn a_reflected_first_message_is_refused() {
     let mut world = World::new(1, Conditions::GOOD);
@@ -47,6 +48,7 @@ fn a_reflected_first_message_is_refused() {
     assert!(world.a.endpoint.poll_transmit().is_none(), "and not answered");
 }
 
+/// Rule 14: one attacker cannot push everyone into cookies.
 #[test]
 fn a_flood_from_one_address_leaves_room_for_others() {
     let mut world = World::new(1, Conditions::GOOD);

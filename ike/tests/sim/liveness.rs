@@ -67,6 +67,7 @@ fn an_initiator_that_restarts_replaces_its_old_tunnel_at_once() {
     assert_eq!(world.b.installed.len(), 1, "the old Child SA went with it");
 }
 
+/// Rule 15: time that jumps (suspend, NTP) neither panics nor expires everything.
 #[test]
 fn a_clock_that_jumps_neither_panics_nor_expires_everything() {
     run_seeds(50, |seed| {

@@ -13,12 +13,16 @@ mod fragments;
 mod handshake;
 mod hostile;
 mod liveness;
+mod model;
 mod offloaded;
 mod on_demand;
 mod paths;
 mod patterns;
 mod reach;
 mod rekey;
+mod rules;
+mod standing;
+mod stapling;
 mod suites;
 mod uniqueness;
 

@@ -68,6 +68,8 @@ fn a_first_message_repeated_while_it_is_worked_on_is_worked_on_once() {
 }
 
 /// While one SA's work is done elsewhere, the other peers' probes are answered.
+///
+/// Rule 18: a key exchange or a signature never blocks the liveness of another SA.
 #[test]
 fn work_for_one_peer_does_not_keep_another_waiting() {
     let mut world = World::new(3, Conditions::GOOD);

@@ -232,6 +232,12 @@ fn private_keys_and_passphrases_are_guarded_and_certificates_are_not() {
                 std::os::unix::fs::chown(&path, Some(0), None).unwrap();
             }
         }
+        let open = directory.path().join(files[0]);
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o666)).unwrap();
+        let error = loaded(&directory).unwrap_err();
+        assert!(error.errors[0].message.ends_with("may be changed by everyone (mode 0666)"), "{error}");
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o664)).unwrap();
+        loaded(&directory).unwrap();
         let large = directory.path().join(files[0]);
         fs::write(&large, vec![b'x'; (1 << 20) + 1]).unwrap();
         let error = loaded(&directory).unwrap_err();

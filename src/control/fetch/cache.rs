@@ -215,7 +215,14 @@ fn read(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
 /// Whole or not at all: a power cut leaves the old file, or none.
 fn write(directory: &Path, key: &Key, content: &[u8]) -> io::Result<()> {
     let (new, kept) = (directory.join(format!("{}.{UNFINISHED}", key.0)), directory.join(&key.0));
-    let mut file: File = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut options = OpenOptions::new();
+    options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+    let mut file: File = options.open(&new)?;
     file.write_all(MARK)?;
     file.write_all(digest(&SHA256, content).as_ref())?;
     file.write_all(content)?;

@@ -29,7 +29,7 @@ const AT_A_TIME: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a host that did not answer is left alone.
 const REST: Duration = Duration::from_secs(30);
-/// Seconds for which an answer is used without asking again.
+/// Seconds for which an answer is used without asking again, unless half of its validity has passed by then.
 const FRESH: u64 = 3600;
 /// Hosts that are known at a time.
 const HOSTS: usize = 1024;
@@ -102,8 +102,9 @@ impl<M: Messenger> Fetcher<M> {
     pub(super) async fn fetch(self, fetch: Fetch) -> Answer {
         let key = Key::of(&fetch);
         let known = self.0.cache.age(&key);
-        if known.is_some_and(is_fresh)
+        if let Some(age) = known.filter(|age| is_fresh(*age, FRESH))
             && let Some(answer) = self.kept(&key, &fetch).await
+            && is_fresh(age, half_life(age, &answer))
         {
             return answer;
         }
@@ -174,9 +175,15 @@ impl<M: Messenger> Fetcher<M> {
     }
 }
 
-fn is_fresh(age: Age) -> bool {
+/// Whether it was put here less than so many seconds ago.
+fn is_fresh(age: Age, seconds: u64) -> bool {
     // One from the future was put here by a clock that was wrong.
-    now().checked_sub(age.fetched).is_some_and(|seconds| seconds < FRESH)
+    now().checked_sub(age.fetched).is_some_and(|passed| passed < seconds)
+}
+
+/// Seconds from its fetch until half of its validity has passed: a short-lived answer is asked for again before its end.
+fn half_life(age: Age, answer: &Answer) -> u64 {
+    answer.next_update().unwrap_or_default().saturating_sub(age.fetched) / 2
 }
 
 fn question(kind: &FetchKind) -> (Ask, usize) {

@@ -30,18 +30,27 @@ pub(super) fn crl_of_length(bytes: usize) -> Vec<u8> {
 }
 
 fn crl_with(until: i32, number: u64, revoked_certs: Vec<RevokedCertParams>) -> Vec<u8> {
+    crl_changed(|list| {
+        list.next_update = date_time_ymd(until, 1, 1);
+        list.crl_number = SerialNumber::from(number);
+        list.revoked_certs = revoked_certs;
+    })
+}
+
+fn crl_changed(change: impl FnOnce(&mut CertificateRevocationListParams)) -> Vec<u8> {
     let key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::CrlSign];
-    let list = CertificateRevocationListParams {
+    let mut list = CertificateRevocationListParams {
         this_update: date_time_ymd(2020, 1, 1),
-        next_update: date_time_ymd(until, 1, 1),
-        crl_number: SerialNumber::from(number),
+        next_update: date_time_ymd(2100, 1, 1),
+        crl_number: SerialNumber::from(1),
         issuing_distribution_point: None,
-        revoked_certs,
+        revoked_certs: Vec::new(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
+    change(&mut list);
     list.signed_by(&Issuer::new(authority, key)).unwrap().der().to_vec()
 }
 
@@ -317,4 +326,21 @@ async fn what_is_no_url_is_said() {
     let mut lab = Lab::new();
     lab.fetch("ldap://a/\ncn=x");
     assert_eq!(lab.done().await, Err("is no URL".to_owned()));
+}
+
+/// Half of its validity has passed: whoever wants it next asks for a newer one, and has the old one if there is none.
+#[tokio::test(start_paused = true)]
+async fn a_short_lived_answer_is_asked_for_again_before_its_end() {
+    let mut lab = Lab::new();
+    let soon = SystemTime::now() + Duration::from_mins(20);
+    let list = crl_changed(|list| list.next_update = soon.into());
+    for (later, asked) in [(0, true), (5, false), (25, true)] {
+        lab.restart(Duration::from_mins(later));
+        lab.fetch("http://a/crl");
+        if asked {
+            lab.answer(&list).await;
+        }
+        assert_eq!(lab.done().await.as_ref(), Ok(&list));
+        assert!(lab.is_quiet().await);
+    }
 }

@@ -84,11 +84,16 @@ impl Connect for Connector {
     }
 }
 
-/// Whether an address can be that of a server. What runs on this machine was not meant for a server far away to reach.
+/// Whether an address can be that of a server. What runs on this machine or is on its own line, such as a cloud's metadata,
+/// was not meant for a server far away to reach.
 fn is_sensible(address: IpAddr, redirected: bool) -> bool {
     let address = address.to_canonical();
     let nobody = address.is_unspecified() || address.is_multicast() || address == IpAddr::from([255; 4]);
-    let here = redirected && address.is_loopback();
+    let on_the_line = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let here = redirected && (address.is_loopback() || on_the_line);
     !(nobody || here)
 }
 
@@ -138,7 +143,9 @@ mod tests {
         for text in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "::ffff:0.0.0.0"] {
             assert!(!sensible(text, false), "{text}");
         }
-        for text in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+        for text in
+            ["127.0.0.1", "::1", "::ffff:127.0.0.1", "169.254.169.254", "::ffff:169.254.1.1", "fe80::1"]
+        {
             assert!(sensible(text, false) && !sensible(text, true), "{text}");
         }
         assert!(sensible("192.0.2.1", true) && sensible("2001:db8::1", true));

@@ -3,6 +3,7 @@
 
 mod connect;
 mod exchange;
+pub mod fuzz;
 #[cfg(test)]
 mod tests;
 mod url;

@@ -90,6 +90,8 @@ impl Attempt {
             connection: Arc::clone(&self.connection),
             octets,
             wishes,
+            staple: ctx.staples.of(&self.connection),
+            wall: ctx.now.wall,
         };
         let job = ctx.work(JobOwner::Attempt(self.spi()), Work::prove(proving));
         let auth = AuthSent { channel, keys, suite, nonce_i, nonce_r, init_response, nat, child };
@@ -177,6 +179,7 @@ impl Attempt {
             provider: *ctx.provider,
             prf: auth.suite.prf,
             connection: Some(Arc::clone(&self.connection)),
+            decoy: None,
             octets: SignedOctets::new(&*auth.keys.auth_r, &auth.init_response, &auth.nonce_i, id_r),
             id: id_r.clone(),
             proof,

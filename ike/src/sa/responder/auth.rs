@@ -10,7 +10,7 @@ use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer, OpenError, Received};
 use crate::identity::{
-    Examination, Identity, PeerWishes, Proof, ProofError, SignedOctets, Verdict, VerifiedPeer,
+    Examination, Identity, Ours, PeerWishes, Proof, ProofError, SignedOctets, Verdict, VerifiedPeer,
 };
 use crate::keys::Nonces;
 use crate::limits;
@@ -76,7 +76,8 @@ impl HalfOpen {
             let refusal = Self::without_proof(directory, &request, connection);
             return self.refuse(ctx, path, &asked, answered, refusal);
         };
-        let examination = self.examination(ctx, &answered, &request, proof, connection.clone());
+        let mut examination = self.examination(ctx, &answered, &request, proof, connection.clone());
+        examination.decoy = directory.decoy();
         let job = ctx.work(JobOwner::HalfOpen(self.spi()), Work::examine(examination));
         let examining = Examining { asked, path, request, connection };
         self.phase = Phase::Examining(job, answered, Box::new(examining));
@@ -110,12 +111,14 @@ impl HalfOpen {
             let id_r = connection.local_id.to_wire();
             let octets = SignedOctets::new(&*keys.auth_r, &answered.init_response, nonce_i, &id_r);
             let cert_requests = request.cert_requests.clone();
-            (octets, PeerWishes { cert_requests, ..answered.wishes.clone() })
+            let wishes = PeerWishes { cert_requests, ..answered.wishes.clone() };
+            Ours { octets, wishes, staple: ctx.staples.of(connection) }
         });
         Box::new(Examination {
             provider: *ctx.provider,
             prf: answered.suite.prf,
             connection,
+            decoy: None,
             id: request.id_i.clone(),
             octets,
             proof,

@@ -112,6 +112,8 @@ pub(crate) trait Directory {
     /// Whether a connection that was found before may be set up now by a peer that has proved to be this one, and may
     /// have said that it has no other.
     fn standing(&self, connection: &Arc<Connection>, peer: &Identity, initial_contact: bool) -> Standing;
+    /// One whose peer signs, if there is any: strangers are judged by it.
+    fn decoy(&self) -> Option<Arc<Connection>>;
     /// Pairs of identities that are configured, for a diagnosis; first the one that is for this peer.
     fn identities(&self, theirs: Option<&Identity>) -> Vec<diagnose::Pair>;
 }
