@@ -66,7 +66,7 @@ pub const REPLAY_WINDOW: Bounds<u32> = bounds(32, 1024, 65_536);
 /// `rule_priority`: before the kernel's rule for the main table (32766) and after its local one (0).
 pub const RULE_PRIORITY: Bounds<u32> = bounds(1, 7296, 32_765);
 /// `cookie_threshold`, half-open SAs; RFC 7296 §2.6 leaves the number open. 0: everyone brings one, always.
-pub const COOKIE_THRESHOLD: Bounds<u32> = bounds(0, 32, 65_536);
+pub const COOKIE_THRESHOLD: Bounds<u32> = bounds(0, 128, 65_536);
 /// `half_open_max`, half-open SAs.
 pub const HALF_OPEN_MAX: Bounds<u32> = bounds(16, 1000, 65_536);
 /// `route_table`; [`ROUTE_TABLES_OF_THE_KERNEL`] are excepted.

@@ -106,7 +106,7 @@ fn every_example_is_good_and_means_what_it_says() {
 
     let hub = example("datacentre.toml");
     assert_eq!(hub.daemon.replay_window, 4096);
-    assert_eq!((hub.daemon.cookie_threshold, hub.daemon.half_open_max), (32, 4096));
+    assert_eq!((hub.daemon.cookie_threshold, hub.daemon.half_open_max), (128, 4096));
     assert!(hub.connections.iter().all(|c| !c.initiate && c.remote == Remote::Any));
     let names: Vec<&str> = hub.connections.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(names, ["clinic-17", "clinic-18", "pharmacy-3"]);
