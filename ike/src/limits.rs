@@ -89,6 +89,11 @@ pub const URL: usize = 2_048;
 pub const DIAGNOSIS_QUOTE: usize = 400;
 /// Characters of one text of a diagnosis.
 pub const DIAGNOSIS_TEXT: usize = 1_000;
+/// Refused first messages that are compared with what we have and told of, in [`REFUSALS_PERIOD`]. They leave nothing behind
+/// that would bring cookies about, so the others must cost no more than the answer.
+pub const REFUSALS_TOLD: u32 = 20;
+/// See [`REFUSALS_TOLD`].
+pub const REFUSALS_PERIOD: Duration = Duration::from_secs(10);
 /// Connections that are looked at for one that a peer with an unknown identity may mean.
 pub const DIAGNOSIS_CANDIDATES: usize = 64;
 /// Lines of a comparison in a diagnosis.

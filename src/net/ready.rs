@@ -39,9 +39,10 @@ impl Bell {
 
     /// Ring it; once more before it was answered is once.
     pub fn ring(&self) {
-        self.rung.store(true, Ordering::Release);
-        // Fails only when the counter is full, and then it is readable anyway.
+        // Fails only when the counter is full, and then it is readable anyway. First the counter: one that is readable has
+        // its flag raised, now or soon, so that it is read again.
         let _ = self.event.write(1);
+        self.rung.store(true, Ordering::Release);
     }
 
     /// Whether it was rung since this was last asked.
@@ -49,9 +50,11 @@ impl Bell {
         if !self.rung.load(Ordering::Relaxed) {
             return false;
         }
-        // First the counter: who rings in between is heard at the next turn.
+        // First the flag: if it is raised in between, the next turn finds it raised with nothing to read, and not a counter
+        // that wakes for ever and that nobody reads.
+        let rung = self.rung.swap(false, Ordering::AcqRel);
         let _ = self.event.read();
-        self.rung.swap(false, Ordering::AcqRel)
+        rung
     }
 }
 
@@ -150,6 +153,22 @@ mod tests {
             assert_eq!(wait(), Woken::Ready(1));
             assert!(bell.answer() && !bell.answer());
             assert_eq!(wait(), Woken::Ready(0));
+        }
+    }
+
+    /// Or the thread would not sleep any more.
+    #[test]
+    fn a_bell_that_was_answered_does_not_wake_however_it_was_rung_meanwhile() {
+        let (stop, bell) = (Stop::new().unwrap(), Bell::new().unwrap());
+        for _ in 0..300 {
+            std::thread::scope(|scope| {
+                let ringer = scope.spawn(|| (0..50).for_each(|_| bell.ring()));
+                while !ringer.is_finished() {
+                    bell.answer();
+                }
+            });
+            while bell.answer() {}
+            assert_eq!(stop.wait(&[bell.as_fd()], Some(Duration::ZERO)).unwrap(), Woken::Ready(0));
         }
     }
 

@@ -159,6 +159,12 @@ impl Connections {
         self.by_name.keys().cloned().collect()
     }
 
+    /// The addresses by which other connections name their peers.
+    pub(super) fn hosts_of_others(&self, connection: &Connection) -> impl Iterator<Item = IpAddr> {
+        let others = self.by_name.values().filter(|other| other.config.name != connection.name);
+        others.flat_map(Managed::hosts).filter_map(|host| host.parse().ok())
+    }
+
     /// The networks that other connections speak of, where this one asks for an address: it must be in none of them. Who
     /// protects everything, protects what is left by the others.
     pub(super) fn networks_of_others(&self, connection: &Connection) -> Vec<TrafficSelector> {

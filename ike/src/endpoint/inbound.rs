@@ -115,10 +115,17 @@ impl Endpoint {
         let Some(acceptable) = self.connections.acceptable(path.remote_ip()) else {
             return self.core.output.drop(DropReason::UnexpectedExchange);
         };
-        match HalfOpen::open(&mut self.core.context(now), acceptable, path, datagram, request) {
+        if now.boot.since(self.refusals.0) >= limits::REFUSALS_PERIOD {
+            self.refusals = (now.boot, 0);
+        }
+        let tell = self.refusals.1 < limits::REFUSALS_TOLD;
+        match HalfOpen::open(&mut self.core.context(now), acceptable, path, datagram, request, tell) {
             InitOutcome::Opened(half_open) => self.keep(half_open),
             InitOutcome::Refused(None) => {}
-            InitOutcome::Refused(Some(diagnosis)) => self.refused(now, path, None, *diagnosis),
+            InitOutcome::Refused(Some(diagnosis)) => {
+                self.refusals.1 += 1;
+                self.refused(now, path, None, *diagnosis);
+            }
         }
     }
 

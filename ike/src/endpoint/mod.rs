@@ -15,6 +15,7 @@ mod status;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use connections::{Connections, Managed};
 use cookie::CookieJar;
@@ -50,6 +51,8 @@ pub struct Endpoint {
     attempts: BTreeMap<IkeSpi, Attempt>,
     half_open: HalfOpenTable,
     cookies: Option<CookieJar>,
+    /// Refused first messages that were told of, and since when they are counted.
+    refusals: (Instant, u32),
     tunnels: BTreeMap<TunnelId, Box<Tunnel>>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
@@ -103,6 +106,7 @@ impl Endpoint {
             attempts: BTreeMap::new(),
             half_open: HalfOpenTable::default(),
             cookies: None,
+            refusals: (Instant::from_boot(Duration::ZERO), 0),
             tunnels: BTreeMap::new(),
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),

@@ -1,11 +1,12 @@
 //! Setting a connection up and keeping it up: resolve, try each path, wait, and so on for ever.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use super::connections::{Managed, Pursuit};
 use super::schedule::Owner;
 use super::{Endpoint, deadline};
-use crate::config::{Childless, Name, Retry};
+use crate::config::{Childless, Connection, Name, Retry};
 use crate::diagnose;
 use crate::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::event::{CommandError, DeadlineReason, EndReason, JobId, JobKind, TunnelId};
@@ -101,7 +102,7 @@ impl Endpoint {
         let last = managed.last_given.clone();
         let mut others = self.connections.networks_of_others(&config);
         others.extend(self.core.pools.selectors().cloned());
-        let asking = Asking { others, last };
+        let asking = Asking { others, ends: self.ends_of_others(&config), last };
         let ctx = &mut self.core.context(now);
         match Attempt::begin(ctx, config, path, children, asking, initial_contact) {
             Ok(attempt) => {
@@ -110,6 +111,18 @@ impl Endpoint {
             }
             Err(diagnosis) => self.back_off(now, name, Some(diagnosis)),
         }
+    }
+
+    /// Where the tunnels and attempts of other connections are or, by the configuration, will be, outside: if one of these
+    /// became an address of this machine, their messages would not leave it any more.
+    fn ends_of_others(&self, connection: &Connection) -> Vec<IpAddr> {
+        if !connection.internal_address.is_asked() {
+            return Vec::new();
+        }
+        let standing = self.tunnels.values().filter(|tunnel| tunnel.connection().name != connection.name);
+        let paths = standing.map(|tunnel| tunnel.path).chain(self.attempts.values().map(Attempt::path));
+        let ends = paths.flat_map(|path| [path.remote_ip(), path.local.ip()]);
+        ends.chain(self.connections.hosts_of_others(connection)).collect()
     }
 
     fn keep_attempt(&mut self, attempt: Attempt) {

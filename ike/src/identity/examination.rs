@@ -15,6 +15,7 @@ use super::review::Sent;
 use super::{Identity, psk};
 use crate::config::{Connection, RemoteAuth};
 use crate::crypto::Provider;
+use crate::diagnosis::bounded;
 use crate::pki::{
     self, Answer, Assessment, Certificate, Evidence, Fetch, Offered, OfferedError, PathError, Pin,
     RevocationError, RevocationPolicy, SignatureError, SigningError, Staple, Trust, TrustedPath,
@@ -115,7 +116,8 @@ impl Settled<'_> {
             method,
             certificate: path.end_entity().cloned(),
             not_after: path.not_after(),
-            note,
+            // Of what others say, and shown as it is.
+            note: note.as_deref().map(bounded),
             revocation: asked.then_some(Revocation { good, checked: wall, until }),
         };
         (proof, decided)

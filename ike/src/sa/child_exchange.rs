@@ -199,7 +199,7 @@ pub(crate) fn accept(
     // established in tunnel mode"; a peer that cannot live with this deletes it.
     addresses.require(connection)?;
     let (index, local, remote) = fitting_child(connection, addresses, asked)?;
-    if let Some(holder) = ctx.output.claims.holder(connection, asked.peer, &local, &remote) {
+    if let Some(holder) = ctx.output.claims.holder(connection, asked.peer, &remote) {
         let diagnosis = diagnose::network_taken(asked.peer, holder, &remote);
         return Err(ChildRefusal::new(NotifyType::TS_UNACCEPTABLE, diagnosis));
     }

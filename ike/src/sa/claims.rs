@@ -18,15 +18,13 @@ pub(super) struct Claims {
 #[derive(Debug)]
 struct Claim {
     peer: Identity,
-    local: Vec<TrafficSelector>,
     remote: Vec<TrafficSelector>,
 }
 
 impl Claims {
     /// A Child SA of a connection for many stands.
     pub(super) fn add(&mut self, child: &ChildSaParameters) {
-        let claim =
-            Claim { peer: child.remote_id.clone(), local: child.local.clone(), remote: child.remote.clone() };
+        let claim = Claim { peer: child.remote_id.clone(), remote: child.remote.clone() };
         self.by_connection.entry(child.connection.clone()).or_default().insert(child.id, claim);
         self.connections.insert(child.id, child.connection.clone());
     }
@@ -42,19 +40,20 @@ impl Claims {
         }
     }
 
-    /// Another peer that has some of this already.
+    /// Another peer behind which some of these addresses are. For whatever service and to whichever network of ours it
+    /// has them: who had the rest could pass for it there, and take what is sent to it.
     pub(super) fn holder(
         &self,
         connection: &Connection,
         peer: &Identity,
-        local: &[TrafficSelector],
         remote: &[TrafficSelector],
     ) -> Option<&Identity> {
-        let meet = |a: &[TrafficSelector], b: &[TrafficSelector]| {
-            a.iter().any(|a| b.iter().any(|b| a.intersection(b).is_some()))
+        let meet = |a: &TrafficSelector, b: &TrafficSelector| {
+            a.is_ipv4() == b.is_ipv4() && a.first() <= b.last() && b.first() <= a.last()
         };
         let others = self.by_connection.get(&connection.name).into_iter().flat_map(BTreeMap::values);
         let mut others = others.filter(|claim| claim.peer != *peer);
-        others.find(|claim| meet(&claim.remote, remote) && meet(&claim.local, local)).map(|claim| &claim.peer)
+        let meets = |claim: &&Claim| claim.remote.iter().any(|a| remote.iter().any(|b| meet(a, b)));
+        others.find(meets).map(|claim| &claim.peer)
     }
 }

@@ -51,7 +51,7 @@ impl Pools {
     }
 
     /// An address of this family for a peer that has proved who it is: the one that it has, if it is to have one tunnel
-    /// alone; else the one that it wants, if that is free; else the one that it had last, one that nobody had yet, the
+    /// alone; else the one that it wants, if that is free and no other peer's last; else the one that it had last, one that nobody had yet, the
     /// one that was given back longest ago. `None` if there is none left.
     pub(crate) fn lease(
         &mut self,

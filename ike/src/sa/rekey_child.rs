@@ -156,7 +156,7 @@ impl Tunnel {
                 let agreed =
                     pending.complete(config, &networks, &answer, key_exchange.as_ref(), CREATE_CHILD_SA)?;
                 let (peer, claims) = (self.remote_id(), &ctx.output.claims);
-                if let Some(holder) = claims.holder(&connection, peer, &agreed.local, &agreed.remote) {
+                if let Some(holder) = claims.holder(&connection, peer, &agreed.remote) {
                     return Err(diagnose::network_taken(peer, holder, &agreed.remote));
                 }
                 let is_deleted = deleted.contains(&agreed.spi_out);

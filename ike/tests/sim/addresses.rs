@@ -478,6 +478,7 @@ fn hostile(reply: Option<Vec<Attribute>>, ts_i: &str) -> (World, Vec<Vec<Payload
     a.remote = Remote::Hosts(vec!["10.0.0.66".to_owned()]);
     let mut other = connection(Side::A, false);
     other.name = "other".into();
+    other.remote = Remote::Hosts(vec!["other.example".to_owned(), "203.0.113.9".to_owned()]);
     other.remote_id = RemoteId::Exact("c.example".parse().unwrap());
     other.children[0].local = vec![ts("172.16.1.0/24")];
     other.children[0].remote = vec![ts("172.16.2.0/24")];
@@ -523,6 +524,7 @@ fn an_answer_that_gives_what_is_no_address_for_us_is_refused() {
         (Some(vec![v4("169.254.1.1")]), "169.254.1.1"),
         (Some(vec![v4("10.0.0.66")]), "outside the tunnel"),
         (Some(vec![v4("10.0.0.1")]), "outside the tunnel"),
+        (Some(vec![v4("203.0.113.9")]), "an end of another tunnel"),
         (Some(vec![v4("172.16.1.9")]), "network of another tunnel"),
         (Some(vec![v4("172.16.2.9")]), "network of another tunnel"),
         (Some(vec![v4("10.7.0.9")]), "network of another tunnel"),

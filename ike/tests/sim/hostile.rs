@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use sekisho_ike::event::Payload;
-use sekisho_ike::sim::{Conditions, Side, World, connection_pair, run_seeds};
+use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection_pair, run_seeds};
 use sekisho_ike::{Path, SecureRandom, Transport};
 
 use crate::{MINUTE, up};
@@ -114,4 +114,24 @@ fn garbage_and_mutations_change_nothing() {
         world.run_for(MINUTE);
         assert_eq!(world.disagreement(), None);
     });
+}
+
+/// A refusal leaves nothing behind that would bring cookies about: so it must cost no more than its answer.
+#[test]
+fn refused_first_messages_are_all_answered_and_a_few_told_of() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let (mut a, mut b) = connection_pair();
+    a.proposals = vec!["aes128gcm16-prfsha256-ecp256".parse().unwrap()];
+    b.proposals = vec!["aes256gcm16-prfsha384-x25519".parse().unwrap()];
+    world.configure(Side::B, vec![b]);
+    let mut stranger = Rogue::new(a, SocketAddr::from(([198, 51, 100, 7], 1000)), 1);
+    for _ in 0..200 {
+        let [first, _] = stranger.first_messages();
+        assert_eq!(stranger.deliver(&mut world, &first).len(), 1);
+    }
+    assert_eq!(world.b.failures.len(), 20);
+    world.run_for(MINUTE);
+    let [first, _] = stranger.first_messages();
+    stranger.deliver(&mut world, &first);
+    assert_eq!(world.b.failures.len(), 21, "later again");
 }

@@ -133,6 +133,35 @@ fn a_peer_cannot_have_the_network_of_another_one_before_that_is_gone() {
     assert_eq!((world.b.installed.len(), world.b.failures.len()), (1, failures), "it is free again");
 }
 
+/// Nor what that one has not asked for: for other services, or to another network of ours.
+#[test]
+fn what_is_left_of_the_network_of_another_peer_is_not_to_be_had_either() {
+    let office = Office::new();
+    let mut b = office.of_b("clinics", "*.clinic.example");
+    b.children[0].local = vec!["192.168.2.0/24".parse().unwrap()];
+    let mut images = b.children[0].clone();
+    images.name = "images".into();
+    images.local = vec!["192.168.3.0/24".parse().unwrap()];
+    b.children.push(images);
+    let mut world = world(1, vec![b]);
+    let asks = |host, number: u16, theirs: &str, ours: &str| {
+        let mut connection = office.signs(connection(Side::A, true), host, "b.example");
+        connection.children[0].local = vec![theirs.parse().unwrap()];
+        connection.children[0].remote = vec![ours.parse().unwrap()];
+        Rogue::new(connection, SocketAddr::from(([198, 51, 100, 7], 1000 + number)), number.into())
+    };
+    let mut one = asks("one.clinic.example", 1, "192.168.1.0/28[tcp/443]", "192.168.2.0/24");
+    assert!(one.connect(&mut world, EspSpi(0x1001)));
+    assert_eq!(world.b.installed.len(), 1);
+    let cases = [("192.168.1.0/28[tcp/22]", "192.168.2.0/24"), ("192.168.1.0/28", "192.168.3.0/24")];
+    for (number, (theirs, ours)) in (2..).zip(cases) {
+        let mut two = asks("two.clinic.example", number, theirs, ours);
+        assert!(two.connect(&mut world, EspSpi(0x1000 + u32::from(number))));
+        assert_eq!(world.b.installed.len(), 1, "{theirs} to {ours}");
+        assert_eq!(world.b.failures.last().map(|told| told.kind.code()), Some("network_taken"));
+    }
+}
+
 #[test]
 fn a_peer_is_unique_by_its_own_identity() {
     for unique in [Uniqueness::Replace, Uniqueness::Keep] {

@@ -50,6 +50,9 @@ impl Attempt {
         if address == self.path.remote_ip() || address == self.path.local.ip() {
             return unusable("is that of one of both ends outside the tunnel");
         }
+        if self.asking.ends.contains(&address) {
+            return unusable("is that of an end of another tunnel");
+        }
         if self.asking.others.iter().any(|other| other.contains_address(address)) {
             return unusable("lies in a network of another tunnel");
         }

@@ -44,6 +44,8 @@ const IKE_SA_INIT: &str = "IKE_SA_INIT";
 pub(crate) struct Asking {
     /// What is other tunnels', and no address for us.
     pub(crate) others: Vec<TrafficSelector>,
+    /// The ends of other tunnels outside: what we send there must not stay here.
+    pub(crate) ends: Vec<IpAddr>,
     /// What we had last.
     pub(crate) last: Vec<IpAddr>,
 }

@@ -55,11 +55,16 @@ impl Stock {
         held.map(|(_, address)| *address).find(|a| a.is_ipv4() == ipv4 && self.pool.holds(*a))
     }
 
-    /// This address, unless somebody holds it or, while there are others, had it last.
-    pub(super) fn free(&mut self, address: IpAddr, holder: &Holder) -> Option<IpAddr> {
-        let others = self.former(address).holder_of(address).is_some_and(|former| former != holder);
+    /// This address, unless somebody holds it or another one had it last: whoever asks does not choose whose place it
+    /// takes. One that nobody had yet is given out under the same bound as [`Self::fresh`].
+    pub(super) fn free(&self, address: IpAddr, holder: &Holder) -> Option<IpAddr> {
+        let former = self.former(address);
+        let may_have = match former.holder_of(address) {
+            Some(last) => last == holder,
+            None => former.len() < limits::REMEMBERED_LEASES,
+        };
         let good = self.pool.holds(address) && !self.held.contains_key(&address);
-        (good && (!others || self.fresh(address.is_ipv4()).is_none())).then_some(address)
+        (good && may_have).then_some(address)
     }
 
     /// The address that it gave back last.
@@ -108,6 +113,12 @@ impl Stock {
                 self.former_mut(address).remember(address, holder);
             }
         }
+    }
+
+    /// How many addresses of a family are kept for those who had them.
+    #[cfg(test)]
+    pub(super) fn remembered(&self, ipv4: bool) -> usize {
+        self.former_of(ipv4).len()
     }
 
     fn former_of(&self, ipv4: bool) -> &Former {

@@ -2,6 +2,7 @@
 use super::*;
 use crate::config::{Child, LocalAuth, RemoteAuth};
 use crate::identity::RemoteId;
+use crate::limits;
 use crate::secret::Secret;
 
 fn pool(name: &str, ranges: &[&str]) -> Pool {
@@ -83,7 +84,31 @@ fn an_address_that_is_asked_for_is_given_if_it_is_free_or_its_own() {
     );
     // Nothing is new any more.
     drop(a);
-    assert_eq!(text(lease(&mut pools, "c", Some("10.9.0.3")).as_ref()), "10.9.0.3");
+    assert_eq!(text(lease(&mut pools, "c", Some("10.9.0.3")).as_ref()), "10.9.0.2", "it was a's");
+    assert_eq!(text(lease(&mut pools, "a", Some("10.9.0.3")).as_ref()), "10.9.0.3");
+}
+
+/// Whoever comes back again and again and asks for another address each time.
+#[test]
+fn a_peer_that_goes_through_the_pool_gets_no_place_of_another_and_leaves_no_more_than_the_bound() {
+    let mut small = pools(&["10.9.0.1-10.9.0.9"]);
+    drop(lease(&mut small, "victim", Some("10.9.0.5")));
+    for last in (1..=9).chain([5]) {
+        let got = lease(&mut small, "rogue", Some(&format!("10.9.0.{last}")));
+        assert_ne!(text(got.as_ref()), "10.9.0.5", "while its own peer is away");
+    }
+    assert_eq!(text(lease(&mut small, "victim", None).as_ref()), "10.9.0.5");
+
+    let mut large = pools(&["2001:db8::/64"]);
+    let rogue = peer("rogue");
+    for place in 0..u128::try_from(limits::REMEMBERED_LEASES).unwrap() + 100 {
+        let wanted = std::net::Ipv6Addr::from_bits((0x2001_0db8 << 96) + (place << 16) + 7);
+        let link = connection(Uniqueness::Replace);
+        assert!(large.lease(&link, &rogue, false, Some(wanted.into())).is_some());
+    }
+    large.reclaim();
+    let remembered = large.stocks.values().map(|stock| stock.remembered(false)).sum::<usize>();
+    assert!(remembered <= limits::REMEMBERED_LEASES, "{remembered}");
 }
 
 #[test]

@@ -45,30 +45,31 @@ pub(super) struct Answered {
 }
 
 impl HalfOpen {
-    /// Chooses from a first message, and has the key exchange computed.
+    /// Chooses from a first message, and has the key exchange computed. Why it is refused is found out only to `tell` of it.
     pub(crate) fn open(
         ctx: &mut Context<'_>,
         acceptable: &Acceptable,
         path: Path,
         datagram: &Datagram<'_>,
         request: InitRequest,
+        tell: bool,
     ) -> InitOutcome {
-        let refuse = |ctx: &mut Context<'_>, response: InitResponse, diagnosis: Option<Diagnosis>| {
+        let refuse = |ctx: &mut Context<'_>, response: InitResponse, why: Option<&dyn Fn() -> Diagnosis>| {
             answer_init(ctx, path, datagram, IkeSpi::ZERO, response);
-            InitOutcome::Refused(diagnosis.map(Box::new))
+            InitOutcome::Refused(why.filter(|_| tell).map(|why| Box::new(why())))
         };
         let ours = &acceptable.proposals;
         let sent = request.key_exchange.group;
         let Some(choice) = choose_ike(&request.proposals, ours, Some(sent)) else {
-            let diagnosis = diagnose::no_ike_proposal_here(&request.proposals, ours, "IKE_SA_INIT");
-            return refuse(ctx, InitResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN), Some(diagnosis));
+            let why = || diagnose::no_ike_proposal_here(&request.proposals, ours, "IKE_SA_INIT");
+            return refuse(ctx, InitResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN), Some(&why));
         };
         if choice.suite.group.number() != sent {
             return refuse(ctx, InitResponse::InvalidKe(choice.suite.group.number()), None);
         }
         let Some(nat) = nat::detect(&request.notifies, datagram.header.spi_i, IkeSpi::ZERO, path) else {
             let error = InitResponse::Error(NotifyType::INVALID_SYNTAX);
-            return refuse(ctx, error, Some(diagnose::no_nat_traversal()));
+            return refuse(ctx, error, Some(&diagnose::no_nat_traversal));
         };
         match ctx.provider.key_exchange.draw(choice.suite.group, ctx.random) {
             Ok(private) => {
