@@ -264,7 +264,10 @@ remote_networks = [\"10.19.0.0/24\"]
         let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
         let not_recorded = || {
             let status: Status = site.ask(&Request::Status).into_data().unwrap();
-            status.drops.get("failure_not_recorded").copied().unwrap_or_default()
+            ["ike_refusal_untold", "failure_not_recorded"]
+                .map(|reason| status.drops.get(reason).copied().unwrap())
+                .iter()
+                .sum::<u64>()
         };
         // Asking in between gives the daemon time to take them.
         let flooded = (0..200).any(|number| {

@@ -85,7 +85,7 @@ fn with_given(
     let mut policy = configured.clone();
     for (name, addresses) in given {
         for remote in behind.get(name).into_iter().flatten() {
-            policy.protect(*remote, addresses.iter().map(|address| IpNet::from(*address)));
+            policy.give(*remote, addresses);
         }
     }
     policy

@@ -121,7 +121,8 @@ impl Endpoint {
         let tell = self.refusals.1 < limits::REFUSALS_TOLD;
         match HalfOpen::open(&mut self.core.context(now), acceptable, path, datagram, request, tell) {
             InitOutcome::Opened(half_open) => self.keep(half_open),
-            InitOutcome::Refused(None) => {}
+            InitOutcome::Refused(None) if tell => {}
+            InitOutcome::Refused(None) => self.core.output.drop(DropReason::RefusalUntold),
             InitOutcome::Refused(Some(diagnosis)) => {
                 self.refusals.1 += 1;
                 self.refused(now, path, None, *diagnosis);

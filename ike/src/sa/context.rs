@@ -138,6 +138,8 @@ pub(crate) enum DropReason {
     FragmentsIncomplete,
     /// A half-open SA whose initiator was not heard again: counted once.
     HalfOpenExpired,
+    /// A first message that was refused like many before it, and not told of.
+    RefusalUntold,
     /// More strangers' work than is done at once.
     Busy,
     /// A peer asked for an address, and its pool has none left.
@@ -162,7 +164,7 @@ impl DropReason {
         })
     }
 
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Malformed,
         Self::UnknownSpi,
         Self::Forged,
@@ -178,6 +180,7 @@ impl DropReason {
         Self::FragmentLimit,
         Self::FragmentsIncomplete,
         Self::HalfOpenExpired,
+        Self::RefusalUntold,
         Self::Busy,
         Self::PoolExhausted,
         Self::QueueFull,
@@ -201,6 +204,7 @@ impl DropReason {
             Self::FragmentLimit => "ike_fragment_limit",
             Self::FragmentsIncomplete => "ike_fragments_incomplete",
             Self::HalfOpenExpired => "ike_half_open_expired",
+            Self::RefusalUntold => "ike_refusal_untold",
             Self::Busy => "ike_busy",
             Self::PoolExhausted => "ike_pool_exhausted",
             Self::QueueFull => "ike_queue_full",

@@ -8,31 +8,60 @@ use serde::{Deserialize, Serialize};
 
 use super::addresses::Address;
 
-/// What is protected: each remote prefix with the local networks that may talk to it.
+/// Each remote prefix with the local networks that may talk to it.
+type Protected = BTreeMap<IpNet, BTreeSet<IpNet>>;
+
+/// What is protected. Only what is configured is kept over a restart, not the addresses that we were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Policy(BTreeMap<IpNet, BTreeSet<IpNet>>);
+#[serde(from = "Protected", into = "Protected")]
+pub struct Policy {
+    protected: Protected,
+    given: BTreeSet<IpNet>,
+}
+
+impl From<Protected> for Policy {
+    fn from(protected: Protected) -> Self {
+        Self { protected, given: BTreeSet::new() }
+    }
+}
+
+impl From<Policy> for Protected {
+    fn from(policy: Policy) -> Self {
+        policy.protected
+    }
+}
 
 impl Policy {
     /// Protects traffic from `local` to `remote`. Prefixes of another family than the remote one's do no harm.
     pub fn protect(&mut self, remote: IpNet, local: impl IntoIterator<Item = IpNet>) {
-        self.0.entry(remote.trunc()).or_default().extend(local.into_iter().map(|net| net.trunc()));
+        self.protected.entry(remote.trunc()).or_default().extend(local.into_iter().map(|net| net.trunc()));
+    }
+
+    /// The same from addresses that we were given and that are on the TUN. The kernel delivers to them by itself; a way back
+    /// to the ordinary tables would outlive them, and let what is for them leave in clear.
+    pub fn give(&mut self, remote: IpNet, addresses: &[IpAddr]) {
+        let nets = || addresses.iter().copied().map(IpNet::from);
+        self.protect(remote, nets());
+        self.given.extend(nets());
     }
 
     /// The remote prefixes.
     pub fn remote(&self) -> impl Iterator<Item = IpNet> {
-        self.0.keys().copied()
+        self.protected.keys().copied()
     }
 
     /// Whether anything of IPv6 is protected.
     pub fn has_ipv6(&self) -> bool {
-        self.0.keys().any(|net| matches!(net, IpNet::V6(_)))
+        self.protected.keys().any(|net| matches!(net, IpNet::V6(_)))
     }
 
     /// The local selectors that lie inside a remote prefix of their own Child SA. One that lies inside another
     /// tunnel's is reached through that tunnel (a hub that passes traffic on), so it stays protected.
     fn local_inside(&self, held: &BTreeSet<IpNet>) -> impl Iterator<Item = IpNet> {
-        let local = self.0.iter().flat_map(|(remote, local)| local.iter().map(move |net| (*remote, *net)));
-        local.filter(|(remote, net)| innermost(net, held) == Some(*remote)).map(|(_, net)| net)
+        let local = self.protected.iter();
+        let local = local.flat_map(|(remote, local)| local.iter().map(move |net| (*remote, *net)));
+        let inside = |(remote, net): &(IpNet, IpNet)| innermost(net, held) == Some(*remote);
+        local.filter(inside).map(|(_, net)| net).filter(|net| !self.given.contains(net))
     }
 }
 
@@ -76,7 +105,7 @@ pub(super) fn routes(
     let throws = policy.local_inside(&held).chain(always.copied());
     let throws = throws.map(|prefix| Entry { kind: Kind::Throw, prefix });
     let tunnels = tunnel.into_iter().flat_map(|interface| {
-        policy.0.iter().map(move |(remote, local)| {
+        policy.protected.iter().map(move |(remote, local)| {
             let source = preferred_source(*remote, local, addresses);
             Entry { kind: Kind::Tunnel { interface, source }, prefix: *remote }
         })
@@ -164,6 +193,18 @@ mod tests {
                 "throw 192.168.1.0/24",
                 "throw 224.0.0.0/24"
             ]
+        );
+    }
+
+    #[test]
+    fn an_address_that_we_were_given_opens_no_way_around_the_tunnel() {
+        let mut policy = policy("10.0.0.0/8", "10.17.0.0/24");
+        policy.give(net("10.0.0.0/8"), &["10.9.0.7".parse().expect("an address")]);
+        let addresses = [address("10.9.0.7/32", true)];
+        let routes = routes(&policy, &BTreeSet::new(), &addresses, &BTreeSet::new(), Some(9));
+        assert_eq!(
+            text(routes),
+            ["blackhole 10.0.0.0/8", "throw 10.17.0.0/24", "tunnel 10.0.0.0/8 src 10.9.0.7"]
         );
     }
 
