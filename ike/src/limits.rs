@@ -92,6 +92,8 @@ pub const DIAGNOSIS_TEXT: usize = 1_000;
 /// Refused first messages that are compared with what we have and told of, in [`REFUSALS_PERIOD`]. They leave nothing behind
 /// that would bring cookies about, so the others must cost no more than the answer.
 pub const REFUSALS_TOLD: u32 = 20;
+/// Refused `IKE_AUTH` requests that are told of in [`REFUSALS_PERIOD`]: who sent them has an address, and proved nothing.
+pub const REFUSED_PROOFS_TOLD: u32 = 200;
 /// See [`REFUSALS_TOLD`].
 pub const REFUSALS_PERIOD: Duration = Duration::from_secs(10);
 /// Connections that are looked at for one that a peer with an unknown identity may mean.

@@ -115,16 +115,13 @@ impl Endpoint {
         let Some(acceptable) = self.connections.acceptable(path.remote_ip()) else {
             return self.core.output.drop(DropReason::UnexpectedExchange);
         };
-        if now.boot.since(self.refusals.0) >= limits::REFUSALS_PERIOD {
-            self.refusals = (now.boot, 0);
-        }
-        let tell = self.refusals.1 < limits::REFUSALS_TOLD;
+        let tell = self.refusals.is_left(now.boot);
         match HalfOpen::open(&mut self.core.context(now), acceptable, path, datagram, request, tell) {
             InitOutcome::Opened(half_open) => self.keep(half_open),
             InitOutcome::Refused(None) if tell => {}
             InitOutcome::Refused(None) => self.core.output.drop(DropReason::RefusalUntold),
             InitOutcome::Refused(Some(diagnosis)) => {
-                self.refusals.1 += 1;
+                self.refusals.take(now.boot);
                 self.refused(now, path, None, *diagnosis);
             }
         }
@@ -144,6 +141,9 @@ impl Endpoint {
                 half_open.into_iter().for_each(|half_open| self.keep(half_open));
                 if let (Some(connection), Some(rival)) = (&connection, rival) {
                     self.probe_all(now, connection, &rival);
+                }
+                if !self.refused_proofs.take(now.boot) {
+                    return self.core.output.drop(DropReason::RefusalUntold);
                 }
                 self.refused(now, path, connection, *diagnosis);
             }

@@ -1,5 +1,6 @@
 //! Many tunnels behind one set of ports: the demultiplexer, and the poll contract.
 
+mod allowance;
 mod connections;
 mod cookie;
 mod duplicates;
@@ -15,8 +16,8 @@ mod status;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
+use allowance::Allowance;
 use connections::{Connections, Managed};
 use cookie::CookieJar;
 use half_open::HalfOpenTable;
@@ -51,8 +52,10 @@ pub struct Endpoint {
     attempts: BTreeMap<IkeSpi, Attempt>,
     half_open: HalfOpenTable,
     cookies: Option<CookieJar>,
-    /// Refused first messages that were told of, and since when they are counted.
-    refusals: (Instant, u32),
+    /// For telling of refused first messages.
+    refusals: Allowance,
+    /// For telling of refused `IKE_AUTH` requests.
+    refused_proofs: Allowance,
     tunnels: BTreeMap<TunnelId, Box<Tunnel>>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
@@ -106,7 +109,8 @@ impl Endpoint {
             attempts: BTreeMap::new(),
             half_open: HalfOpenTable::default(),
             cookies: None,
-            refusals: (Instant::from_boot(Duration::ZERO), 0),
+            refusals: Allowance::new(limits::REFUSALS_TOLD, limits::REFUSALS_PERIOD),
+            refused_proofs: Allowance::new(limits::REFUSED_PROOFS_TOLD, limits::REFUSALS_PERIOD),
             tunnels: BTreeMap::new(),
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),

@@ -138,7 +138,7 @@ pub(crate) enum DropReason {
     FragmentsIncomplete,
     /// A half-open SA whose initiator was not heard again: counted once.
     HalfOpenExpired,
-    /// A first message that was refused like many before it, and not told of.
+    /// A stranger's request that was refused like many before it, and not told of.
     RefusalUntold,
     /// More strangers' work than is done at once.
     Busy,
