@@ -55,12 +55,15 @@ impl Policy {
         self.protected.keys().any(|net| matches!(net, IpNet::V6(_)))
     }
 
-    /// The local selectors that lie inside a remote prefix of their own Child SA. One that lies inside another
-    /// tunnel's is reached through that tunnel (a hub that passes traffic on), so it stays protected.
+    /// The local selectors that lie inside a remote prefix of their own Child SA, or inside one that is configured no longer.
+    /// One that lies inside another tunnel's is reached through that tunnel (a hub that passes traffic on), so it stays
+    /// protected.
     fn local_inside(&self, held: &BTreeSet<IpNet>) -> impl Iterator<Item = IpNet> {
         let local = self.protected.iter();
         let local = local.flat_map(|(remote, local)| local.iter().map(move |net| (*remote, *net)));
-        let inside = |(remote, net): &(IpNet, IpNet)| innermost(net, held) == Some(*remote);
+        let inside = |(remote, net): &(IpNet, IpNet)| {
+            innermost(net, held).is_some_and(|outer| outer == *remote || !self.protected.contains_key(&outer))
+        };
         local.filter(inside).map(|(_, net)| net).filter(|net| !self.given.contains(net))
     }
 }
@@ -99,7 +102,7 @@ pub(super) fn routes(
     lans: &BTreeSet<IpNet>,
     tunnel: Option<u32>,
 ) -> BTreeSet<Entry> {
-    let held: BTreeSet<IpNet> = policy.remote().chain(stale.iter().copied()).collect();
+    let held = held(policy, stale);
     let blackholes = held.iter().map(|prefix| Entry { kind: Kind::Blackhole, prefix: *prefix });
     let always = LINK_LOCAL.iter().chain(lans).filter(|net| innermost(net, &held).is_some());
     let throws = policy.local_inside(&held).chain(always.copied());
@@ -113,9 +116,18 @@ pub(super) fn routes(
     blackholes.chain(throws).chain(tunnels).collect()
 }
 
-/// The networks of addresses configured for good that lie inside a protected prefix.
-pub(super) fn own_networks<'a>(policy: &Policy, addresses: &'a [Address]) -> Vec<&'a Address> {
-    let held = policy.remote().collect();
+/// The prefixes that have a blackhole: what is protected, and what was.
+fn held(policy: &Policy, stale: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
+    policy.remote().chain(stale.iter().copied()).collect()
+}
+
+/// The networks of addresses configured for good that lie inside a prefix with a blackhole.
+pub(super) fn own_networks<'a>(
+    policy: &Policy,
+    stale: &BTreeSet<IpNet>,
+    addresses: &'a [Address],
+) -> Vec<&'a Address> {
+    let held = held(policy, stale);
     addresses
         .iter()
         .filter(|a| a.permanent && !a.own.is_loopback() && innermost(&a.network, &held).is_some())
@@ -196,6 +208,21 @@ mod tests {
         );
     }
 
+    /// Or a reload that narrows a network would cut the site off its own.
+    #[test]
+    fn what_is_behind_us_stays_reachable_under_a_blackhole_that_is_left_over() {
+        let policy = policy("10.0.0.0/16", "10.17.0.0/24");
+        let stale = BTreeSet::from([net("10.0.0.0/8")]);
+        let addresses = [address("10.17.0.1/24", true), address("10.44.0.1/24", true)];
+        let own: Vec<_> = own_networks(&policy, &stale, &addresses).into_iter().map(|a| a.network).collect();
+        assert_eq!(own, [net("10.17.0.0/24"), net("10.44.0.0/24")]);
+        let routes = routes(&policy, &stale, &[], &BTreeSet::from([net("10.44.0.0/24")]), None);
+        assert_eq!(
+            text(routes),
+            ["blackhole 10.0.0.0/8", "blackhole 10.0.0.0/16", "throw 10.17.0.0/24", "throw 10.44.0.0/24"]
+        );
+    }
+
     #[test]
     fn an_address_that_we_were_given_opens_no_way_around_the_tunnel() {
         let mut policy = policy("10.0.0.0/8", "10.17.0.0/24");
@@ -227,7 +254,8 @@ mod tests {
     fn an_address_handed_out_by_the_line_never_makes_a_network_local() {
         let everything = policy("0.0.0.0/0", "10.17.0.0/24");
         let addresses = [address("198.51.100.9/24", false), address("192.168.1.1/24", true)];
-        let own: Vec<_> = own_networks(&everything, &addresses).into_iter().map(|a| a.network).collect();
+        let own: Vec<_> =
+            own_networks(&everything, &BTreeSet::new(), &addresses).into_iter().map(|a| a.network).collect();
         assert_eq!(own, [net("192.168.1.0/24")]);
     }
 }

@@ -37,12 +37,12 @@ impl Netlink {
     pub async fn protect(&self, policy: &Policy, tunnel: Option<u32>) -> Result<Protection, Error> {
         let present = self.all_routes().await?;
         let addresses = self.addresses().await?;
-        let lans = self.lans(policy, &addresses).await?;
         let blackholes = present.iter().filter(|(_, entry)| entry.kind == Kind::Blackhole);
         let configured: BTreeSet<IpNet> = policy.remote().collect();
         // One inside a configured network is not stale but in the way: what covers it takes its place.
         let covered = |net: &IpNet| configured.iter().any(|wider| wider.contains(net));
         let stale = blackholes.map(|(_, entry)| entry.prefix).filter(|net| !covered(net)).collect();
+        let lans = self.lans(policy, &stale, &addresses).await?;
         let desired = plan::routes(policy, &stale, &addresses, &lans, tunnel);
         let problems = self.add_missing(&desired, &present).await?;
         self.switch_rules(&desired).await?;
@@ -96,9 +96,10 @@ impl Netlink {
     async fn lans(
         &self,
         policy: &Policy,
+        stale: &BTreeSet<IpNet>,
         addresses: &[super::addresses::Address],
     ) -> Result<BTreeSet<IpNet>, Error> {
-        let own = plan::own_networks(policy, addresses);
+        let own = plan::own_networks(policy, stale, addresses);
         if own.is_empty() {
             return Ok(BTreeSet::new());
         }
