@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use sekisho_ike::Secret;
 use sekisho_ike::config::{
-    Connection, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry, Start,
+    Child, Connection, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry, Start,
 };
 use sekisho_ike::identity::{Identity, RemoteId};
 use sekisho_ike::suite::{IkeProposal, Profile};
@@ -58,6 +58,7 @@ pub(super) fn read(
     let auth = auth::read(judge, &mut section, store);
     let identities = identities(judge, &mut section, auth.as_ref(), certified);
     let many = identities.as_ref().is_some_and(|(_, remote)| remote.get_ref().exact().is_none());
+    let (remote_at, address_at) = (section.value_span("remote"), section.value_span("internal_address"));
     let remote = remote(judge, &mut section, many);
     let unique = start::unique(judge, &mut section);
     let childless = start::childless(judge, &mut section);
@@ -116,10 +117,36 @@ pub(super) fn read(
         ..Connection::new(name, us, peer, children)
     };
     start::settle(&mut connection);
+    cannot_be_looked_up(judge, &connection, &remote_at);
+    first_packets_are_lost(judge, &connection, &address_at);
     let help = "name the `authorities` that issue the peers' certificates and our own `certificate`; or one peer in `remote_id`";
     let good = judge.errors.len() + judge.further == errors_before
         && judge.ok(connection.check(), &remote_span, help).is_some();
     good.then_some(Tunnel { connection, profile, remote_id: remote_span, psk_file, networks, weak_psk })
+}
+
+/// Questions to name servers are led into the tunnel like everything else.
+fn cannot_be_looked_up(judge: &mut Judge<'_>, connection: &Connection, span: &Span) {
+    let Remote::Hosts(hosts) = &connection.remote else { return };
+    let name = hosts.iter().find(|host| host.parse::<IpAddr>().is_err());
+    let mut networks = connection.children.iter().flat_map(|child| &child.remote);
+    let everything =
+        networks.any(|network| network.first().is_unspecified() && network.prefixes().len() == 1);
+    if let Some(name) = name.filter(|_| everything) {
+        let message = format!("`{name}` is a name, and the tunnel that is to lead to it protects everything");
+        let help = "write the peer's address, or the name into /etc/hosts: a name server beyond the networks of this machine cannot be asked while the tunnel is down";
+        judge.warn(span, message, help);
+    }
+}
+
+/// They have no source yet that could pass.
+fn first_packets_are_lost(judge: &mut Judge<'_>, connection: &Connection, span: &Span) {
+    let on_demand = |child: &Child| child.start == Start::OnDemand;
+    if connection.internal_address.is_asked() && connection.children.iter().any(on_demand) {
+        let message = format!("tunnel `{}` asks for an address, and starts on demand", connection.name);
+        let help = "before the address is there, packets have no source that may pass, so the first ones are lost: take `start = \"on-demand\"` away";
+        judge.warn(span, message, help);
+    }
 }
 
 fn identities(

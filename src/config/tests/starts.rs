@@ -92,3 +92,31 @@ fn a_tunnel_may_be_for_many_peers() {
         assert!(connection.remote_id.exact().is_none() && !connection.initiate);
     }
 }
+
+/// What is good in every key, and will not do what it is meant to.
+fn warned(text: &str) -> String {
+    let config = judged(text).unwrap_or_else(|error| panic!("{error}"));
+    let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
+    warning.message.clone()
+}
+
+#[test]
+fn a_name_that_only_the_tunnel_could_look_up_is_warned_of() {
+    let everything = TUNNEL.replace("10.0.0.0/16", "0.0.0.0/0");
+    assert_ne!(everything, TUNNEL);
+    let message = warned(&format!("{everything}remote = [\"203.0.113.1\", \"hub.example\"]\n"));
+    assert_eq!(message, "`hub.example` is a name, and the tunnel that is to lead to it protects everything");
+    tunnel(&format!("{everything}remote = \"203.0.113.1\"\n"));
+    tunnel(&format!("{TUNNEL}remote = \"hub.example\"\n"));
+}
+
+#[test]
+fn an_address_that_is_asked_for_on_demand_is_warned_of() {
+    let asks = TUNNEL.replace(
+        "local_networks = [\"10.17.0.0/24\"]",
+        "internal_address = \"ipv4\"\nremote = \"203.0.113.1\"",
+    );
+    tunnel(&asks);
+    let message = warned(&format!("{asks}start = \"on-demand\"\n"));
+    assert!(message.ends_with("asks for an address, and starts on demand"), "{message}");
+}
