@@ -1,8 +1,12 @@
 //! Imports run downward only (ARCHITECTURE.md, "Layers"): read from the sources themselves.
 #![allow(clippy::expect_used)]
 
+mod sources;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use sources::sources_under;
 
 /// A crate's modules and what each may import of its own crate, beside itself.
 struct Layers {
@@ -114,17 +118,6 @@ fn files_of(sources: &str, module: &str) -> Vec<PathBuf> {
     let mut files = sources_under(&Path::new(sources).join(module));
     files.extend(file.exists().then_some(file));
     assert!(!files.is_empty(), "{sources} has no module {module}");
-    files
-}
-
-fn sources_under(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.expect("a directory entry").path());
-    let mut files: Vec<PathBuf> = paths
-        .flat_map(|path| if path.is_dir() { sources_under(&path) } else { vec![path] })
-        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
-        .collect();
-    files.sort();
     files
 }
 

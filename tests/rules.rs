@@ -2,9 +2,13 @@
 //! `#[test]`; and the two that the compiler enforces hold in the sources.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod sources;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use sources::sources_under;
 
 /// What each demands, in a few words.
 const RULES: [&str; 18] = [
@@ -170,15 +174,4 @@ fn code(text: &str) -> String {
     let body = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let lines = body.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.flat_map(|line| [line, "\n"]).collect()
-}
-
-fn sources_under(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.expect("a directory entry").path());
-    let mut files: Vec<PathBuf> = paths
-        .flat_map(|path| if path.is_dir() { sources_under(&path) } else { vec![path] })
-        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
-        .collect();
-    files.sort();
-    files
 }
