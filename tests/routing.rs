@@ -59,6 +59,27 @@ fn a_restart_adopts_what_stands_and_keeps_what_left_the_configuration_closed() {
 }
 
 #[test]
+fn what_left_the_configuration_is_freed_by_itself() {
+    in_namespace(|| async {
+        let line = Line::new();
+        let netlink = Netlink::connect(SETTINGS).unwrap();
+        let mut both = facility();
+        both.protect(net("10.99.0.0/16"), [net("10.17.0.0/24")]);
+        netlink.protect(&both, None).await.unwrap();
+        netlink.protect(&facility(), None).await.unwrap();
+        let blocked = ["10.0.0.0/16", "10.99.0.0/16", "2001:db8:5::/48"].map(net).into();
+        assert_eq!(netlink.blocked().await.unwrap(), blocked);
+        assert!(!line.carries("10.99.1.1"));
+
+        netlink.free(&[net("10.99.0.0/16")].into()).await.unwrap();
+        assert!(line.carries("10.99.1.1"), "free again");
+        assert_closed(&line);
+        assert_eq!(netlink.protect(&facility(), None).await.unwrap().stale, BTreeSet::new());
+        assert!(line.carries("10.99.1.1"), "and stays so");
+    });
+}
+
+#[test]
 fn a_wider_network_takes_the_place_of_the_one_inside_it() {
     in_namespace(|| async {
         let _line = Line::new();

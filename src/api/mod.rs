@@ -14,7 +14,7 @@ mod tests;
 pub use crate::telemetry::{Comparison, Diagnosis, Fact, Record, Timestamp};
 pub use client::{Client, ClientError};
 pub use frame::{Frames, MAX_REPLY, MAX_REQUEST, TooLong};
-pub use protocol::{Failure, Reloaded, Reply, Request, What};
+pub use protocol::{Failure, Freed, Reloaded, Reply, Request, What};
 pub use server::{Asked, BindError, Limits, Server};
 pub use status::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PEERS_SHOWN, Peer, Pool, Sas,

@@ -98,7 +98,7 @@ impl Session {
         };
         if !matches!(request, Request::Status | Request::Sas) {
             let Peer { pid, uid, .. } = self.peer;
-            tracing::info!("user {uid} (process {pid}) asks: {request:?}");
+            tracing::info!("user {uid} (process {pid}) asks: {request}");
         }
         let answered = timeout(wait + self.limits.control, async {
             let (reply, answer) = oneshot::channel();

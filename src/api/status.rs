@@ -27,7 +27,7 @@ pub struct Status {
     /// The pools that peers get their addresses from, by name.
     #[serde(default)]
     pub pools: Vec<Pool>,
-    /// Networks that are no longer configured and stay blocked until `sekisho unprotect`.
+    /// Networks that are no longer configured and stay blocked until `sekisho unprotect --stale`.
     #[serde(default)]
     pub stale: Vec<String>,
 }

@@ -150,6 +150,10 @@ fn requests_and_replies_are_written_as_documented() {
             r#"{"command":"rekey","tunnel":"centre","what":"ike","timeout_s":30}"#,
         ),
         (Request::Reload, r#"{"command":"reload"}"#),
+        (
+            Request::Unprotect { networks: vec!["10.99.0.0/16".parse().unwrap()] },
+            r#"{"command":"unprotect","networks":["10.99.0.0/16"]}"#,
+        ),
         (Request::Events { follow: true }, r#"{"command":"events","follow":true}"#),
     ];
     for (request, text) in requests {
@@ -182,6 +186,20 @@ fn requests_and_replies_are_written_as_documented() {
     }
     for bad in [r#"{"ok":true,"error":"x"}"#, r#"{"ok":false}"#, r#"{"data":1}"#] {
         assert!(serde_json::from_str::<Reply>(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_request_is_logged_as_it_is_typed() {
+    for (request, logged) in [
+        (r#"{"command":"up","tunnel":"centre"}"#, "up centre"),
+        (r#"{"command":"down","tunnel":"centre","child":"images"}"#, "down centre/images"),
+        (r#"{"command":"rekey","tunnel":"centre","what":"ike"}"#, "rekey centre --ike"),
+        (r#"{"command":"unprotect"}"#, "unprotect --stale"),
+        (r#"{"command":"unprotect","networks":["10.99.0.0/16","::/0"]}"#, "unprotect 10.99.0.0/16 ::/0"),
+        (r#"{"command":"up","tunnel":"a\u001b[2J\nb"}"#, r"up a\u{1b}[2J\nb"),
+    ] {
+        assert_eq!(serde_json::from_str::<Request>(request).unwrap().to_string(), logged);
     }
 }
 

@@ -34,9 +34,7 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
     }
     if !stale.is_empty() {
         let stale = stale.join(", ");
-        lines.push(format!(
-            "\nNo longer configured, and blocked until `sekisho unprotect` while no daemon runs: {stale}"
-        ));
+        lines.push(format!("\nNo longer configured, and blocked until `sekisho unprotect --stale`: {stale}"));
     }
     let dropped: Vec<_> =
         drops.iter().filter(|(_, n)| **n > 0).map(|(why, n)| format!("{why} {n}")).collect();

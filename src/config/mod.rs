@@ -30,6 +30,7 @@ mod pem;
 mod pkcs12;
 mod pool;
 mod problem;
+mod protected;
 mod psk;
 mod start;
 mod store;
@@ -40,6 +41,7 @@ mod tunnel;
 
 pub use duration::show as show_duration;
 pub use problem::{ConfigError, Place, Problem};
+pub use protected::{prefixes, protected, remote_side, to_free};
 pub use start::start_word;
 
 use document::{Judge, Section};

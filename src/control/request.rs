@@ -53,6 +53,7 @@ impl Control {
                 Reply::done(&Sas { tunnels: self.tunnels().filter(|tunnel| tunnel.ike.is_some()).collect() })
             }
             Request::Reload => self.reload().await,
+            Request::Unprotect { networks } => self.free(&networks).await,
             Request::Events { .. } => Reply::failed("events are streamed by the control socket itself"),
         };
         // A client that hung up meanwhile needs no answer.

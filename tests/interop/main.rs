@@ -42,3 +42,4 @@ mod restart;
 mod revocation;
 mod several_children;
 mod suites;
+mod unprotect;

@@ -156,6 +156,11 @@ impl<'a> Sekisho<'a> {
         write_configuration(&self.directory, tunnel);
     }
 
+    /// The file that it reads.
+    pub fn configuration(&self) -> PathBuf {
+        configuration_file(&self.directory)
+    }
+
     /// The SA log, a record a line.
     pub fn sa_log(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.directory.path().join("sa.jsonl")).expect("read the SA log");
