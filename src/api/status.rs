@@ -118,6 +118,12 @@ pub struct ConfiguredChild {
     pub local: Vec<String>,
     /// What the peer's side may send from.
     pub remote: Vec<String>,
+    /// While it is up: what of `local` its Child SAs do not carry, since the peer let them carry less (narrowing).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_local: Vec<String>,
+    /// The same of `remote`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_remote: Vec<String>,
 }
 
 /// What a configured child is doing.

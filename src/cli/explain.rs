@@ -6,7 +6,9 @@ use super::Daemon;
 use super::check::obstacles;
 use super::output::{self, Done, Failed as Failure, Output, comparison, print, print_json, time};
 use super::status::word;
-use crate::api::{Child, Diagnosis, Failed, NearMiss, Request, State, Status, Timestamp, Tunnel};
+use crate::api::{
+    Child, ConfiguredChild, Diagnosis, Failed, NearMiss, Request, State, Status, Timestamp, Tunnel,
+};
 use crate::config::limits::EXPIRY_WARNING;
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho explain centre\n  sekisho explain centre --json | jq -r .text\n\nThe kinds of failures are listed in docs/diagnoses.md. Without a daemon, the configuration and this machine are looked at.";
@@ -236,7 +238,27 @@ fn remarks(tunnel: &Tunnel) -> Vec<String> {
     let note = tunnel.ike.as_ref().and_then(|ike| ike.peer_auth_note.as_ref());
     let note = note.map(|note| format!("The peer passed unchecked: {note}."));
     let weak = tunnel.weak_psk.then(|| "Its pre-shared key is weak (allow_weak_psk): replace it.".to_owned());
-    ours.into_iter().chain(theirs).chain(note).chain(weak).collect()
+    let narrowed = tunnel.configured_children.iter().filter_map(narrowed);
+    ours.into_iter().chain(theirs).chain(note).chain(weak).chain(narrowed).collect()
+}
+
+/// What the peer did not let a child carry.
+fn narrowed(child: &ConfiguredChild) -> Option<String> {
+    let ConfiguredChild { name, left_out_local: ours, left_out_remote: theirs, .. } = child;
+    let sides = [("our side", ours, "remote_ts"), ("the peer's side", theirs, "local_ts")];
+    let sides = sides.into_iter().filter(|(_, networks, _)| !networks.is_empty());
+    let (out, named): (Vec<_>, Vec<_>) = sides
+        .map(|(whose, networks, strongswan)| {
+            (format!("{} of {whose}", networks.join(" ")), format!("`{strongswan}`"))
+        })
+        .unzip();
+    (!out.is_empty()).then(|| {
+        format!(
+            "Child {name} carries less than is configured, since the peer asks for or allows less. Left out, and dropped, is {}. What to do: Widen the peer's networks (strongSwan: {}), or take these out of the configuration here.",
+            out.join(", and "),
+            named.join(", ")
+        )
+    })
 }
 
 /// What comes next.
@@ -326,7 +348,12 @@ mod tests {
     #[test]
     fn each_state_is_explained() {
         let up = tunnel("centre");
-        let well = Tunnel { weak_psk: false, certificate_days_left: None, ike: None, ..up.clone() };
+        let mut well = Tunnel { weak_psk: false, certificate_days_left: None, ike: None, ..up.clone() };
+        well.configured_children[0].left_out_remote.clear();
+        let mut narrowed = well.clone();
+        narrowed.configured_children[0].left_out_remote = vec!["10.200.0.0/16[tcp/443]".to_owned()];
+        let mut narrowed_on_both_sides = narrowed.clone();
+        narrowed_on_both_sides.configured_children[0].left_out_local = vec!["10.17.0.128/25".to_owned()];
         let warned = Tunnel { warnings: vec![refused()], ..well.clone() };
         let down = tunnel("spare");
         let connecting = Tunnel { state: State::Connecting, next_try_in_s: None, ..down.clone() };
@@ -341,6 +368,8 @@ mod tests {
         let all = [
             ("up", up),
             ("up_well", well),
+            ("up_narrowed", narrowed),
+            ("up_narrowed_on_both_sides", narrowed_on_both_sides),
             ("up_with_warning", warned),
             ("down", down),
             ("unanswered", unanswered),

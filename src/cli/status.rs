@@ -125,6 +125,7 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
     if tunnel.configured_children.len() > 1 {
         remarks.extend(tunnel.configured_children.iter().map(child));
     }
+    remarks.extend(tunnel.configured_children.iter().filter_map(narrowed));
     remarks.extend(peers(tunnel));
     remarks.extend(tunnel.internal.as_ref().map(internal));
     remarks.extend(certificates(tunnel));
@@ -160,6 +161,19 @@ fn child(child: &ConfiguredChild) -> (Colour, String) {
     };
     let (local, remote) = (child.local.join(" "), child.remote.join(" "));
     (colour, format!("{} {local} <-> {remote}: {doing}", child.name))
+}
+
+/// What the peer did not let it carry.
+fn narrowed(child: &ConfiguredChild) -> Option<(Colour, String)> {
+    let ConfiguredChild { name, left_out_local, left_out_remote, .. } = child;
+    let sides = [("ours", left_out_local), ("the peer's", left_out_remote)];
+    let sides = sides.into_iter().filter(|(_, networks)| !networks.is_empty());
+    let sides: Vec<_> = sides.map(|(whose, networks)| format!("{} of {whose}", networks.join(" "))).collect();
+    let line = format!(
+        "{name} carries less than is configured, since the peer asks for or allows less; left out: {}",
+        sides.join(", ")
+    );
+    (!sides.is_empty()).then_some((Colour::Yellow, line))
 }
 
 /// Lines about peers of one tunnel; `sekisho sas` has all.

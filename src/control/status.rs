@@ -9,7 +9,7 @@ use sekisho_ike::event::{
     self, ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, TunnelId, TunnelStatus,
     Usage, until,
 };
-use sekisho_ike::negotiate::TrafficSelector;
+use sekisho_ike::negotiate::{TrafficSelector, left_out};
 
 use crate::api::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, Peer, Timestamp, Tunnel,
@@ -108,13 +108,40 @@ fn children(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Vec<Child
 
 fn configured(status: &ConnectionStatus, child: &config::Child) -> ConfiguredChild {
     let texts = |list: &[TrafficSelector]| list.iter().map(ToString::to_string).collect();
+    let (left_out_local, left_out_remote) = narrowed(status, child);
     ConfiguredChild {
         name: child.name.to_string(),
         start: start_word(&status.connection, child).to_owned(),
         state: child_state(status, child),
         local: texts(&child.local),
         remote: texts(&child.remote),
+        left_out_local: texts(&left_out_local),
+        left_out_remote: texts(&left_out_remote),
     }
+}
+
+/// What of both sides of a child is not carried though it is up. Where an address takes the place of the networks, or each of
+/// many peers has a part of them, that is nothing to tell of.
+fn narrowed(
+    status: &ConnectionStatus,
+    child: &config::Child,
+) -> (Vec<TrafficSelector>, Vec<TrafficSelector>) {
+    let connection = &status.connection;
+    let child_sas = status.tunnel().into_iter().flat_map(|tunnel| &tunnel.children);
+    let carried: Vec<_> = child_sas.filter(|sa| sa.sending && sa.child == child.name).collect();
+    let side =
+        |whole: bool, configured: &[TrafficSelector], of: fn(&ChildSaStatus) -> &Vec<TrafficSelector>| {
+            if !whole || carried.is_empty() {
+                return Vec::new();
+            }
+            let carried: Vec<_> = carried.iter().flat_map(|sa| of(sa)).cloned().collect();
+            left_out(configured, &carried)
+        };
+    let whole_remote = connection.pools.is_empty() && connection.remote_id.exact().is_some();
+    (
+        side(!connection.internal_address.is_asked(), &child.local, |sa| &sa.local),
+        side(whole_remote, &child.remote, |sa| &sa.remote),
+    )
 }
 
 fn child_state(status: &ConnectionStatus, child: &config::Child) -> ChildState {
