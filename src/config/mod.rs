@@ -32,6 +32,7 @@ mod pool;
 mod problem;
 mod protected;
 mod psk;
+mod sides;
 mod start;
 mod store;
 #[cfg(test)]
