@@ -10,6 +10,7 @@ mod session;
 mod status;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 pub use crate::telemetry::{Comparison, Diagnosis, Fact, Record, Timestamp};
 pub use client::{Client, ClientError};
@@ -20,3 +21,4 @@ pub use status::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PEERS_SHOWN, Peer, Pool, Sas,
     State, Status, Tunnel,
 };
+pub use wanted::Wanted;

@@ -64,6 +64,12 @@ pub enum Request {
         /// Whether new ones follow until the client hangs up.
         #[serde(default)]
         follow: bool,
+        /// Only those of this tunnel.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tunnel: Option<String>,
+        /// Of the recent ones no more than so many, the newest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<usize>,
     },
 }
 

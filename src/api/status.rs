@@ -61,6 +61,9 @@ pub struct Tunnel {
     /// Whole days until then; negative once it has.
     #[serde(default)]
     pub peer_certificate_days_left: Option<i64>,
+    /// Whether `sekisho up` sets it up from here: it has one peer, at an address that is known, and a child that we may set up.
+    #[serde(default)]
+    pub startable: bool,
     /// Attempts since the last success.
     pub attempts: u32,
     /// Until the next attempt, if one is scheduled.

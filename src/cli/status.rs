@@ -3,8 +3,8 @@
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, details, table, time, wrapped};
 use crate::api::{
-    ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Peer, Pool, Request, State, Status,
-    Timestamp, Tunnel,
+    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Peer, Pool, Request, State,
+    Status, Timestamp, Tunnel,
 };
 use crate::config::limits::EXPIRY_WARNING;
 
@@ -122,8 +122,13 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
     if tunnel.state == State::Up && !children.into_iter().any(|child| child.sending) {
         remarks.push((Colour::Red, "no Child SA: no traffic passes".to_owned()));
     }
+    if is_probed_soon(tunnel) {
+        let why =
+            "rekeyed once within half a minute, to see whether the peer agrees to perfect forward secrecy";
+        remarks.push((Colour::Dim, why.to_owned()));
+    }
     if tunnel.configured_children.len() > 1 {
-        remarks.extend(tunnel.configured_children.iter().map(child));
+        remarks.extend(tunnel.configured_children.iter().map(configured));
     }
     remarks.extend(tunnel.configured_children.iter().filter_map(narrowed));
     remarks.extend(peers(tunnel));
@@ -140,6 +145,13 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
     remarks
 }
 
+/// Whether its first Child SA is young and about to be rekeyed to see whether the peer agrees (the tunnel's initiator does).
+pub(super) fn is_probed_soon(tunnel: &Tunnel) -> bool {
+    let soon = |child: &Child| child.pfs == "unproven" && child.rekey_in_s.is_some_and(|s| s <= 30);
+    let initiator = tunnel.ike.as_ref().is_some_and(|ike| ike.initiator);
+    initiator && tunnel.age_s.is_some_and(|age| age < 60) && tunnel.children.iter().any(soon)
+}
+
 /// Who was perhaps its peer, and refused.
 fn near_miss(NearMiss { remote, times, failed, .. }: &NearMiss, now: Timestamp) -> [(Colour, String); 2] {
     let Failed { at, diagnosis } = failed;
@@ -150,7 +162,7 @@ fn near_miss(NearMiss { remote, times, failed, .. }: &NearMiss, now: Timestamp) 
 }
 
 /// One of several children.
-fn child(child: &ConfiguredChild) -> (Colour, String) {
+fn configured(child: &ConfiguredChild) -> (Colour, String) {
     let (colour, doing) = match child.state {
         ChildState::Up => (Colour::Dim, "up"),
         ChildState::Connecting => (Colour::Yellow, "connecting"),
@@ -254,7 +266,9 @@ fn outlook(tunnel: &Tunnel) -> Option<(Colour, String)> {
         (State::Idle, None) => (Colour::Dim, "comes up when a packet is to be sent".to_owned()),
         (State::Waiting, None) => (Colour::Dim, "waits for the peer, which starts this tunnel".to_owned()),
         (_, Some(wait)) => {
-            (Colour::Yellow, format!("attempts so far: {attempts}, next try in {}", time(*wait)))
+            let so_far = if *attempts > 0 { format!("attempts so far: {attempts}, ") } else { String::new() };
+            let next = if *wait == 0 { "now".to_owned() } else { format!("in {}", time(*wait)) };
+            (Colour::Yellow, format!("{so_far}next try {next}"))
         }
         (_, None) if *attempts == 0 => return None,
         (_, None) => (Colour::Yellow, format!("attempts so far: {attempts}")),

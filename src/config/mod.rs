@@ -74,7 +74,7 @@ pub struct Daemon {
     pub control_socket: PathBuf,
     /// The group that may use it besides root, if there is such a group.
     pub control_group: String,
-    /// Where the lock file is.
+    /// Where the lock file is: of this run alone. What outlives a boot is in `STATE_DIRECTORY` (`control::last_good`).
     pub state_dir: PathBuf,
     /// The life of every SA, one JSON object a line.
     pub sa_log: PathBuf,

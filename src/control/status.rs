@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sekisho_ike::Now;
-use sekisho_ike::config::{self, Start};
+use sekisho_ike::config::{self, Childless, Connection, Remote, Start};
 use sekisho_ike::diagnosis::Diagnosis;
 use sekisho_ike::event::{
     self, ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, TunnelId, TunnelStatus,
@@ -60,6 +60,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         certificate_days_left: expires.map(|at| expiry::days_left(at, now.wall)),
         peer_certificate_expires: peer_expires.map(Timestamp::from_unix),
         peer_certificate_days_left: peer_expires.map(|at| expiry::days_left(at, now.wall)),
+        startable: startable(connection),
         attempts: status.attempts,
         next_try_in_s: status.next_try.map(|at| until(now, at).as_secs()),
         last_failure: status.last_failure.as_ref().map(failed),
@@ -77,6 +78,13 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         bytes_in: traffic.bytes_in,
         bytes_out: traffic.bytes_out,
     }
+}
+
+fn startable(connection: &Connection) -> bool {
+    let called = matches!(&connection.remote, Remote::Hosts(hosts) if !hosts.is_empty());
+    let ours = connection.children.iter().any(|child| child.start != Start::Listen);
+    let childless = connection.childless != Childless::Never;
+    connection.remote_id.exact().is_some() && called && (ours || childless)
 }
 
 fn peer(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Peer {

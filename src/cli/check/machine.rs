@@ -42,7 +42,7 @@ impl Machine {
     }
 
     #[cfg(test)]
-    pub(super) fn at(root: &std::path::Path) -> Self {
+    pub(super) fn at(root: &Path) -> Self {
         Self(root.to_owned())
     }
 
