@@ -8,8 +8,8 @@ use crate::cipher::{Cipher, PacketId};
 use crate::format::{CBC_BLOCK, TRAILER};
 use crate::icmp_quote::{self, Quote};
 use crate::{
-    AesKey, Coalescer, Hmac, InboundSa, InnerView, Keymat, OffloadHeader, SaConfig, Selector, Suite,
-    fragment, mss, segment, too_big,
+    AesKey, Coalescer, Fragments, Hmac, InboundSa, InnerView, Keymat, OffloadHeader, SaConfig, Selector,
+    Suite, fragment, mss, segment, too_big,
 };
 
 const SPI: u32 = 0xc0ff_ee01;
@@ -57,6 +57,11 @@ pub fn inner_packet(data: &[u8]) {
     };
     if let Ok(view) = InnerView::parse(packet) {
         assert!(view.header_length() <= view.total_length() && view.total_length() <= packet.len());
+        let mut fragments = Fragments::new(1);
+        for _ in 0..2 {
+            let judged = fragments.judge(0, packet, &view);
+            assert!(judged.is_err() || fragments.len() <= 1);
+        }
     }
     let mtu = u16::from(mtu) * 8;
     let mut out = vec![0; 1 << 17];

@@ -18,6 +18,7 @@ pub mod ecn;
 pub mod encap;
 mod format;
 mod fragment;
+mod fragments;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod icmp_quote;
@@ -39,6 +40,7 @@ pub mod too_big;
 pub use drop_reason::{Counters, DropReason};
 pub use format::{HEADROOM, Layout, TAILROOM};
 pub use fragment::fragment;
+pub use fragments::Fragments;
 pub use inbound::{InboundSa, Opener};
 pub use index::Absent;
 pub use inner::{Fragment, InnerView, Ports};
