@@ -313,9 +313,10 @@ fn outlook(tunnel: &Tunnel) -> Option<String> {
 
 /// Whether and how it is started from here, to go on with.
 fn from_here(tunnel: &Tunnel) -> String {
-    match tunnel.startable {
-        true => format!("; `sekisho up {}` starts it from here", tunnel.name),
-        false => ": it cannot be started from here".to_owned(),
+    if tunnel.startable {
+        format!("; `sekisho up {}` starts it from here", tunnel.name)
+    } else {
+        ": it cannot be started from here".to_owned()
     }
 }
 
