@@ -7,8 +7,8 @@ use std::ops::Range;
 use crate::cipher::{Cipher, PacketId};
 use crate::format::{CBC_BLOCK, TRAILER};
 use crate::{
-    AesKey, Coalescer, Hmac, InboundSa, InnerView, Keymat, OffloadHeader, SaConfig, Selector, Suite, mss,
-    segment, too_big,
+    AesKey, Coalescer, Hmac, InboundSa, InnerView, Joins, Keymat, OffloadHeader, SaConfig, Selector, Suite,
+    mss, segment, too_big,
 };
 
 const SPI: u32 = 0xc0ff_ee01;
@@ -71,7 +71,7 @@ pub fn inner_packet(data: &[u8]) {
     assert_eq!(clamped.len(), packet.len());
 
     // Twice the same packet, then one that may continue it.
-    let mut coalescer = Coalescer::new();
+    let mut coalescer = Coalescer::new(Joins::ALL);
     let mut written = 0;
     for packet in [packet, packet, &clamped] {
         coalescer.push(packet, |_, bytes| written += bytes.len());
