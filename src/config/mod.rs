@@ -99,6 +99,8 @@ pub struct Daemon {
     pub replay_window: u32,
     /// Whether the inner packet's DSCP is copied to the outer one.
     pub copy_dscp: bool,
+    /// Whether packets of one flow are exchanged with the kernel many at a time, as far as it can.
+    pub offloads: bool,
 }
 
 /// What is logged: this and what is worse.
@@ -150,6 +152,7 @@ impl Default for Daemon {
             half_open_max: limits::HALF_OPEN_MAX.default,
             replay_window: 1024,
             copy_dscp: true,
+            offloads: true,
         }
     }
 }

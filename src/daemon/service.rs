@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::control::{Control, Inputs, Order, Outputs, Routing};
 use crate::data::{self, DataPath};
 use crate::net::netlink::Netlink;
+use crate::net::offload::Asked;
 use crate::net::tun::Tun;
 use crate::net::udp::{self, Sockets};
 use crate::telemetry::{Fact, Telemetry};
@@ -24,7 +25,8 @@ const REQUESTS: usize = 32;
 /// Serves until told to stop.
 pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Result<(), Failure> {
     let daemon = &config.daemon;
-    let tun = Tun::open(&daemon.interface).map_err(Failure::new)?;
+    let offloads = if daemon.offloads { Asked::Auto } else { Asked::Off };
+    let tun = Tun::open(&daemon.interface, offloads).map_err(Failure::new)?;
     let ports = udp::Settings { ike_port: daemon.ike_port, nat_port: daemon.nat_port, mark: daemon.mark };
     let sockets = Arc::new(Sockets::bind(ports).map_err(Failure::new)?);
     let routing = Routing::start(netlink, &config).await.map_err(Failure::new)?;

@@ -5,7 +5,7 @@
 //! 3. `sort` tells IKE, ESP, keepalives and garbage apart, datagram by datagram;
 //! 4. `to_control` hands IKE over, or drops it when control does not keep up;
 //! 5. `open` looks up the SA once a run of packets of one SPI, opens each packet in place and clamps the MSS of a SYN;
-//! 6. the coalescer joins segments of one TCP flow, and `deliver` writes them to the TUN.
+//! 6. `joined` joins packets of one flow, and `deliver` writes them to the TUN.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,11 +14,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sekisho_esp::encap::{self, Datagram};
-use sekisho_esp::{Coalescer, DropReason, OffloadHeader, Opener, mss};
+use sekisho_esp::{DropReason, Joins, OffloadHeader, Opener, mss};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::drops::Loss;
 use super::failure::Failure;
+use super::joined::Joined;
 use super::publish::{Receiving, Snapshot};
 use super::{FromData, QUEUE, Shared, UdpPath};
 use crate::net::clock::since_boot;
@@ -41,7 +42,7 @@ pub(super) struct Inbound {
 /// What goes to the TUN.
 struct Delivery {
     shared: Arc<Shared>,
-    coalescer: Coalescer,
+    joined: Joined,
     device: Failure,
 }
 
@@ -53,10 +54,13 @@ struct Run<'snapshot> {
 
 impl Inbound {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let offloads = shared.tun.granted().offloads;
+        let joins = Joins { tcp: offloads.tcp(), udp: offloads.udp() };
+        let joined = Joined::new(joins, Arc::clone(&shared.refusals));
         let device = Failure::new("writing to the TUN device");
         Self {
             train: vec![0; MAX_DATAGRAM].into(),
-            delivery: Delivery { shared: Arc::clone(&shared), coalescer: Coalescer::new(), device },
+            delivery: Delivery { shared: Arc::clone(&shared), joined, device },
             network: Failure::new("receiving from the network"),
             shared,
         }
@@ -202,27 +206,32 @@ impl Run<'_> {
 
 impl Delivery {
     fn push(&mut self, packet: &[u8]) {
-        let Self { shared, coalescer, device } = self;
-        coalescer.push(packet, |header, packet| deliver(shared, device, header, packet));
+        let Self { shared, joined, device } = self;
+        joined.push(packet, |header, packet| deliver(shared, device, header, packet));
     }
 
     fn flush(&mut self) {
-        let Self { shared, coalescer, device } = self;
-        coalescer.flush(|header, packet| deliver(shared, device, header, packet));
+        let Self { shared, joined, device } = self;
+        joined.flush(|header, packet| deliver(shared, device, header, packet));
     }
 }
 
-fn deliver(shared: &Shared, device: &mut Failure, header: OffloadHeader, packet: &[u8]) {
-    match shared.tun.write(header.to_bytes(), packet) {
+/// What is refused for being joined is not lost: [`Joined`] sees to that.
+fn deliver(shared: &Shared, device: &mut Failure, header: OffloadHeader, packet: &[u8]) -> io::Result<()> {
+    let written = shared.tun.write(header.to_bytes(), packet);
+    match &written {
         Ok(()) => device.clear(),
+        Err(error)
+            if error.raw_os_error() == Some(libc::EINVAL) && header.gso() != OffloadHeader::GSO_NONE => {}
         Err(error) => {
             shared.drops.esp(DropReason::DeliverFailed, 1);
             // Down or gone. What the device refuses in a packet is no failure of the device.
             if matches!(error.raw_os_error(), Some(libc::EIO | libc::EBADFD | libc::ENODEV)) {
-                device.note(&error, &shared.to_control);
+                device.note(error, &shared.to_control);
             }
         }
     }
+    written
 }
 
 /// The kernel tells of an ICMP error to something sent earlier; the socket itself is well.

@@ -8,6 +8,7 @@ mod drops;
 mod failure;
 mod held;
 mod inbound;
+mod joined;
 mod outbound;
 mod publish;
 mod train;
@@ -27,11 +28,13 @@ pub use sekisho_esp::Layout;
 use sekisho_esp::pmtu::Outer;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
+use crate::net::offload::Offloads;
 use crate::net::ready::{Bell, Stop, Woken};
 use crate::net::tun::Tun;
 use crate::net::udp::Sockets;
 use drops::Drops;
 use inbound::Inbound;
+use joined::Refusals;
 use outbound::Outbound;
 use publish::{Installed, Snapshot};
 pub use publish::{NewSa, Reservation};
@@ -117,6 +120,7 @@ struct Shared {
     sockets: Arc<Sockets>,
     snapshot: ArcSwap<Snapshot>,
     drops: Drops,
+    refusals: Arc<Refusals>,
     mtu: AtomicU16,
     stop: Stop,
     /// Tells the outbound thread that there are new SAs, or that some will not come.
@@ -142,6 +146,7 @@ impl DataPath {
             sockets,
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
             drops: Drops::default(),
+            refusals: Arc::default(),
             mtu: AtomicU16::new(settings.mtu),
             stop: Stop::new()?,
             bell: Bell::new()?,
@@ -231,6 +236,19 @@ impl DataPath {
     /// Packets dropped until now by reason: stable words, those that never happened included.
     pub fn drops(&self) -> Vec<(&'static str, u64)> {
         self.shared.drops.read()
+    }
+
+    /// What the TUN device exchanges with us in one read or write, and why not more.
+    pub fn offloads(&self) -> (Offloads, Vec<String>) {
+        let granted = self.shared.tun.granted();
+        let mut reasons = granted.refused.clone();
+        let refusals = &self.shared.refusals;
+        if refusals.count() > 0 {
+            let now = if refusals.resting() { "packets go one by one for now" } else { "taken again" };
+            let times = refusals.count();
+            reasons.push(format!("the device refused joined packets (EINVAL) {times} times; {now}"));
+        }
+        (granted.offloads, reasons)
     }
 
     /// The MTU of the TUN has changed.

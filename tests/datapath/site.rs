@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sekisho::data::{self, DataPath, FromDataReceiver, NewSa, UdpPath};
+use sekisho::net::offload::Asked;
 use sekisho::net::tun::Tun;
 use sekisho::net::udp::{self, Sockets};
 use sekisho_esp::{InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
@@ -60,7 +61,10 @@ impl Site {
         let nodad = if place.outer.is_ipv6() { " nodad" } else { "" };
         namespace.ip(&format!("address add {}/{prefix} dev wire{nodad}", place.outer));
         let (tun, sockets) = namespace.run(|| {
-            (Tun::open("sekisho0").expect("a TUN device"), Sockets::bind(SETTINGS).expect("the sockets"))
+            (
+                Tun::open("sekisho0", Asked::Auto).expect("a TUN device"),
+                Sockets::bind(SETTINGS).expect("the sockets"),
+            )
         });
         namespace.ip(&format!("link set sekisho0 mtu {MTU} addrgenmode none up"));
         namespace.ip(&format!("address add {}/32 dev sekisho0", place.inner4));

@@ -20,8 +20,8 @@ const SAME_IPV4: &[Range<usize>] = &[0..2, 6..10, 12..20];
 const SAME_IPV6: &[Range<usize>] = &[0..4, 6..40];
 /// All but sequence number, flags (which are compared apart) and checksum; then the options.
 const SAME_TCP: &[Range<usize>] = &[0..4, 8..FLAGS, 14..16, 18..20];
-/// All but length and checksum.
-const SAME_UDP: &[Range<usize>] = &[0..4];
+/// Both ports.
+const SAME_UDP: &[Range<usize>] = &[0..2, 2..4];
 
 /// A segment or datagram. Its checksum has not been looked at.
 #[derive(Debug)]

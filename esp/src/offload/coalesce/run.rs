@@ -11,6 +11,8 @@ use crate::inner::{InnerView, TCP, UDP};
 const LIMIT: usize = 65_535;
 /// Datagrams of a super-packet at most: as many as Linux joins and cuts (`UDP_GRO_CNT_MAX`, `UDP_MAX_SEGMENTS`).
 const DATAGRAMS: usize = 64;
+/// TCP segments of a super-packet at most: 64 KiB of those that an MTU of 576 allows.
+const SEGMENTS: usize = 128;
 
 #[derive(Debug, Default)]
 pub(super) struct Run {
@@ -76,7 +78,7 @@ impl Run {
             *flags |= flag::PSH;
         }
         self.count += 1;
-        let full = self.protocol == UDP && self.count == DATAGRAMS;
+        let full = self.count >= if self.protocol == UDP { DATAGRAMS } else { SEGMENTS };
         self.complete = full || joinable.ends() || joinable.payload.len() < self.size;
         self.expect_after(joinable);
         true
