@@ -55,6 +55,10 @@ drop_reasons! {
     InboundSelector = "inbound_selector",
     /// A later fragment, which shows no ports, where the selectors name ports.
     FragmentWithoutPorts = "fragment_without_ports",
+    /// A first fragment without the whole transport header, where the selectors name ports (RFC 1858).
+    TinyFragment = "tiny_fragment",
+    /// A fragment that overlaps another, or one too many, where the selectors name ports (RFC 5722).
+    FragmentOverlap = "fragment_overlap",
     /// Congestion was marked outside on a packet that cannot carry the mark inside (RFC 6040 §4.2).
     EcnCeOnNotEct = "ecn_ce_on_not_ect",
     /// Link-local or of link-local scope: the kernel's own noise on the TUN, or what a peer would tell our kernel as
@@ -72,6 +76,9 @@ drop_reasons! {
     SuperPacket = "super_packet",
     /// Too big for the path; the sender was told.
     TooBig = "too_big",
+    /// A router's message that a packet was too big which does not show one that we have sent lately: forged, or from a router
+    /// that quotes too little. It changes nothing.
+    TooBigUnproven = "too_big_unproven",
     /// IKE arrived faster than it is worked off.
     QueueFull = "queue_full",
     /// The socket refused a datagram of ours.

@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets `esp_open` and `inner_packet`. Ordinary tests run them too, over the corpora and
+//! The bodies of the fuzz targets `esp_open`, `inner_packet` and `icmp_quote`. Ordinary tests run them too, over the corpora and
 //! over mutations of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use crate::cipher::{Cipher, PacketId};
 use crate::format::{CBC_BLOCK, TRAILER};
+use crate::icmp_quote::{self, Quote};
 use crate::{
-    AesKey, Coalescer, Hmac, InboundSa, InnerView, Joins, Keymat, OffloadHeader, SaConfig, Selector, Suite,
-    mss, segment, too_big,
+    AesKey, Coalescer, Fragments, Hmac, InboundSa, InnerView, Joins, Keymat, OffloadHeader, SaConfig,
+    Selector, Suite, fragment, mss, segment, too_big,
 };
 
 const SPI: u32 = 0xc0ff_ee01;
@@ -56,6 +57,11 @@ pub fn inner_packet(data: &[u8]) {
     };
     if let Ok(view) = InnerView::parse(packet) {
         assert!(view.header_length() <= view.total_length() && view.total_length() <= packet.len());
+        let mut fragments = Fragments::new(1);
+        for _ in 0..2 {
+            let judged = fragments.judge(0, packet, &view);
+            assert!(judged.is_err() || fragments.len() <= 1);
+        }
     }
     let mtu = u16::from(mtu) * 8;
     let mut out = vec![0; 1 << 17];
@@ -69,6 +75,7 @@ pub fn inner_packet(data: &[u8]) {
     let mut clamped = packet.to_vec();
     mss::clamp(&mut clamped, mtu);
     assert_eq!(clamped.len(), packet.len());
+    check_fragments(packet, mtu.into(), &mut out);
 
     // Twice the same packet, then one that may continue it.
     let mut coalescer = Coalescer::new(Joins::ALL);
@@ -78,6 +85,35 @@ pub fn inner_packet(data: &[u8]) {
     }
     coalescer.flush(|_, bytes| written += bytes.len());
     assert!(written <= 3 * packet.len());
+}
+
+/// Fragments must fit, and carry together what the packet did.
+fn check_fragments(packet: &[u8], mtu: usize, out: &mut [u8]) {
+    let Ok(train) = fragment(Suite::AES_128_GCM_16.layout(), packet, mtu, out) else { return };
+    let view = InnerView::parse(packet).ok();
+    let whole = view.map_or(0, |view| view.total_length());
+    let header = view.map_or(0, |view| view.header_length());
+    let lengths = train.packets().map(|range| range.len());
+    let fits = |length| length <= mtu || whole <= mtu;
+    assert!(train.packets().all(|range| fits(range.len()) && range.end <= out.len()));
+    assert!(train.count == 1 || lengths.sum::<usize>() == whole + (train.count - 1) * header);
+}
+
+/// Reads an ICMP message of either family. The first two bytes are the MTU until then.
+///
+/// Whatever it says, an MTU is only ever lowered, and never below what every host takes.
+pub fn icmp_quote(data: &[u8]) {
+    let Some((present, message)) = data.split_first_chunk::<2>() else { return };
+    let present = u16::from_be_bytes(*present);
+    for (quote, least) in [
+        (Quote::of_icmpv4(message), icmp_quote::LEAST_IPV4),
+        (Quote::of_icmpv6(message), icmp_quote::LEAST_IPV6),
+    ] {
+        let Some(quote) = quote else { continue };
+        assert_eq!(quote.destination.is_ipv4(), least == icmp_quote::LEAST_IPV4);
+        assert_ne!(quote.esp.map(|(spi, _)| spi), Some(0), "an IKE message was taken for ESP");
+        assert!(quote.lowers(present).is_none_or(|mtu| least <= mtu && mtu < present));
+    }
 }
 
 /// What [`InboundSa`] accepted must be one whole IP packet from and to where the SA allows.
@@ -209,6 +245,11 @@ mod tests {
     #[test]
     fn esp_open_holds_for_corpus_and_mutations() {
         run("esp_open", esp_open);
+    }
+
+    #[test]
+    fn icmp_quote_holds_for_corpus_and_mutations() {
+        run("icmp_quote", icmp_quote);
     }
 
     #[test]

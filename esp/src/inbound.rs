@@ -11,10 +11,14 @@ use crate::cipher::{Cipher, PacketId};
 use crate::drop_reason::DropReason;
 use crate::ecn;
 use crate::format::{FIXED, Layout, NEXT_IPV4, NEXT_IPV6, NEXT_NONE, read_trailer};
+use crate::fragments::Fragments;
 use crate::inner::{InnerView, set_tos};
 use crate::replay::ReplayWindow;
 use crate::sa::{ConfigError, SaConfig, Usage, UsageCounters};
 use crate::selector::{Match, Selector, judge};
+
+/// Packets of one SA whose fragments are followed at once.
+const FRAGMENTED: usize = 64;
 
 /// An SA that we receive on. Shared by `Arc`; its replay window sits behind one lock, taken once a train.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct InboundSa {
 struct State {
     window: ReplayWindow,
     announced: bool,
+    /// Where selectors name ports.
+    fragments: Option<Box<Fragments>>,
 }
 
 impl InboundSa {
@@ -43,6 +49,12 @@ impl InboundSa {
     pub fn new(config: SaConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let cipher = Cipher::new(config.suite, &config.keymat)?;
+        let names_ports = config.local.iter().chain(&config.remote).any(Selector::names_ports);
+        let state = State {
+            window: ReplayWindow::new(config.replay_window),
+            announced: false,
+            fragments: names_ports.then(|| Box::new(Fragments::new(FRAGMENTED))),
+        };
         Ok(Self {
             spi: config.spi,
             esn: config.esn,
@@ -50,7 +62,7 @@ impl InboundSa {
             cipher,
             local: config.local.into(),
             remote: config.remote.into(),
-            state: Mutex::new(State { window: ReplayWindow::new(config.replay_window), announced: false }),
+            state: Mutex::new(state),
             usage: UsageCounters::new(),
         })
     }
@@ -144,7 +156,7 @@ impl Opener<'_> {
     }
 
     /// Everything that concerns what was inside; gives the length of the inner packet at the start of `payload`.
-    fn accept(&self, payload: &mut [u8], outer_tos: u8) -> Result<usize, DropReason> {
+    fn accept(&mut self, payload: &mut [u8], outer_tos: u8) -> Result<usize, DropReason> {
         let (length, next_header) = read_trailer(payload)?;
         let payload = payload.get_mut(..length).ok_or(DropReason::Padding)?;
         let version = match next_header {
@@ -158,7 +170,11 @@ impl Opener<'_> {
         }
         // What lies behind the inner packet is padding for traffic flow confidentiality (RFC 4303 §2.7).
         let inner = InnerView::parse(payload)?;
-        self.check_selectors(&inner)?;
+        let judged = match &mut self.state.fragments {
+            Some(fragments) => fragments.judge(self.now_ns, payload, &inner)?,
+            None => inner,
+        };
+        self.check_selectors(&judged)?;
         if inner.is_link_local() {
             return Err(DropReason::LinkLocal);
         }

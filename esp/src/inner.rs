@@ -147,6 +147,12 @@ impl InnerView {
         self.fragment
     }
 
+    /// The same packet, as one that shows this protocol and these ports.
+    #[must_use]
+    pub(crate) fn with_transport(self, protocol: u8, ports: Ports) -> Self {
+        Self { protocol, ports, ..self }
+    }
+
     /// Whether nobody on the way may fragment it: IPv4 with DF, and IPv6.
     pub fn dont_fragment(&self) -> bool {
         self.dont_fragment
@@ -200,6 +206,57 @@ impl InnerView {
             fragment: chain.fragment,
             dont_fragment: true,
         })
+    }
+}
+
+/// Where a fragment lies in its packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FragmentPlace {
+    pub(crate) identification: u32,
+    /// Bytes of the packet's payload before it: for IPv6 of what lies behind the fragment header.
+    pub(crate) offset: usize,
+    /// Bytes of that in it.
+    pub(crate) length: usize,
+    /// It is not the last.
+    pub(crate) more: bool,
+}
+
+impl FragmentPlace {
+    /// That of a packet that [`InnerView::parse`] accepted.
+    pub(crate) fn of(packet: &[u8], view: &InnerView) -> Option<Self> {
+        if view.source.is_ipv4() {
+            let header = packet.first_chunk::<20>()?;
+            let flags = u16::from_be_bytes([header[6], header[7]]);
+            return Some(Self {
+                identification: u16::from_be_bytes([header[4], header[5]]).into(),
+                offset: usize::from(flags & 0x1fff) * 8,
+                length: view.total_length.checked_sub(view.header_length)?,
+                more: flags & 0x2000 != 0,
+            });
+        }
+        let (mut kind, mut at) = (*packet.get(6)?, 40);
+        while kind != FRAGMENT {
+            let extension = packet.get(at..view.header_length)?.first_chunk::<8>()?;
+            (kind, at) = (extension[0], at + 8 * (usize::from(extension[1]) + 1));
+        }
+        let &[_, _, o0, o1, i0, i1, i2, i3] = packet.get(at..)?.first_chunk()?;
+        let flags = u16::from_be_bytes([o0, o1]);
+        Some(Self {
+            identification: u32::from_be_bytes([i0, i1, i2, i3]),
+            offset: (flags & !7).into(),
+            length: view.total_length.checked_sub(at + 8)?,
+            more: flags & 1 != 0,
+        })
+    }
+}
+
+/// Bytes that a first fragment must hold of the transport header: all that is of a fixed length.
+pub(crate) fn least_transport_header(protocol: u8) -> usize {
+    match protocol {
+        TCP => 20,
+        SCTP | DCCP => 12,
+        UDP | UDP_LITE | ICMP | ICMPV6 => 8,
+        _ => 0,
     }
 }
 

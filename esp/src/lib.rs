@@ -17,12 +17,17 @@ mod drop_reason;
 pub mod ecn;
 pub mod encap;
 mod format;
+mod fragment;
+mod fragments;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod icmp_quote;
 mod inbound;
 mod index;
 mod inner;
 pub mod mss;
+#[cfg(feature = "null-transform")]
+pub mod null_transform;
 mod offload;
 mod outbound;
 pub mod pmtu;
@@ -36,6 +41,8 @@ pub mod too_big;
 
 pub use drop_reason::{Counters, DropReason};
 pub use format::{HEADROOM, Layout, TAILROOM};
+pub use fragment::fragment;
+pub use fragments::Fragments;
 pub use inbound::{InboundSa, Opener};
 pub use index::Absent;
 pub use inner::{Fragment, InnerView, Ports};

@@ -16,6 +16,9 @@ const SHORT_LIMIT: u64 = u32::MAX as u64;
 /// under one key still leave a distinguisher about one chance in a million.
 const EXTENDED_LIMIT: u64 = 1 << 48;
 
+/// How many packets back one may be that a router speaks of: half a second on a gigabit line.
+const LATELY: u64 = 1 << 16;
+
 /// An SA that we send on. Shared by `Arc`; its sequence number sits behind one lock, taken once a train.
 #[derive(Debug)]
 pub struct OutboundSa {
@@ -65,6 +68,15 @@ impl OutboundSa {
     /// normal mode).
     pub fn outer_tos(&self, inner_tos: u8) -> u8 {
         ecn::encapsulate(inner_tos, self.copy_dscp)
+    }
+
+    /// Whether a packet with this low half of its sequence number was among the last that were sent. Waits if another thread
+    /// seals.
+    pub fn has_sent_lately(&self, sequence: u32) -> bool {
+        let last = *self.last_sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        #[expect(clippy::cast_possible_truncation, reason = "the low half is what a packet shows")]
+        let back = u64::from((last as u32).wrapping_sub(sequence));
+        back < last.min(LATELY)
     }
 
     /// How long the parts of its packets are.

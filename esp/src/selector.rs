@@ -58,6 +58,11 @@ impl Selector {
         addresses && protocol_fits(self.protocol, other.protocol) && inside(self.ports, other.ports)
     }
 
+    /// Whether it leaves some ports out.
+    pub(crate) fn names_ports(&self) -> bool {
+        self.ports != ANY_PORT
+    }
+
     pub(crate) fn addresses(&self) -> AddressRange {
         self.addresses
     }

@@ -19,6 +19,7 @@ pub struct Table<In = InboundSa, Out = OutboundSa> {
     outbound: Box<[Arc<Out>]>,
     ipv4: Index<u32>,
     ipv6: Index<u128>,
+    names_ports: bool,
 }
 
 impl<In, Out> Table<In, Out> {
@@ -48,6 +49,11 @@ impl<In, Out> Table<In, Out> {
         }
     }
 
+    /// Whether ports decide about any packet: then later fragments are judged by what [`crate::Fragments`] knows of the first.
+    pub fn names_ports(&self) -> bool {
+        self.names_ports
+    }
+
     fn find(&self, packet: &InnerView) -> Result<usize, Miss> {
         let (protocol, ports) = (packet.protocol(), packet.ports());
         match (packet.source(), packet.destination()) {
@@ -70,6 +76,7 @@ impl<In, Out> Default for Table<In, Out> {
             outbound: Box::default(),
             ipv4: Index::default(),
             ipv6: Index::default(),
+            names_ports: false,
         }
     }
 }
@@ -121,6 +128,7 @@ impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> TableBuilder<In, Out> {
             outbound: self.outbound.into(),
             ipv4: Index::new(self.rules.ipv4),
             ipv6: Index::new(self.rules.ipv6),
+            names_ports: self.rules.names_ports,
         }
     }
 }
@@ -136,6 +144,8 @@ impl<In: AsRef<InboundSa>, Out: AsRef<OutboundSa>> Default for TableBuilder<In, 
 struct Rules {
     ipv4: Vec<Rule<u32>>,
     ipv6: Vec<Rule<u128>>,
+    /// Any of them leaves some ports out.
+    names_ports: bool,
 }
 
 /// Local and remote selectors.
@@ -154,6 +164,7 @@ impl Rules {
     }
 
     fn add_pair(&mut self, own: (&Selector, &Selector), outer: (&Selector, &Selector), target: Target) {
+        self.names_ports |= own.0.names_ports() || own.1.names_ports();
         if let Some(shape) = Shape::<u32>::new(own.0, own.1) {
             let reserved = Shape::new(outer.0, outer.1).unwrap_or(shape);
             self.ipv4.push(Rule { shape, reserved, target });

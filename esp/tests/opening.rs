@@ -373,8 +373,9 @@ fn a_later_fragment_passes_only_where_ports_do_not_matter() {
     let sealed = |packet: &[u8], sequence| direction.forge_packet(sequence, packet);
     assert_eq!(open(&any, &sealed(&first, 1)), Ok(first.clone()));
     assert_eq!(open(&any, &sealed(&later, 2)), Ok(later.clone()));
-    assert_eq!(open(&by_port, &sealed(&first, 1)), Ok(first));
-    assert_eq!(open(&by_port, &sealed(&later, 2)), Err(DropReason::FragmentWithoutPorts));
+    assert_eq!(open(&by_port, &sealed(&later, 1)), Err(DropReason::FragmentWithoutPorts));
+    assert_eq!(open(&by_port, &sealed(&first, 2)), Ok(first));
+    assert_eq!(open(&by_port, &sealed(&later, 3)), Ok(later.clone()));
     assert_eq!(open(&elsewhere, &sealed(&later, 2)), Err(DropReason::InboundSelector));
 }
 
