@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::header::OffloadHeader;
-use super::rewrite::{complete_transport_checksum, flag, set_ip_length};
+use super::rewrite::{complete_transport_checksum, flag, set_ip_length, set_udp_length};
 use crate::checksum::Sum;
 use crate::drop_reason::DropReason;
 use crate::format::Layout;
@@ -162,11 +162,11 @@ impl<'p> Cut<'p> {
         let id_step = u16::try_from(number).map_err(|_| DropReason::SuperPacket)?;
         let offset = u32::try_from(start).map_err(|_| DropReason::SuperPacket)?;
         set_ip_length(place, self.transport, id_step);
-        let transport = place.get_mut(self.transport..).ok_or(DropReason::NoRoom)?;
         if self.protocol == TCP {
-            rewrite_tcp(transport, offset, end == self.payload.len());
+            let segment = place.get_mut(self.transport..).ok_or(DropReason::NoRoom)?;
+            rewrite_tcp(segment, offset, end == self.payload.len());
         } else {
-            rewrite_udp(transport);
+            set_udp_length(place, self.transport);
         }
         complete_transport_checksum(place, self.transport, self.protocol);
         Ok(())
@@ -194,12 +194,5 @@ fn rewrite_tcp(segment: &mut [u8], offset: u32, last: bool) {
     }
     if offset > 0 {
         header[13] &= !flag::CWR;
-    }
-}
-
-fn rewrite_udp(datagram: &mut [u8]) {
-    let length = u16::try_from(datagram.len()).unwrap_or(u16::MAX);
-    if let Some(header) = datagram.first_chunk_mut::<8>() {
-        [header[4], header[5]] = length.to_be_bytes();
     }
 }
