@@ -12,6 +12,8 @@ use crate::{
     Selector, Suite, fragment, mss, segment, too_big,
 };
 
+pub use crate::offload::fuzz::{coalesce, segment as segment_super_packet, virtio_header};
+
 const SPI: u32 = 0xc0ff_ee01;
 
 /// Opens ESP. The first byte chooses: bits 3 to 5, then 0, are the suite's number; bit 1 ESN; bit 2 what follows is
@@ -240,6 +242,21 @@ mod tests {
             let input = &corpus[numbers.below(corpus.len())];
             body(&numbers.mutate(input));
         }
+    }
+
+    #[test]
+    fn coalesce_holds_for_corpus_and_mutations() {
+        run("coalesce", coalesce);
+    }
+
+    #[test]
+    fn segment_holds_for_corpus_and_mutations() {
+        run("segment", segment_super_packet);
+    }
+
+    #[test]
+    fn virtio_header_holds_for_corpus_and_mutations() {
+        run("virtio_header", virtio_header);
     }
 
     #[test]

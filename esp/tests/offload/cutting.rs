@@ -21,12 +21,68 @@ proptest! {
     }
 
     #[test]
+    fn extension_headers_are_kept_before_each_segment(
+        flow in tcp(any::<u8>(), 0..4000), datagrams in udp(1..4000), size in 1..1400u16,
+        extensions in prop::collection::vec((prop::sample::select(vec![0, 43, 60]), 0..3usize), 1..4),
+    ) {
+        let (flow, datagrams) = (Tcp { ipv4: false, ..flow }, Udp { ipv4: false, ..datagrams });
+        let segments = flow.segments(size.into()).iter().map(Tcp::bytes).collect();
+        let parts = datagrams.datagrams(size.into()).iter().map(Udp::bytes).collect();
+        let both: [(_, Vec<_>); 2] =
+            [(flow.super_packet(size), segments), (datagrams.super_packet(size), parts)];
+        for ((header, packet), packets) in both {
+            let (packet, more) = extended(&packet, &extensions);
+            let header = OffloadHeader { csum_start: header.csum_start + more, ..header };
+            let expected: Vec<_> = packets.iter().map(|packet| extended(packet, &extensions).0).collect();
+            prop_assert_eq!(cut(header, &packet).unwrap().1, expected);
+        }
+    }
+
+    #[test]
     fn a_super_packet_of_udp_is_cut_into_datagrams(flow in udp(1..5000), size in 1..1400u16) {
         let (header, packet) = flow.super_packet(size);
         let (train, packets) = cut(header, &packet).unwrap();
         let expected: Vec<_> = flow.datagrams(size.into()).iter().map(Udp::bytes).collect();
         prop_assert_eq!(train.count, expected.len());
         prop_assert_eq!(packets, expected);
+    }
+}
+
+/// An IPv6 packet with these extension headers (type, and how many times 8 bytes it is longer than 8), and by how much it is
+/// longer.
+fn extended(packet: &[u8], extensions: &[(u8, usize)]) -> (Vec<u8>, u16) {
+    let mut next = packet[6];
+    let mut headers = Vec::new();
+    for (kind, longer) in extensions.iter().rev() {
+        // One option that fills the rest (RFC 8200 §4.2), which routing headers take for nothing.
+        let mut header = vec![0; 8 + longer * 8];
+        (header[0], header[1]) = (next, u8::try_from(*longer).unwrap());
+        (header[2], header[3]) = (1, u8::try_from(header.len() - 4).unwrap());
+        headers = [header, headers].concat();
+        next = *kind;
+    }
+    let mut packet = [&packet[..40], &headers, &packet[40..]].concat();
+    packet[6] = next;
+    let length = u16::try_from(packet.len() - 40).unwrap();
+    packet[4..6].copy_from_slice(&length.to_be_bytes());
+    (packet, u16::try_from(headers.len()).unwrap())
+}
+
+#[test]
+fn sizes_at_the_limits_are_cut_as_any_other() {
+    // The longest packet of IPv4 there is, and segments that hold all of it, one byte less, one more, or next to nothing.
+    let longest = Tcp { flags: ACK, ..flow(65_535 - 52) };
+    for size in [65_483, 65_482, 65_535, 32_742, 8_185, 70] {
+        let (header, packet) = longest.super_packet(size);
+        let expected: Vec<_> = longest.segments(size.into()).iter().map(Tcp::bytes).collect();
+        assert_eq!(cut(header, &packet).unwrap().1, expected, "{size}");
+    }
+    // Datagrams and segments of a byte, and one of none.
+    for payload in [0, 1, 2, 300] {
+        let tcp = Tcp { flags: ACK, ..flow(payload) };
+        let (header, packet) = tcp.super_packet(1);
+        let expected: Vec<_> = tcp.segments(1).iter().map(Tcp::bytes).collect();
+        assert_eq!(cut(header, &packet).unwrap().1, expected);
     }
 }
 
@@ -115,8 +171,10 @@ fn a_checksum_left_to_the_device_is_completed() {
     let mut complete = flow.bytes();
     complete_checksum(OffloadHeader::default(), &mut complete).unwrap();
     assert_eq!(complete, flow.bytes());
-    // A field beyond the packet.
-    for (csum_start, csum_offset) in [(20, 200), (u16::MAX, 16), (151, 0), (20, u16::MAX)] {
+    // A field beyond the packet, or over addresses and ports, by which it was judged.
+    for (csum_start, csum_offset) in
+        [(20, 200), (u16::MAX, 16), (151, 0), (20, u16::MAX), (0, 16), (20, 2), (24, 12)]
+    {
         let header = OffloadHeader { csum_start, csum_offset, ..header };
         assert_eq!(complete_checksum(header, &mut packet.clone()), Err(DropReason::SuperPacket));
     }

@@ -1,7 +1,7 @@
 //! Headers that lie, packets that are none.
 
 use proptest::prelude::*;
-use sekisho_esp::{DropReason, OffloadHeader, complete_checksum, segment};
+use sekisho_esp::{DropReason, InnerView, OffloadHeader, complete_checksum, segment};
 
 use super::{LAYOUT, common, cut, flow, join, tcp};
 
@@ -21,6 +21,13 @@ proptest! {
             let mut out = vec![0; room];
             if let Ok(train) = segment(LAYOUT, header, packet, &mut out) {
                 prop_assert!(train.sealed_length() <= room && train.count > 0);
+                let whole = InnerView::parse(packet).unwrap();
+                for place in train.packets() {
+                    let view = InnerView::parse(&out[place.clone()]).unwrap();
+                    prop_assert_eq!(view.total_length(), place.len());
+                    prop_assert_eq!((view.source(), view.destination()), (whole.source(), whole.destination()));
+                    prop_assert_eq!((view.protocol(), view.ports()), (whole.protocol(), whole.ports()));
+                }
             }
             let _ = complete_checksum(header, &mut packet.clone());
             for (header, bytes) in join(&[packet.clone(), packet.clone()]) {

@@ -33,6 +33,19 @@ fn a_run_ends_at_push_at_a_smaller_segment_and_at_64_kilobytes() {
 }
 
 #[test]
+fn a_run_may_be_as_long_as_a_packet_and_no_longer() {
+    // 11 * 5953 bytes and 52 of headers are 65,535.
+    let flow = Tcp { flags: ACK, ..flow(12 * 5953) };
+    let packets: Vec<_> = flow.segments(5953).iter().map(Tcp::bytes).collect();
+    let lengths: Vec<_> = join(&packets).iter().map(|(_, bytes)| bytes.len()).collect();
+    assert_eq!(lengths, [65_535, 52 + 5953]);
+    let small = Tcp { options: vec![], ..flow };
+    let packets: Vec<_> = small.segments(10)[..130].iter().map(Tcp::bytes).collect();
+    let lengths: Vec<_> = join(&packets).iter().map(|(_, bytes)| bytes.len()).collect();
+    assert_eq!(lengths, [40 + 1280, 40 + 20], "as many as can be cut again in the room that there is");
+}
+
+#[test]
 fn flows_that_take_turns_are_joined_each_by_itself() {
     let one = Tcp { flags: ACK, ..flow(6 * 1348) };
     let (other, udp) = (Tcp { port: 4001, ..one.clone() }, datagrams(6 * 500));

@@ -8,14 +8,19 @@ mod hostile;
 mod joining;
 mod together;
 
-use common::tcp::{ACK, CWR, FIN, PSH, Tcp};
+use common::tcp::{ACK, CWR, FIN, PSH, Tcp, timestamps};
 use common::udp::Udp;
 use proptest::prelude::*;
 use sekisho_esp::{Coalescer, DropReason, Joins, Layout, OffloadHeader, Suite, Train, segment};
 
+fn options() -> impl Strategy<Value = Vec<u8>> {
+    let words = prop::collection::vec(any::<[u8; 4]>(), 0..=10).prop_map(|words| words.concat());
+    prop_oneof![Just(vec![]), any::<[u32; 2]>().prop_map(|[value, echo]| timestamps(value, echo)), words]
+}
+
 fn tcp(flags: impl Strategy<Value = u8>, payload: std::ops::Range<usize>) -> impl Strategy<Value = Tcp> {
     let ip = (any::<bool>(), any::<u8>(), any::<u16>(), any::<bool>());
-    let tcp = (any::<u16>(), any::<u32>(), any::<u32>(), any::<u16>(), flags, any::<Option<(u32, u32)>>());
+    let tcp = (any::<u16>(), any::<u32>(), any::<u32>(), any::<u16>(), flags, options());
     (ip, tcp, prop::collection::vec(any::<u8>(), payload)).prop_map(|(ip, tcp, payload)| Tcp {
         ipv4: ip.0,
         tos: ip.1,
@@ -26,7 +31,7 @@ fn tcp(flags: impl Strategy<Value = u8>, payload: std::ops::Range<usize>) -> imp
         acknowledgment: tcp.2,
         window: tcp.3,
         flags: tcp.4,
-        timestamps: tcp.5,
+        options: tcp.5,
         payload,
     })
 }
@@ -79,7 +84,7 @@ fn flow(payload: usize) -> Tcp {
         acknowledgment: 7,
         window: 500,
         flags: ACK | PSH | FIN | CWR,
-        timestamps: Some((1, 2)),
+        options: timestamps(1, 2),
         payload: (0..payload).map(|at| u8::try_from(at % 251).unwrap()).collect(),
     }
 }
