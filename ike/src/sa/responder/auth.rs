@@ -100,7 +100,8 @@ impl HalfOpen {
         request: &AuthRequest,
         connection: Option<Arc<Connection>>,
     ) -> Refusal {
-        let Some(connection) = connection else { return Refusal::unknown(directory, request) };
+        let unknown = Refusal::unknown(directory, request);
+        let Some(connection) = connection else { return unknown };
         let diagnosis = diagnose::no_auth(&connection.remote_id);
         Refusal::new(NotifyType::AUTHENTICATION_FAILED, Some(connection), diagnosis)
     }
