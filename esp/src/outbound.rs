@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cipher::{Cipher, PacketId};
 use crate::drop_reason::DropReason;
-use crate::ecn;
+use crate::ecn::{self, Marking};
 use crate::format::{Layout, NEXT_IPV4, NEXT_IPV6, write_trailer};
 use crate::sa::{ConfigError, SaConfig, Usage, UsageCounters};
 use crate::selector::Selector;
@@ -28,7 +28,7 @@ pub struct OutboundSa {
     cipher: Cipher,
     local: Box<[Selector]>,
     remote: Box<[Selector]>,
-    copy_dscp: bool,
+    marking: Marking,
     limit: u64,
     last_sequence: Mutex<u64>,
     usage: UsageCounters,
@@ -50,7 +50,7 @@ impl OutboundSa {
             cipher,
             local: config.local.into(),
             remote: config.remote.into(),
-            copy_dscp: config.copy_dscp,
+            marking: config.marking,
             limit: config.packet_limit.map_or(limit, |lower| lower.min(limit)),
             last_sequence: Mutex::new(0),
             usage: UsageCounters::new(),
@@ -64,10 +64,9 @@ impl OutboundSa {
         Sealer { sa: self, last_sequence, packets: 0, bytes: 0 }
     }
 
-    /// The TOS or traffic class of the outer header for an inner packet that has this one (RFC 6040 §4.1,
-    /// normal mode).
+    /// The TOS or traffic class of the outer header for an inner packet that has this one (RFC 6040 §4.1).
     pub fn outer_tos(&self, inner_tos: u8) -> u8 {
-        ecn::encapsulate(inner_tos, self.copy_dscp)
+        ecn::encapsulate(inner_tos, self.marking)
     }
 
     /// Whether a packet with this low half of its sequence number was among the last that were sent. Waits if another thread
@@ -180,9 +179,9 @@ mod tests {
             vec![Selector::new(end(0), end(255), 0, (0, u16::MAX)).unwrap()]
         };
         let keymat = Keymat::new(vec![1; suite.keymat_length()]);
-        let (local, remote, copy_dscp, replay_window) = (any(), any(), false, 32);
+        let (local, remote, marking, replay_window) = (any(), any(), Marking::default(), 32);
         let config =
-            SaConfig { spi: 256, suite, keymat, esn, local, remote, copy_dscp, replay_window, packet_limit };
+            SaConfig { spi: 256, suite, keymat, esn, local, remote, marking, replay_window, packet_limit };
         OutboundSa::new(config).unwrap()
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::ecn::Marking;
 use crate::selector::Selector;
 use crate::suite::{Keymat, Suite};
 
@@ -23,8 +24,8 @@ pub struct SaConfig {
     pub local: Vec<Selector>,
     /// What the peer's side may send from. Outbound: the destination; inbound: the source.
     pub remote: Vec<Selector>,
-    /// Whether the outer header carries the inner DSCP; otherwise it carries 0. Outbound only.
-    pub copy_dscp: bool,
+    /// What the outer header carries of the inner one. Outbound only.
+    pub marking: Marking,
     /// Packets that may arrive out of order: 32 to 65,536, usually 1,024. Inbound only.
     pub replay_window: u32,
     /// Packets after which nothing more is sent, if that is less than what the cipher and the sequence number

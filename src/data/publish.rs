@@ -287,7 +287,7 @@ mod tests {
             esn: true,
             local: all([10, 0, 0, 0], [10, 255, 255, 255]),
             remote: all([10, net, 0, 0], [10, net, 255, 255]),
-            copy_dscp: true,
+            marking: sekisho_esp::ecn::Marking::default(),
             replay_window: 64,
             packet_limit: None,
         };

@@ -4,6 +4,7 @@
 mod hostile;
 mod lifecycle;
 mod namespace;
+mod native;
 mod on_demand;
 mod site;
 mod sockets;

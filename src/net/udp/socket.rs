@@ -20,7 +20,7 @@ pub const MAX_TRAIN: usize = 65_000;
 /// Bytes of socket buffer asked for each way: a train of every one of a hundred tunnels.
 const BUFFER: usize = 7 << 20;
 /// How long a train may wait for room in the socket buffer before it is given up.
-const SEND_PATIENCE: Duration = Duration::from_millis(100);
+pub(super) const SEND_PATIENCE: Duration = Duration::from_millis(100);
 /// How many trains are sent datagram by datagram after the kernel refused one, before it is asked again: the refusal
 /// may come from a path MTU or a route that has changed since.
 const SEGMENTATION_REST: u32 = 1_000;
@@ -255,7 +255,7 @@ fn options(address: SocketAddr) -> [(&'static str, libc::c_int, libc::c_int, lib
 }
 
 /// Past the administrator's limit if we may, up to it if not.
-fn widen_buffers(socket: &socket2::Socket) {
+pub(super) fn widen_buffers(socket: &socket2::Socket) {
     let size = libc::c_int::try_from(BUFFER).unwrap_or(libc::c_int::MAX);
     if set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, size).is_err() {
         let _ = socket.set_recv_buffer_size(BUFFER);
@@ -263,6 +263,11 @@ fn widen_buffers(socket: &socket2::Socket) {
     if set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, size).is_err() {
         let _ = socket.set_send_buffer_size(BUFFER);
     }
+}
+
+/// A call that was interrupted before it did anything.
+pub(super) fn restless(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::Interrupted
 }
 
 /// `EIO`: the device cannot checksum. `EINVAL`: segments beyond the path MTU, or no support. `EMSGSIZE`: as `EINVAL`
@@ -275,7 +280,7 @@ fn refuses_segmentation(error: &io::Error) -> bool {
 mod sys {
     use super::{AsRawFd, MaybeUninit, io};
 
-    pub(super) fn set_option(
+    pub(in super::super) fn set_option(
         socket: &socket2::Socket,
         level: libc::c_int,
         option: libc::c_int,
@@ -293,4 +298,5 @@ mod sys {
         unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) }
     }
 }
-use sys::{set_option, uninitialised};
+pub(super) use sys::set_option;
+use sys::uninitialised;
