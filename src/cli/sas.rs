@@ -66,8 +66,8 @@ fn ike(sa: &IkeSa) -> String {
     let nat = match (nat_here, nat_there) {
         (false, false) => "",
         (true, false) => ", NAT here",
-        (false, true) => ", NAT there",
-        (true, true) => ", NAT on both sides",
+        (false, true) => ", in UDP: the peer is behind a NAT or asks for it",
+        (true, true) => ", NAT here, and the peer is behind one or asks for UDP",
     };
     let esp = if *esp_in_udp { "" } else { ", ESP without UDP" };
     format!(

@@ -254,15 +254,16 @@ impl Outbound {
     /// By the socket of the SA's worker, whoever sends: the kernel may choose the line's queue by it.
     fn send(&self, sending: &Sending, tos: u8) {
         let UdpPath { local, remote, encap } = sending.path;
-        let (sockets, segment) = (&self.shared.sockets, self.train.segment());
+        let (sockets, way, size) = (&self.shared.sockets, (local, remote), self.train.segment());
         let sent = if encap {
-            let socket = sockets.between(sending.worker, local, remote);
-            socket
-                .map(|socket| self.send_pieces(|piece| socket.send_train(local, remote, tos, piece, segment)))
+            let segmentation = &sending.segmentation;
+            sockets.between(sending.worker, local, remote).map(|socket| {
+                self.send_pieces(|piece| socket.send_train(way, tos, piece, size, segmentation));
+            })
         } else {
-            let socket = sockets.native(sending.worker, remote);
-            socket
-                .map(|socket| self.send_pieces(|piece| socket.send_train(local, remote, tos, piece, segment)))
+            sockets.native(sending.worker, remote).map(|socket| {
+                self.send_pieces(|piece| socket.send_train(way, tos, piece, size));
+            })
         };
         if let Err(error) = sent {
             self.worker.drops_out.unsent(Some(&error), self.train.count());

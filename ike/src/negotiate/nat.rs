@@ -75,8 +75,8 @@ mod tests {
 
     const DETECTED: Encapsulation = Encapsulation::Detected;
 
-    fn seen(here: bool, there: bool) -> Option<NatStatus> {
-        Some(NatStatus { here, there, forced: false })
+    fn seen(here: bool, there: bool) -> NatStatus {
+        NatStatus { here, there, forced: false }
     }
 
     #[test]
@@ -85,17 +85,17 @@ mod tests {
         let sent = notifies(i, r, path("10.0.0.1:500", "192.0.2.1:500"), DETECTED, &mut Fixed);
         let direct = path("192.0.2.1:500", "10.0.0.1:500");
         let detect = |path| detect(&sent, i, r, path, DETECTED);
-        assert_eq!(detect(direct), seen(false, false));
+        assert_eq!(detect(direct), Some(seen(false, false)));
         assert!(!detect(direct).unwrap().encapsulates());
-        assert_eq!(detect(path("192.0.2.1:500", "203.0.113.9:1024")), seen(false, true));
-        assert_eq!(detect(path("172.16.0.1:500", "10.0.0.1:500")), seen(true, false));
+        assert_eq!(detect(path("192.0.2.1:500", "203.0.113.9:1024")), Some(seen(false, true)));
+        assert_eq!(detect(path("172.16.0.1:500", "10.0.0.1:500")), Some(seen(true, false)));
     }
 
     #[test]
     fn a_peer_without_nat_traversal_will_do_unless_we_need_it() {
         let path = path("192.0.2.1:500", "10.0.0.1:500");
         let detect = |encapsulation| detect(&[], IkeSpi([1; 8]), IkeSpi::ZERO, path, encapsulation);
-        assert_eq!(detect(DETECTED), seen(false, false));
+        assert_eq!(detect(DETECTED), Some(seen(false, false)));
         assert_eq!(detect(Encapsulation::Forced), None);
     }
 
@@ -104,7 +104,7 @@ mod tests {
         let (i, r) = (IkeSpi([1; 8]), IkeSpi([2; 8]));
         let (ours, theirs) = ("[2001:db8::1]:500", "[2001:db8::2]:500");
         let sent = notifies(i, r, path(ours, theirs), Encapsulation::Forced, &mut Fixed);
-        assert_eq!(detect(&sent, i, r, path(theirs, ours), DETECTED), seen(false, true));
+        assert_eq!(detect(&sent, i, r, path(theirs, ours), DETECTED), Some(seen(false, true)));
         let answer = notifies(i, r, path(theirs, ours), DETECTED, &mut Fixed);
         let status = detect(&answer, i, r, path(ours, theirs), Encapsulation::Forced).unwrap();
         assert_eq!(status, NatStatus { forced: true, ..NatStatus::default() });

@@ -18,7 +18,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use native::{Batch, NativePacket, NativeSocket};
-pub use socket::{MAX_SEGMENTS, MAX_TRAIN, Received, Sent, Socket};
+pub use socket::{MAX_SEGMENTS, MAX_TRAIN, Received, Segmentation, Sent, Socket};
 
 /// The non-ESP marker: what distinguishes IKE from ESP on the encapsulation port (RFC 3948 §2.2).
 const NON_ESP_MARKER: [u8; 4] = [0; 4];
@@ -38,7 +38,7 @@ pub struct Settings {
     pub mark: u32,
     /// Threads that receive, at least one: each has a socket of its own on the encapsulation port.
     pub workers: u8,
-    /// Whether ESP may go without UDP: raw sockets, which need CAP_NET_RAW.
+    /// Whether ESP may go without UDP: raw sockets, which need `CAP_NET_RAW`.
     pub native: bool,
 }
 
@@ -47,7 +47,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Sockets {
     /// By worker.
-    sockets: Vec<Vec<Socket>>,
+    udp: Vec<Vec<Socket>>,
     /// By worker; none unless asked for.
     native: Vec<Vec<NativeSocket>>,
     settings: Settings,
@@ -119,7 +119,7 @@ impl Sockets {
         if sockets.iter().all(Vec::is_empty) {
             return Err(BindError::NoFamily);
         }
-        Ok(Self { sockets, native: open_native(settings)?, settings })
+        Ok(Self { udp: sockets, native: open_native(settings)?, settings })
     }
 
     /// The raw sockets that this worker receives ESP from: at most one a family.
@@ -140,7 +140,7 @@ impl Sockets {
 
     /// Those that this worker receives from, from 0; at most four.
     pub fn of(&self, worker: usize) -> &[Socket] {
-        self.sockets.get(worker).map(Vec::as_slice).unwrap_or_default()
+        self.udp.get(worker).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// What they were bound by.

@@ -88,8 +88,7 @@ impl NativeSocket {
     /// buffer. An unspecified local address leaves the choice to the kernel.
     pub fn send_train(
         &self,
-        local: SocketAddr,
-        remote: SocketAddr,
+        (local, remote): (SocketAddr, SocketAddr),
         tos: u8,
         train: &[u8],
         segment: usize,

@@ -17,8 +17,13 @@ pub const MAX_SEGMENTS: usize = 64;
 /// Bytes in a train; the kernel's limit is 65,535 with headers.
 pub const MAX_TRAIN: usize = 65_000;
 
-/// Bytes of socket buffer asked for each way: a train of every one of a hundred tunnels.
-const BUFFER: usize = 7 << 20;
+/// Bytes a second that a socket is to bear: 10 Gb/s.
+const RATE: usize = 10_000_000_000 / 8;
+/// How many times a second a thread comes to its socket at least, while others have the processor: Linux lets a thread wait
+/// some milliseconds for its turn.
+const TURNS: usize = 150;
+/// Bytes of socket buffer asked for each way: what comes in meanwhile. Linux doubles it, for what it keeps beside each packet.
+const BUFFER: usize = RATE / TURNS;
 /// How long a train may wait for room in the socket buffer before it is given up.
 pub(super) const SEND_PATIENCE: Duration = Duration::from_millis(100);
 /// How many trains are sent datagram by datagram after the kernel refused one, before it is asked again: the refusal
@@ -31,8 +36,29 @@ const SEGMENTATION_REST: u32 = 1_000;
 pub struct Socket {
     inner: socket2::Socket,
     address: SocketAddr,
+}
+
+/// Whether the kernel cuts trains for one peer. Each has its own: what is refused on the way to one, through a narrow line or a
+/// device that cannot checksum, goes well on the way to others.
+#[derive(Debug, Default)]
+pub struct Segmentation {
     /// Trains still to be sent datagram by datagram before `UDP_SEGMENT` is tried again.
-    segmentation_rest: AtomicU32,
+    rest: AtomicU32,
+}
+
+impl Segmentation {
+    fn is_allowed(&self) -> bool {
+        let rest = self.rest.load(Ordering::Relaxed);
+        if rest > 0 {
+            // Two threads may count one train as one: the rest is a rough measure anyway.
+            self.rest.store(rest - 1, Ordering::Relaxed);
+        }
+        rest == 0
+    }
+
+    fn pause(&self) {
+        self.rest.store(SEGMENTATION_REST, Ordering::Relaxed);
+    }
 }
 
 /// A datagram, or a train of datagrams from one sender.
@@ -86,7 +112,7 @@ impl Socket {
         let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1);
         socket.set_reuse_port(shared).map_err(at("set SO_REUSEPORT"))?;
         socket.bind(&address.into()).map_err(at("bind"))?;
-        Ok(Self { inner: socket, address, segmentation_rest: AtomicU32::new(0) })
+        Ok(Self { inner: socket, address })
     }
 
     /// Let others of ours have the same port.
@@ -150,18 +176,18 @@ impl Socket {
     /// buffer.
     pub fn send_train(
         &self,
-        local: SocketAddr,
-        remote: SocketAddr,
+        (local, remote): (SocketAddr, SocketAddr),
         tos: u8,
         train: &[u8],
         segment: usize,
+        segmentation: &Segmentation,
     ) -> Sent {
         if train.is_empty() || segment == 0 {
             return Sent::default();
         }
         let remote = SockAddr::from(remote);
         let alone = train.len() <= segment;
-        if alone || !self.may_segment() {
+        if alone || !segmentation.is_allowed() {
             return self.send_each(local, &remote, tos, train.chunks(segment));
         }
         let control = Outgoing::new(local, tos, u16::try_from(segment).ok());
@@ -171,21 +197,12 @@ impl Socket {
                 let sent = self.send_each(local, &remote, tos, train.chunks(segment));
                 // Where single datagrams fail too, the address is to blame and not the segmentation.
                 if sent.lost == 0 {
-                    self.segmentation_rest.store(SEGMENTATION_REST, Ordering::Relaxed);
+                    segmentation.pause();
                 }
                 sent
             }
             Err(error) => Sent { lost: train.len().div_ceil(segment), error: Some(error) },
         }
-    }
-
-    fn may_segment(&self) -> bool {
-        let rest = self.segmentation_rest.load(Ordering::Relaxed);
-        if rest > 0 {
-            // Two threads may count one train as one: the rest is a rough measure anyway.
-            self.segmentation_rest.store(rest - 1, Ordering::Relaxed);
-        }
-        rest == 0
     }
 
     fn send_each<'a>(
