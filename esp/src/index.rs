@@ -200,7 +200,7 @@ impl<A> Default for Index<A> {
 impl<A: Address> Index<A> {
     /// Of at most 2^32 rules, and ranges that cover an interval.
     pub(crate) fn new(mut rules: Vec<Rule<A>>) -> Self {
-        rules.sort_unstable_by(|a, b| a.rank().cmp(&b.rank()));
+        rules.sort_unstable_by_key(Rule::rank);
         let (mut starts, mut cover_ends, mut covers) = (Vec::new(), Vec::new(), Vec::new());
         // Most specific first, as the rules are.
         let mut open: Vec<Group> = Vec::new();
