@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use namespace::{ELSEWHERE, Line, MARK, PROTECTED, assert_closed, in_namespace, routes, run};
 use sekisho::net::netlink::{Change, Netlink, Policy, Settings, TunnelLink, Watch};
+use sekisho::net::offload::Asked;
 use sekisho::net::tun::Tun;
 use sekisho::net::udp;
 
@@ -159,7 +160,7 @@ fn the_source_of_our_own_packets_is_an_address_inside_the_local_selectors() {
     in_namespace(|| async {
         let _line = Line::new();
         run("ip addr add 10.17.0.1/24 dev lo");
-        let tun = Tun::open("sekisho0").unwrap();
+        let tun = Tun::open("sekisho0", Asked::Auto).unwrap();
         let netlink = Netlink::connect(SETTINGS).unwrap();
         let link = TunnelLink::up(&netlink, tun.name(), 1400).await.unwrap();
         netlink.protect(&facility(), Some(link.index())).await.unwrap();

@@ -20,6 +20,9 @@ pub struct Status {
     pub interface: String,
     /// Its MTU, bytes.
     pub mtu: u32,
+    /// What is exchanged with it in one read or write.
+    #[serde(default)]
+    pub offloads: Offloads,
     /// By name, also those that are down.
     pub tunnels: Vec<Tunnel>,
     /// Packets and messages dropped, by reason (stable words).
@@ -30,6 +33,19 @@ pub struct Status {
     /// Networks that are no longer configured and stay blocked until `sekisho unprotect --stale`.
     #[serde(default)]
     pub stale: Vec<String>,
+}
+
+/// Packets of one flow that are exchanged with the TUN device many at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offloads {
+    /// `auto` or `off`, as configured.
+    pub configured: String,
+    /// Whether TCP segments are.
+    pub tcp: bool,
+    /// Whether UDP datagrams are.
+    pub udp: bool,
+    /// Why not more: each step that the kernel refused, and its answer.
+    pub refused: Vec<String>,
 }
 
 /// A configured tunnel.

@@ -3,8 +3,8 @@
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, details, table, time, wrapped};
 use crate::api::{
-    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Peer, Pool, Request, State,
-    Status, Timestamp, Tunnel,
+    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Offloads, Peer, Pool, Request,
+    State, Status, Timestamp, Tunnel,
 };
 use crate::config::limits::EXPIRY_WARNING;
 
@@ -19,10 +19,11 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
 }
 
 fn show(output: &Output, status: &Status, now: Timestamp) -> String {
-    let Status { version, pid, uptime_s, interface, mtu, tunnels, drops, pools, stale } = status;
+    let Status { version, pid, uptime_s, interface, mtu, offloads, tunnels, drops, pools, stale } = status;
     let uptime = time(*uptime_s);
     let mut lines =
         vec![format!("sekishod {version} on {interface} (MTU {mtu}), running for {uptime}, process {pid}\n")];
+    lines.extend(missing(offloads));
     if tunnels.is_empty() {
         lines.push("No tunnel is configured.".to_owned());
     } else {
@@ -42,6 +43,21 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
         lines.push(format!("\nDropped: {}", dropped.join(", ")));
     }
     lines.join("\n") + "\n"
+}
+
+/// Nothing to say, where all is as it should be.
+fn missing(offloads: &Offloads) -> Option<String> {
+    let Offloads { configured, tcp, udp, refused } = offloads;
+    let which = match (configured.as_str(), tcp, udp) {
+        ("", ..) => return None,
+        ("off", ..) => "off, as configured",
+        (_, true, true) if refused.is_empty() => return None,
+        (_, true, true) => "TCP and UDP",
+        (_, true, false) => "TCP alone",
+        _ => "none: every packet costs a read or write",
+    };
+    let lines: Vec<_> = std::iter::once(which).chain(refused.iter().map(String::as_str)).collect();
+    Some(format!("Offloads: {}\n", lines.join("\n  ")))
 }
 
 /// How full it is.
@@ -308,6 +324,23 @@ mod tests {
         let status: Status = serde_json::from_str(STATUS).unwrap();
         let shown = show(&Output::new(true), &status, Timestamp::from_unix(1_763_761_750));
         assert_eq!(shown, include_str!("../../tests/status.txt"));
+    }
+
+    #[test]
+    fn what_packets_are_not_exchanged_many_at_a_time_is_said_with_the_reason() {
+        let offloads = |configured: &str, tcp, udp, refused: &[&str]| Offloads {
+            configured: configured.to_owned(),
+            tcp,
+            udp,
+            refused: refused.iter().map(|&reason| reason.to_owned()).collect(),
+        };
+        assert_eq!(missing(&offloads("auto", true, true, &[])), None);
+        assert_eq!(missing(&offloads("off", false, false, &[])).unwrap(), "Offloads: off, as configured\n");
+        let older = offloads("auto", true, false, &["TUNSETOFFLOAD (CSUM, USO4): Invalid argument"]);
+        let told = "Offloads: TCP alone\n  TUNSETOFFLOAD (CSUM, USO4): Invalid argument\n";
+        assert_eq!(missing(&older).unwrap(), told);
+        let refused = offloads("auto", true, true, &["the device refused joined packets (EINVAL) 1 times"]);
+        assert!(missing(&refused).unwrap().contains("EINVAL"));
     }
 
     #[test]

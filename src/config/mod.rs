@@ -106,6 +106,8 @@ pub struct Daemon {
     pub workers: Option<u8>,
     /// Whether the inner packet's DSCP is copied to the outer one.
     pub copy_dscp: bool,
+    /// Whether packets of one flow are exchanged with the kernel many at a time, as far as it can.
+    pub offloads: bool,
 }
 
 /// What is logged: this and what is worse.
@@ -168,6 +170,7 @@ impl Default for Daemon {
             replay_window: 1024,
             workers: None,
             copy_dscp: true,
+            offloads: true,
         }
     }
 }

@@ -117,6 +117,7 @@ fn restart_needed(old: &Daemon, new: &Daemon) -> Vec<String> {
         ("cookie_threshold", old.cookie_threshold != new.cookie_threshold),
         ("workers", old.workers != new.workers),
         ("half_open_max", old.half_open_max != new.half_open_max),
+        ("offloads", old.offloads != new.offloads),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name.to_owned()).collect()
 }

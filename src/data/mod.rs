@@ -9,6 +9,7 @@ mod drops;
 mod failure;
 mod held;
 mod inbound;
+mod joined;
 mod outbound;
 mod publish;
 mod train;
@@ -28,11 +29,13 @@ pub use sekisho_esp::Layout;
 use sekisho_esp::pmtu::Outer;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
+use crate::net::offload::Offloads;
 use crate::net::ready::{Bell, Stop, Woken};
 use crate::net::tun::Tun;
 use crate::net::udp::Sockets;
 use drops::Drops;
 use inbound::Inbound;
+use joined::Refusals;
 use outbound::Outbound;
 use publish::{Installed, Snapshot};
 pub use publish::{NewSa, Reservation};
@@ -117,6 +120,7 @@ pub struct DataPath {
 struct Shared {
     sockets: Arc<Sockets>,
     snapshot: ArcSwap<Snapshot>,
+    refusals: Arc<Refusals>,
     mtu: AtomicU16,
     stop: Stop,
     /// Control knows that a thread has ended.
@@ -163,6 +167,7 @@ impl DataPath {
         let shared = Arc::new(Shared {
             sockets,
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
+            refusals: Arc::default(),
             mtu: AtomicU16::new(settings.mtu),
             stop: Stop::new()?,
             told_dead: AtomicBool::new(false),
@@ -261,6 +266,20 @@ impl DataPath {
     pub fn drops(&self) -> Vec<(&'static str, u64)> {
         let all = self.workers.iter().flat_map(|worker| [&worker.drops_out, &worker.drops_in]);
         Drops::read(&all.collect::<Vec<_>>())
+    }
+
+    /// What the TUN device exchanges with us in one read or write, and why not more.
+    pub fn offloads(&self) -> (Offloads, Vec<String>) {
+        // All queues are of one device, whose offloads these are.
+        let granted = self.workers.first().map(|worker| worker.queue.granted());
+        let mut reasons = granted.map(|granted| granted.refused.clone()).unwrap_or_default();
+        let refusals = &self.shared.refusals;
+        if refusals.count() > 0 {
+            let now = if refusals.resting() { "packets go one by one for now" } else { "taken again" };
+            let times = refusals.count();
+            reasons.push(format!("the device refused joined packets (EINVAL) {times} times; {now}"));
+        }
+        (granted.map_or(Offloads::None, |granted| granted.offloads), reasons)
     }
 
     /// The MTU of the TUN has changed.
