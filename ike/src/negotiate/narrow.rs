@@ -34,7 +34,7 @@ pub fn to_wire(selectors: &[TrafficSelector]) -> Vec<WireSelector> {
 }
 
 /// What both lists select, without what another entry of the result holds already. RFC 7296 §2.9: "If the responder's policy
-/// allows it to accept the first selector of TSi and TSr, then the responder MUST narrow the Traffic Selectors to a subset
+/// allows it to accept the first selector of `TSi` and `TSr`, then the responder MUST narrow the Traffic Selectors to a subset
 /// that includes the initiator's first choices": what holds the first stays first, however long the lists are.
 pub fn narrow(offered: &[TrafficSelector], allowed: &[TrafficSelector]) -> Vec<TrafficSelector> {
     let mut common: Vec<TrafficSelector> = Vec::new();
