@@ -69,7 +69,7 @@ impl Control {
                 follow_up.failed.extend(connection);
                 None
             }
-            Event::NegotiationFailed { connection, remote, diagnosis, next_try } => {
+            Event::NegotiationFailed { connection, remote, diagnosis, next_try, .. } => {
                 follow_up.failed.extend(connection.clone());
                 Some(Fact::NegotiationFailed {
                     tunnel: connection.map(|name| name.to_string()),

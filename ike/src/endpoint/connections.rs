@@ -100,7 +100,16 @@ impl Managed {
     /// A tunnel does not stand any more.
     pub(super) fn forget(&mut self, id: TunnelId) {
         self.tunnels.retain(|have| *have != id);
-        self.peers.remove(&id);
+        if let Some(peer) = self.peers.remove(&id)
+            && !self.peers.values().any(|other| *other == peer)
+        {
+            self.proven.forget(&peer);
+        }
+    }
+
+    /// Whose a tunnel is, where the connection is for many peers.
+    pub(super) fn one_of_many(&self, id: TunnelId) -> Option<&Identity> {
+        self.peers.get(&id).filter(|_| self.config.remote_id.exact().is_none())
     }
 
     pub(super) fn hosts(&self) -> VecDeque<String> {

@@ -82,6 +82,8 @@ pub enum Event {
     NegotiationFailed {
         /// The connection, if it was known by then.
         connection: Option<Name>,
+        /// The tunnel, if it stood already.
+        tunnel: Option<TunnelId>,
         /// Where the peer is, if that was known.
         remote: Option<IpAddr>,
         /// What happened and what to do.
