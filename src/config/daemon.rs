@@ -41,7 +41,9 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
         cookie_threshold: threshold.map_or(or.cookie_threshold, Spanned::into_inner),
         half_open_max: most.map_or(or.half_open_max, Spanned::into_inner),
         replay_window: bounded(judge, &mut section, "replay_window", &limits::REPLAY_WINDOW),
+        workers: workers(judge, &mut section),
         copy_dscp: section.boolean(judge, "copy_dscp").unwrap_or(or.copy_dscp),
+        offloads: offloads(judge, &mut section).unwrap_or(or.offloads),
     };
     if daemon.ike_port == daemon.nat_port {
         let message = format!("`ike_port` and `nat_port` are both {}", daemon.ike_port);
@@ -62,6 +64,21 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
 
 fn bounded(judge: &mut Judge<'_>, section: &mut Section<'_>, key: &'static str, bounds: &Bounds<u32>) -> u32 {
     section.number(judge, key, (bounds.floor, bounds.ceiling)).map_or(bounds.default, Spanned::into_inner)
+}
+
+/// `"auto"`, or how many.
+fn workers(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<u8> {
+    const KEY: &str = "workers";
+    if !section.is_text(KEY) {
+        return section.number(judge, KEY, limits::WORKERS).map(Spanned::into_inner);
+    }
+    let text = section.text(judge, KEY)?;
+    if text.get_ref() != "auto" {
+        let message = format!("`{KEY}` cannot be `{}`", text.get_ref().escape_debug());
+        let (least, most) = limits::WORKERS;
+        judge.error(&text.span(), message, format!("write \"auto\", or a number from {least} to {most}"));
+    }
+    None
 }
 
 fn absolute(judge: &mut Judge<'_>, section: &mut Section<'_>, key: &'static str, or: PathBuf) -> PathBuf {
@@ -89,6 +106,16 @@ fn log_level(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<LogLeve
     let level =
         text.get_ref().parse().map_err(|()| format!("`{}` is no log level", text.get_ref().escape_debug()));
     judge.ok(level, &text.span(), "allowed are error, warn, info, debug, trace")
+}
+
+fn offloads(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<bool> {
+    let text = section.text(judge, "offloads")?;
+    let asked = match text.get_ref().as_str() {
+        "auto" => Ok(true),
+        "off" => Ok(false),
+        other => Err(format!("`{}` is no setting of `offloads`", other.escape_debug())),
+    };
+    judge.ok(asked, &text.span(), "allowed are auto (as far as the kernel can) and off (packet by packet)")
 }
 
 fn interface(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<String> {

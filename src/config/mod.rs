@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Read;
+use std::num::NonZero;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sekisho_ike::config::{Connection, Name, Pool};
@@ -30,7 +32,9 @@ mod pem;
 mod pkcs12;
 mod pool;
 mod problem;
+mod protected;
 mod psk;
+mod sides;
 mod start;
 mod store;
 #[cfg(test)]
@@ -40,6 +44,7 @@ mod tunnel;
 
 pub use duration::show as show_duration;
 pub use problem::{ConfigError, Place, Problem};
+pub use protected::{prefixes, protected, remote_side, to_free};
 pub use start::start_word;
 
 use document::{Judge, Section};
@@ -71,7 +76,7 @@ pub struct Daemon {
     pub control_socket: PathBuf,
     /// The group that may use it besides root, if there is such a group.
     pub control_group: String,
-    /// Where the lock file is.
+    /// Where the lock file is: of this run alone. What outlives a boot is in `STATE_DIRECTORY` (`control::last_good`).
     pub state_dir: PathBuf,
     /// The life of every SA, one JSON object a line.
     pub sa_log: PathBuf,
@@ -97,8 +102,12 @@ pub struct Daemon {
     pub half_open_max: u32,
     /// Packets that may arrive late (RFC 4303 §3.4.3).
     pub replay_window: u32,
+    /// Workers of the data path; as many as there are cores when absent.
+    pub workers: Option<u8>,
     /// Whether the inner packet's DSCP is copied to the outer one.
     pub copy_dscp: bool,
+    /// Whether packets of one flow are exchanged with the kernel many at a time, as far as it can.
+    pub offloads: bool,
 }
 
 /// What is logged: this and what is worse.
@@ -131,6 +140,16 @@ impl FromStr for LogLevel {
     }
 }
 
+impl Daemon {
+    /// Workers of the data path: the configured number, or one for each core up to a bound.
+    pub fn worker_count(&self) -> u8 {
+        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        self.workers.unwrap_or_else(|| {
+            u8::try_from(cores()).map_or(limits::WORKERS_AUTO, |cores| cores.min(limits::WORKERS_AUTO))
+        })
+    }
+}
+
 impl Default for Daemon {
     fn default() -> Self {
         Self {
@@ -149,7 +168,9 @@ impl Default for Daemon {
             cookie_threshold: limits::COOKIE_THRESHOLD.default,
             half_open_max: limits::HALF_OPEN_MAX.default,
             replay_window: 1024,
+            workers: None,
             copy_dscp: true,
+            offloads: true,
         }
     }
 }

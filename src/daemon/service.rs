@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::control::{Control, Inputs, Order, Outputs, Routing};
 use crate::data::{self, DataPath};
 use crate::net::netlink::Netlink;
+use crate::net::offload::Asked;
 use crate::net::tun::Tun;
 use crate::net::udp::{self, Sockets};
 use crate::telemetry::{Fact, Telemetry};
@@ -24,8 +25,11 @@ const REQUESTS: usize = 32;
 /// Serves until told to stop.
 pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Result<(), Failure> {
     let daemon = &config.daemon;
-    let tun = Tun::open(&daemon.interface).map_err(Failure::new)?;
-    let ports = udp::Settings { ike_port: daemon.ike_port, nat_port: daemon.nat_port, mark: daemon.mark };
+    let workers = daemon.worker_count();
+    let offloads = if daemon.offloads { Asked::Auto } else { Asked::Off };
+    let queues = Tun::open_queues(&daemon.interface, workers, offloads).map_err(Failure::new)?;
+    let (ike_port, nat_port, mark) = (daemon.ike_port, daemon.nat_port, daemon.mark);
+    let ports = udp::Settings { ike_port, nat_port, mark, workers };
     let sockets = Arc::new(Sockets::bind(ports).map_err(Failure::new)?);
     let routing = Routing::start(netlink, &config).await.map_err(Failure::new)?;
     let signals = Signals::new()?;
@@ -38,7 +42,7 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
 
     let (to_control, from_data) = data::channel();
     let settings = data::Settings { mtu: routing.mtu() };
-    let data = DataPath::start(tun, sockets.clone(), settings, to_control)
+    let data = DataPath::start(queues, sockets.clone(), settings, to_control)
         .map_err(|error| Failure(format!("cannot start the data path: {error}")))?;
     let (asked, requests) = mpsc::channel(REQUESTS);
     let (orders, ordered) = mpsc::channel(1);

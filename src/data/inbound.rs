@@ -1,11 +1,11 @@
-//! Inbound: ESP in UDP comes back to the TUN, IKE goes to control. One thread runs this:
+//! Inbound: ESP in UDP comes back to the TUN, IKE goes to control. One thread of each worker runs this:
 //!
-//! 1. `run` waits for any socket;
+//! 1. `run` waits for any of the worker's sockets;
 //! 2. `drain` receives datagrams or trains of datagrams from one of them, a bounded number at a time;
 //! 3. `sort` tells IKE, ESP, keepalives and garbage apart, datagram by datagram;
 //! 4. `to_control` hands IKE over, or drops it when control does not keep up;
 //! 5. `open` looks up the SA once a run of packets of one SPI, opens each packet in place and clamps the MSS of a SYN;
-//! 6. the coalescer joins segments of one TCP flow, and `deliver` writes them to the TUN.
+//! 6. `joined` joins packets of one flow, and `deliver` writes them to the TUN.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,13 +14,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sekisho_esp::encap::{self, Datagram};
-use sekisho_esp::{Coalescer, DropReason, OffloadHeader, Opener, mss};
+use sekisho_esp::{DropReason, Joins, OffloadHeader, Opener, mss};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::drops::Loss;
 use super::failure::Failure;
+use super::joined::Joined;
 use super::publish::{Receiving, Snapshot};
-use super::{FromData, QUEUE, Shared, UdpPath};
+use super::{FromData, QUEUE, Shared, UdpPath, Worker};
 use crate::net::clock::since_boot;
 use crate::net::ready::Woken;
 use crate::net::udp::{Received, Socket};
@@ -33,6 +34,7 @@ const MAX_DATAGRAM: usize = 65_535;
 /// One thread's buffers.
 pub(super) struct Inbound {
     shared: Arc<Shared>,
+    worker: Arc<Worker>,
     train: Box<[u8]>,
     delivery: Delivery,
     network: Failure,
@@ -41,7 +43,8 @@ pub(super) struct Inbound {
 /// What goes to the TUN.
 struct Delivery {
     shared: Arc<Shared>,
-    coalescer: Coalescer,
+    worker: Arc<Worker>,
+    joined: Joined,
     device: Failure,
 }
 
@@ -52,13 +55,20 @@ struct Run<'snapshot> {
 }
 
 impl Inbound {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let device = Failure::new("writing to the TUN device");
+    pub(super) fn new(shared: Arc<Shared>, worker: Arc<Worker>) -> Self {
+        let offloads = worker.queue.granted().offloads;
+        let joins = Joins { tcp: offloads.tcp(), udp: offloads.udp() };
         Self {
             train: vec![0; MAX_DATAGRAM].into(),
-            delivery: Delivery { shared: Arc::clone(&shared), coalescer: Coalescer::new(), device },
+            delivery: Delivery {
+                shared: Arc::clone(&shared),
+                worker: Arc::clone(&worker),
+                joined: Joined::new(joins, Arc::clone(&shared.refusals)),
+                device: Failure::new("writing to the TUN device"),
+            },
             network: Failure::new("receiving from the network"),
             shared,
+            worker,
         }
     }
 
@@ -68,7 +78,7 @@ impl Inbound {
     /// If the sockets cannot be waited for.
     pub(super) fn run(&mut self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        let sockets = shared.sockets.all();
+        let sockets = shared.sockets.of(self.worker.number);
         let sources: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
         let mut pause = None;
         while let Woken::Ready(ready) =
@@ -102,13 +112,13 @@ impl Inbound {
 
     /// One datagram, or a train of them from one sender.
     fn sort(&mut self, received: &Received) {
-        let shared = &*self.shared;
+        let (shared, drops) = (&*self.shared, &self.worker.drops_in);
         if received.truncated {
-            shared.drops.loss(Loss::DatagramCut, 1);
+            drops.loss(Loss::DatagramCut, 1);
             return;
         }
         if received.length == 0 {
-            shared.drops.esp(DropReason::Truncated, 1);
+            drops.esp(DropReason::Truncated, 1);
             return;
         }
         let snapshot = shared.snapshot.load();
@@ -124,13 +134,13 @@ impl Inbound {
                     packet.map(|packet| self.delivery.push(packet))
                 }
                 Datagram::Keepalive => {
-                    shared.drops.loss(Loss::Keepalive, 1);
+                    drops.loss(Loss::Keepalive, 1);
                     Ok(())
                 }
                 Datagram::Garbage(reason) => Err(reason),
             };
             if let Err(reason) = outcome {
-                shared.drops.esp(reason, 1);
+                drops.esp(reason, 1);
             }
         }
         Run::end(run, shared);
@@ -202,27 +212,38 @@ impl Run<'_> {
 
 impl Delivery {
     fn push(&mut self, packet: &[u8]) {
-        let Self { shared, coalescer, device } = self;
-        coalescer.push(packet, |header, packet| deliver(shared, device, header, packet));
+        let Self { shared, worker, joined, device } = self;
+        joined.push(packet, |header, packet| deliver(shared, worker, device, header, packet));
     }
 
     fn flush(&mut self) {
-        let Self { shared, coalescer, device } = self;
-        coalescer.flush(|header, packet| deliver(shared, device, header, packet));
+        let Self { shared, worker, joined, device } = self;
+        joined.flush(|header, packet| deliver(shared, worker, device, header, packet));
     }
 }
 
-fn deliver(shared: &Shared, device: &mut Failure, header: OffloadHeader, packet: &[u8]) {
-    match shared.tun.write(header.to_bytes(), packet) {
+/// What is refused for being joined is not lost: [`Joined`] sees to that.
+fn deliver(
+    shared: &Shared,
+    worker: &Worker,
+    device: &mut Failure,
+    header: OffloadHeader,
+    packet: &[u8],
+) -> io::Result<()> {
+    let written = worker.queue.write(header.to_bytes(), packet);
+    match &written {
         Ok(()) => device.clear(),
+        Err(error)
+            if error.raw_os_error() == Some(libc::EINVAL) && header.gso() != OffloadHeader::GSO_NONE => {}
         Err(error) => {
-            shared.drops.esp(DropReason::DeliverFailed, 1);
+            worker.drops_in.esp(DropReason::DeliverFailed, 1);
             // Down or gone. What the device refuses in a packet is no failure of the device.
             if matches!(error.raw_os_error(), Some(libc::EIO | libc::EBADFD | libc::ENODEV)) {
-                device.note(&error, &shared.to_control);
+                device.note(error, &shared.to_control);
             }
         }
     }
+    written
 }
 
 /// The kernel tells of an ICMP error to something sent earlier; the socket itself is well.

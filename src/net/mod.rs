@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod http;
 pub mod netlink;
+pub mod offload;
 pub mod packet;
 pub mod peer;
 pub mod ready;
