@@ -22,7 +22,7 @@ proptest! {
             .map(|run| {
                 let payload = run.iter().flat_map(|segment| segment.payload.clone()).collect();
                 let flags = run[run.len() - 1].flags;
-                let whole = Tcp { payload, flags, ..run[0].clone() };
+                let whole = Tcp { flags, payload, ..run[0].clone() };
                 if run.len() > 1 { whole.super_packet(size) } else { (OffloadHeader::default(), whole.bytes()) }
             })
             .collect();
