@@ -181,8 +181,10 @@ fn dscp_and_ecn_are_carried_and_protocol_50_is_what_leaves() {
         host.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
         marked.set_recv_tos_v4(true).expect("IP_RECVTOS");
         let mut inner = Vec::new();
-        let builder =
-            etherparse::PacketBuilder::ip(etherparse::IpHeaders::Ipv4(ect_packet(), Default::default()));
+        let builder = etherparse::PacketBuilder::ip(etherparse::IpHeaders::Ipv4(
+            ect_packet(),
+            etherparse::Ipv4Extensions::default(),
+        ));
         builder.udp(7_000, 7_000).write(&mut inner, b"x").expect("a packet");
         let mut buffer = [&[0; HEADROOM], inner.as_slice(), &[0; TAILROOM]].concat();
         let range = peer.outbound.sealer().seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
