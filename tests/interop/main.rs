@@ -43,4 +43,5 @@ mod restart;
 mod revocation;
 mod several_children;
 mod suites;
+mod tfc_padding;
 mod unprotect;
