@@ -22,14 +22,16 @@ fn between_two_of_us_each_pads_what_it_is_told_to() {
     capture.finish().assert_no_clear_text();
 }
 
-/// strongSwan's user-space ESP takes no such padding and says so.
+/// Another implementation takes the padding off.
 #[test]
-fn a_peer_that_refuses_it_gets_none() {
-    let site = Site::new("tfc_padding_refused");
+fn strongswan_opens_what_we_pad() {
+    let site = Site::new("tfc_padding_strongswan");
+    let capture = Capture::start(&site);
     let (sekisho, _strongswan) = we_initiate(&site, Outer::V4, |tunnel| {
         tunnel.settings = if tunnel.initiate { SETTINGS } else { "" };
     });
     let tunnel = sekisho.await_up();
-    assert_eq!(tunnel["children"][0]["tfc_padding"], "refused", "{tunnel}");
+    assert_eq!(tunnel["children"][0]["tfc_padding"], "on", "{tunnel}");
     assert_carries_tcp(&site, 500);
+    capture.finish().assert_no_clear_text();
 }

@@ -308,3 +308,21 @@ fn respond_key_exchange(
     })?;
     Ok((Some(KeyExchangeData { group: group.number(), data }), Some(shared)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Name;
+
+    #[test]
+    fn a_peer_that_refuses_padding_gets_none() {
+        let offer = |refuses_padding| {
+            let (proposals, ts_i, ts_r) = (vec![], vec![], vec![]);
+            ChildOffer { proposals, ts_i, ts_r, refuses_padding }
+        };
+        let child = |padding| Child { tfc_padding: padding, ..Child::new(Name::from("a"), vec![], vec![]) };
+        assert_eq!(tfc_padding(&child(true), &offer(false)), TfcPadding::On);
+        assert_eq!(tfc_padding(&child(true), &offer(true)), TfcPadding::Refused);
+        assert_eq!(tfc_padding(&child(false), &offer(true)), TfcPadding::Off);
+    }
+}
