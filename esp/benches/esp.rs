@@ -32,7 +32,7 @@ fn config(suite: Suite, spi: u32, local: Selector, remote: Selector) -> SaConfig
         esn: true,
         local: vec![local],
         remote: vec![remote],
-        copy_dscp: true,
+        marking: sekisho_esp::ecn::Marking::default(),
         replay_window: 1024,
         packet_limit: None,
     }

@@ -331,6 +331,14 @@ pub struct IkeSa {
     pub nat_here: bool,
     /// The peer's address is changed on the way to us, or the peer says so to force encapsulation.
     pub nat_there: bool,
+    /// Whether ESP is in UDP; otherwise it is IP protocol 50.
+    #[serde(default = "yes")]
+    pub esp_in_udp: bool,
+}
+
+/// Of a daemon that knew nothing else.
+fn yes() -> bool {
+    true
 }
 
 /// A Child SA.

@@ -60,6 +60,7 @@ fn ike(sa: &IkeSa) -> String {
         rekey_in_s,
         nat_here,
         nat_there,
+        esp_in_udp,
     } = sa;
     let role = if *initiator { "initiator" } else { "responder" };
     let nat = match (nat_here, nat_there) {
@@ -68,8 +69,9 @@ fn ike(sa: &IkeSa) -> String {
         (false, true) => ", in UDP: the peer is behind a NAT or asks for it",
         (true, true) => ", NAT here, and the peer is behind one or asks for UDP",
     };
+    let esp = if *esp_in_udp { "" } else { ", ESP without UDP" };
     format!(
-        "  IKE SA    {suite}, {role}, peer by {peer_auth}, SPIs {spi_i} {spi_r}, age {}, {}{nat}\n",
+        "  IKE SA    {suite}, {role}, peer by {peer_auth}, SPIs {spi_i} {spi_r}, age {}, {}{nat}{esp}\n",
         time(*age_s),
         rekey(*rekey_in_s)
     )

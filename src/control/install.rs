@@ -1,6 +1,7 @@
 //! From a negotiated Child SA to the SAs of the data path: the only place that knows both protocol crates.
 
 pub(super) use sekisho_esp::ConfigError;
+use sekisho_esp::ecn::Marking;
 use sekisho_esp::{AesKey, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite};
 use sekisho_ike::config::{Child, Connection, Start};
 use sekisho_ike::event::{ChildSaParameters, DirectionKeys, TfcPadding};
@@ -25,7 +26,7 @@ pub(super) fn pair(child: &ChildSaParameters, daemon: &Daemon) -> Result<Pair, C
     Ok(Pair {
         inbound: InboundSa::new(direction(child, &child.inbound, daemon)?)?,
         outbound: outbound.with_tfc_padding(child.tfc_padding == TfcPadding::On),
-        path: udp_path(child.path),
+        path: esp_path(child.path, child.encapsulated),
     })
 }
 
@@ -81,9 +82,9 @@ pub(super) fn layouts<'p>(proposals: impl IntoIterator<Item = &'p EspProposal>) 
     layouts
 }
 
-/// The data path's word for a path.
-pub(super) fn udp_path(path: Path) -> UdpPath {
-    UdpPath { local: path.local, remote: path.remote, encap: path.transport == Transport::UdpEncap }
+/// The data path's word for the way of an SA.
+pub(super) fn esp_path(path: Path, encapsulated: bool) -> UdpPath {
+    UdpPath { local: path.local, remote: path.remote, encap: encapsulated }
 }
 
 /// The endpoint's word for a path.
@@ -104,7 +105,7 @@ fn direction(
         esn: child.suite.esn == Esn::Extended,
         local: selectors(&child.local)?,
         remote: selectors(&child.remote)?,
-        copy_dscp: daemon.copy_dscp,
+        marking: Marking { copy_dscp: daemon.copy_dscp, dscp: daemon.dscp, ecn: daemon.ecn },
         replay_window: daemon.replay_window,
         packet_limit: None,
     })
@@ -176,6 +177,7 @@ mod tests {
             local: vec!["10.17.0.0/24[tcp/443]".parse().unwrap()],
             remote: vec!["10.0.0.0/16".parse().unwrap()],
             path: path.floated(4500, 4500),
+            encapsulated: true,
             established: Now { boot: Instant::default(), wall: 0 },
             tfc_padding: TfcPadding::On,
         }
@@ -189,7 +191,8 @@ mod tests {
             assert_eq!((pair.inbound.spi(), pair.outbound.spi()), (0x1000, 0x2000));
             assert!(pair.path.encap);
             assert_eq!(pair.outbound.layout_for(1400), pair.outbound.layout().padded_to(1400));
-            assert_eq!(udp_path(ike_path(pair.path)), pair.path);
+            assert!(!esp_path(child.path, false).encap, "whatever port IKE uses");
+            assert_eq!(ike_path(pair.path), child.path);
         }
     }
 

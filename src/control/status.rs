@@ -188,6 +188,7 @@ fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
         rekey_in_s: sa.rekey_at.map(|at| until(now, at).as_secs()),
         nat_here: sa.nat.here,
         nat_there: sa.nat.there,
+        esp_in_udp: sa.nat.encapsulates(),
     }
 }
 

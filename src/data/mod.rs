@@ -73,14 +73,15 @@ pub fn channel() -> (FromDataSender, FromDataReceiver) {
     mpsc::channel(QUEUE)
 }
 
-/// Which way datagrams of a tunnel travel.
+/// Which way datagrams of a tunnel travel, or ESP of an SA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UdpPath {
     /// Our address and port; an unspecified address leaves the choice to the kernel.
     pub local: SocketAddr,
     /// The peer's address and port.
     pub remote: SocketAddr,
-    /// By the encapsulation port, where IKE messages wear the non-ESP marker.
+    /// By the encapsulation port, where IKE messages wear the non-ESP marker. Of an SA: ESP is in UDP; otherwise it is a
+    /// protocol of its own between the two addresses, and the ports mean nothing.
     pub encap: bool,
 }
 

@@ -5,7 +5,7 @@
 //!    Child SA that is set up on demand, and `release` sends that once there is one;
 //! 3. `board` makes sure that the train which waits is one that it may join;
 //! 4. `lay` cuts it into packets at the end of the train, answers what is too big, and clamps the MSS of a SYN;
-//! 5. `depart` makes ESP of all in place and sends the train: one call, if the kernel segments. It holds the SA's lock
+//! 5. `depart` makes ESP of all in place and sends the train, in UDP or without: one call, if the kernel segments. It holds the SA's lock
 //!    meanwhile, so that sequence numbers are in order on the wire whoever sends.
 
 use std::io::{self, ErrorKind};
@@ -21,10 +21,11 @@ use super::failure::Failure;
 use super::held::Held;
 use super::publish::{Sending, Snapshot};
 use super::train::Train;
-use super::{FromData, Shared, Worker};
+use super::{FromData, Shared, UdpPath, Worker};
 use crate::net::clock::since_boot;
 use crate::net::ready::Woken;
 use crate::net::tun::MAX_PACKET;
+use crate::net::udp::Sent;
 
 /// One thread's buffers and what it has under way.
 pub(super) struct Outbound {
@@ -254,16 +255,26 @@ impl Outbound {
 
     /// By the socket of the SA's worker, whoever sends: the kernel may choose the line's queue by it.
     fn send(&self, sending: &Sending, tos: u8) {
-        let path = sending.path;
-        let socket = match self.shared.sockets.between(sending.worker, path.local, path.remote) {
-            Ok(socket) => socket,
-            Err(error) => return self.worker.drops_out.unsent(Some(&error), self.train.count()),
+        let UdpPath { local, remote, encap } = sending.path;
+        let (sockets, way, size) = (&self.shared.sockets, (local, remote), self.train.segment());
+        let sent = if encap {
+            let segmentation = &sending.segmentation;
+            sockets.between(sending.worker, local, remote).map(|socket| {
+                self.send_pieces(|piece| socket.send_train(way, tos, piece, size, segmentation));
+            })
+        } else {
+            sockets.native(sending.worker, remote).map(|socket| {
+                self.send_pieces(|piece| socket.send_train(way, tos, piece, size));
+            })
         };
-        for piece in self.train.pieces() {
-            let sent = socket.send_train(path.local, path.remote, tos, piece, self.train.segment());
-            if sent.lost > 0 {
-                self.worker.drops_out.unsent(sent.error.as_ref(), sent.lost);
-            }
+        if let Err(error) = sent {
+            self.worker.drops_out.unsent(Some(&error), self.train.count());
+        }
+    }
+
+    fn send_pieces(&self, send: impl Fn(&[u8]) -> Sent) {
+        for sent in self.train.pieces().map(send).filter(|sent| sent.lost > 0) {
+            self.worker.drops_out.unsent(sent.error.as_ref(), sent.lost);
         }
     }
 }

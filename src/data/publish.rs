@@ -12,6 +12,7 @@ use std::time::Duration;
 use sekisho_esp::{Absent, InboundSa, OutboundSa, Selector, Table, TableBuilder};
 
 use super::{FromData, FromDataSender, SaUsage, UdpPath};
+use crate::net::udp::Segmentation;
 
 /// What packets are looked up in.
 #[derive(Debug, Default)]
@@ -84,6 +85,8 @@ pub(super) struct Sending {
     pub(super) path: UdpPath,
     /// Whom the SA belongs to.
     pub(super) worker: usize,
+    /// Whether the kernel cuts its trains, this way.
+    pub(super) segmentation: Segmentation,
 }
 
 impl Receiving {
@@ -101,6 +104,10 @@ impl Receiving {
 }
 
 impl Sending {
+    fn new(sa: Arc<OutboundSa>, path: UdpPath, worker: usize) -> Self {
+        Self { sa, path, worker, segmentation: Segmentation::default() }
+    }
+
     pub(super) fn sa(&self) -> &OutboundSa {
         &self.sa
     }
@@ -155,7 +162,7 @@ impl Installed {
         // As the sockets' filter says it.
         let [.., last] = receiving.sa.spi().to_be_bytes();
         let worker = usize::from(last).checked_rem(self.workers).unwrap_or_default();
-        let sending = Sending { sa: Arc::new(new.outbound), path: new.path, worker };
+        let sending = Sending::new(Arc::new(new.outbound), new.path, worker);
         let (receiving, sending) = (Arc::new(receiving), Arc::new(sending));
         let entry =
             Entry { id: new.id, tunnel: new.tunnel, policy: new.policy, receiving, sending, switched: false };
@@ -189,7 +196,7 @@ impl Installed {
     pub(super) fn repath(&mut self, tunnel: u64, path: UdpPath) {
         for entry in self.entries.iter_mut().filter(|entry| entry.tunnel == tunnel) {
             let (sa, worker) = (Arc::clone(&entry.sending.sa), entry.sending.worker);
-            entry.sending = Arc::new(Sending { sa, path, worker });
+            entry.sending = Arc::new(Sending::new(sa, path, worker));
         }
     }
 
@@ -287,7 +294,7 @@ mod tests {
             esn: true,
             local: all([10, 0, 0, 0], [10, 255, 255, 255]),
             remote: all([10, net, 0, 0], [10, net, 255, 255]),
-            copy_dscp: true,
+            marking: sekisho_esp::ecn::Marking::default(),
             replay_window: 64,
             packet_limit: None,
         };

@@ -169,7 +169,7 @@ mod tests {
             esn: true,
             local: any(),
             remote: any(),
-            copy_dscp: false,
+            marking: sekisho_esp::ecn::Marking::default(),
             replay_window: 64,
             packet_limit: Some(4),
         });

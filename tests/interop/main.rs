@@ -30,6 +30,7 @@ mod long_chains;
 mod loss;
 mod many_peers;
 mod nat;
+mod native;
 mod offloads;
 mod on_demand;
 mod pair;

@@ -75,11 +75,15 @@ pub enum Event {
         tunnel: TunnelId,
         /// The new way.
         path: Path,
+        /// Whether ESP is in UDP.
+        encapsulated: bool,
     },
     /// An attempt to set up a tunnel or a Child SA failed, ours or a peer's.
     NegotiationFailed {
         /// The connection, if it was known by then.
         connection: Option<Name>,
+        /// The tunnel, if it stood already.
+        tunnel: Option<TunnelId>,
         /// Where the peer is, if that was known.
         remote: Option<IpAddr>,
         /// What happened and what to do.
@@ -140,6 +144,16 @@ pub struct NatStatus {
     pub here: bool,
     /// The peer's address was changed on the way to us, or it says so to force encapsulation.
     pub there: bool,
+    /// We said so of our own, to force encapsulation.
+    pub forced: bool,
+}
+
+impl NatStatus {
+    /// Whether ESP is in UDP: "If a NAT is detected, both devices MUST use UDP encapsulation for ESP" (RFC 7296 §2.23). Else it
+    /// is a protocol of its own between the two addresses, whatever port IKE uses.
+    pub fn encapsulates(self) -> bool {
+        self.here || self.there || self.forced
+    }
 }
 
 /// Everything the data path needs for one Child SA.
@@ -167,8 +181,10 @@ pub struct ChildSaParameters {
     pub local: Vec<TrafficSelector>,
     /// What the peer's side may send from.
     pub remote: Vec<TrafficSelector>,
-    /// How its packets travel.
+    /// How its packets travel: between these addresses, and if they are encapsulated these ports.
     pub path: Path,
+    /// Whether ESP is in UDP.
+    pub encapsulated: bool,
     /// When it was set up.
     pub established: Now,
     /// Whether what we send hides how long it is.

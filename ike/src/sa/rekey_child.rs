@@ -348,6 +348,7 @@ impl Tunnel {
             local: agreed.local.clone(),
             remote: agreed.remote.clone(),
             path: self.path,
+            encapsulated: self.nat.encapsulates(),
             established: ctx.now,
             tfc_padding: agreed.tfc_padding,
         });
