@@ -28,6 +28,7 @@ pub struct OutboundSa {
     cipher: Cipher,
     local: Box<[Selector]>,
     remote: Box<[Selector]>,
+    tfc_padding: bool,
     marking: Marking,
     limit: u64,
     /// The last sequence number that was used.
@@ -50,10 +51,17 @@ impl OutboundSa {
             cipher,
             local: config.local.into(),
             remote: config.remote.into(),
+            tfc_padding: false,
             marking: config.marking,
             limit: config.packet_limit.map_or(limit, |lower| lower.min(limit)),
             changing: Changing::new(0),
         })
+    }
+
+    /// Hides how long its packets are: see [`Self::layout_for`].
+    #[must_use]
+    pub fn with_tfc_padding(self, tfc_padding: bool) -> Self {
+        Self { tfc_padding, ..self }
     }
 
     /// Locks the SA for one train. Waits if another thread holds it, which the owner's never finds.
@@ -80,6 +88,11 @@ impl OutboundSa {
     /// How long the parts of its packets are.
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// The same for the packets of a tunnel with this MTU: if the SA hides how long they are, all are that long.
+    pub fn layout_for(&self, inner_mtu: usize) -> Layout {
+        if self.tfc_padding { self.layout.padded_to(inner_mtu) } else { self.layout }
     }
 
     /// The peer's SPI.
@@ -128,19 +141,39 @@ impl Sealer<'_> {
     /// [`DropReason::NoRoom`] if header or trailer do not fit, [`DropReason::NotIp`], [`DropReason::PacketLimit`].
     /// The packet is then as it was.
     pub fn seal(&mut self, buffer: &mut [u8], inner: Range<usize>) -> Result<Range<usize>, DropReason> {
+        self.seal_as(self.sa.layout, buffer, inner)
+    }
+
+    /// The same with the padding of `layout`, by which the packet was laid: one of [`OutboundSa::layout_for`].
+    ///
+    /// # Errors
+    /// Those of [`Self::seal`]; [`DropReason::NoRoom`] also if the layout is of another suite.
+    pub fn seal_as(
+        &mut self,
+        layout: Layout,
+        buffer: &mut [u8],
+        inner: Range<usize>,
+    ) -> Result<Range<usize>, DropReason> {
+        if layout.padded_to(0) != self.sa.layout {
+            return Err(DropReason::NoRoom);
+        }
         let next_header =
             match buffer.get(inner.clone()).ok_or(DropReason::NoRoom)?.first().map(|byte| byte >> 4) {
                 Some(4) => NEXT_IPV4,
                 Some(6) => NEXT_IPV6,
                 _ => return Err(DropReason::NotIp),
             };
-        let layout = self.sa.layout;
         let start = inner.start.checked_sub(layout.header_length()).ok_or(DropReason::NoRoom)?;
         let sealed = start..start + layout.sealed_length(inner.len());
         let packet = buffer.get_mut(sealed.clone()).ok_or(DropReason::NoRoom)?;
         let parts = layout.split(packet).ok_or(DropReason::NoRoom)?;
+        let behind = parts.text.get_mut(inner.len()..).ok_or(DropReason::NoRoom)?;
+        let (padding, trailer) = behind
+            .split_at_mut_checked(layout.padded_length(inner.len()) - inner.len())
+            .ok_or(DropReason::NoRoom)?;
         let sequence = self.next_sequence()?;
-        write_trailer(parts.text.get_mut(inner.len()..).ok_or(DropReason::NoRoom)?, next_header)?;
+        padding.fill(0);
+        write_trailer(trailer, next_header)?;
         self.sa.cipher.seal(PacketId { spi: self.sa.spi, sequence, esn: self.sa.esn }, parts)?;
         self.packets += 1;
         self.bytes += inner.len() as u64;

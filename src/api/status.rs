@@ -357,6 +357,9 @@ pub struct Child {
     /// Perfect forward secrecy: `own`, `off`, or, while it shares the IKE SA's key exchange, `first` (its rekeys are as
     /// both ends want them), `unproven` (not known yet) or `refused` (one end refuses the key exchange of its rekeys).
     pub pfs: String,
+    /// Whether packets are padded to the MTU, so that their length tells nothing: `off`, `on`, or `refused` by the peer.
+    #[serde(default = "off")]
+    pub tfc_padding: String,
     /// What our side may send from.
     pub local: Vec<String>,
     /// What the peer's side may send from.
@@ -377,6 +380,10 @@ pub struct Child {
     pub bytes_in: u64,
     /// Bytes of inner packets sent.
     pub bytes_out: u64,
+}
+
+fn off() -> String {
+    "off".to_owned()
 }
 
 /// The SAs that stand: the tunnels of [`Status`] that have any.

@@ -84,9 +84,14 @@ fn rekey(in_s: Option<u64>) -> String {
 fn child(sa: &Child) -> String {
     let sending = if sa.sending { "" } else { ", receiving only" };
     let pfs = if sa.pfs == "off" { ", no perfect forward secrecy" } else { "" };
+    let padding = match sa.tfc_padding.as_str() {
+        "on" => ", all packets of one length",
+        "refused" => ", the peer refuses padding",
+        _ => "",
+    };
     let rekey = rekey(sa.rekey_in_s);
     format!(
-        "  Child SA  {} ({}), SPIs in {} out {}, age {}, {rekey}, ends in {}{sending}{pfs}\n            {} <-> {}\n            {} packets ({}) in, {} packets ({}) out\n",
+        "  Child SA  {} ({}), SPIs in {} out {}, age {}, {rekey}, ends in {}{sending}{pfs}{padding}\n            {} <-> {}\n            {} packets ({}) in, {} packets ({}) out\n",
         sa.name,
         sa.suite,
         sa.spi_in,

@@ -4,7 +4,7 @@ pub(super) use sekisho_esp::ConfigError;
 use sekisho_esp::ecn::Marking;
 use sekisho_esp::{AesKey, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite};
 use sekisho_ike::config::{Child, Connection, Start};
-use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
+use sekisho_ike::event::{ChildSaParameters, DirectionKeys, TfcPadding};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
@@ -22,9 +22,10 @@ pub(super) struct Pair {
 
 /// Makes the SAs of a Child SA.
 pub(super) fn pair(child: &ChildSaParameters, daemon: &Daemon) -> Result<Pair, ConfigError> {
+    let outbound = OutboundSa::new(direction(child, &child.outbound, daemon)?)?;
     Ok(Pair {
         inbound: InboundSa::new(direction(child, &child.inbound, daemon)?)?,
-        outbound: OutboundSa::new(direction(child, &child.outbound, daemon)?)?,
+        outbound: outbound.with_tfc_padding(child.tfc_padding == TfcPadding::On),
         path: esp_path(child.path, child.encapsulated),
     })
 }
@@ -178,6 +179,7 @@ mod tests {
             path: path.floated(4500, 4500),
             encapsulated: true,
             established: Now { boot: Instant::default(), wall: 0 },
+            tfc_padding: TfcPadding::On,
         }
     }
 
@@ -188,6 +190,7 @@ mod tests {
             let pair = pair(&child, &Daemon::default()).unwrap();
             assert_eq!((pair.inbound.spi(), pair.outbound.spi()), (0x1000, 0x2000));
             assert!(pair.path.encap);
+            assert_eq!(pair.outbound.layout_for(1400), pair.outbound.layout().padded_to(1400));
             assert!(!esp_path(child.path, false).encap, "whatever port IKE uses");
             assert_eq!(ike_path(pair.path), child.path);
         }

@@ -200,6 +200,7 @@ fn child(now: Now, child_sa: &ChildSaStatus, usage: Usage) -> Child {
         spi_out: child_sa.spi_out.to_string(),
         suite: child_sa.suite.to_string(),
         pfs: child_sa.pfs.code().to_owned(),
+        tfc_padding: child_sa.tfc_padding.code().to_owned(),
         local: child_sa.local.iter().map(ToString::to_string).collect(),
         remote: child_sa.remote.iter().map(ToString::to_string).collect(),
         age_s: now.boot.since(child_sa.established.boot).as_secs(),

@@ -181,8 +181,9 @@ impl Outbound {
                 return Ok(());
             }
         };
-        self.board(sending, sending.sa().outer_tos(view.tos()), header, length);
-        self.lay(sending.sa().layout(), header, length, &view)
+        let layout = sending.sa().layout_for(self.shared.mtu.load(Ordering::Relaxed).into());
+        self.board(sending, sending.sa().outer_tos(view.tos()), header, layout.sealed_length(length));
+        self.lay(layout, header, length, &view)
     }
 
     /// Keeps it until there is an SA for it.
@@ -195,14 +196,15 @@ impl Outbound {
         }
     }
 
-    /// A super-packet has a train of its own; a packet joins others of the same SA, TOS and size.
-    fn board(&mut self, sending: &Arc<Sending>, tos: u8, header: OffloadHeader, length: usize) {
+    /// A super-packet has a train of its own; a packet, which will have `sealed` bytes, joins others of the same SA, TOS and
+    /// size.
+    fn board(&mut self, sending: &Arc<Sending>, tos: u8, header: OffloadHeader, sealed: usize) {
         let same = self
             .bound_for
             .as_ref()
             .is_some_and(|(other, other_tos)| Arc::ptr_eq(other, sending) && *other_tos == tos);
         let whole = header.gso() == OffloadHeader::GSO_NONE;
-        if !(same && whole && self.train.takes(sending.sa().layout().sealed_length(length))) {
+        if !(same && whole && self.train.takes(sealed)) {
             self.depart();
         }
         if self.bound_for.is_none() {

@@ -44,4 +44,5 @@ mod restart;
 mod revocation;
 mod several_children;
 mod suites;
+mod tfc_padding;
 mod unprotect;

@@ -187,6 +187,31 @@ pub struct ChildSaParameters {
     pub encapsulated: bool,
     /// When it was set up.
     pub established: Now,
+    /// Whether what we send hides how long it is.
+    pub tfc_padding: TfcPadding,
+}
+
+/// Whether packets are padded to the MTU, so that their length tells nothing (RFC 4303 §2.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TfcPadding {
+    /// It is not configured.
+    #[default]
+    Off,
+    /// They are.
+    On,
+    /// It is configured, and the peer does not accept it: they are not.
+    Refused,
+}
+
+impl TfcPadding {
+    /// A stable word for `status --json`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// SPI and key of one direction.
