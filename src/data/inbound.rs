@@ -105,6 +105,12 @@ impl Inbound {
 
     /// What waits at one socket, or how long to leave a network alone that fails.
     fn drain(&mut self, receive: impl Fn(&mut Self) -> io::Result<()>) -> Option<Duration> {
+        let pause = self.take_turn(receive);
+        self.delivery.flush();
+        pause
+    }
+
+    fn take_turn(&mut self, receive: impl Fn(&mut Self) -> io::Result<()>) -> Option<Duration> {
         for _ in 0..TURN {
             match receive(self) {
                 Ok(()) => self.network.clear(),
@@ -185,7 +191,6 @@ impl Inbound {
             }
         }
         Run::end(run, shared);
-        self.delivery.flush();
     }
 }
 
