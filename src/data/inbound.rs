@@ -5,7 +5,7 @@
 //! 3. `sort` tells IKE, ESP, keepalives and garbage apart, datagram by datagram;
 //! 4. `to_control` hands IKE over, or drops it when control does not keep up;
 //! 5. `open` looks up the SA once a run of packets of one SPI, opens each packet in place and clamps the MSS of a SYN;
-//! 6. `joined` joins packets of one flow, and `deliver` writes them to the TUN.
+//! 6. `joined` joins packets of one flow, also of several trains, and `deliver` writes them to the TUN.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
