@@ -142,7 +142,7 @@ impl fmt::Display for Fact {
                     }
                     None => write!(f, "negotiation failed ({}): {diagnosis}", diagnosis.kind)?,
                 }
-                next_try_in_s.map_or(Ok(()), |s| write!(f, " The next try is in {s} s."))
+                next_try_in_s.map_or(Ok(()), |s| write!(f, ". The next try is in {s} s"))
             }
             Self::EventsLost { lost } => {
                 write!(f, "{lost} records were lost here, since the reader was too slow")
