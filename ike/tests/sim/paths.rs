@@ -97,10 +97,16 @@ fn a_tunnel_without_encapsulation_is_set_up_anew_from_another_address() {
     assert_eq!(world.disagreement(), None);
 }
 
-/// Or what B sends would get lost for as long as A asks from its new address and is answered.
+/// Or what B sends would get lost for as long as A asks from its new address and is answered. That A's packets arrive is sign
+/// of life enough for B.
 #[test]
 fn a_nat_that_appears_before_a_standing_tunnel_is_seen_though_one_way_still_works() {
-    let mut world = encapsulated(Encapsulation::Detected, Encapsulation::Detected, false);
+    let mut world = World::new(1, Conditions::GOOD);
+    let (mut ours, mut theirs) = connection_pair();
+    (ours.encapsulation, theirs.encapsulation) = (Encapsulation::Detected, Encapsulation::Detected);
+    (theirs.remote, theirs.liveness) = (Remote::Any, 60 * MINUTE);
+    world.configure(Side::B, vec![theirs]);
+    world.configure(Side::A, vec![ours]);
     world.traffic = Some(SECOND / 10);
     world.run_for(MINUTE);
     world.link.nat = Some((world.a.address, Nat::new([192, 0, 2, 7].into())));
@@ -115,7 +121,7 @@ fn a_nat_that_appears_before_a_standing_tunnel_is_seen_though_one_way_still_work
 /// Whoever sees a request may send it on from anywhere, and nobody moves: the peer still answers where it was.
 #[test]
 fn a_request_that_was_sent_on_from_elsewhere_moves_nobody_and_ends_nothing() {
-    let mut world = up(1, Conditions::GOOD);
+    let mut world = encapsulated(Encapsulation::Detected, Encapsulation::Detected, false);
     let (before, sent) = (world.b.outbound().unwrap().path, world.link.sent);
     world.link.nat = Some((world.a.address, Nat::new([192, 0, 2, 7].into())));
     assert!(world.run_until(MINUTE, |w| w.link.sent > sent), "one end asks the other");
