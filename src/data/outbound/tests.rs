@@ -4,8 +4,8 @@ use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU16};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16};
 use std::thread;
 use std::time::Duration;
 
