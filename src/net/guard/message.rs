@@ -1,4 +1,4 @@
-//! Messages to nf_tables, as far as the guard needs them (`linux/netlink.h`, `linux/netfilter/nfnetlink.h`,
+//! Messages to `nf_tables`, as far as the guard needs them (`linux/netlink.h`, `linux/netfilter/nfnetlink.h`,
 //! `linux/netfilter/nf_tables.h`).
 
 use std::io::{self, ErrorKind};

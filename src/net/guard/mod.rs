@@ -1,7 +1,7 @@
 //! What comes in clear in the name of a protected network is not forwarded (RFC 4301 §5.2): routing says where packets go,
 //! and nothing of where they may come from.
 //!
-//! Two rules of nf_tables in a table of our own, `sekisho_INTERFACE`, for both address families:
+//! Two rules of `nf_tables` in a table of our own, `sekisho_INTERFACE`, for both address families:
 //!
 //! ```text
 //! chain forward { type filter hook forward priority -10; policy accept;
@@ -36,7 +36,7 @@ const ROOM: usize = 32 << 10;
 /// Guards all that is routed to this interface, whether it exists or not, in the place of what stood for it before.
 ///
 /// # Errors
-/// If the kernel has no nf_tables, or we may not.
+/// If the kernel has no `nf_tables`, or we may not.
 pub fn put(interface: &str) -> io::Result<()> {
     let table = format!("{PREFIX}{interface}");
     let mut batch = Batch::new();
@@ -53,7 +53,7 @@ pub fn put(interface: &str) -> io::Result<()> {
 /// Whether the guard of this interface stands.
 ///
 /// # Errors
-/// If the kernel has no nf_tables, or we may not.
+/// If the kernel has no `nf_tables`, or we may not.
 pub fn stands(interface: &str) -> io::Result<bool> {
     Ok(tables()?.contains(&format!("{PREFIX}{interface}")))
 }
@@ -61,7 +61,7 @@ pub fn stands(interface: &str) -> io::Result<bool> {
 /// Takes all guards away, of whatever interface: how many there were.
 ///
 /// # Errors
-/// If we may not. Where the kernel has no nf_tables there are none.
+/// If we may not. Where the kernel has no `nf_tables` there are none.
 pub fn remove() -> io::Result<usize> {
     let ours: Vec<String> = match tables() {
         Ok(tables) => tables.into_iter().filter(|table| table.starts_with(PREFIX)).collect(),
