@@ -81,6 +81,8 @@ impl Control {
                 }
                 self.apply(event, &mut follow_up);
             }
+            // Once for all of them: a thousand peers may have come back at once.
+            self.out.data.publish();
             peers.append(&mut follow_up.peers);
             follow_up.failed.iter().for_each(|connection| self.abandon(connection));
             let went_on = self.settle();

@@ -1,6 +1,7 @@
 //! Outbound: packets of the TUN leave as ESP in UDP. One thread of each worker runs this:
 //!
-//! 1. `run` waits at the worker's queue, reads a packet or super-packet, and lets go of the train when nothing more waits;
+//! 1. `run` waits at the worker's queue, reads a packet or super-packet, and lets go of the train when nothing more waits; before
+//!    it sleeps, those who fill the queue may go on;
 //! 2. `forward` reads its headers, drops link-local noise and looks up the SA in the snapshot; `hold` keeps what is for a
 //!    Child SA that is set up on demand, and `release` sends that once there is one;
 //! 3. `board` makes sure that the train which waits is one that it may join;
@@ -14,17 +15,17 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use sekisho_esp::{DropReason, InnerView, Layout, OffloadHeader, mss, segment, too_big};
+use sekisho_esp::{DropReason, InnerView, Layout, OffloadHeader, mss, plan, segment, too_big};
 
 use super::allowance::Allowance;
 use super::drops::Loss;
 use super::failure::Failure;
 use super::held::Held;
 use super::publish::{Sending, Snapshot};
-use super::train::Train;
+use super::train::{Cut, Train};
 use super::{FromData, Shared, UdpPath, Worker};
 use crate::net::clock::since_boot;
-use crate::net::ready::Woken;
+use crate::net::ready::{Courtesy, Woken};
 use crate::net::tun::MAX_PACKET;
 use crate::net::udp::Sent;
 
@@ -73,6 +74,7 @@ impl Outbound {
     /// If the device was removed: it will not come back.
     pub(super) fn run(&mut self) -> io::Result<()> {
         let (shared, worker) = (Arc::clone(&self.shared), Arc::clone(&self.worker));
+        let mut courtesy = Courtesy::default();
         while !shared.stop.is_raised() {
             if worker.bell.answer() {
                 self.attend();
@@ -80,6 +82,7 @@ impl Outbound {
             let pause = match worker.queue.read(&mut self.packet) {
                 Ok((header, length)) => {
                     self.device.clear();
+                    courtesy.renew();
                     self.take(OffloadHeader::from_bytes(header), length);
                     continue;
                 }
@@ -92,6 +95,9 @@ impl Outbound {
                 Err(error) => Some(self.device.note(&error, &shared.to_control)),
             };
             self.depart();
+            if pause.is_none() && courtesy.show() {
+                continue;
+            }
             // A device that fails is left alone for a while; one that has nothing is waited for.
             let sources = [worker.bell.as_fd(), worker.queue.as_fd()];
             let sources = if pause.is_some() { &sources[..1] } else { &sources };
@@ -196,7 +202,8 @@ impl Outbound {
             }
         };
         let layout = sending.sa().layout_for(self.shared.mtu.load(Ordering::Relaxed).into());
-        self.board(sending, sending.sa().outer_tos(view.tos()), header, layout.sealed_length(length));
+        let cut = plan(layout, header, packet, &view)?;
+        self.board(sending, sending.sa().outer_tos(view.tos()), cut);
         self.lay(layout, header, length, &view)
     }
 
@@ -210,15 +217,13 @@ impl Outbound {
         }
     }
 
-    /// A super-packet has a train of its own; a packet, which will have `sealed` bytes, joins others of the same SA, TOS and
-    /// size.
-    fn board(&mut self, sending: &Arc<Sending>, tos: u8, header: OffloadHeader, sealed: usize) {
+    /// What is of the same SA, TOS and size rides together.
+    fn board(&mut self, sending: &Arc<Sending>, tos: u8, cut: Cut) {
         let same = self
             .bound_for
             .as_ref()
             .is_some_and(|(other, other_tos)| Arc::ptr_eq(other, sending) && *other_tos == tos);
-        let whole = header.gso() == OffloadHeader::GSO_NONE;
-        if !(same && whole && self.train.takes(sealed)) {
+        if !(same && self.train.takes(cut)) {
             self.depart();
         }
         if self.bound_for.is_none() {

@@ -73,7 +73,7 @@ fn outbound(peer: &UdpSocket) -> (Outbound, Arc<Worker>, UnixDatagram) {
     installed.switch_outbound(1);
     let shared = Arc::new(Shared {
         sockets: Arc::new(Sockets::bind(settings).unwrap()),
-        snapshot: ArcSwap::from_pointee(installed.snapshot()),
+        snapshot: ArcSwap::from_pointee(installed.news().unwrap()),
         refusals: Arc::default(),
         mtu: AtomicU16::new(MTU),
         stop: Stop::new().unwrap(),
