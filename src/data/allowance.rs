@@ -25,13 +25,13 @@ impl Allowance {
 
     /// Whether one more answer may be given now.
     pub(super) fn take(&mut self, now: Duration) -> bool {
-        let passed = now.saturating_sub(self.counted).as_nanos() / INTERVAL.as_nanos();
-        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
-        if passed > 0 {
-            self.tokens = self.tokens.saturating_add(passed).min(BURST);
+        let passed = now.saturating_sub(self.counted).as_nanos();
+        if passed >= INTERVAL.as_nanos() {
+            let earned = u64::try_from(passed / INTERVAL.as_nanos()).unwrap_or(u64::MAX);
+            self.tokens = self.tokens.saturating_add(earned).min(BURST);
             // What is left of an interval counts for the next one.
-            let whole = INTERVAL.saturating_mul(u32::try_from(passed).unwrap_or(u32::MAX));
-            self.counted = self.counted.saturating_add(whole).min(now);
+            let left = u64::try_from(passed % INTERVAL.as_nanos()).unwrap_or(0);
+            self.counted = now.saturating_sub(Duration::from_nanos(left));
         }
         let may = self.tokens > 0;
         self.tokens = self.tokens.saturating_sub(1);
