@@ -3,7 +3,7 @@
 use super::super::output::time;
 use super::super::status::is_probed_soon;
 use super::outlook::on_demand;
-use super::remarks::remarks;
+use super::remarks::{expired, remarks};
 use crate::api::{Child, State, Tunnel};
 
 /// What the tunnel is doing.
@@ -22,6 +22,9 @@ pub(super) fn opening(tunnel: &Tunnel) -> String {
         State::Idle => format!(
             "{name} is idle: {remote_id} is called when a packet for {} is to be sent.",
             on_demand(tunnel).unwrap_or_else(|| "its networks".to_owned())
+        ),
+        State::Waiting if tunnel.ike.is_some() => format!(
+            "{name}: the IKE SA with {remote_id} stands without a Child SA, so nothing passes; the peer sets that up."
         ),
         State::Waiting => format!("{name} waits for {remote_id}, which starts this tunnel."),
     }
@@ -44,6 +47,7 @@ fn up(tunnel: &Tunnel) -> String {
         children.concat()
     };
     let well = tunnel.last_failure.is_none() && tunnel.warnings.is_empty() && remarks(tunnel).is_empty();
+    let well = well && expired(tunnel).is_none();
     let verdict = if well && !children.is_empty() { " Nothing is wrong with it." } else { "" };
     format!("{name} is up with {remote_id}{at}{age}{suite}{passes}.{verdict}")
 }

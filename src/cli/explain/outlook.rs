@@ -1,10 +1,11 @@
 //! The last sentence: what comes next, and what an operator can do.
 
 use super::super::output::time;
-use crate::api::{State, Tunnel};
+use super::strangers;
+use crate::api::{State, Status, Tunnel};
 
 /// What comes next.
-pub(super) fn outlook(tunnel: &Tunnel) -> Option<String> {
+pub(super) fn outlook(tunnel: &Tunnel, status: &Status) -> Option<String> {
     let Tunnel { name, state, attempts, next_try_in_s, .. } = tunnel;
     let so_far = match attempts {
         0 => String::new(),
@@ -24,12 +25,25 @@ pub(super) fn outlook(tunnel: &Tunnel) -> Option<String> {
         (State::Waiting, None) if failed => {
             format!("Once that is put right, the peer must try again{}.", from_here(tunnel))
         }
-        (State::Waiting, None) if !tunnel.near_misses.is_empty() => {
+        (State::Waiting, None)
+            if !tunnel.near_misses.is_empty() || !strangers::of(tunnel, status).is_empty() =>
+        {
             "If that is this tunnel's peer, it must try again once that is put right.".to_owned()
         }
-        // A first message that is refused names nobody, and its sender may be this tunnel's peer.
+        // The peer's address may be another one than is thought, as behind a NAT.
+        (State::Waiting, None) if !status.refused.is_empty() => {
+            "Others were refused lately (`sekisho status` lists them): is one of their addresses the peer's?"
+                .to_owned()
+        }
         (State::Waiting, None) => {
-            "Nothing is to be done here. If the peer says that it is refused: `sekisho events` has the refusals that named no tunnel.".to_owned()
+            let start = if tunnel.startable {
+                format!(" `sekisho up {name}` starts it from here.")
+            } else {
+                String::new()
+            };
+            format!(
+                "Nothing is to be done here, and nobody was refused lately. If the peer tries all the same, its packets do not get here (UDP ports 500 and 4500).{start}"
+            )
         }
         (State::Idle, None) => format!("`sekisho up {name}` sets it up without one."),
         (State::Backoff, None) if let Some(networks) = on_demand(tunnel) => {

@@ -2,7 +2,7 @@
 
 use super::super::output::{comparison, time};
 use super::wrapped;
-use crate::api::{Diagnosis, Failed, NearMiss, Timestamp, Tunnel};
+use crate::api::{Diagnosis, Failed, NearMiss, Refused, Timestamp, Tunnel};
 
 /// A failure with all that was compared.
 pub(super) fn failure(tunnel: &Tunnel, Failed { at, diagnosis }: &Failed, now: Timestamp) -> String {
@@ -10,7 +10,11 @@ pub(super) fn failure(tunnel: &Tunnel, Failed { at, diagnosis }: &Failed, now: T
     let exchange = diagnosis.exchange.as_ref().map_or_else(String::new, |exchange| format!(" in {exchange}"));
     let who = match diagnosis.refused_by.as_str() {
         "here" => format!(", we refused{exchange}"),
-        "peer" => format!(", {} refused{exchange}", tunnel.remote_id),
+        // Who it is was proved by then, and it refused nothing.
+        "peer" if diagnosis.kind == "deleted_by_peer" => format!(", {} ended it", tunnel.remote_id),
+        "peer" if tunnel.ike.is_some() => format!(", {} refused{exchange}", tunnel.remote_id),
+        // Who that was is not known: not who is configured, perhaps.
+        "peer" => format!(", the peer refused{exchange}"),
         _ if exchange.is_empty() => exchange,
         _ => format!(",{exchange}"),
     };
@@ -40,7 +44,23 @@ pub(super) fn near_miss(NearMiss { remote, likeness, times, failed }: &NearMiss,
     told(&head, diagnosis)
 }
 
-fn told(head: &str, diagnosis: &Diagnosis) -> String {
+/// Who was refused, whatever for.
+pub(super) fn refused(Refused { remote, times, failed }: &Refused, now: Timestamp) -> String {
+    let Failed { at, diagnosis } = failed;
+    let ago = time((now.as_millis() / 1000).saturating_sub(*at));
+    let often = if *times > 1 { format!(", {times} times") } else { String::new() };
+    let exchange = diagnosis.exchange.as_ref().map_or_else(String::new, |exchange| format!(" in {exchange}"));
+    told(
+        &format!(
+            "{remote} was refused{exchange} {ago} ago{often} ({}): {}",
+            diagnosis.kind, diagnosis.summary
+        ),
+        diagnosis,
+    )
+}
+
+/// With what to do, and all that was compared.
+pub(super) fn told(head: &str, diagnosis: &Diagnosis) -> String {
     let mut text = wrapped(&format!("{head}. What to do: {}.", diagnosis.advice.trim_end_matches('.')));
     let table = comparison(diagnosis);
     if !table.is_empty() {

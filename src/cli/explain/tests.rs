@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
+
 use super::absent::without_daemon;
 use super::*;
 use crate::api::{Comparison, Diagnosis, State};
@@ -12,8 +14,15 @@ fn tunnel(name: &str) -> Tunnel {
     status.tunnels.into_iter().find(|tunnel| tunnel.name == name).unwrap()
 }
 
+/// Where nobody else was refused, and no packet dropped.
+fn told(tunnel: &Tunnel) -> Explanation {
+    let mut status: Status = serde_json::from_str(STATUS).unwrap();
+    status.refused.clear();
+    explain(tunnel, &status, Timestamp::from_unix(NOW))
+}
+
 fn text(tunnel: &Tunnel) -> String {
-    explain(tunnel, Timestamp::from_unix(NOW)).text
+    told(tunnel).text
 }
 
 fn refused() -> Failed {
@@ -99,8 +108,7 @@ fn each_state_is_explained() {
 
 #[test]
 fn the_json_has_the_kind_the_words_and_the_whole_diagnosis() {
-    let explained =
-        explain(&Tunnel { warnings: vec![refused()], ..tunnel("centre") }, Timestamp::from_unix(NOW));
+    let explained = told(&Tunnel { warnings: vec![refused()], ..tunnel("centre") });
     insta::assert_snapshot!("json", serde_json::to_string_pretty(&explained).unwrap());
 }
 
@@ -116,8 +124,61 @@ fn an_unknown_name_is_answered_with_those_that_are_known() {
 
 #[test]
 fn without_a_daemon_the_machine_is_looked_at() {
-    let args = Args { name: "centre".to_owned(), config: "/no/such/sekisho.toml".into() };
-    let explained = without_daemon(&args, "no sekishod answers");
-    assert!(explained.text.contains("What would keep it from starting:\n- "), "{}", explained.text);
+    let explained = without_daemon("centre", Path::new("/no/such/sekisho.toml"), "no sekishod answers");
+    assert!(
+        explained.text.contains(
+            "What would keep it from starting with /no/such/sekisho.toml (`--config FILE` names another):\n- "
+        ),
+        "{}",
+        explained.text
+    );
     assert!(explained.text.contains("/no/such/sekisho.toml"), "{}", explained.text);
+}
+
+#[test]
+fn refusals_of_no_tunnel_are_told_where_they_may_be_of_its_peer() {
+    let status: Status = serde_json::from_str(STATUS).unwrap();
+    let waiting = Tunnel { near_misses: vec![], remote_hosts: vec![], ..tunnel("ward") };
+    let now = Timestamp::from_unix(NOW);
+    let anywhere = explain(&waiting, &status, now);
+    insta::assert_snapshot!("waiting_refused_of_no_tunnel", anywhere.text);
+    assert_eq!((anywhere.kind.as_deref(), anywhere.refused.len()), (Some("no_ike_proposal"), 1));
+    let at = |host: &str| Tunnel { remote_hosts: vec![host.to_owned()], ..waiting.clone() };
+    assert_eq!(explain(&at("198.51.100.40"), &status, now).refused.len(), 1);
+    assert_eq!(explain(&at("hub.example"), &status, now).refused.len(), 1, "a name may be anywhere");
+    let elsewhere = explain(&at("203.0.113.99"), &status, now);
+    assert!(elsewhere.refused.is_empty() && elsewhere.kind.is_none());
+    assert!(
+        elsewhere.text.contains("Others were refused lately") && !elsewhere.text.contains("Nothing is to be")
+    );
+    let up = explain(&tunnel("centre"), &status, now);
+    assert!(up.refused.is_empty(), "its peer is in");
+    let one_more = explain(&tunnel("homes"), &status, now);
+    assert_eq!(one_more.refused.len(), 1, "there are more peers than those that are in");
+}
+
+#[test]
+fn an_address_is_explained_whatever_tunnel_was_meant() {
+    let status: Status = serde_json::from_str(STATUS).unwrap();
+    let of = |address: &str| peer::explain(address.parse().unwrap(), &status, Timestamp::from_unix(NOW)).text;
+    insta::assert_snapshot!("peer_refused", of("198.51.100.40"));
+    insta::assert_snapshot!("peer_near_miss", of("198.51.100.9"));
+    insta::assert_snapshot!("peer_up", of("203.0.113.1"));
+    insta::assert_snapshot!("peer_unknown", of("203.0.113.99"));
+}
+
+#[test]
+fn silence_and_packets_outside_are_told_of_a_tunnel_that_is_up() {
+    let mut status: Status = serde_json::from_str(STATUS).unwrap();
+    let mut silent = tunnel("centre");
+    silent.children[0].unanswered = Some(crate::api::Unanswered { packets: 53, for_s: 40 });
+    silent.children[0].last_in_s = None;
+    silent.ike.as_mut().unwrap().esp_in_udp = false;
+    insta::assert_snapshot!("up_silent", text(&silent));
+    status.drops.insert("outbound_selector".to_owned(), 7);
+    let told = explain(&tunnel("centre"), &status, Timestamp::from_unix(NOW)).text;
+    assert!(
+        told.replace('\n', " ").contains("7 packets to networks of standing tunnels were dropped"),
+        "{told}"
+    );
 }
