@@ -57,6 +57,7 @@ impl Control {
                 _ = usage.tick() => {
                     self.tell_usage();
                     self.tell_expiry();
+                    self.out.routing.look_after_guard();
                 }
                 () = sleep(nap) => {}
             }

@@ -279,7 +279,9 @@ impl DataPath {
     /// Packets dropped until now by reason: stable words, those that never happened included.
     pub fn drops(&self) -> Vec<(&'static str, u64)> {
         let all = self.workers.iter().flat_map(|worker| [&worker.drops_out, &worker.drops_in]);
-        Drops::read(&all.collect::<Vec<_>>())
+        let mut drops = Drops::read(&all.collect::<Vec<_>>());
+        drops.push(("receive_queue_full", self.shared.sockets.overflowed()));
+        drops
     }
 
     /// What the TUN device exchanges with us in one read or write, and why not more.

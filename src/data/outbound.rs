@@ -79,9 +79,7 @@ impl Outbound {
                 Ok((header, length)) => {
                     self.device.clear();
                     courtesy.renew();
-                    if let Err(reason) = self.forward(OffloadHeader::from_bytes(header), length) {
-                        worker.drops_out.esp(reason, 1);
-                    }
+                    self.take(OffloadHeader::from_bytes(header), length);
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -108,6 +106,18 @@ impl Outbound {
             }
         }
         Ok(())
+    }
+
+    /// One packet or super-packet, `length` bytes of the buffer. One that joins no train has the one that waits leave: whoever
+    /// floods us with what is dropped, so that there is always more to read, holds nobody up.
+    fn take(&mut self, header: OffloadHeader, length: usize) {
+        let boarded = self.train.boarded();
+        if let Err(reason) = self.forward(header, length) {
+            self.worker.drops_out.esp(reason, 1);
+        }
+        if self.train.boarded() == boarded {
+            self.depart();
+        }
     }
 
     /// What will not get its SA, or has waited for too long, goes; what has got it is sent; what nobody knows of is told.
@@ -155,7 +165,7 @@ impl Outbound {
         mem::swap(&mut self.packet, &mut self.spare);
     }
 
-    /// One packet or super-packet, `length` bytes of the buffer. What waits for the same SA goes first.
+    /// What waits for the same SA goes first.
     fn forward(&mut self, header: OffloadHeader, length: usize) -> Result<(), DropReason> {
         if self.held.is_empty() {
             let snapshot = self.shared.snapshot.load();
@@ -283,3 +293,6 @@ impl Outbound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,13 +23,23 @@ pub(super) struct Train {
     segment: usize,
     count: usize,
     closed: bool,
+    /// Times that something was laid, in all trains.
+    boarded: u64,
 }
 
 impl Train {
     pub(super) fn new() -> Self {
         // A super-packet and as many packets as may join it: steady traffic allocates nothing.
         let cuts = Vec::with_capacity(MAX_SEGMENTS + 1);
-        Self { buffer: vec![0; BUFFER].into(), cuts, filled: 0, segment: 0, count: 0, closed: false }
+        Self {
+            buffer: vec![0; BUFFER].into(),
+            cuts,
+            filled: 0,
+            segment: 0,
+            count: 0,
+            closed: false,
+            boarded: 0,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -39,6 +49,11 @@ impl Train {
     /// How many packets wait.
     pub(super) fn count(&self) -> usize {
         self.count
+    }
+
+    /// Changes whenever something is laid.
+    pub(super) fn boarded(&self) -> u64 {
+        self.boarded
     }
 
     /// Bytes of each ESP packet but the last.
@@ -73,6 +88,7 @@ impl Train {
         self.cuts.push((self.filled, cut));
         self.filled += cut.sealed_length();
         self.count += cut.count;
+        self.boarded = self.boarded.wrapping_add(1);
     }
 
     /// Makes ESP of all packets, in place and in order.
