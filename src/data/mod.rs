@@ -5,6 +5,7 @@
 //! names: its packets come in there, and what answers them is read there. Control installs and removes SAs through
 //! [`DataPath`], and publishes what it has changed; what concerns control comes back over one bounded channel. Identifiers are plain numbers of control's.
 
+mod allowance;
 mod drops;
 mod failure;
 mod held;
@@ -281,6 +282,9 @@ impl DataPath {
         let all = self.workers.iter().flat_map(|worker| [&worker.drops_out, &worker.drops_in]);
         let mut drops = Drops::read(&all.collect::<Vec<_>>());
         drops.push(("receive_queue_full", self.shared.sockets.overflowed()));
+        // All queues are of one device.
+        let device = self.workers.first().map_or(0, |worker| worker.queue.overflowed());
+        drops.push(("device_queue_full", device));
         drops
     }
 

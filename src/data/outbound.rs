@@ -17,6 +17,7 @@ use std::sync::{Arc, PoisonError};
 
 use sekisho_esp::{DropReason, InnerView, Layout, OffloadHeader, mss, plan, segment, too_big};
 
+use super::allowance::Allowance;
 use super::drops::Loss;
 use super::failure::Failure;
 use super::held::Held;
@@ -38,6 +39,8 @@ pub(super) struct Outbound {
     spare: Box<[u8]>,
     /// An ICMP answer.
     answer: Box<[u8]>,
+    /// Of answers.
+    allowance: Allowance,
     train: Train,
     /// Whom the train is for, and its TOS.
     bound_for: Option<(Arc<Sending>, u8)>,
@@ -56,6 +59,7 @@ impl Outbound {
             packet: vec![0; MAX_PACKET].into(),
             spare: vec![0; MAX_PACKET].into(),
             answer: vec![0; too_big::LENGTH].into(),
+            allowance: Allowance::new(since_boot()),
             train: Train::new(),
             bound_for: None,
             held: Held::default(),
@@ -242,7 +246,9 @@ impl Outbound {
         let first = cut.packets().next().and_then(|range| room.get_mut(range)).ok_or(DropReason::NoRoom)?;
         if first.len() > usize::from(mtu) && view.dont_fragment() {
             self.worker.drops_out.esp(DropReason::TooBig, 1);
-            if let Ok(answered) = too_big::answer(first, mtu, &mut self.answer) {
+            if self.allowance.take(since_boot())
+                && let Ok(answered) = too_big::answer(first, mtu, &mut self.answer)
+            {
                 let answer = self.answer.get(..answered).unwrap_or_default();
                 // An answer that the device does not take is lost like any ICMP message.
                 let _ = self.worker.queue.write(OffloadHeader::default().to_bytes(), answer);
