@@ -158,7 +158,9 @@ impl Control {
     fn tell_usage(&mut self) {
         let installed: Vec<ChildSaId> = self.books.installed().collect();
         for child_sa in installed {
-            self.command(Command::Usage(child_sa, self.usage(child_sa)));
+            let usage = self.usage(child_sa);
+            self.books.read(now().boot, child_sa, &usage);
+            self.command(Command::Usage(child_sa, usage));
         }
     }
 

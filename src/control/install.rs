@@ -180,6 +180,7 @@ mod tests {
             encapsulated: true,
             established: Now { boot: Instant::default(), wall: 0 },
             tfc_padding: TfcPadding::On,
+            withheld: None,
         }
     }
 

@@ -25,6 +25,7 @@ mod random;
 mod reload;
 mod request;
 mod routing;
+mod silence;
 mod spi;
 mod status;
 mod strangers;
@@ -104,6 +105,8 @@ pub struct Control {
     strangers: Strangers,
     expiry: Expiry,
     given: Given,
+    /// Settings that changed and wait for the next start.
+    restart_needed: Vec<String>,
     /// IKE datagrams that the network refused.
     unsent: u64,
     started: Instant,
@@ -142,6 +145,7 @@ impl Control {
             jobs,
             strangers: Strangers::new(now().boot),
             expiry: Expiry::new(now().boot),
+            restart_needed: Vec::new(),
             unsent: 0,
             started: now().boot,
             end: None,

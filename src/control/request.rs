@@ -180,10 +180,13 @@ impl Control {
             uptime_s: now().boot.since(self.started).as_secs(),
             interface: self.config.daemon.interface.clone(),
             mtu: self.out.routing.mtu().into(),
+            workers: self.out.sockets.settings().workers.into(),
+            restart_needed: self.restart_needed.clone(),
             offloads: self.offloads(),
             tunnels: self.tunnels().collect(),
             drops,
             pools: self.endpoint.pools().into_iter().map(Into::into).collect(),
+            refused: self.endpoint.refusals(now()).into_iter().map(Into::into).collect(),
             stale: self.out.routing.stale().iter().map(ToString::to_string).collect(),
         }
     }
@@ -201,7 +204,11 @@ impl Control {
     fn tunnels(&self) -> impl Iterator<Item = Tunnel> {
         let now = now();
         self.endpoint.status().into_iter().map(move |status| {
-            let counted = Counted { live: &|child_sa| self.usage(child_sa), ended: self.books.ended() };
+            let counted = Counted {
+                live: &|child_sa| self.usage(child_sa),
+                ended: self.books.ended(),
+                unanswered: &|child_sa, usage| self.books.unanswered(now.boot, child_sa, usage),
+            };
             status::tunnel(now, &status, &self.config, &counted)
         })
     }

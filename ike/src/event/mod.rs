@@ -20,7 +20,7 @@ use crate::wire::{EspSpi, IkeSpi};
 pub use job::{Completion, Job, JobId, JobKind};
 pub use status::{
     ChildSaStatus, ConnectionState, ConnectionStatus, InnerAddresses, Likeness, NearMiss, Pfs, PoolStatus,
-    TunnelStatus, until,
+    Refusal, TunnelStatus, until,
 };
 
 /// A tunnel: an IKE SA, the IKE SAs that replace it, and their Child SAs. Never used again in an endpoint's life.
@@ -189,6 +189,18 @@ pub struct ChildSaParameters {
     pub established: Now,
     /// Whether what we send hides how long it is.
     pub tfc_padding: TfcPadding,
+    /// What the peer asked for besides.
+    pub withheld: Option<Box<Withheld>>,
+}
+
+/// What a peer asked for and was not given, since it is not configured here (RFC 7296 §2.9). Without what it cannot know: the
+/// part that is one of many peers', or an address that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Withheld {
+    /// Of our side.
+    pub local: Vec<TrafficSelector>,
+    /// Of its own side.
+    pub remote: Vec<TrafficSelector>,
 }
 
 /// Whether packets are padded to the MTU, so that their length tells nothing (RFC 4303 §2.7).

@@ -7,17 +7,17 @@ use super::spis::EspSpiLease;
 use crate::config::{Child, Connection};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
-use crate::event::{ChildSaId, TfcPadding};
+use crate::event::{ChildSaId, TfcPadding, Withheld};
 use crate::exchange::{ChildOffer, ChildRequest, KeyExchangeData};
 use crate::identity::Identity;
 use crate::limits;
-use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow::{self, is_within, narrow};
 use crate::negotiate::proposal::{accept_esp, choose_esp, offer_esp};
+use crate::negotiate::{TrafficSelector, left_out};
 use crate::path::Path;
 use crate::secret::Secret;
 use crate::suite::{EspProposal, EspSuite, Group};
-use crate::wire::{EspSpi, NotifyType};
+use crate::wire::{EspSpi, NotifyType, WireSelector};
 use crate::work::Agreement;
 
 /// What we keep while our request for a Child SA is on its way.
@@ -49,6 +49,8 @@ pub(crate) struct AgreedChild {
     /// We sent the request.
     pub(crate) initiator: bool,
     pub(crate) tfc_padding: TfcPadding,
+    /// What the peer asked for besides.
+    pub(crate) withheld: Option<Box<Withheld>>,
 }
 
 /// Why there is no Child SA (yet), and what the peer is told.
@@ -168,6 +170,7 @@ impl PendingChild {
             first: !with_ke,
             initiator: true,
             tfc_padding: tfc_padding(config, answer),
+            withheld: None,
         })
     }
 }
@@ -232,6 +235,7 @@ pub(crate) fn accept(
     let no_spi = || ChildRefusal::new(NotifyType::NO_ADDITIONAL_SAS, diagnose::local("no ESP SPI is left"));
     let lease = ctx.spis.esp(asked.path.remote, ctx.random).ok_or_else(no_spi)?;
     let suite = choice.suite;
+    let withheld = withheld(connection, asked.offer, (&local, &remote));
     let answer = ChildOffer {
         proposals: vec![choice.answer(&lease.spi().0.to_be_bytes())],
         ts_i: narrow::to_wire(&remote),
@@ -250,8 +254,24 @@ pub(crate) fn accept(
         first: !with_ke,
         initiator: false,
         tfc_padding: child.map_or(TfcPadding::Off, |child| tfc_padding(child, asked.offer)),
+        withheld,
     };
     Ok((agreed, answer, public))
+}
+
+/// What of an offer is beyond these two sides, where both ends are to have the same configured.
+fn withheld(
+    connection: &Connection,
+    offer: &ChildOffer,
+    (local, remote): (&[TrafficSelector], &[TrafficSelector]),
+) -> Option<Box<Withheld>> {
+    if !connection.pools.is_empty() || connection.internal_address.is_asked() {
+        return None;
+    }
+    let beyond =
+        |asked: &[WireSelector], given: &[TrafficSelector]| left_out(&narrow::from_wire(asked), given);
+    let withheld = Withheld { local: beyond(&offer.ts_r, local), remote: beyond(&offer.ts_i, remote) };
+    (withheld != Withheld::default()).then(|| Box::new(withheld))
 }
 
 fn no_proposal(asked: &Asked<'_>, ours: &[EspProposal]) -> ChildRefusal {

@@ -15,8 +15,7 @@
 
 mod message;
 
-use std::io::{self, ErrorKind};
-use std::mem::MaybeUninit;
+use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -128,19 +127,14 @@ fn open() -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn receive(socket: &Socket) -> io::Result<Vec<u8>> {
-    let mut room = vec![MaybeUninit::uninit(); ROOM];
+fn receive(mut socket: &Socket) -> io::Result<Vec<u8>> {
+    let mut room = vec![0; ROOM];
     let length = loop {
-        match socket.recv(&mut room) {
+        match socket.read(&mut room) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             length => break length?,
         }
     };
-    Ok(initialised(room.get(..length).unwrap_or_default()))
-}
-
-#[expect(unsafe_code, reason = "a buffer as socket2 wants it")]
-fn initialised(bytes: &[MaybeUninit<u8>]) -> Vec<u8> {
-    // SAFETY: these were written by recv(2).
-    bytes.iter().map(|byte| unsafe { byte.assume_init() }).collect()
+    room.truncate(length);
+    Ok(room)
 }

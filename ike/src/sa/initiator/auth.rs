@@ -148,7 +148,9 @@ impl Attempt {
         };
         match response.into_inner() {
             AuthResponse::Error(kind) => AttemptStep::Failed(Box::new(match kind {
-                NotifyType::AUTHENTICATION_FAILED => diagnose::auth_refused_there(&self.connection),
+                NotifyType::AUTHENTICATION_FAILED => {
+                    diagnose::auth_refused_there(&self.connection, ctx.now.wall)
+                }
                 NotifyType::NO_PROPOSAL_CHOSEN => {
                     diagnose::no_ike_proposal_there(&self.connection.proposals, IKE_AUTH)
                 }
