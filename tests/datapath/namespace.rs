@@ -1,9 +1,11 @@
 //! Network namespaces without a name: they vanish with the test, whatever happens to it.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
@@ -43,9 +45,30 @@ impl Namespace {
         assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Wait until the kernel receives for an IPv6 address that was just added: a worker of its own makes the route, and on a
+    /// busy machine waits its turn for it.
+    pub(crate) fn settle(&self, address: IpAddr) {
+        let IpAddr::V6(address) = address else { return };
+        let destination = format!("{:032x}", address.to_bits());
+        let give_up = Instant::now() + Duration::from_secs(10);
+        let is_there = || {
+            let routes = fs::read_to_string("/proc/thread-self/net/ipv6_route").expect("the routes");
+            // Destination, its prefix in hexadecimal, …, flags (`RTF_LOCAL` is the highest), device.
+            let is_local = |line: &str| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                words[0] == destination && words[1] == "80" && words[8].starts_with('8')
+            };
+            routes.lines().any(is_local)
+        };
+        while !self.run(is_there) {
+            assert!(Instant::now() < give_up, "no route for {address}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Write a setting under /proc/sys/net.
     pub(crate) fn sysctl(&self, name: &str, value: &str) {
-        self.run(|| std::fs::write(format!("/proc/sys/net/{name}"), value))
+        self.run(|| fs::write(format!("/proc/sys/net/{name}"), value))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 

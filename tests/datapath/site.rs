@@ -85,6 +85,7 @@ impl Site {
         namespace.ip(&format!("address add {}/128 dev sekisho0 nodad", place.inner6));
         namespace.ip(&format!("route add {}/16 dev sekisho0 src {}", network(remote.inner4), place.inner4));
         namespace.ip(&format!("route add {}/32 dev sekisho0 src {}", network(remote.inner6), place.inner6));
+        [place.outer, place.inner6].into_iter().for_each(|address| namespace.settle(address));
         let (to_control, from_data) = data::channel();
         let data = DataPath::start(queues, Arc::new(sockets), data::Settings { mtu: MTU }, to_control)
             .expect("the data path");
