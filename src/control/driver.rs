@@ -57,6 +57,7 @@ impl Control {
                 _ = usage.tick() => {
                     self.tell_usage();
                     self.tell_expiry();
+                    self.out.routing.look_after_guard();
                 }
                 () = sleep(nap) => {}
             }
@@ -80,6 +81,8 @@ impl Control {
                 }
                 self.apply(event, &mut follow_up);
             }
+            // Once for all of them: a thousand peers may have come back at once.
+            self.out.data.publish();
             peers.append(&mut follow_up.peers);
             follow_up.failed.iter().for_each(|connection| self.abandon(connection));
             let went_on = self.settle();

@@ -8,6 +8,7 @@ use sekisho_ike::event::{ChildSaId, ChildSaStatus, Command, CommandError, Connec
 use tokio::sync::oneshot;
 
 use crate::api::{Offloads, Reply, Request, Sas, Status, Tunnel, What};
+use crate::net::guard;
 
 use super::status::{self, Counted};
 use super::waiting::Goal;
@@ -163,7 +164,13 @@ impl Control {
 
     fn status(&self) -> Status {
         let mut drops: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
-        let own = [("ike_not_sent", self.unsent), ("failure_not_recorded", self.strangers.unrecorded())];
+        // Without a guard that is told of elsewhere.
+        let in_clear = guard::dropped(&self.config.daemon.interface).unwrap_or(0);
+        let own = [
+            ("ike_not_sent", self.unsent),
+            ("failure_not_recorded", self.strangers.unrecorded()),
+            ("clear_text_refused", in_clear),
+        ];
         for (reason, count) in self.out.data.drops().into_iter().chain(self.endpoint.drops()).chain(own) {
             *drops.entry(reason.to_owned()).or_default() += count;
         }

@@ -1,6 +1,7 @@
 //! Outbound: packets of the TUN leave as ESP in UDP. One thread of each worker runs this:
 //!
-//! 1. `run` waits at the worker's queue, reads a packet or super-packet, and lets go of the train when nothing more waits;
+//! 1. `run` waits at the worker's queue, reads a packet or super-packet, and lets go of the train when nothing more waits; before
+//!    it sleeps, those who fill the queue may go on;
 //! 2. `forward` reads its headers, drops link-local noise and looks up the SA in the snapshot; `hold` keeps what is for a
 //!    Child SA that is set up on demand, and `release` sends that once there is one;
 //! 3. `board` makes sure that the train which waits is one that it may join;
@@ -14,16 +15,17 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use sekisho_esp::{DropReason, InnerView, Layout, OffloadHeader, mss, segment, too_big};
+use sekisho_esp::{DropReason, InnerView, Layout, OffloadHeader, mss, plan, segment, too_big};
 
+use super::allowance::Allowance;
 use super::drops::Loss;
 use super::failure::Failure;
 use super::held::Held;
 use super::publish::{Sending, Snapshot};
-use super::train::Train;
+use super::train::{Cut, Train};
 use super::{FromData, Shared, UdpPath, Worker};
 use crate::net::clock::since_boot;
-use crate::net::ready::Woken;
+use crate::net::ready::{Courtesy, Woken};
 use crate::net::tun::MAX_PACKET;
 use crate::net::udp::Sent;
 
@@ -37,6 +39,8 @@ pub(super) struct Outbound {
     spare: Box<[u8]>,
     /// An ICMP answer.
     answer: Box<[u8]>,
+    /// Of answers.
+    allowance: Allowance,
     train: Train,
     /// Whom the train is for, and its TOS.
     bound_for: Option<(Arc<Sending>, u8)>,
@@ -55,6 +59,7 @@ impl Outbound {
             packet: vec![0; MAX_PACKET].into(),
             spare: vec![0; MAX_PACKET].into(),
             answer: vec![0; too_big::LENGTH].into(),
+            allowance: Allowance::new(since_boot()),
             train: Train::new(),
             bound_for: None,
             held: Held::default(),
@@ -69,6 +74,7 @@ impl Outbound {
     /// If the device was removed: it will not come back.
     pub(super) fn run(&mut self) -> io::Result<()> {
         let (shared, worker) = (Arc::clone(&self.shared), Arc::clone(&self.worker));
+        let mut courtesy = Courtesy::default();
         while !shared.stop.is_raised() {
             if worker.bell.answer() {
                 self.attend();
@@ -76,9 +82,8 @@ impl Outbound {
             let pause = match worker.queue.read(&mut self.packet) {
                 Ok((header, length)) => {
                     self.device.clear();
-                    if let Err(reason) = self.forward(OffloadHeader::from_bytes(header), length) {
-                        worker.drops_out.esp(reason, 1);
-                    }
+                    courtesy.renew();
+                    self.take(OffloadHeader::from_bytes(header), length);
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -90,6 +95,9 @@ impl Outbound {
                 Err(error) => Some(self.device.note(&error, &shared.to_control)),
             };
             self.depart();
+            if pause.is_none() && courtesy.show() {
+                continue;
+            }
             // A device that fails is left alone for a while; one that has nothing is waited for.
             let sources = [worker.bell.as_fd(), worker.queue.as_fd()];
             let sources = if pause.is_some() { &sources[..1] } else { &sources };
@@ -102,6 +110,18 @@ impl Outbound {
             }
         }
         Ok(())
+    }
+
+    /// One packet or super-packet, `length` bytes of the buffer. One that joins no train has the one that waits leave: whoever
+    /// floods us with what is dropped, so that there is always more to read, holds nobody up.
+    fn take(&mut self, header: OffloadHeader, length: usize) {
+        let boarded = self.train.boarded();
+        if let Err(reason) = self.forward(header, length) {
+            self.worker.drops_out.esp(reason, 1);
+        }
+        if self.train.boarded() == boarded {
+            self.depart();
+        }
     }
 
     /// What will not get its SA, or has waited for too long, goes; what has got it is sent; what nobody knows of is told.
@@ -152,7 +172,7 @@ impl Outbound {
         mem::swap(&mut self.packet, &mut self.spare);
     }
 
-    /// One packet or super-packet, `length` bytes of the buffer. What waits for the same SA goes first.
+    /// What waits for the same SA goes first.
     fn forward(&mut self, header: OffloadHeader, length: usize) -> Result<(), DropReason> {
         if self.held.is_empty() {
             let snapshot = self.shared.snapshot.load();
@@ -185,7 +205,8 @@ impl Outbound {
             }
         };
         let layout = sending.sa().layout_for(self.shared.mtu.load(Ordering::Relaxed).into());
-        self.board(sending, sending.sa().outer_tos(view.tos()), header, layout.sealed_length(length));
+        let cut = plan(layout, header, packet, &view)?;
+        self.board(sending, sending.sa().outer_tos(view.tos()), cut);
         self.lay(layout, header, length, &view)
     }
 
@@ -199,15 +220,13 @@ impl Outbound {
         }
     }
 
-    /// A super-packet has a train of its own; a packet, which will have `sealed` bytes, joins others of the same SA, TOS and
-    /// size.
-    fn board(&mut self, sending: &Arc<Sending>, tos: u8, header: OffloadHeader, sealed: usize) {
+    /// What is of the same SA, TOS and size rides together.
+    fn board(&mut self, sending: &Arc<Sending>, tos: u8, cut: Cut) {
         let same = self
             .bound_for
             .as_ref()
             .is_some_and(|(other, other_tos)| Arc::ptr_eq(other, sending) && *other_tos == tos);
-        let whole = header.gso() == OffloadHeader::GSO_NONE;
-        if !(same && whole && self.train.takes(sealed)) {
+        if !(same && self.train.takes(cut)) {
             self.depart();
         }
         if self.bound_for.is_none() {
@@ -230,7 +249,9 @@ impl Outbound {
         let first = cut.packets().next().and_then(|range| room.get_mut(range)).ok_or(DropReason::NoRoom)?;
         if first.len() > usize::from(mtu) && view.dont_fragment() {
             self.worker.drops_out.esp(DropReason::TooBig, 1);
-            if let Ok(answered) = too_big::answer(first, mtu, &mut self.answer) {
+            if self.allowance.take(since_boot())
+                && let Ok(answered) = too_big::answer(first, mtu, &mut self.answer)
+            {
                 let answer = self.answer.get(..answered).unwrap_or_default();
                 // An answer that the device does not take is lost like any ICMP message.
                 let _ = self.worker.queue.write(OffloadHeader::default().to_bytes(), answer);
@@ -281,3 +302,6 @@ impl Outbound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

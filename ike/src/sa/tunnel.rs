@@ -41,6 +41,8 @@ pub(crate) struct Tunnel {
     pub(super) tasks: TaskQueue,
     pub(super) last_heard: Instant,
     pub(super) keepalive_at: Option<Instant>,
+    /// A request from elsewhere than we send to has the peer asked there, from now on.
+    pub(super) doubt_from: Instant,
     pub(super) starts: Starts,
     pub(super) addresses: Addresses,
     pub(super) peer_rekeys: (Instant, u32),
@@ -100,6 +102,7 @@ impl Tunnel {
             tasks: TaskQueue::default(),
             last_heard: ctx.now.boot,
             keepalive_at: keepalive,
+            doubt_from: ctx.now.boot,
             starts: Starts::default(),
             addresses: Addresses::default(),
             peer_rekeys: (ctx.now.boot, 0),

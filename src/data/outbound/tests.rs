@@ -1,0 +1,147 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+use std::fs::File;
+use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16};
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use nix::sched::{CloneFlags, unshare};
+use sekisho_esp::ecn::Marking;
+use sekisho_esp::{InboundSa, Keymat, OffloadHeader, OutboundSa, SaConfig, Selector, Suite};
+
+use super::Outbound;
+use crate::data::publish::Installed;
+use crate::data::{NewSa, Shared, UdpPath, Worker, channel};
+use crate::net::ready::Stop;
+use crate::net::tun::Tun;
+use crate::net::udp::{Settings, Sockets};
+
+const PORT: u16 = 4500;
+const MTU: u16 = 1400;
+
+/// In a network of its own, where no port is taken.
+fn apart(test: impl FnOnce() + Send + 'static) {
+    let thread = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).expect("this test makes a network namespace: run it as root");
+        assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
+        test();
+    });
+    thread.join().unwrap();
+}
+
+/// A Child SA from 10.1.0.0/16 to 10.2.0.0/16, whose peer is at this address of loopback.
+fn sa(remote: &UdpSocket) -> NewSa {
+    let net = |second| {
+        let last = [10, second, 255, 255];
+        vec![Selector::new([10, second, 0, 0].into(), last.into(), 0, (0, u16::MAX)).unwrap()]
+    };
+    let config = |spi| SaConfig {
+        spi,
+        suite: Suite::AES_256_GCM_16,
+        keymat: Keymat::new(vec![7; 36]),
+        esn: true,
+        local: net(1),
+        remote: net(2),
+        marking: Marking::default(),
+        replay_window: 64,
+        packet_limit: None,
+    };
+    NewSa {
+        id: 1,
+        tunnel: 1,
+        policy: 1,
+        inbound: InboundSa::new(config(0x1000)).unwrap(),
+        outbound: OutboundSa::new(config(0x2000)).unwrap(),
+        path: UdpPath {
+            local: ([127, 0, 0, 1], PORT).into(),
+            remote: remote.local_addr().unwrap(),
+            encap: true,
+        },
+    }
+}
+
+/// An outbound thread's work with one SA to `peer`, and the other end of its device.
+fn outbound(peer: &UdpSocket) -> (Outbound, Arc<Worker>, UnixDatagram) {
+    let settings = Settings { ike_port: 500, nat_port: PORT, mark: 1, workers: 1, native: false };
+    let mut installed = Installed::new(1);
+    installed.install(sa(peer));
+    installed.switch_outbound(1);
+    let shared = Arc::new(Shared {
+        sockets: Arc::new(Sockets::bind(settings).unwrap()),
+        snapshot: ArcSwap::from_pointee(installed.news().unwrap()),
+        refusals: Arc::default(),
+        mtu: AtomicU16::new(MTU),
+        stop: Stop::new().unwrap(),
+        told_dead: AtomicBool::new(false),
+        to_control: channel().0,
+    });
+    let (device, inside) = UnixDatagram::pair().unwrap();
+    device.set_nonblocking(true).unwrap();
+    let worker = Worker::new(0, Tun::stand_in(File::from(OwnedFd::from(device)))).unwrap();
+    (Outbound::new(shared, Arc::clone(&worker)), worker, inside)
+}
+
+/// A datagram of this many bytes that nobody may fragment.
+fn packet(destination: [u8; 4], length: usize) -> Vec<u8> {
+    let mut packet = Vec::new();
+    let builder = etherparse::PacketBuilder::ipv4([10, 1, 0, 1], destination, 64).udp(7, 7);
+    builder.write(&mut packet, &vec![0; length]).unwrap();
+    packet
+}
+
+fn take(outbound: &mut Outbound, packet: &[u8]) {
+    outbound.packet[..packet.len()].copy_from_slice(packet);
+    outbound.take(OffloadHeader::default(), packet.len());
+}
+
+/// Packets without an SA, link-local noise, what is too big, garbage: they may come without end.
+#[test]
+fn what_is_dropped_holds_up_nothing_that_waits_to_leave() {
+    apart(|| {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (mut outbound, worker, inside) = outbound(&peer);
+        let drops: [(&[u8], &str); 4] = [
+            (&packet([10, 9, 0, 1], 9), "no_sa"),
+            (&packet([224, 0, 0, 251], 9), "link_local"),
+            (&packet([10, 2, 0, 1], usize::from(MTU)), "too_big"),
+            (b"no IP packet", "inner_malformed"),
+        ];
+        let mut arrived = [0; 2_000];
+        for (dropped, reason) in drops {
+            take(&mut outbound, &packet([10, 2, 0, 1], 100));
+            peer.set_nonblocking(true).unwrap();
+            assert!(peer.recv(&mut arrived).is_err(), "it waits for others to ride with it");
+            take(&mut outbound, dropped);
+            peer.set_nonblocking(false).unwrap();
+            peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let sealed = Suite::AES_256_GCM_16.layout().sealed_length(128);
+            assert_eq!(peer.recv(&mut arrived).expect(reason), sealed, "{reason}");
+            let counted = crate::data::drops::Drops::read(&[&worker.drops_out]);
+            assert!(counted.contains(&(reason, 1)), "{reason}: {counted:?}");
+        }
+        inside.set_nonblocking(true).unwrap();
+        assert!(inside.recv(&mut arrived).is_ok(), "who sent what is too big was told");
+    });
+}
+
+/// Whoever sends it can have others answered in the name of whom they please.
+#[test]
+fn a_flood_of_what_is_too_big_is_not_answered_packet_by_packet() {
+    apart(|| {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (mut outbound, worker, inside) = outbound(&peer);
+        inside.set_nonblocking(true).unwrap();
+        let answered = (0..20_000).filter(|_| {
+            take(&mut outbound, &packet([10, 2, 0, 1], usize::from(MTU)));
+            inside.recv(&mut [0; 2_000]).is_ok()
+        });
+        let answered = answered.count();
+        assert!((100..10_000).contains(&answered), "{answered}");
+        assert!(crate::data::drops::Drops::read(&[&worker.drops_out]).contains(&("too_big", 20_000)));
+    });
+}
