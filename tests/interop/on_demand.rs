@@ -72,6 +72,8 @@ fn a_peer_that_narrows_keeps_what_the_packet_needs() {
         let site = Site::new("on_demand_narrowed");
         let host = format!("10.0.0.{last}");
         site.b.host.ip(&format!("addr add {host}/24 dev lan"));
+        // strongSwan wants an address of its own in what it carries.
+        site.b.namespace.ip("addr add 10.0.0.254/24 dev lan");
         let (mut here, mut there) = ends(&site, "start = \"on-demand\"");
         (here.local_networks, here.remote_networks) =
             (vec!["10.17.0.0/24".into()], vec!["10.0.0.0/24".into()]);
