@@ -26,8 +26,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-pub use sekisho_esp::Layout;
 use sekisho_esp::pmtu::Outer;
+pub use sekisho_esp::{InnerView, Layout};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::net::offload::Offloads;
@@ -56,8 +56,8 @@ pub enum FromData {
     /// The first packet arrived on the inbound SPI of this SA. Told once in an SA's life.
     FirstPacket(u64),
     /// Packets wait for the Child SA of this policy, which has none and is set up on demand. Told once by each worker for all
-    /// that wait there; answered by an SA, or by [`DataPath::abandon`].
-    Acquire(u64),
+    /// that wait there, with what the first of them says; answered by an SA, or by [`DataPath::abandon`].
+    Acquire(u64, Option<InnerView>),
     /// The device or a socket fails persistently, for the reason told. The thread goes on trying.
     Failed(String),
     /// A thread has ended, for the reason told: nothing passes any more until the daemon starts again.
@@ -332,7 +332,7 @@ impl fmt::Debug for FromData {
         match self {
             Self::Ike { path, bytes } => write!(f, "Ike({path:?}, {} bytes)", bytes.len()),
             Self::FirstPacket(id) => write!(f, "FirstPacket({id})"),
-            Self::Acquire(policy) => write!(f, "Acquire({policy})"),
+            Self::Acquire(policy, _) => write!(f, "Acquire({policy})"),
             Self::Failed(what) => write!(f, "Failed({what:?})"),
             Self::Dead(why) => write!(f, "Dead({why:?})"),
         }

@@ -144,7 +144,10 @@ impl Outbound {
     fn ask(&mut self) {
         let now = since_boot();
         while let Some(policy) = self.held.due(now) {
-            let told = self.shared.to_control.try_send(FromData::Acquire(policy)).is_ok();
+            let told = {
+                let first = self.held.front(policy).and_then(|(_, packet)| InnerView::parse(packet).ok());
+                self.shared.to_control.try_send(FromData::Acquire(policy, first)).is_ok()
+            };
             self.held.asked(now, policy, told);
         }
     }

@@ -164,7 +164,9 @@ impl Endpoint {
             Command::ConfigurePools(pools) => self.configure_pools(now, pools),
             Command::Up(name) => self.up(now, &name)?,
             Command::Down(name) => self.down(now, &name)?,
-            Command::Acquire { connection, child } => self.acquire(now, &connection, &child)?,
+            Command::Acquire { connection, child, packet } => {
+                self.acquire(now, &connection, &child, packet)?;
+            }
             Command::RekeyIke(name) => {
                 self.with_live(now, &name, |tunnel, ctx| tunnel.ask(ctx, Task::RekeyIke))?;
             }

@@ -2,6 +2,7 @@
 
 mod job;
 mod status;
+mod trigger;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ pub use status::{
     ChildSaStatus, ConnectionState, ConnectionStatus, InnerAddresses, Likeness, NearMiss, Pfs, PoolStatus,
     Refusal, TunnelStatus, until,
 };
+pub use trigger::Trigger;
 
 /// A tunnel: an IKE SA, the IKE SAs that replace it, and their Child SAs. Never used again in an endpoint's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -311,6 +313,8 @@ pub enum Command {
         connection: Name,
         /// Its child.
         child: Name,
+        /// The packet, if it was one.
+        packet: Option<Box<Trigger>>,
     },
     /// Replace the IKE SA now.
     RekeyIke(Name),
