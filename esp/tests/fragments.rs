@@ -170,7 +170,7 @@ fn they_are_remembered_for_a_while_and_not_without_end() {
     assert_eq!(judge(32, &first, 3).0, Ok(()));
     assert_eq!(judge(60, &later, 3), (Ok(()), 1));
     for _ in 0..1_000 {
-        judge(60, &first, 3);
+        let _ = judge(60, &first, 3);
     }
     assert_eq!(judge(91, &later, 3), (UNKNOWN, 0));
 }

@@ -28,6 +28,7 @@ impl Tunnel {
         let moved = path.remote != self.path.remote && path.transport == self.path.transport;
         if moved && self.nat.there && !self.nat.here {
             self.path = path;
+            self.forget_path_mtu();
             ctx.output.event(Event::PathChanged { tunnel: self.id, path });
         }
     }
@@ -39,6 +40,7 @@ impl Tunnel {
             return;
         }
         self.path.local.set_ip(local);
+        self.forget_path_mtu();
         ctx.output.event(Event::PathChanged { tunnel: self.id, path: self.path });
         self.probe(ctx);
     }

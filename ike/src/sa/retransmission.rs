@@ -31,6 +31,12 @@ impl Retransmission {
         Self { schedule, attempt: 0, next: now + wait, first_sent: now }
     }
 
+    /// The request was sent just now, and its answer is to be waited for this long before it is sent again for the first time.
+    pub(crate) fn after(wait: Duration, schedule: Retransmit, ctx: &mut Context<'_>) -> Self {
+        let now = ctx.now.boot;
+        Self { schedule, attempt: 0, next: now + ctx.jitter(wait), first_sent: now }
+    }
+
     pub(crate) fn next(&self) -> Instant {
         self.next
     }

@@ -7,6 +7,7 @@ use super::addresses::Addresses;
 use super::child_sa::{ChildPlace, ChildSa};
 use super::context::Context;
 use super::ike_sa::{Exchange, IkeSa, Place};
+use super::path_mtu::PathMtu;
 use super::pfs::PfsFinding;
 use super::review::Reviewing;
 use super::spis::IkeSpiLease;
@@ -41,6 +42,7 @@ pub(crate) struct Tunnel {
     pub(super) tasks: TaskQueue,
     pub(super) last_heard: Instant,
     pub(super) keepalive_at: Option<Instant>,
+    pub(super) path_mtu: PathMtu,
     pub(super) starts: Starts,
     pub(super) addresses: Addresses,
     pub(super) peer_rekeys: (Instant, u32),
@@ -100,6 +102,7 @@ impl Tunnel {
             tasks: TaskQueue::default(),
             last_heard: ctx.now.boot,
             keepalive_at: keepalive,
+            path_mtu: PathMtu::default(),
             starts: Starts::default(),
             addresses: Addresses::default(),
             peer_rekeys: (ctx.now.boot, 0),
@@ -230,6 +233,7 @@ impl Tunnel {
             remote_proof: self.peer.proof().clone(),
             suite: ike_sa.suite,
             path: self.path,
+            fragmentation: ike_sa.channel.fragmentation,
             nat: self.nat,
             established: ike_sa.established,
             rekey_at: ike_sa.rekey_at,

@@ -65,6 +65,8 @@ pub struct Host {
     pub refused: u64,
     /// User packets sent.
     pub sent: u64,
+    /// What a path was said to carry, and whether that was found out.
+    pub path_mtus: Vec<(u16, bool)>,
     /// It says what it likes, see [`crate::exchange::tamper`].
     pub hostile: bool,
     spis: Arc<Mutex<BTreeSet<EspSpi>>>,
@@ -90,6 +92,7 @@ impl Host {
             received: 0,
             refused: 0,
             sent: 0,
+            path_mtus: Vec::new(),
             hostile: false,
             spis,
         }
@@ -152,6 +155,7 @@ impl Host {
                     child.path = path;
                 }
             }
+            Event::PathMtu { mtu, proven, .. } => self.path_mtus.push((mtu, proven)),
             Event::NegotiationFailed { diagnosis, .. } => self.failures.push(*diagnosis),
         }
     }

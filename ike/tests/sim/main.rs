@@ -16,6 +16,7 @@ mod liveness;
 mod model;
 mod offloaded;
 mod on_demand;
+mod path_mtu;
 mod paths;
 mod patterns;
 mod reach;

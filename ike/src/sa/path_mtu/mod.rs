@@ -1,0 +1,178 @@
+//! How large the packets may be that a path carries, found out without the help of routers (RFC 8899; RFC 7383 §2.5.2).
+//!
+//! A request that says nothing is sent in an IP packet of the size in question, which nobody may fragment. If it is answered,
+//! that size passes. If it gets lost, it is sent again in small fragments, as "the initiator ... may
+//! refragment" a request that is not answered: so the IKE SA outlives a path that swallows large packets in silence, and what
+//! is learned holds for ESP, which goes the same way.
+
+mod search;
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::ike_sa::Exchange;
+use super::retransmission::Retransmission;
+use super::tasks::Task;
+use super::tunnel::Tunnel;
+use super::window::Outstanding;
+use crate::config::DontFragment;
+use crate::event::Event;
+use crate::exchange::Message;
+use crate::limits;
+use crate::time::Instant;
+use crate::wire::ExchangeType;
+
+use search::{Outcome, Search};
+
+/// What is known of a tunnel's path. Nothing is sought before the shell has said what the line carries.
+#[derive(Debug, Default)]
+pub(super) struct PathMtu {
+    search: Option<Search>,
+    /// When the search goes on, or begins anew.
+    next_at: Instant,
+    /// What the shell was told last.
+    told: Option<(u16, bool)>,
+    /// The shortest time in which the peer answered anything.
+    quickest: Option<Duration>,
+}
+
+/// A request whose size is in question.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    /// Bytes that the IP packet was to have.
+    size: u16,
+    /// Bytes that it has: a few less with a cipher of blocks.
+    packet: u16,
+    /// The same request in small fragments.
+    small: Message,
+    resent: u32,
+}
+
+impl PathMtu {
+    /// The peer has answered a request after this long.
+    pub(super) fn answered(&mut self, after: Duration) {
+        self.quickest = Some(self.quickest.map_or(after, |quickest| quickest.min(after)));
+    }
+
+    /// Bytes of the largest IP packet that is believed to pass.
+    pub(super) fn believed(&self) -> Option<u16> {
+        self.search.as_ref().map(Search::believed)
+    }
+}
+
+impl Probe {
+    /// What is sent when it is not answered: mostly small, for a peer that has not got it, and now and then as it was, for one
+    /// that has and knows a repeated request by its bytes alone.
+    pub(crate) fn again(&mut self) -> Option<&Message> {
+        self.resent += 1;
+        (self.resent % 4 != 2).then_some(&self.small)
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self.resent {
+            0 => Outcome::Passed(self.packet),
+            1 => Outcome::Lost,
+            _ => Outcome::Unclear,
+        }
+    }
+}
+
+impl Tunnel {
+    /// The line to the peer carries packets of this many bytes: how much of that the path carries is to be found out.
+    pub(crate) fn line_carries(&mut self, ctx: &mut Context<'_>, most: u16) {
+        self.seek(ctx, Search::new(self.path.least_mtu(), most, most));
+    }
+
+    /// A router says that the path carries no more than this.
+    pub(crate) fn path_too_narrow(&mut self, ctx: &mut Context<'_>, mtu: u16) {
+        let Some(most) = self.path_mtu.search.as_ref().map(Search::most) else { return };
+        self.seek(ctx, Search::told(self.path.least_mtu(), most, mtu));
+    }
+
+    fn seek(&mut self, ctx: &mut Context<'_>, search: Search) {
+        if self.ended().is_some() || !self.can_probe_path() {
+            return;
+        }
+        self.path_mtu.search = Some(search);
+        self.path_mtu.next_at = ctx.now.boot;
+        self.go_on_with_path(ctx);
+        self.start_tasks(ctx);
+    }
+
+    /// The way to the peer is another one: nothing is known of it.
+    pub(super) fn forget_path_mtu(&mut self) {
+        self.path_mtu = PathMtu::default();
+    }
+
+    /// A peer that takes no fragments would lose the IKE SA with the first packet that is swallowed.
+    fn can_probe_path(&self) -> bool {
+        let peer_takes_fragments = self.current().is_some_and(|sa| sa.channel.fragmentation);
+        peer_takes_fragments && self.connection().dont_fragment != DontFragment::Never
+    }
+
+    /// When the path is to be probed (again), if nothing is under way.
+    pub(super) fn probe_path_at(&self) -> Option<Instant> {
+        self.path_mtu.search.as_ref()?;
+        let is_probe = |sa: &Outstanding<Exchange>| matches!(sa.exchange, Exchange::ProbePath(_));
+        let asked = self.ike_sas.values().any(|sa| sa.window.outstanding().is_some_and(is_probe));
+        (!asked && !self.tasks.contains(&Task::ProbePath)).then_some(self.path_mtu.next_at)
+    }
+
+    pub(super) fn check_path(&mut self, ctx: &mut Context<'_>) {
+        if self.probe_path_at().is_some_and(|at| at <= ctx.now.boot) {
+            if let Some(search) = self.path_mtu.search.as_mut().filter(|search| search.next().is_none()) {
+                *search = search.again();
+            }
+            self.go_on_with_path(ctx);
+        }
+    }
+
+    /// Tells what is believed by now, and tries the next size, or the whole again after a while.
+    fn go_on_with_path(&mut self, ctx: &mut Context<'_>) {
+        let Some(search) = &self.path_mtu.search else { return };
+        let (believed, next) = ((search.believed(), search.is_proven()), search.next());
+        if self.path_mtu.told != Some(believed) {
+            self.path_mtu.told = Some(believed);
+            let (mtu, proven) = believed;
+            ctx.output.event(Event::PathMtu { tunnel: self.id, mtu, proven });
+        }
+        // An IKE SA that goes with a probe outstanding takes it along: then the search goes on by itself.
+        let wait = if next.is_some() { limits::PATH_MTU_WAIT } else { limits::PATH_MTU_AGAIN };
+        self.path_mtu.next_at = ctx.now.boot + ctx.jitter(wait);
+        if next.is_some() {
+            self.tasks.push(ctx, Task::ProbePath);
+        }
+    }
+
+    /// Sends the next probe. Before the first it must be known how long an answer takes: one that is waited for too
+    /// shortly would be taken for lost.
+    pub(super) fn start_probe_path(&mut self, ctx: &mut Context<'_>) {
+        let Some(size) = self.path_mtu.search.as_ref().and_then(Search::next) else { return };
+        let Some(quickest) = self.path_mtu.quickest else {
+            self.tasks.push(ctx, Task::ProbePath);
+            return self.send_request(ctx, self.current, ExchangeType::INFORMATIONAL, &[], Exchange::Probe);
+        };
+        let schedule = self.connection().retransmit;
+        let wait = (quickest * 3).clamp(schedule.first, limits::PATH_MTU_WAIT.max(schedule.first));
+        let retransmission = Retransmission::after(wait, schedule, ctx);
+        let path = self.path;
+        let small = path.room(path.least_mtu().min(self.connection().fragment_size));
+        let Some(ike_sa) = self.ike_sas.get_mut(&self.current) else { return };
+        let Some(message_id) = ike_sa.window.free() else { return };
+        let Ok((message, small)) = ike_sa.channel.seal_of_size(message_id, path.room(size), small) else {
+            return;
+        };
+        let packet = u16::try_from(path.packet(message.first().len())).unwrap_or(u16::MAX);
+        ctx.output.transmit_whole(path, &message);
+        let exchange = Exchange::ProbePath(Box::new(Probe { size, packet, small, resent: 0 }));
+        ike_sa.window.sent(Outstanding { message_id, message, retransmission, exchange, is_answered: false });
+    }
+
+    /// A probe was answered, as it was or in fragments.
+    pub(super) fn path_probed(&mut self, ctx: &mut Context<'_>, probe: &Probe) {
+        if let Some(search) = &mut self.path_mtu.search {
+            search.tried(probe.size, probe.outcome());
+            self.go_on_with_path(ctx);
+        }
+    }
+}
