@@ -26,6 +26,8 @@ mod inbound;
 mod index;
 mod inner;
 pub mod mss;
+#[cfg(feature = "null-transform")]
+pub mod null_transform;
 mod offload;
 mod outbound;
 pub mod pmtu;

@@ -114,6 +114,12 @@ pub const REFUSED_PROOFS_TOLD: u32 = 200;
 pub const REFUSALS_PERIOD: Duration = Duration::from_secs(10);
 /// Connections that are looked at for one that a peer with an unknown identity may mean.
 pub const DIAGNOSIS_CANDIDATES: usize = 64;
+/// Bytes of the longest identity that is compared letter by letter with others.
+pub const NEAR_IDENTITY: usize = 128;
+/// Refusals that named no tunnel which are kept with a tunnel that they were perhaps meant for.
+pub const NEAR_MISSES: usize = 3;
+/// Tunnels with which one such refusal is kept.
+pub const NEAR_MISS_TUNNELS: usize = 8;
 /// Lines of a comparison in a diagnosis.
 pub const COMPARISON_ROWS: usize = 16;
 /// Words of one cell of such a line, and remarks on it.

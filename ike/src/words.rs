@@ -386,6 +386,7 @@ fn unknown_identities() -> Vec<Diagnosis> {
         unknown_identity(&fqdn("hub.example."), us.as_ref(), &pairs),
         unknown_identity(&distinguished.to_wire(), us.as_ref(), &pairs),
         unknown_identity(&fqdn("clinic-17.example"), Some(&fqdn("hub.example")), &pairs),
+        unknown_identity(&fqdn("hub.exmaple"), us.as_ref(), &pairs),
         unknown_identity(&hostile, None, &[]),
     ];
     [vec![stranger.b(), asked.b()], constructed.into()].concat()

@@ -67,6 +67,9 @@ pub struct Tunnel {
     pub next_try_in_s: Option<u64>,
     /// The last failure since the last success.
     pub last_failure: Option<Failed>,
+    /// Refusals that named no tunnel and were perhaps meant for this one, the newest last. Nobody proved anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub near_misses: Vec<NearMiss>,
     /// What deserves a look although traffic passes: that the peer refuses the key exchange of rekeys.
     #[serde(default)]
     pub warnings: Vec<Failed>,
@@ -250,6 +253,20 @@ pub struct Failed {
     /// What happened and what to change.
     #[serde(flatten)]
     pub diagnosis: Diagnosis,
+}
+
+/// A refusal that was perhaps meant for a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NearMiss {
+    /// Where it came from.
+    pub remote: IpAddr,
+    /// What speaks for it: `address` (the tunnel's peer is or was there) or `identity` (it calls itself almost so).
+    pub likeness: String,
+    /// How often the same happened.
+    pub times: u32,
+    /// The last time, and why.
+    #[serde(flatten)]
+    pub failed: Failed,
 }
 
 /// An IKE SA.

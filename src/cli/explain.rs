@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::Daemon;
 use super::check::obstacles;
-use super::output::{Done, Failed as Failure, Output, comparison, print, print_json, time};
+use super::output::{self, Done, Failed as Failure, Output, comparison, print, print_json, time};
 use super::status::word;
-use crate::api::{Child, Diagnosis, Failed, Request, State, Status, Timestamp, Tunnel};
+use crate::api::{Child, Diagnosis, Failed, NearMiss, Request, State, Status, Timestamp, Tunnel};
 use crate::config::limits::EXPIRY_WARNING;
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho explain centre\n  sekisho explain centre --json | jq -r .text\n\nThe kinds of failures are listed in docs/diagnoses.md. Without a daemon, the configuration and this machine are looked at.";
@@ -30,7 +30,7 @@ struct Explanation {
     name: String,
     /// As in `status`, or `no_daemon`.
     state: String,
-    /// The kind of the failure or, where traffic passes, of the first warning.
+    /// The kind of the failure or, without one, of the last near miss or the first warning.
     kind: Option<String>,
     /// `here`, `peer` or `nobody`.
     refused_by: Option<String>,
@@ -38,6 +38,8 @@ struct Explanation {
     text: String,
     /// The last failure since the last success.
     failure: Option<Failed>,
+    /// Refusals that named no tunnel and were perhaps meant for this one.
+    near_misses: Vec<NearMiss>,
     /// What deserves a look although traffic passes.
     warnings: Vec<Failed>,
     /// Attempts since the last success.
@@ -87,6 +89,7 @@ fn without_daemon(args: &Args, why: &str) -> Explanation {
         refused_by: None,
         text,
         failure: None,
+        near_misses: Vec::new(),
         warnings: Vec::new(),
         attempts: 0,
         next_try_in_s: None,
@@ -94,9 +97,11 @@ fn without_daemon(args: &Args, why: &str) -> Explanation {
 }
 
 fn explain(tunnel: &Tunnel, now: Timestamp) -> Explanation {
-    let shown = tunnel.last_failure.as_ref().or(tunnel.warnings.first());
+    let near = tunnel.near_misses.last().map(|miss| &miss.failed);
+    let shown = tunnel.last_failure.as_ref().or(near).or(tunnel.warnings.first());
     let mut parts = vec![wrapped(&opening(tunnel))];
     parts.extend(tunnel.last_failure.iter().map(|failed| failure(tunnel, failed, now)));
+    parts.extend(tunnel.near_misses.iter().map(|miss| near_miss(miss, now)));
     let told = tunnel.last_failure.as_ref().map(|failed| &failed.diagnosis);
     let warnings = tunnel.warnings.iter().filter(|warning| Some(&warning.diagnosis) != told);
     parts.extend(warnings.map(|warning| self::warning(warning, now)));
@@ -109,6 +114,7 @@ fn explain(tunnel: &Tunnel, now: Timestamp) -> Explanation {
         refused_by: shown.map(|failed| failed.diagnosis.refused_by.clone()),
         text: parts.join("\n\n"),
         failure: tunnel.last_failure.clone(),
+        near_misses: tunnel.near_misses.clone(),
         warnings: tunnel.warnings.clone(),
         attempts: tunnel.attempts,
         next_try_in_s: tunnel.next_try_in_s,
@@ -184,6 +190,22 @@ fn warning(Failed { at, diagnosis }: &Failed, now: Timestamp) -> String {
     told(&format!("Warning ({}, {ago} ago): {}", diagnosis.kind, diagnosis.summary), diagnosis)
 }
 
+/// Who was perhaps its peer, and refused.
+fn near_miss(NearMiss { remote, likeness, times, failed }: &NearMiss, now: Timestamp) -> String {
+    let Failed { at, diagnosis } = failed;
+    let ago = time((now.as_millis() / 1000).saturating_sub(*at));
+    let often = if *times > 1 { format!(", {times} times") } else { String::new() };
+    let since = match likeness.as_str() {
+        "address" => "it came from where the peer is, or was when the tunnel last stood",
+        _ => "it calls itself almost so, or so and us otherwise",
+    };
+    let head = format!(
+        "Perhaps this tunnel's peer, since {since}, was refused at {remote} {ago} ago{often} ({}): {}",
+        diagnosis.kind, diagnosis.summary
+    );
+    told(&head, diagnosis)
+}
+
 fn told(head: &str, diagnosis: &Diagnosis) -> String {
     let mut text = wrapped(&format!("{head}. What to do: {}.", diagnosis.advice.trim_end_matches('.')));
     let table = comparison(diagnosis);
@@ -236,6 +258,9 @@ fn outlook(tunnel: &Tunnel) -> Option<String> {
         (State::Waiting, None) if tunnel.last_failure.is_some() => {
             "Once that is put right, the peer must try again: nothing starts it from here.".to_owned()
         }
+        (State::Waiting, None) if !tunnel.near_misses.is_empty() => {
+            "If that is this tunnel's peer, it must try again once that is put right.".to_owned()
+        }
         (State::Waiting, None) => "Nothing is to be done here.".to_owned(),
         (State::Backoff, None) => {
             format!("The peer must ask again; with `remote` set, `sekisho up {name}` asks from here.")
@@ -246,17 +271,7 @@ fn outlook(tunnel: &Tunnel) -> Option<String> {
 
 /// A paragraph in lines.
 fn wrapped(text: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
+    output::wrapped(text, WIDTH, 0).join("\n")
 }
 
 #[cfg(test)]
@@ -316,12 +331,13 @@ mod tests {
         let down = tunnel("spare");
         let connecting = Tunnel { state: State::Connecting, next_try_in_s: None, ..down.clone() };
         let half = Tunnel { ike: up.ike.clone(), last_failure: Some(refused()), ..down.clone() };
-        let refusing = Tunnel { last_failure: Some(refused()), ..tunnel("ward") };
+        let waiting = Tunnel { near_misses: vec![], ..tunnel("ward") };
+        let refusing = Tunnel { last_failure: Some(refused()), ..waiting.clone() };
         let mut silent = refused();
         silent.diagnosis.refused_by = "nobody".to_owned();
         silent.diagnosis.comparison.clear();
         let unanswered = Tunnel { last_failure: Some(silent), ..down.clone() };
-        let idle = Tunnel { state: State::Idle, ..tunnel("ward") };
+        let idle = Tunnel { state: State::Idle, ..waiting.clone() };
         let all = [
             ("up", up),
             ("up_well", well),
@@ -331,7 +347,8 @@ mod tests {
             ("connecting", connecting),
             ("half_up", half),
             ("admin_down", tunnel("support")),
-            ("waiting", tunnel("ward")),
+            ("waiting", waiting),
+            ("waiting_with_near_miss", tunnel("ward")),
             ("waiting_refused", refusing),
             ("idle", idle),
         ];

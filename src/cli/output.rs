@@ -187,6 +187,23 @@ pub(super) fn table<const N: usize>(
     rows.iter().enumerate().map(line).collect()
 }
 
+/// A text in lines of so many columns; those after the first begin with blanks as the first does, and so many more.
+pub(super) fn wrapped(text: &str, width: usize, hang: usize) -> Vec<String> {
+    let blanks = text.len() - text.trim_start_matches(' ').len();
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.trim_start_matches(' ').split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) => lines.push(format!("{}{word}", " ".repeat(blanks + hang))),
+            None => lines.push(format!("{}{word}", " ".repeat(blanks))),
+        }
+    }
+    lines
+}
+
 /// Seconds in the two largest units: `6h50m`, `41m`, `12s`.
 pub(super) fn time(seconds: u64) -> String {
     let (d, h, m, s) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);

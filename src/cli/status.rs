@@ -1,14 +1,17 @@
 //! `sekisho status`: every configured tunnel in a line, and below it why it is down.
 
 use super::Daemon;
-use super::output::{Colour, Done, Output, bytes, details, table, time};
+use super::output::{Colour, Done, Output, bytes, details, table, time, wrapped};
 use crate::api::{
-    ChildState, ConfiguredChild, Failed, IkeSa, Internal, Peer, Pool, Request, State, Status, Timestamp,
-    Tunnel,
+    ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Peer, Pool, Request, State, Status,
+    Timestamp, Tunnel,
 };
 use crate::config::limits::EXPIRY_WARNING;
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho status\n  sekisho status --json | jq '.tunnels[] | select(.state != \"up\") | .name'\n\nStates: up; connecting; backoff (the last try failed, another follows by itself); idle (the next packet starts it); waiting (the peer starts it); admin_down (by `sekisho down`).";
+
+/// Columns of a remark.
+const WIDTH: usize = 112;
 
 pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
     let data = daemon.ask(&Request::Status)?;
@@ -71,8 +74,10 @@ fn tunnel_lines(output: &Output, tunnels: &[Tunnel], now: Timestamp) -> Vec<Stri
     let mut lines: Vec<String> = table.next().into_iter().collect();
     for (line, tunnel) in table.zip(tunnels) {
         lines.push(line);
-        let remarks = remarks(tunnel, now).into_iter();
-        lines.extend(remarks.map(|(colour, line)| format!("    {}", output.paint(colour, &line))));
+        for (colour, remark) in remarks(tunnel, now) {
+            let remark = wrapped(&remark, WIDTH, 2).into_iter();
+            lines.extend(remark.map(|line| format!("    {}", output.paint(colour, &line))));
+        }
     }
     lines
 }
@@ -109,6 +114,7 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
             remarks.push((Colour::Dim, format!("`sekisho explain {}` compares both ends", tunnel.name)));
         }
     }
+    remarks.extend(tunnel.near_misses.iter().flat_map(|miss| near_miss(miss, now)));
     remarks.extend(outlook(tunnel));
     for Failed { diagnosis, .. } in &tunnel.warnings {
         remarks.push((Colour::Yellow, format!("warning: {}", diagnosis.summary)));
@@ -133,6 +139,15 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
         remarks.push((Colour::Yellow, line.to_owned()));
     }
     remarks
+}
+
+/// Who was perhaps its peer, and refused.
+fn near_miss(NearMiss { remote, times, failed, .. }: &NearMiss, now: Timestamp) -> [(Colour, String); 2] {
+    let Failed { at, diagnosis } = failed;
+    let ago = time((now.as_millis() / 1000).saturating_sub(*at));
+    let often = if *times > 1 { format!(", {times} times") } else { String::new() };
+    let line = format!("perhaps its peer, at {remote}, refused {ago} ago{often}: {}", diagnosis.summary);
+    [(Colour::Yellow, line), (Colour::Yellow, format!("  => {}", diagnosis.advice))]
 }
 
 /// One of several children.

@@ -164,6 +164,7 @@ mod tests {
             tunnels: Vec::new(),
             warnings: vec![],
             last_failure: None,
+            near_misses: Vec::new(),
             next_try: None,
             attempts: 0,
         };

@@ -6,12 +6,14 @@ use sekisho_ike::Now;
 use sekisho_ike::config::{self, Start};
 use sekisho_ike::diagnosis::Diagnosis;
 use sekisho_ike::event::{
-    ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, TunnelId, TunnelStatus, Usage,
-    until,
+    self, ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, TunnelId, TunnelStatus,
+    Usage, until,
 };
 use sekisho_ike::negotiate::TrafficSelector;
 
-use crate::api::{Child, ChildState, ConfiguredChild, Failed, IkeSa, PEERS_SHOWN, Peer, Timestamp, Tunnel};
+use crate::api::{
+    Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, Peer, Timestamp, Tunnel,
+};
 use crate::config::{Config, start_word};
 
 use super::books::sum;
@@ -19,6 +21,15 @@ use super::expiry;
 
 fn failed((at, diagnosis): &(u64, Diagnosis)) -> Failed {
     Failed { at: *at, diagnosis: diagnosis.into() }
+}
+
+fn near_miss(miss: &event::NearMiss) -> NearMiss {
+    NearMiss {
+        remote: miss.remote,
+        likeness: miss.likeness.code().to_owned(),
+        times: miss.times,
+        failed: Failed { at: miss.at, diagnosis: (&miss.diagnosis).into() },
+    }
 }
 
 /// What has been carried, by Child SA, and by tunnel for those Child SAs that are gone.
@@ -52,6 +63,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         attempts: status.attempts,
         next_try_in_s: status.next_try.map(|at| until(now, at).as_secs()),
         last_failure: status.last_failure.as_ref().map(failed),
+        near_misses: status.near_misses.iter().map(near_miss).collect(),
         warnings: status.warnings.iter().map(failed).collect(),
         age_s: newest.map(|tunnel| now.boot.since(tunnel.established).as_secs()),
         ike: ike_sa.map(|sa| self::ike_sa(now, sa)),

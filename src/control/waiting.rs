@@ -265,6 +265,7 @@ mod tests {
             tunnels: vec![],
             warnings: vec![],
             last_failure: None,
+            near_misses: Vec::new(),
             next_try: None,
             attempts: 1,
         }

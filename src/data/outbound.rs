@@ -5,8 +5,8 @@
 //!    Child SA that is set up on demand, and `release` sends that once there is one;
 //! 3. `board` makes sure that the train which waits is one that it may join;
 //! 4. `lay` cuts it into packets at the end of the train, answers what is too big, and clamps the MSS of a SYN;
-//! 5. `seal` makes ESP of each in place;
-//! 6. `depart` sends the train: one call, if the kernel segments.
+//! 5. `depart` makes ESP of all in place and sends the train: one call, if the kernel segments. It holds the SA's lock
+//!    meanwhile, so that sequence numbers are in order on the wire whoever sends.
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use sekisho_esp::{DropReason, InnerView, Layout, OffloadHeader, OutboundSa, mss, segment, too_big};
+use sekisho_esp::{DropReason, InnerView, Layout, OffloadHeader, mss, segment, too_big};
 
 use super::drops::Loss;
 use super::failure::Failure;
@@ -44,9 +44,6 @@ pub(super) struct Outbound {
     looked: u64,
     device: Failure,
 }
-
-/// Packets cut from one super-packet, laid at the end of the train.
-type Cut = sekisho_esp::Train;
 
 impl Outbound {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -182,10 +179,7 @@ impl Outbound {
             }
         };
         self.board(sending, sending.sa().outer_tos(view.tos()), header, length);
-        if let Some(cut) = self.lay(sending.sa().layout(), header, length, &view)? {
-            self.seal(sending.sa(), cut);
-        }
-        Ok(())
+        self.lay(sending.sa().layout(), header, length, &view)
     }
 
     /// Keeps it until there is an SA for it.
@@ -213,14 +207,14 @@ impl Outbound {
         }
     }
 
-    /// Nothing, if the sender was told instead that it is too big.
+    /// At the end of the train; or the sender is told that it is too big.
     fn lay(
         &mut self,
         layout: Layout,
         header: OffloadHeader,
         length: usize,
         view: &InnerView,
-    ) -> Result<Option<Cut>, DropReason> {
+    ) -> Result<(), DropReason> {
         let packet = self.packet.get(..length).unwrap_or_default();
         let room = self.train.free();
         let cut = segment(layout, header, packet, room)?;
@@ -233,50 +227,38 @@ impl Outbound {
                 // An answer that the device does not take is lost like any ICMP message.
                 let _ = self.shared.tun.write(OffloadHeader::default().to_bytes(), answer);
             }
-            return Ok(None);
+            return Ok(());
         }
         if cut.count == 1 {
             mss::clamp(first, mtu);
         }
-        Ok(Some(cut))
-    }
-
-    /// At the first packet that the SA refuses, the rest of the super-packet is lost with it.
-    fn seal(&mut self, sa: &OutboundSa, cut: Cut) {
-        let room = self.train.free();
-        let mut sealer = sa.sealer();
-        let mut sealed = 0;
-        let refused = cut.packets().find_map(|range| match sealer.seal(room, range) {
-            Ok(_) => {
-                sealed += 1;
-                None
-            }
-            Err(reason) => Some(reason),
-        });
-        drop(sealer);
-        let last = if refused.is_none() { cut.last_sealed_length() } else { cut.stride };
-        self.train.push(sealed, cut.stride, last);
-        if let Some(reason) = refused {
-            self.shared.drops.esp(reason, cut.count - sealed);
-        }
+        self.train.push(cut);
+        Ok(())
     }
 
     /// Send what waits, and let go of its SA: one that was removed must not live on here.
     fn depart(&mut self) {
         let Some((sending, tos)) = self.bound_for.take() else { return };
-        let path = sending.path;
-        let segment = self.train.segment();
-        match self.shared.sockets.between(path.local, path.remote) {
-            Ok(socket) => {
-                for piece in self.train.pieces() {
-                    let sent = socket.send_train(path.local, path.remote, tos, piece, segment);
-                    if sent.lost > 0 {
-                        self.shared.drops.unsent(sent.error.as_ref(), sent.lost);
-                    }
-                }
-            }
-            Err(error) => self.shared.drops.unsent(Some(&error), self.train.count()),
+        let mut sealer = sending.sa().sealer();
+        if let Err((reason, lost)) = self.train.seal(&mut sealer) {
+            self.shared.drops.esp(reason, lost);
         }
+        self.send(&sending, tos);
+        drop(sealer);
         self.train.clear();
+    }
+
+    fn send(&self, sending: &Sending, tos: u8) {
+        let path = sending.path;
+        let socket = match self.shared.sockets.between(path.local, path.remote) {
+            Ok(socket) => socket,
+            Err(error) => return self.shared.drops.unsent(Some(&error), self.train.count()),
+        };
+        for piece in self.train.pieces() {
+            let sent = socket.send_train(path.local, path.remote, tos, piece, self.train.segment());
+            if sent.lost > 0 {
+                self.shared.drops.unsent(sent.error.as_ref(), sent.lost);
+            }
+        }
     }
 }

@@ -1,17 +1,24 @@
-//! An outbound train: sealed packets of one SA and one outer TOS, back to back in one buffer, all of one size but for
-//! a shorter last one. It leaves in as few calls as the kernel allows.
+//! An outbound train: packets of one SA and one outer TOS, back to back in one buffer, whose ESP packets are all of one
+//! size but for a shorter last one. It is sealed as a whole when it departs, and leaves in as few calls as the kernel allows.
+
+use sekisho_esp::{DropReason, Sealer};
 
 use crate::net::udp::{MAX_SEGMENTS, MAX_TRAIN};
 
-/// The sealed packets of one super-packet of 64 KiB, even with segments of a hundred bytes, and of one that waits.
+/// The ESP packets of one super-packet of 64 KiB, even with segments of a hundred bytes, and of one that waits.
 const BUFFER: usize = 320 << 10;
 /// From here on nothing more is added: a whole super-packet must fit behind what waits.
 const FULL: usize = MAX_TRAIN;
+
+/// Packets cut from one packet or super-packet of the TUN.
+pub(super) type Cut = sekisho_esp::Train;
 
 /// Packets that wait to leave together.
 #[derive(Debug)]
 pub(super) struct Train {
     buffer: Box<[u8]>,
+    /// What was laid, and where each begins.
+    cuts: Vec<(usize, Cut)>,
     filled: usize,
     segment: usize,
     count: usize,
@@ -20,7 +27,9 @@ pub(super) struct Train {
 
 impl Train {
     pub(super) fn new() -> Self {
-        Self { buffer: vec![0; BUFFER].into(), filled: 0, segment: 0, count: 0, closed: false }
+        // A super-packet and as many packets as may join it: steady traffic allocates nothing.
+        let cuts = Vec::with_capacity(MAX_SEGMENTS + 1);
+        Self { buffer: vec![0; BUFFER].into(), cuts, filled: 0, segment: 0, count: 0, closed: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -32,12 +41,12 @@ impl Train {
         self.count
     }
 
-    /// Bytes of each packet but the last.
+    /// Bytes of each ESP packet but the last.
     pub(super) fn segment(&self) -> usize {
         self.segment
     }
 
-    /// Whether a packet of `length` bytes may follow what is there.
+    /// Whether an ESP packet of `length` bytes may follow what is there.
     pub(super) fn takes(&self, length: usize) -> bool {
         self.is_empty()
             || (!self.closed
@@ -51,15 +60,36 @@ impl Train {
         self.buffer.get_mut(self.filled..).unwrap_or_default()
     }
 
-    /// `packets` now stand where [`Self::free`] began, of `length` bytes each, the last of `last`.
-    pub(super) fn push(&mut self, packets: usize, length: usize, last: usize) {
-        let Some(others) = packets.checked_sub(1) else { return };
+    /// These packets now lie where [`Self::free`] began.
+    pub(super) fn push(&mut self, cut: Cut) {
+        let last = cut.last_sealed_length();
         if self.is_empty() {
-            self.segment = if others == 0 { last } else { length };
+            self.segment = if cut.count == 1 { last } else { cut.stride };
         }
         self.closed = last < self.segment;
-        self.filled += others * length + last;
-        self.count += packets;
+        self.cuts.push((self.filled, cut));
+        self.filled += cut.sealed_length();
+        self.count += cut.count;
+    }
+
+    /// Makes ESP of all packets, in place and in order.
+    ///
+    /// # Errors
+    /// Why the SA refused one, and how many are lost from there on: those do not leave.
+    pub(super) fn seal(&mut self, sealer: &mut Sealer<'_>) -> Result<(), (DropReason, usize)> {
+        let mut sealed = 0;
+        for &(start, cut) in &self.cuts {
+            let room = self.buffer.get_mut(start..).unwrap_or_default();
+            for (number, packet) in cut.packets().enumerate() {
+                if let Err(reason) = sealer.seal(room, packet) {
+                    let lost = self.count - sealed;
+                    (self.count, self.filled) = (sealed, start + number * cut.stride);
+                    return Err((reason, lost));
+                }
+                sealed += 1;
+            }
+        }
+        Ok(())
     }
 
     /// What is there, in pieces that one call can send.
@@ -69,18 +99,39 @@ impl Train {
     }
 
     pub(super) fn clear(&mut self) {
+        self.cuts.clear();
         (self.filled, self.segment, self.count, self.closed) = (0, 0, 0, false);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_SEGMENTS, MAX_TRAIN, Train};
+    #![allow(clippy::unwrap_used)]
+    use sekisho_esp::{DropReason, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite};
 
+    use super::{Cut, MAX_SEGMENTS, MAX_TRAIN, Train};
+
+    const SUITE: Suite = Suite::AES_128_GCM_16;
+
+    fn layout() -> Layout {
+        SUITE.layout()
+    }
+
+    /// The inner length of an ESP packet of this length, a multiple of four.
+    fn inner(sealed: usize) -> usize {
+        assert_eq!(layout().sealed_length(layout().inner_length(sealed)), sealed);
+        layout().inner_length(sealed)
+    }
+
+    fn cut(count: usize, stride: usize, last: usize) -> Cut {
+        Cut { count, stride, length: inner(stride), last_length: inner(last), layout: layout() }
+    }
+
+    /// ESP packets of these lengths.
     fn train(lengths: &[usize]) -> Train {
         let mut train = Train::new();
         for &length in lengths {
-            train.push(1, length, length);
+            train.push(cut(1, length, length));
         }
         train
     }
@@ -91,7 +142,7 @@ mod tests {
         assert!(train(&[1_000]).takes(1_000));
         assert!(train(&[1_000]).takes(10));
         assert!(!train(&[1_000]).takes(1_001));
-        assert!(!train(&[1_000, 10]).takes(10));
+        assert!(!train(&[1_000, 100]).takes(100));
         assert!(!train(&[100; MAX_SEGMENTS]).takes(100), "more than the kernel takes");
         assert!(!train(&[MAX_TRAIN / 2, MAX_TRAIN / 2]).takes(1), "longer than the kernel takes");
     }
@@ -99,12 +150,44 @@ mod tests {
     #[test]
     fn a_long_train_leaves_in_pieces_of_whole_packets() {
         let mut long = Train::new();
-        long.push(48, 1_446, 1_000);
+        long.push(cut(48, 1_448, 1_000));
         let pieces: Vec<_> = long.pieces().map(<[u8]>::len).collect();
-        assert_eq!(pieces, [1_446 * 44, 1_446 * 3 + 1_000]);
+        assert_eq!(pieces, [1_448 * 44, 1_448 * 3 + 1_000]);
         assert!(!long.takes(1_000), "its last packet is short");
         let many = train(&[100; 130]);
         assert_eq!(many.pieces().map(<[u8]>::len).collect::<Vec<_>>(), [6_400, 6_400, 200]);
         assert_eq!(train(&[]).pieces().count(), 0);
+    }
+
+    #[test]
+    fn what_the_sa_refuses_is_left_behind_with_all_that_follows() {
+        let any = || vec![Selector::new([0; 4].into(), [255; 4].into(), 0, (0, u16::MAX)).unwrap()];
+        let sa = OutboundSa::new(SaConfig {
+            spi: 0x1000,
+            suite: SUITE,
+            keymat: Keymat::new(vec![7; SUITE.keymat_length()]),
+            esn: true,
+            local: any(),
+            remote: any(),
+            copy_dscp: false,
+            replay_window: 64,
+            packet_limit: Some(4),
+        });
+        let sa = sa.unwrap();
+        let mut waiting = Train::new();
+        for cut in [cut(1, 100, 100), cut(5, 100, 80)] {
+            waiting.free().fill(0x45);
+            waiting.push(cut);
+        }
+        assert_eq!(waiting.seal(&mut sa.sealer()), Err((DropReason::PacketLimit, 2)));
+        assert_eq!(waiting.count(), 4);
+        let sent: Vec<u8> = waiting.pieces().flatten().copied().collect();
+        let numbers: Vec<u8> = sent.chunks(100).map(|packet| packet[7]).collect();
+        assert_eq!((sent.len(), numbers), (400, vec![1, 2, 3, 4]));
+        waiting.clear();
+        waiting.free().fill(0x45);
+        waiting.push(cut(1, 100, 100));
+        assert_eq!(waiting.seal(&mut sa.sealer()), Err((DropReason::PacketLimit, 1)));
+        assert_eq!((waiting.count(), waiting.pieces().count()), (0, 0));
     }
 }

@@ -92,28 +92,31 @@ impl Tun {
     /// # Errors
     /// See [`TunError`].
     pub fn open(name: &str) -> Result<Self, TunError> {
-        let mut request = request(name)?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-            .open(CLONE_DEVICE)
-            .map_err(|error| match error.raw_os_error() {
-                Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => TunError::Missing,
-                Some(libc::EPERM | libc::EACCES) => TunError::Denied(name.to_owned()),
-                _ => setup_error(name, "open", error),
-            })?;
-        sys::set_interface(&file, &mut request).map_err(|error| match error.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => TunError::Denied(name.to_owned()),
-            Some(libc::EBUSY) => TunError::Exists(name.to_owned()),
-            // An interface of another kind has this name.
-            Some(libc::EINVAL) if if_nametoindex(name).is_ok() => TunError::Exists(name.to_owned()),
-            _ => setup_error(name, "TUNSETIFF", error),
-        })?;
+        // Asked for exclusively: another program's device is never joined, however it was made.
+        let file = attach(name, request(name, libc::IFF_TUN_EXCL)?)?;
         let size = libc::c_int::try_from(HEADER).unwrap_or_default();
         sys::set_header_size(&file, size).map_err(|error| setup_error(name, "TUNSETVNETHDRSZ", error))?;
         let offloads = set_offloads(&file).map_err(|error| setup_error(name, "TUNSETOFFLOAD", error))?;
         Ok(Self { file, name: name.to_owned(), offloads })
+    }
+
+    /// Create the device with this many queues, at least one. The kernel spreads flows over them, and a flow comes out of
+    /// the one through which its other direction went in.
+    ///
+    /// # Errors
+    /// See [`TunError`].
+    pub fn open_queues(name: &str, queues: u8) -> Result<Vec<Self>, TunError> {
+        let first = Self::open(name)?;
+        let others: Result<Vec<_>, _> = (1..queues).map(|_| first.another()).collect();
+        let mut all = others?;
+        all.insert(0, first);
+        Ok(all)
+    }
+
+    /// One more queue of the device; header size and offloads are the device's.
+    fn another(&self) -> Result<Self, TunError> {
+        let file = attach(&self.name, request(&self.name, 0)?)?;
+        Ok(Self { file, name: self.name.clone(), offloads: self.offloads })
     }
 
     /// The name of the interface.
@@ -155,8 +158,30 @@ impl AsFd for Tun {
     }
 }
 
-/// `struct ifreq` with the name and the flags that we ask for.
-fn request(name: &str) -> Result<libc::ifreq, TunError> {
+/// A descriptor of the device that the request names.
+fn attach(name: &str, mut request: libc::ifreq) -> Result<File, TunError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open(CLONE_DEVICE)
+        .map_err(|error| match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => TunError::Missing,
+            Some(libc::EPERM | libc::EACCES) => TunError::Denied(name.to_owned()),
+            _ => setup_error(name, "open", error),
+        })?;
+    sys::set_interface(&file, &mut request).map_err(|error| match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => TunError::Denied(name.to_owned()),
+        Some(libc::EBUSY) => TunError::Exists(name.to_owned()),
+        // An interface of another kind has this name.
+        Some(libc::EINVAL) if if_nametoindex(name).is_ok() => TunError::Exists(name.to_owned()),
+        _ => setup_error(name, "TUNSETIFF", error),
+    })?;
+    Ok(file)
+}
+
+/// `struct ifreq` with the name and the flags that we ask for, these among them.
+fn request(name: &str, flags: libc::c_int) -> Result<libc::ifreq, TunError> {
     let fits = (1..libc::IFNAMSIZ).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         && !matches!(name, "." | "..");
@@ -167,9 +192,7 @@ fn request(name: &str) -> Result<libc::ifreq, TunError> {
     for (to, from) in ifr_name.iter_mut().zip(name.bytes()) {
         *to = libc::c_char::from_ne_bytes([from]);
     }
-    // Asked for exclusively: another program's device is never joined, however it was made.
-    let flags =
-        libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_MULTI_QUEUE | libc::IFF_TUN_EXCL;
+    let flags = flags | libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_MULTI_QUEUE;
     let [low, high, ..] = flags.to_le_bytes();
     let ifru_flags = libc::c_short::from_le_bytes([low, high]);
     Ok(libc::ifreq { ifr_name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags } })
@@ -228,10 +251,10 @@ mod tests {
     #[test]
     fn a_name_that_the_kernel_would_refuse_or_expand_is_refused_with_the_rule() {
         for name in ["", "a/b", "sixteen-letters-", "tun%d", "a b", ".."] {
-            let Err(error @ TunError::Name(_)) = request(name) else { panic!("{name:?} was accepted") };
+            let Err(error @ TunError::Name(_)) = request(name, 0) else { panic!("{name:?} was accepted") };
             assert!(error.to_string().contains("1 to 15"));
         }
-        assert!(request("sekisho0").is_ok());
+        assert!(request("sekisho0", 0).is_ok());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Our daemon and our command line, as the shipped binaries.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -23,6 +24,8 @@ pub struct Sekisho<'a> {
     namespace: &'a Namespace,
     directory: TempDir,
     daemon: Process,
+    /// What is started, and its first arguments.
+    program: Vec<OsString>,
 }
 
 impl<'a> Sekisho<'a> {
@@ -31,11 +34,18 @@ impl<'a> Sekisho<'a> {
         Self::start_in(&gateway.namespace, tunnel)
     }
 
+    /// The same with another program than the shipped daemon, named with its first arguments.
+    pub fn start_program(gateway: &'a Gateway, tunnel: &Tunnel, program: Vec<OsString>) -> Self {
+        let directory = tempfile::tempdir().expect("make a directory for sekisho");
+        write_configuration(&directory, tunnel);
+        Self::launched(&gateway.namespace, directory, program)
+    }
+
     /// The same in any namespace.
     pub fn start_in(namespace: &'a Namespace, tunnel: &Tunnel) -> Self {
         let directory = tempfile::tempdir().expect("make a directory for sekisho");
         write_configuration(&directory, tunnel);
-        Self::launched(namespace, directory)
+        Self::launched(namespace, directory, vec![DAEMON.into()])
     }
 
     /// The same with a configuration of the scenario's own, given the directory for its files. Its control socket must
@@ -44,12 +54,12 @@ impl<'a> Sekisho<'a> {
         let directory = tempfile::tempdir().expect("make a directory for sekisho");
         let text = configuration(directory.path());
         fs::write(configuration_file(&directory), text).expect("write sekisho.toml");
-        Self::launched(namespace, directory)
+        Self::launched(namespace, directory, vec![DAEMON.into()])
     }
 
-    fn launched(namespace: &'a Namespace, directory: TempDir) -> Self {
-        let daemon = launch(namespace, &directory);
-        let mut peer = Self { namespace, directory, daemon };
+    fn launched(namespace: &'a Namespace, directory: TempDir, program: Vec<OsString>) -> Self {
+        let daemon = launch(namespace, &directory, &program);
+        let mut peer = Self { namespace, directory, daemon, program };
         peer.await_status();
         peer
     }
@@ -167,6 +177,11 @@ impl<'a> Sekisho<'a> {
         fs::read_to_string(self.directory.path().join("state/resolv.conf")).ok()
     }
 
+    /// The daemon's process id.
+    pub fn pid(&self) -> u32 {
+        self.daemon.id()
+    }
+
     /// Memory that the daemon occupies, MiB.
     pub fn resident_mib(&self) -> f64 {
         let path = format!("/proc/{}/status", self.daemon.id());
@@ -200,7 +215,7 @@ impl<'a> Sekisho<'a> {
 
     /// Starts it again with the configuration as it is now.
     pub fn restart(&mut self) {
-        self.daemon = launch(self.namespace, &self.directory);
+        self.daemon = launch(self.namespace, &self.directory, &self.program);
         self.await_status();
     }
 
@@ -238,8 +253,10 @@ fn children(tunnel: &Value) -> usize {
     tunnel["children"].as_array().map_or(0, Vec::len)
 }
 
-fn launch(namespace: &Namespace, directory: &TempDir) -> Process {
-    let mut command = namespace.command(DAEMON);
+fn launch(namespace: &Namespace, directory: &TempDir, program: &[OsString]) -> Process {
+    let (daemon, arguments) = program.split_first().expect("a program");
+    let mut command = namespace.command(daemon.to_str().expect("a path in UTF-8"));
+    command.args(arguments);
     command.arg("--config").arg(configuration_file(directory));
     // As systemd does: what is fetched is kept there.
     let kept = directory.path().join("kept");

@@ -44,6 +44,8 @@ pub struct Gateway {
     pub host: Namespace,
     /// Addresses outside, IPv4 and IPv6.
     pub outside: [IpAddr; 2],
+    /// Its own addresses inside, IPv4 and IPv6.
+    pub own: [IpAddr; 2],
     /// Addresses of the host, IPv4 and IPv6.
     pub inside: [IpAddr; 2],
     /// Networks behind the gateway, IPv4 and IPv6.
@@ -215,6 +217,7 @@ fn gateway(router: &Namespace, [host, gateway]: [&'static str; 2], plan: &Plan) 
         namespace,
         host,
         outside: plan.outside.map(|text| text.parse().expect("an address")),
+        own: plan.gateway.map(|text| text.parse().expect("an address")),
         inside: plan.host.map(|text| text.parse().expect("an address")),
         networks: plan.networks,
     }

@@ -151,6 +151,11 @@ impl<'a> StrongSwan<'a> {
         fs::read_to_string(self.directory.path().join("resolv.conf")).unwrap_or_default()
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.charon.id()
+    }
+
     /// What it has written into its log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("charon.log")).expect("read charon's log")

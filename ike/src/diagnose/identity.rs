@@ -105,11 +105,7 @@ pub(crate) fn unknown_identity(theirs: &IdData, ours: Option<&IdData>, configure
             "The two identities are interchanged: the peer's own (strongSwan: `local.id`) must be our `remote_id`",
         ),
         _ => (
-            configured
-                .iter()
-                .map(|pair| near(&peer, &pair.remote))
-                .find(|text| !text.is_empty())
-                .unwrap_or_default(),
+            configured.iter().find_map(|pair| did_you_mean(&peer, &pair.remote)).unwrap_or_default(),
             "Set `remote_id` (and `local_id`) of a tunnel to these, or correct the peer's identities (strongSwan: `local.id`, `remote.id`)",
         ),
     };
@@ -128,6 +124,10 @@ pub(crate) fn unknown_identity(theirs: &IdData, ours: Option<&IdData>, configure
 
 fn near(theirs: &str, ours: &dyn ToString) -> String {
     near_miss(theirs, &ours.to_string()).map_or_else(String::new, |how| format!("; {how}"))
+}
+
+fn did_you_mean(theirs: &str, ours: &RemoteId) -> Option<String> {
+    near_miss(theirs, &ours.to_string()).map(|how| format!(": did you mean `{ours}`? {how}"))
 }
 
 fn wrong_identity(theirs: &str, configured: &RemoteId) -> Diagnosis {

@@ -18,6 +18,7 @@ pub(crate) use addresses::{
 };
 pub(crate) use certificate::no_signature;
 pub(crate) use identity::{Pair, auth_refused_there, no_auth, proof, unknown_identity};
+pub(crate) use near::Form;
 pub(crate) use proposal::{
     Negotiated, Standing, key_exchange_group, no_child_proposal_here, no_child_proposal_there,
     no_ike_proposal_here, no_ike_proposal_there, suite_not_for_connection, too_many_restarts,

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::near_misses::Callings;
 use super::proven::Proven;
 use crate::config::{Childless, Connection, Encapsulation, Name, Remote, RemoteAuth, Start, Uniqueness};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
-use crate::event::{JobId, TunnelId};
+use crate::event::{JobId, NearMiss, TunnelId};
 use crate::identity::Identity;
 use crate::limits;
 use crate::negotiate::TrafficSelector;
@@ -16,7 +17,7 @@ use crate::path::Path;
 use crate::pki;
 use crate::sa::{Acceptable, Directory, Standing};
 use crate::time::Instant;
-use crate::wire::{CertEncoding, IkeSpi};
+use crate::wire::{CertEncoding, IdData, IkeSpi};
 
 /// A connection and what we are doing for it.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ pub(super) struct Managed {
     pub(super) attempts: u32,
     /// The last failure since the last success, and its wall-clock time.
     pub(super) last_failure: Option<(u64, Diagnosis)>,
+    /// Refusals that named no tunnel and were perhaps meant for this one, the newest last.
+    pub(super) near_misses: Vec<NearMiss>,
+    /// Where its peer was when it last stood.
+    pub(super) last_address: Option<IpAddr>,
     /// Half-open SAs from its address that came to nothing since it last stood.
     pub(super) unfinished: u32,
     /// What is known of the peer and perfect forward secrecy.
@@ -75,6 +80,8 @@ impl Managed {
             pursuit: Pursuit::Idle,
             attempts: 0,
             last_failure: None,
+            near_misses: Vec::new(),
+            last_address: None,
             unfinished: 0,
             proven: Proven::default(),
             wanted: BTreeSet::new(),
@@ -138,6 +145,7 @@ pub(super) struct Connections {
     by_pattern: Vec<Name>,
     by_address: BTreeMap<IpAddr, Acceptable>,
     anywhere: Option<Acceptable>,
+    callings: Callings,
     /// The first whose peer signs.
     decoy: Option<Arc<Connection>>,
 }
@@ -210,6 +218,7 @@ impl Connections {
         }
         let mut all = self.by_name.values().map(|managed| &managed.config);
         self.decoy = all.find(|config| matches!(config.remote_auth, RemoteAuth::Signature(_))).cloned();
+        self.callings = Callings::of(self.by_name.values().map(|managed| &managed.config));
         let by_name = &self.by_name;
         let weight = |name: &Name| by_name.get(name).map(|managed| managed.config.remote_id.weight());
         self.by_pattern.sort_by_key(|name| std::cmp::Reverse(weight(name)));
@@ -222,6 +231,10 @@ impl Connections {
     /// What we would accept from this address: first that of the connections that name it, then of all.
     pub(super) fn acceptable(&self, remote: IpAddr) -> Option<&Acceptable> {
         self.by_address.get(&remote).or(self.anywhere.as_ref())
+    }
+
+    pub(super) fn callings(&self) -> &Callings {
+        &self.callings
     }
 
     /// The one connection that names this address and is down: what a refused stranger there was probably for.
@@ -300,12 +313,15 @@ impl Directory for Connections {
         self.decoy.clone()
     }
 
-    fn identities(&self, theirs: Option<&Identity>) -> Vec<diagnose::Pair> {
-        let meant = theirs.and_then(|theirs| self.find(theirs, None));
-        let all = self.by_name.values().map(|managed| &managed.config).take(limits::DIAGNOSIS_CANDIDATES);
-        let others = all.filter(|config| meant.as_ref().is_none_or(|meant| meant.name != config.name));
+    fn meant(&self, theirs: &IdData) -> Option<Arc<Connection>> {
+        self.meant_by(theirs)
+    }
+
+    fn identities(&self, meant: Option<&Connection>) -> Vec<diagnose::Pair> {
+        let all = self.by_name.values().map(|m| &*m.config).take(limits::DIAGNOSIS_CANDIDATES);
+        let others = all.filter(|config| meant.is_none_or(|meant| meant.name != config.name));
         meant
-            .iter()
+            .into_iter()
             .chain(others)
             .map(|c| diagnose::Pair { remote: c.remote_id.clone(), local: c.local_id.clone() })
             .collect()

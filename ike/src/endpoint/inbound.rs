@@ -122,7 +122,7 @@ impl Endpoint {
             InitOutcome::Refused(None) => self.core.output.drop(DropReason::RefusalUntold),
             InitOutcome::Refused(Some(diagnosis)) => {
                 self.refusals.take(now.boot);
-                self.refused(now, path, None, *diagnosis);
+                self.refused(now, path, (None, None), *diagnosis);
             }
         }
     }
@@ -137,7 +137,7 @@ impl Endpoint {
     pub(super) fn half_open_stepped(&mut self, now: Now, path: Path, step: HalfOpenStep) {
         match step {
             HalfOpenStep::Pending(half_open) => self.keep(half_open),
-            HalfOpenStep::Refused { half_open, connection, rival, diagnosis } => {
+            HalfOpenStep::Refused { half_open, connection, meant, rival, diagnosis } => {
                 half_open.into_iter().for_each(|half_open| self.keep(half_open));
                 if let (Some(connection), Some(rival)) = (&connection, rival) {
                     self.probe_all(now, connection, &rival);
@@ -145,7 +145,7 @@ impl Endpoint {
                 if !self.refused_proofs.take(now.boot) {
                     return self.core.output.drop(DropReason::RefusalUntold);
                 }
-                self.refused(now, path, connection, *diagnosis);
+                self.refused(now, path, (connection, meant), *diagnosis);
             }
             HalfOpenStep::Established { tunnel, initial_contact } => {
                 for spi in tunnel.ike_spis() {
@@ -194,11 +194,23 @@ impl Endpoint {
         }
     }
 
-    fn refused(&mut self, now: Now, path: Path, connection: Option<Arc<Connection>>, diagnosis: Diagnosis) {
+    /// The connection was named, or is perhaps meant.
+    fn refused(
+        &mut self,
+        now: Now,
+        path: Path,
+        (named, meant): (Option<Arc<Connection>>, Option<Arc<Connection>>),
+        diagnosis: Diagnosis,
+    ) {
+        let remote = path.remote_ip();
         // Nobody proved anything, so this is for the operator's eyes alone: a tunnel that stands is not told of it.
-        let guess = || self.connections.down_at(path.remote_ip());
-        let name = connection.map(|c| c.name.clone()).or_else(guess);
-        self.failed(now, name.as_ref(), Some(path.remote_ip()), diagnosis, None);
+        let guess = || self.connections.down_at(remote);
+        let name = named.as_ref().map(|c| c.name.clone()).or_else(guess);
+        if named.is_none() {
+            let meant = meant.as_ref().map(|c| &c.name);
+            self.note_near_misses(now, remote, name.as_ref(), meant, &diagnosis);
+        }
+        self.failed(now, name.as_ref(), Some(remote), diagnosis, None);
     }
 
     /// A tunnel stands: it takes the place of others of its connection.

@@ -6,6 +6,7 @@ mod cookie;
 mod duplicates;
 mod half_open;
 mod inbound;
+mod near_misses;
 mod pools;
 mod proven;
 mod pursuit;
@@ -422,6 +423,10 @@ impl Endpoint {
         if has_child && let Some(managed) = self.connections.get_mut(&name) {
             managed.attempts = 0;
             managed.unfinished = 0;
+            managed.last_address = Some(remote);
+            if managed.config.remote_id.exact().is_some() {
+                managed.near_misses.clear();
+            }
             if failure.is_none() && is_whole {
                 managed.last_failure = None;
             }

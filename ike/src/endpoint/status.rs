@@ -43,6 +43,7 @@ impl Endpoint {
             tunnels: tunnels().filter_map(Tunnel::status).map(refined).collect(),
             warnings: managed.proven.warnings(),
             last_failure: managed.last_failure.clone(),
+            near_misses: managed.near_misses.clone(),
             next_try,
             attempts: managed.attempts,
         }

@@ -19,7 +19,8 @@ use crate::wire::{EspSpi, IkeSpi};
 
 pub use job::{Completion, Job, JobId, JobKind};
 pub use status::{
-    ChildSaStatus, ConnectionState, ConnectionStatus, InnerAddresses, Pfs, PoolStatus, TunnelStatus, until,
+    ChildSaStatus, ConnectionState, ConnectionStatus, InnerAddresses, Likeness, NearMiss, Pfs, PoolStatus,
+    TunnelStatus, until,
 };
 
 /// A tunnel: an IKE SA, the IKE SAs that replace it, and their Child SAs. Never used again in an endpoint's life.

@@ -27,10 +27,46 @@ pub struct ConnectionStatus {
     pub warnings: Vec<(u64, Diagnosis)>,
     /// The last failure since the last success, and the wall-clock time of it.
     pub last_failure: Option<(u64, Diagnosis)>,
+    /// Refusals that named no tunnel and were perhaps meant for this one, the newest last; a few.
+    pub near_misses: Vec<NearMiss>,
     /// When the next attempt is made.
     pub next_try: Option<Instant>,
     /// Attempts since the last success.
     pub attempts: u32,
+}
+
+/// A refusal that named no tunnel and was perhaps meant for one. Whoever was refused proved nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NearMiss {
+    /// The wall-clock time of the last.
+    pub at: u64,
+    /// Where it came from.
+    pub remote: IpAddr,
+    /// What speaks for it.
+    pub likeness: Likeness,
+    /// How often the same happened.
+    pub times: u32,
+    /// Why it was refused.
+    pub diagnosis: Diagnosis,
+}
+
+/// Why a stranger is perhaps a tunnel's peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    /// It is where the tunnel's peer should be, or was the last time.
+    Address,
+    /// It calls itself almost so, or so and us otherwise.
+    Identity,
+}
+
+impl Likeness {
+    /// A stable word for records.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Identity => "identity",
+        }
+    }
 }
 
 impl ConnectionStatus {

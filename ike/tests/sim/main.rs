@@ -14,6 +14,7 @@ mod handshake;
 mod hostile;
 mod liveness;
 mod model;
+mod near_misses;
 mod offloaded;
 mod on_demand;
 mod path_mtu;

@@ -37,6 +37,8 @@ pub(super) struct Examining {
 struct Refusal {
     notify: Notify,
     connection: Option<Arc<Connection>>,
+    /// Where no connection is for the peer: one that it perhaps means.
+    meant: Option<Arc<Connection>>,
     /// The peer that has a tunnel already, if that is why.
     rival: Option<Identity>,
     diagnosis: Box<Diagnosis>,
@@ -44,7 +46,16 @@ struct Refusal {
 
 impl Refusal {
     fn new(kind: NotifyType, connection: Option<Arc<Connection>>, diagnosis: Diagnosis) -> Self {
-        Self { notify: Notify::new(kind, []), connection, rival: None, diagnosis: Box::new(diagnosis) }
+        let (notify, diagnosis) = (Notify::new(kind, []), Box::new(diagnosis));
+        Self { notify, connection, meant: None, rival: None, diagnosis }
+    }
+
+    /// Of a peer with whose identities no connection is.
+    fn unknown(directory: &dyn Directory, request: &AuthRequest) -> Self {
+        let meant = directory.meant(&request.id_i);
+        let identities = directory.identities(meant.as_deref());
+        let diagnosis = diagnose::unknown_identity(&request.id_i, request.id_r.as_ref(), &identities);
+        Self { meant, ..Self::new(NotifyType::AUTHENTICATION_FAILED, None, diagnosis) }
     }
 }
 
@@ -67,7 +78,7 @@ impl HalfOpen {
             }
             Err(ReadError::Refuse(notify, diagnosis)) => {
                 let asked = Request::new(&datagram.header, sha256(&[datagram.bytes]));
-                let refusal = Refusal { notify, connection: None, rival: None, diagnosis };
+                let refusal = Refusal { notify, connection: None, meant: None, rival: None, diagnosis };
                 return self.refuse(ctx, path, &asked, answered, refusal);
             }
         };
@@ -89,11 +100,9 @@ impl HalfOpen {
         request: &AuthRequest,
         connection: Option<Arc<Connection>>,
     ) -> Refusal {
-        let diagnosis = match &connection {
-            Some(connection) => diagnose::no_auth(&connection.remote_id),
-            None => unknown(directory, request),
-        };
-        Refusal::new(NotifyType::AUTHENTICATION_FAILED, connection, diagnosis)
+        let Some(connection) = connection else { return Refusal::unknown(directory, request) };
+        let diagnosis = diagnose::no_auth(&connection.remote_id);
+        Refusal::new(NotifyType::AUTHENTICATION_FAILED, Some(connection), diagnosis)
     }
 
     /// The initiator's claim, and what our own proof will cover.
@@ -155,10 +164,7 @@ impl HalfOpen {
                 let connection = Arc::clone(peer.connection());
                 Err(Refusal::new(NotifyType::AUTHENTICATION_FAILED, Some(connection), diagnosis))
             }
-            Verdict::Refused(error) => {
-                let diagnosis = explain(directory, request, connection.as_deref(), &error);
-                Err(Refusal::new(NotifyType::AUTHENTICATION_FAILED, connection.clone(), diagnosis))
-            }
+            Verdict::Refused(error) => Err(proof_refused(directory, request, connection.clone(), &error)),
         };
         match accepted {
             Ok((peer, proof)) => self.establish(ctx, path, &asked, *answered, request, (peer, proof)),
@@ -213,7 +219,7 @@ impl HalfOpen {
         mut answered: Box<Answered>,
         refusal: Refusal,
     ) -> HalfOpenStep {
-        let Refusal { notify, connection, rival, diagnosis } = refusal;
+        let Refusal { notify, connection, meant, rival, diagnosis } = refusal;
         let mut window = Window::new(0, 1);
         let payloads = [Payload::Notify(notify)];
         let most = path.room(limits::FRAGMENT_SIZE);
@@ -224,7 +230,7 @@ impl HalfOpen {
         // What is left only answers a repeated request: not as long as one that waits for its proof.
         self.expires_at = self.expires_at.min(ctx.now.boot + limits::REFUSED_LIFETIME);
         self.phase = Phase::Refused(window);
-        HalfOpenStep::Refused { half_open: Some(self), connection, rival, diagnosis }
+        HalfOpenStep::Refused { half_open: Some(self), connection, meant, rival, diagnosis }
     }
 }
 
@@ -308,21 +314,20 @@ fn may_be_childless(connection: &Arc<Connection>, request: &AuthRequest) -> Resu
     Err(Refusal::new(NotifyType::INVALID_SYNTAX, Some(Arc::clone(connection)), diagnosis))
 }
 
-fn explain(
+fn proof_refused(
     directory: &dyn Directory,
     request: &AuthRequest,
-    connection: Option<&Connection>,
+    connection: Option<Arc<Connection>>,
     error: &ProofError,
-) -> Diagnosis {
+) -> Refusal {
     match (connection, error) {
-        (None, _) | (_, ProofError::Nobody) => unknown(directory, request),
-        (Some(connection), error) => diagnose::proof(error, &request.id_i, &connection.remote_id),
+        (None, _) => Refusal::unknown(directory, request),
+        (connection, ProofError::Nobody) => Refusal { connection, ..Refusal::unknown(directory, request) },
+        (Some(connection), error) => {
+            let diagnosis = diagnose::proof(error, &request.id_i, &connection.remote_id);
+            Refusal::new(NotifyType::AUTHENTICATION_FAILED, Some(connection), diagnosis)
+        }
     }
-}
-
-fn unknown(directory: &dyn Directory, request: &AuthRequest) -> Diagnosis {
-    let theirs = Identity::from_wire(&request.id_i);
-    diagnose::unknown_identity(&request.id_i, request.id_r.as_ref(), &directory.identities(theirs.as_ref()))
 }
 
 impl Tunnel {

@@ -133,6 +133,7 @@ impl HalfOpen {
                 HalfOpenStep::Refused {
                     half_open: None,
                     connection: None,
+                    meant: None,
                     rival: None,
                     diagnosis: Box::new(diagnosis),
                 }

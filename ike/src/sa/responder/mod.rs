@@ -29,7 +29,7 @@ use crate::path::Path;
 use crate::pki::Answer;
 use crate::suite::IkeProposal;
 use crate::time::Instant;
-use crate::wire::{CertEncoding, Datagram, IkeSpi};
+use crate::wire::{CertEncoding, Datagram, IdData, IkeSpi};
 use crate::work::{Outcome, Work};
 
 pub(crate) use init::answer_init;
@@ -88,6 +88,8 @@ pub(crate) enum HalfOpenStep {
     Refused {
         half_open: Option<Box<HalfOpen>>,
         connection: Option<Arc<Connection>>,
+        /// Where no connection is for the peer: one that it perhaps means.
+        meant: Option<Arc<Connection>>,
         /// The peer that has a tunnel already, if that is why.
         rival: Option<Identity>,
         diagnosis: Box<Diagnosis>,
@@ -114,8 +116,10 @@ pub(crate) trait Directory {
     fn standing(&self, connection: &Arc<Connection>, peer: &Identity, initial_contact: bool) -> Standing;
     /// One whose peer signs, if there is any: strangers are judged by it.
     fn decoy(&self) -> Option<Arc<Connection>>;
-    /// Pairs of identities that are configured, for a diagnosis; first the one that is for this peer.
-    fn identities(&self, theirs: Option<&Identity>) -> Vec<diagnose::Pair>;
+    /// The connection that a peer perhaps means for whose identities there is none.
+    fn meant(&self, theirs: &IdData) -> Option<Arc<Connection>>;
+    /// Pairs of identities that are configured, for a diagnosis; first that of this one.
+    fn identities(&self, meant: Option<&Connection>) -> Vec<diagnose::Pair>;
 }
 
 /// Whether a connection may be set up.

@@ -1,0 +1,152 @@
+//! Who takes part: a tunnel of each, between the gateways of a network of its own.
+
+use std::env;
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use sekisho::daemon;
+
+use crate::lab::{End, Namespace, Outer, Sekisho, Site, StrongSwan, Tunnel};
+use crate::measure::Ends;
+use crate::wireguard::{Program, WireGuard};
+
+/// A first argument by which this program is `sekishod` without a cipher.
+const WITHOUT_CIPHER: &str = "as-sekishod-without-a-cipher";
+const CHARON: &str = "/usr/lib/ipsec/charon";
+
+/// An implementation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Contender {
+    Sekisho,
+    /// Our own limit: the same daemon, which neither encrypts nor authenticates.
+    Null,
+    Strongswan,
+    Boringtun,
+    Gotatun,
+    WireguardGo,
+}
+
+impl Contender {
+    pub const ALL: [Self; 6] =
+        [Self::Sekisho, Self::Null, Self::Strongswan, Self::Boringtun, Self::Gotatun, Self::WireguardGo];
+
+    /// As it is called in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sekisho => "sekisho",
+            Self::Null => "null",
+            Self::Strongswan => "strongswan",
+            Self::Boringtun => "boringtun",
+            Self::Gotatun => "gotatun",
+            Self::WireguardGo => "wireguard_go",
+        }
+    }
+
+    /// The program of the machine that it needs, if it needs one.
+    ///
+    /// # Errors
+    /// That it is missing, and what to do.
+    pub fn program(self) -> Result<Option<PathBuf>, String> {
+        let (name, from) = match self {
+            Self::Sekisho | Self::Null => return Ok(None),
+            Self::Strongswan => (CHARON, "Debian: strongswan-charon"),
+            Self::Boringtun => ("boringtun-cli", "cargo install boringtun-cli"),
+            Self::Gotatun => ("gotatun", "cargo install gotatun-cli"),
+            Self::WireguardGo => ("wireguard-go", "Debian: wireguard-go"),
+        };
+        let variable = format!("SEKISHO_BENCH_{}", self.name().to_uppercase());
+        // strongSwan's is started by the laboratory, at its own place.
+        let named = env::var_os(&variable).filter(|_| self != Self::Strongswan).map(PathBuf::from);
+        let candidates = match named {
+            Some(path) => vec![path],
+            None => env::split_paths(&env::var_os("PATH").unwrap_or_default())
+                .map(|directory| directory.join(name))
+                .collect(),
+        };
+        let found = candidates.into_iter().find(|path| path.is_file());
+        found.map(Some).ok_or_else(|| format!("no {name} ({from}; or {variable}=PATH)"))
+    }
+
+    /// Its tunnel.
+    pub fn start<'a>(self, site: &'a Site, program: Option<&Path>, outer: Outer) -> Pair<'a> {
+        match (self, program) {
+            (Self::Null, _) => Pair::Sekisho(sekisho(site, outer, true)),
+            (Self::Strongswan, _) => Pair::StrongSwan(strongswan(site)),
+            (Self::Sekisho, _) | (_, None) => Pair::Sekisho(sekisho(site, outer, false)),
+            (_, Some(program)) => Pair::WireGuard(WireGuard::pair(site, program, self.how())),
+        }
+    }
+
+    fn how(self) -> Program {
+        let arguments = match self {
+            Self::WireguardGo => "-f",
+            _ => "--foreground --disable-drop-privileges --verbosity error",
+        };
+        Program { arguments }
+    }
+}
+
+/// The daemons at both ends.
+pub enum Pair<'a> {
+    Sekisho([Sekisho<'a>; 2]),
+    StrongSwan([StrongSwan<'a>; 2]),
+    WireGuard([WireGuard; 2]),
+}
+
+impl Pair<'_> {
+    pub fn pids(&self) -> [u32; 2] {
+        match self {
+            Self::Sekisho(pair) => pair.each_ref().map(Sekisho::pid),
+            Self::StrongSwan(pair) => pair.each_ref().map(StrongSwan::pid),
+            Self::WireGuard(pair) => pair.each_ref().map(WireGuard::pid),
+        }
+    }
+}
+
+/// From the inner address of gateway a to that of gateway b: no host's forwarding is measured.
+pub fn ends(site: &Site, family: Outer) -> Ends<'_, Namespace> {
+    let end = |end| -> (&Namespace, IpAddr) {
+        let gateway = site.side(end);
+        (&gateway.namespace, gateway.own[family as usize])
+    };
+    Ends { here: end(End::A), there: end(End::B) }
+}
+
+fn sekisho(site: &Site, outer: Outer, without_cipher: bool) -> [Sekisho<'_>; 2] {
+    let start = |end| {
+        let tunnel = Tunnel { initiate: end == End::A, ..Tunnel::at(site, end, outer) };
+        if without_cipher {
+            let this = env::current_exe().expect("this program's path");
+            Sekisho::start_program(site.side(end), &tunnel, vec![this.into(), WITHOUT_CIPHER.into()])
+        } else {
+            Sekisho::start(site.side(end), &tunnel)
+        }
+    };
+    let there = start(End::B);
+    let here = start(End::A);
+    here.await_up();
+    there.await_up();
+    [here, there]
+}
+
+/// What this program is when [`Contender::Null`] starts it.
+pub fn daemon_without_cipher() -> Option<ExitCode> {
+    let mut arguments: Vec<OsString> = env::args_os().collect();
+    if arguments.get(1)? != WITHOUT_CIPHER {
+        return None;
+    }
+    arguments.remove(1);
+    sekisho_esp::null_transform::protect_nothing();
+    Some(daemon::run(&daemon::Args::parse_from(arguments)))
+}
+
+fn strongswan(site: &Site) -> [StrongSwan<'_>; 2] {
+    let pair =
+        [End::A, End::B].map(|end| StrongSwan::start(site.side(end), &Tunnel::at(site, end, Outer::V4)));
+    pair[0].initiate();
+    pair[1].await_up();
+    pair
+}
