@@ -292,7 +292,7 @@ impl SecureRandom for Os {
 struct Counting(u32);
 
 impl SpiAllocator for Counting {
-    fn allocate(&mut self, _: &mut dyn SecureRandom) -> Option<EspSpi> {
+    fn allocate(&mut self, _: SocketAddr, _: &mut dyn SecureRandom) -> Option<EspSpi> {
         self.0 += 1;
         Some(EspSpi(self.0))
     }

@@ -41,6 +41,7 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
         cookie_threshold: threshold.map_or(or.cookie_threshold, Spanned::into_inner),
         half_open_max: most.map_or(or.half_open_max, Spanned::into_inner),
         replay_window: bounded(judge, &mut section, "replay_window", &limits::REPLAY_WINDOW),
+        workers: workers(judge, &mut section),
         copy_dscp: section.boolean(judge, "copy_dscp").unwrap_or(or.copy_dscp),
     };
     if daemon.ike_port == daemon.nat_port {
@@ -62,6 +63,21 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
 
 fn bounded(judge: &mut Judge<'_>, section: &mut Section<'_>, key: &'static str, bounds: &Bounds<u32>) -> u32 {
     section.number(judge, key, (bounds.floor, bounds.ceiling)).map_or(bounds.default, Spanned::into_inner)
+}
+
+/// `"auto"`, or how many.
+fn workers(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<u8> {
+    const KEY: &str = "workers";
+    if !section.is_text(KEY) {
+        return section.number(judge, KEY, limits::WORKERS).map(Spanned::into_inner);
+    }
+    let text = section.text(judge, KEY)?;
+    if text.get_ref() != "auto" {
+        let message = format!("`{KEY}` cannot be `{}`", text.get_ref().escape_debug());
+        let (least, most) = limits::WORKERS;
+        judge.error(&text.span(), message, format!("write \"auto\", or a number from {least} to {most}"));
+    }
+    None
 }
 
 fn absolute(judge: &mut Judge<'_>, section: &mut Section<'_>, key: &'static str, or: PathBuf) -> PathBuf {

@@ -102,6 +102,11 @@ impl<'t> Section<'t> {
         self.table.contains_key(key)
     }
 
+    /// Whether the key is there, and its value a text.
+    pub(super) fn is_text(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| matches!(value.get_ref(), DeValue::String(_)))
+    }
+
     /// The first key, if all that is here is tables.
     pub(super) fn only_tables(&self) -> Option<Span> {
         let all =

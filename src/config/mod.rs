@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Read;
+use std::num::NonZero;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sekisho_ike::config::{Connection, Name, Pool};
@@ -97,6 +99,8 @@ pub struct Daemon {
     pub half_open_max: u32,
     /// Packets that may arrive late (RFC 4303 §3.4.3).
     pub replay_window: u32,
+    /// Workers of the data path; as many as there are cores when absent.
+    pub workers: Option<u8>,
     /// Whether the inner packet's DSCP is copied to the outer one.
     pub copy_dscp: bool,
 }
@@ -131,6 +135,16 @@ impl FromStr for LogLevel {
     }
 }
 
+impl Daemon {
+    /// Workers of the data path: the configured number, or one for each core up to a bound.
+    pub fn worker_count(&self) -> u8 {
+        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        self.workers.unwrap_or_else(|| {
+            u8::try_from(cores()).map_or(limits::WORKERS_AUTO, |cores| cores.min(limits::WORKERS_AUTO))
+        })
+    }
+}
+
 impl Default for Daemon {
     fn default() -> Self {
         Self {
@@ -149,6 +163,7 @@ impl Default for Daemon {
             cookie_threshold: limits::COOKIE_THRESHOLD.default,
             half_open_max: limits::HALF_OPEN_MAX.default,
             replay_window: 1024,
+            workers: None,
             copy_dscp: true,
         }
     }

@@ -125,7 +125,8 @@ impl Control {
             cookie_threshold: count(config.daemon.cookie_threshold),
             half_open_max: count(config.daemon.half_open_max),
         };
-        let endpoint = Endpoint::new(ports, Box::new(OsRandom::new()), Box::new(Spis::of_worker(0)));
+        let spis = Spis::new(out.sockets.settings().workers);
+        let endpoint = Endpoint::new(ports, Box::new(OsRandom::new()), Box::new(spis));
         let fetcher =
             Fetcher::new(config.daemon.mark, last_good::directory().map(|state| state.join("fetched")));
         let jobs = Jobs::new(out.routing.netlink().clone(), config.daemon.ike_port, fetcher)?;

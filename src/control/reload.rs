@@ -97,6 +97,7 @@ fn restart_needed(old: &Daemon, new: &Daemon) -> Vec<String> {
         ("ike_port", old.ike_port != new.ike_port),
         ("nat_port", old.nat_port != new.nat_port),
         ("cookie_threshold", old.cookie_threshold != new.cookie_threshold),
+        ("workers", old.workers != new.workers),
         ("half_open_max", old.half_open_max != new.half_open_max),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name.to_owned()).collect()

@@ -24,8 +24,10 @@ const REQUESTS: usize = 32;
 /// Serves until told to stop.
 pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Result<(), Failure> {
     let daemon = &config.daemon;
-    let tun = Tun::open(&daemon.interface).map_err(Failure::new)?;
-    let ports = udp::Settings { ike_port: daemon.ike_port, nat_port: daemon.nat_port, mark: daemon.mark };
+    let workers = daemon.worker_count();
+    let queues = Tun::open_queues(&daemon.interface, workers).map_err(Failure::new)?;
+    let (ike_port, nat_port, mark) = (daemon.ike_port, daemon.nat_port, daemon.mark);
+    let ports = udp::Settings { ike_port, nat_port, mark, workers };
     let sockets = Arc::new(Sockets::bind(ports).map_err(Failure::new)?);
     let routing = Routing::start(netlink, &config).await.map_err(Failure::new)?;
     let signals = Signals::new()?;
@@ -38,7 +40,7 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
 
     let (to_control, from_data) = data::channel();
     let settings = data::Settings { mtu: routing.mtu() };
-    let data = DataPath::start(tun, sockets.clone(), settings, to_control)
+    let data = DataPath::start(queues, sockets.clone(), settings, to_control)
         .map_err(|error| Failure(format!("cannot start the data path: {error}")))?;
     let (asked, requests) = mpsc::channel(REQUESTS);
     let (orders, ordered) = mpsc::channel(1);

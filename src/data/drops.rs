@@ -57,8 +57,9 @@ impl Loss {
     }
 }
 
-/// A counter for each reason. Both threads count here: a drop is rare, so the counters are too.
+/// A counter for each reason, for one thread: drops may be as many as packets.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(super) struct Drops {
     esp: Counters,
     losses: [AtomicU64; Loss::ALL.len()],
@@ -90,11 +91,17 @@ impl Drops {
         }
     }
 
-    /// Every reason, also those that never happened.
-    pub(super) fn read(&self) -> Vec<(&'static str, u64)> {
-        let losses = Loss::ALL.into_iter().map(Loss::code).zip(&self.losses);
-        let losses = losses.map(|(code, counter)| (code, counter.load(Ordering::Relaxed)));
-        self.esp.iter().map(|(reason, packets)| (reason.code(), packets)).chain(losses).collect()
+    /// Every reason, also those that never happened: the sums over all threads.
+    pub(super) fn read(all: &[&Self]) -> Vec<(&'static str, u64)> {
+        let sum =
+            |count: &dyn Fn(&Self) -> u64| all.iter().map(|own| count(own)).fold(0, u64::saturating_add);
+        let esp = DropReason::ALL.into_iter().map(|reason| (reason.code(), sum(&|own| own.esp.get(reason))));
+        let losses = Loss::ALL.into_iter().map(|loss| (loss.code(), sum(&|own| own.losses(loss))));
+        esp.chain(losses).collect()
+    }
+
+    fn losses(&self, loss: Loss) -> u64 {
+        self.losses.get(loss as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 }
 
@@ -118,11 +125,23 @@ mod tests {
         for (position, loss) in Loss::ALL.into_iter().enumerate() {
             drops.loss(loss, position + 1);
         }
-        let read: BTreeMap<_, _> = drops.read().into_iter().collect();
-        assert_eq!(read.len(), drops.read().len(), "two reasons share a word");
+        let read = Drops::read(&[&drops]);
+        let by_word: BTreeMap<_, _> = read.iter().copied().collect();
+        assert_eq!(read.len(), by_word.len(), "two reasons share a word");
         for (loss, expected) in Loss::ALL.into_iter().zip(1..) {
-            assert_eq!(read.get(loss.code()), Some(&expected));
+            assert_eq!(by_word.get(loss.code()), Some(&expected));
         }
+    }
+
+    #[test]
+    fn what_several_threads_counted_is_added_up() {
+        let all = [Drops::default(), Drops::default()];
+        for drops in &all {
+            drops.esp(DropReason::Replayed, 2);
+            drops.loss(Loss::Keepalive, 3);
+        }
+        let read = Drops::read(&[&all[0], &all[1]]);
+        assert!(read.contains(&("replayed", 4)) && read.contains(&("keepalive", 6)), "{read:?}");
     }
 
     #[test]
@@ -137,7 +156,7 @@ mod tests {
         ];
         for (errno, word) in cases {
             drops.unsent(Some(&io::Error::from_raw_os_error(errno)), 3);
-            assert!(drops.read().contains(&(word, 3)), "{word}");
+            assert!(Drops::read(&[&drops]).contains(&(word, 3)), "{word}");
         }
     }
 }

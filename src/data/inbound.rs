@@ -1,6 +1,6 @@
-//! Inbound: ESP in UDP comes back to the TUN, IKE goes to control. One thread runs this:
+//! Inbound: ESP in UDP comes back to the TUN, IKE goes to control. One thread of each worker runs this:
 //!
-//! 1. `run` waits for any socket;
+//! 1. `run` waits for any of the worker's sockets;
 //! 2. `drain` receives datagrams or trains of datagrams from one of them, a bounded number at a time;
 //! 3. `sort` tells IKE, ESP, keepalives and garbage apart, datagram by datagram;
 //! 4. `to_control` hands IKE over, or drops it when control does not keep up;
@@ -20,7 +20,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::drops::Loss;
 use super::failure::Failure;
 use super::publish::{Receiving, Snapshot};
-use super::{FromData, QUEUE, Shared, UdpPath};
+use super::{FromData, QUEUE, Shared, UdpPath, Worker};
 use crate::net::clock::since_boot;
 use crate::net::ready::Woken;
 use crate::net::udp::{Received, Socket};
@@ -33,6 +33,7 @@ const MAX_DATAGRAM: usize = 65_535;
 /// One thread's buffers.
 pub(super) struct Inbound {
     shared: Arc<Shared>,
+    worker: Arc<Worker>,
     train: Box<[u8]>,
     delivery: Delivery,
     network: Failure,
@@ -41,6 +42,7 @@ pub(super) struct Inbound {
 /// What goes to the TUN.
 struct Delivery {
     shared: Arc<Shared>,
+    worker: Arc<Worker>,
     coalescer: Coalescer,
     device: Failure,
 }
@@ -52,13 +54,18 @@ struct Run<'snapshot> {
 }
 
 impl Inbound {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let device = Failure::new("writing to the TUN device");
+    pub(super) fn new(shared: Arc<Shared>, worker: Arc<Worker>) -> Self {
         Self {
             train: vec![0; MAX_DATAGRAM].into(),
-            delivery: Delivery { shared: Arc::clone(&shared), coalescer: Coalescer::new(), device },
+            delivery: Delivery {
+                shared: Arc::clone(&shared),
+                worker: Arc::clone(&worker),
+                coalescer: Coalescer::new(),
+                device: Failure::new("writing to the TUN device"),
+            },
             network: Failure::new("receiving from the network"),
             shared,
+            worker,
         }
     }
 
@@ -68,7 +75,7 @@ impl Inbound {
     /// If the sockets cannot be waited for.
     pub(super) fn run(&mut self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        let sockets = shared.sockets.all();
+        let sockets = shared.sockets.of(self.worker.number);
         let sources: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
         let mut pause = None;
         while let Woken::Ready(ready) =
@@ -102,13 +109,13 @@ impl Inbound {
 
     /// One datagram, or a train of them from one sender.
     fn sort(&mut self, received: &Received) {
-        let shared = &*self.shared;
+        let (shared, drops) = (&*self.shared, &self.worker.drops_in);
         if received.truncated {
-            shared.drops.loss(Loss::DatagramCut, 1);
+            drops.loss(Loss::DatagramCut, 1);
             return;
         }
         if received.length == 0 {
-            shared.drops.esp(DropReason::Truncated, 1);
+            drops.esp(DropReason::Truncated, 1);
             return;
         }
         let snapshot = shared.snapshot.load();
@@ -124,13 +131,13 @@ impl Inbound {
                     packet.map(|packet| self.delivery.push(packet))
                 }
                 Datagram::Keepalive => {
-                    shared.drops.loss(Loss::Keepalive, 1);
+                    drops.loss(Loss::Keepalive, 1);
                     Ok(())
                 }
                 Datagram::Garbage(reason) => Err(reason),
             };
             if let Err(reason) = outcome {
-                shared.drops.esp(reason, 1);
+                drops.esp(reason, 1);
             }
         }
         Run::end(run, shared);
@@ -202,21 +209,21 @@ impl Run<'_> {
 
 impl Delivery {
     fn push(&mut self, packet: &[u8]) {
-        let Self { shared, coalescer, device } = self;
-        coalescer.push(packet, |header, packet| deliver(shared, device, header, packet));
+        let Self { shared, worker, coalescer, device } = self;
+        coalescer.push(packet, |header, packet| deliver(shared, worker, device, header, packet));
     }
 
     fn flush(&mut self) {
-        let Self { shared, coalescer, device } = self;
-        coalescer.flush(|header, packet| deliver(shared, device, header, packet));
+        let Self { shared, worker, coalescer, device } = self;
+        coalescer.flush(|header, packet| deliver(shared, worker, device, header, packet));
     }
 }
 
-fn deliver(shared: &Shared, device: &mut Failure, header: OffloadHeader, packet: &[u8]) {
-    match shared.tun.write(header.to_bytes(), packet) {
+fn deliver(shared: &Shared, worker: &Worker, device: &mut Failure, header: OffloadHeader, packet: &[u8]) {
+    match worker.queue.write(header.to_bytes(), packet) {
         Ok(()) => device.clear(),
         Err(error) => {
-            shared.drops.esp(DropReason::DeliverFailed, 1);
+            worker.drops_in.esp(DropReason::DeliverFailed, 1);
             // Down or gone. What the device refuses in a packet is no failure of the device.
             if matches!(error.raw_os_error(), Some(libc::EIO | libc::EBADFD | libc::ENODEV)) {
                 device.note(&error, &shared.to_control);

@@ -1,8 +1,9 @@
 //! The data path: packets from the TUN leave as ESP in UDP (RFC 4303, RFC 3948), and come back the same way.
 //!
-//! Two threads that share nothing but immutable snapshots: `outbound` (TUN to UDP) and `inbound` (UDP to TUN). Control
-//! installs and removes SAs through [`DataPath`]; what concerns control comes back over one bounded channel. Identifiers
-//! are plain numbers of control's.
+//! Workers that share nothing but immutable snapshots, each of two threads: `outbound` (TUN to UDP) and `inbound` (UDP to
+//! TUN), with a queue of the TUN, sockets and counters of their own. An SA belongs to the worker that the last byte of our SPI
+//! names: its packets come in there, and what answers them is read there. Control installs and removes SAs through
+//! [`DataPath`]; what concerns control comes back over one bounded channel. Identifiers are plain numbers of control's.
 
 mod drops;
 mod failure;
@@ -17,7 +18,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -50,8 +51,8 @@ pub enum FromData {
     },
     /// The first packet arrived on the inbound SPI of this SA. Told once in an SA's life.
     FirstPacket(u64),
-    /// Packets wait for the Child SA of this policy, which has none and is set up on demand. Told once for all that wait;
-    /// answered by an SA, or by [`DataPath::abandon`].
+    /// Packets wait for the Child SA of this policy, which has none and is set up on demand. Told once by each worker for all
+    /// that wait there; answered by an SA, or by [`DataPath::abandon`].
     Acquire(u64),
     /// The device or a socket fails persistently, for the reason told. The thread goes on trying.
     Failed(String),
@@ -106,6 +107,7 @@ pub struct SaUsage {
 #[derive(Debug)]
 pub struct DataPath {
     shared: Arc<Shared>,
+    workers: Vec<Arc<Worker>>,
     installed: Mutex<Installed>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -113,56 +115,81 @@ pub struct DataPath {
 /// What all threads see.
 #[derive(Debug)]
 struct Shared {
-    tun: Tun,
     sockets: Arc<Sockets>,
     snapshot: ArcSwap<Snapshot>,
-    drops: Drops,
     mtu: AtomicU16,
     stop: Stop,
+    /// Control knows that a thread has ended.
+    told_dead: AtomicBool,
+    to_control: FromDataSender,
+}
+
+/// What the two threads of one worker see, and control.
+#[derive(Debug)]
+struct Worker {
+    /// Which one, from 0.
+    number: usize,
+    /// Its queue of the TUN.
+    queue: Tun,
     /// Tells the outbound thread that there are new SAs, or that some will not come.
     bell: Bell,
     /// The policies whose SAs will not come.
     abandoned: Mutex<BTreeSet<u64>>,
-    to_control: FromDataSender,
+    /// Of the outbound thread.
+    drops_out: Drops,
+    /// Of the inbound thread.
+    drops_in: Drops,
+}
+
+impl Worker {
+    fn new(number: usize, queue: Tun) -> io::Result<Arc<Self>> {
+        let (abandoned, drops_out, drops_in) = Default::default();
+        Ok(Arc::new(Self { number, queue, bell: Bell::new()?, abandoned, drops_out, drops_in }))
+    }
 }
 
 impl DataPath {
-    /// Start the threads. Without SAs nothing passes: fail closed.
+    /// Start the threads: a worker for each queue, as many as the sockets were bound for. Without SAs nothing passes: fail
+    /// closed.
     ///
     /// # Errors
     /// If the system gives no more threads or descriptors.
     pub fn start(
-        tun: Tun,
+        queues: Vec<Tun>,
         sockets: Arc<Sockets>,
         settings: Settings,
         to_control: FromDataSender,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            tun,
             sockets,
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
-            drops: Drops::default(),
             mtu: AtomicU16::new(settings.mtu),
             stop: Stop::new()?,
-            bell: Bell::new()?,
-            abandoned: Mutex::default(),
+            told_dead: AtomicBool::new(false),
             to_control,
         });
+        let workers = queues.into_iter().enumerate().map(|(number, queue)| Worker::new(number, queue));
+        let workers: Vec<_> = workers.collect::<io::Result<_>>()?;
+        let installed = Mutex::new(Installed::new(workers.len()));
         // Whatever fails from here on, the drop stops what was started.
-        let mut data = Self { shared, installed: Mutex::default(), threads: Vec::new() };
-        let (mut outbound, mut inbound) =
-            (Outbound::new(Arc::clone(&data.shared)), Inbound::new(Arc::clone(&data.shared)));
-        data.spawn("data-outbound", move || outbound.run())?;
-        data.spawn("data-inbound", move || inbound.run())?;
+        let mut data = Self { shared, workers, installed, threads: Vec::new() };
+        for worker in data.workers.clone() {
+            let number = worker.number;
+            let mut outbound = Outbound::new(Arc::clone(&data.shared), Arc::clone(&worker));
+            data.spawn(format!("data-out-{number}"), move || outbound.run())?;
+            let mut inbound = Inbound::new(Arc::clone(&data.shared), worker);
+            data.spawn(format!("data-in-{number}"), move || inbound.run())?;
+        }
         Ok(data)
     }
 
     fn spawn(
         &mut self,
-        name: &'static str,
+        name: String,
         work: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
+        let thread_name = name.clone();
         let guarded = move || {
             let why = match catch_unwind(AssertUnwindSafe(work)) {
                 Ok(Ok(())) => None,
@@ -170,7 +197,7 @@ impl DataPath {
                 Err(_) => Some(format!("the thread `{name}` panicked")),
             };
             // A thread that dies must not die in silence: without it the tunnels carry nothing.
-            if let Some(why) = why {
+            if let Some(why) = why.filter(|_| !shared.told_dead.swap(true, Ordering::Relaxed)) {
                 let message = || FromData::Dead(why.clone());
                 while let Err(TrySendError::Full(_)) = shared.to_control.try_send(message()) {
                     if matches!(
@@ -182,7 +209,7 @@ impl DataPath {
                 }
             }
         };
-        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(guarded)?);
+        self.threads.push(thread::Builder::new().name(thread_name).spawn(guarded)?);
         Ok(())
     }
 
@@ -224,13 +251,16 @@ impl DataPath {
 
     /// The Child SA of this policy cannot be set up for now: what waits for it is dropped.
     pub fn abandon(&self, policy: u64) {
-        self.shared.abandoned.lock().unwrap_or_else(PoisonError::into_inner).insert(policy);
-        self.shared.bell.ring();
+        for worker in &self.workers {
+            worker.abandoned.lock().unwrap_or_else(PoisonError::into_inner).insert(policy);
+            worker.bell.ring();
+        }
     }
 
     /// Packets dropped until now by reason: stable words, those that never happened included.
     pub fn drops(&self) -> Vec<(&'static str, u64)> {
-        self.shared.drops.read()
+        let all = self.workers.iter().flat_map(|worker| [&worker.drops_out, &worker.drops_in]);
+        Drops::read(&all.collect::<Vec<_>>())
     }
 
     /// The MTU of the TUN has changed.
@@ -247,7 +277,7 @@ impl DataPath {
         let mut installed = self.installed();
         let result = change(&mut installed);
         self.shared.snapshot.store(Arc::new(installed.snapshot()));
-        self.shared.bell.ring();
+        self.workers.iter().for_each(|worker| worker.bell.ring());
         result
     }
 

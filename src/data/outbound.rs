@@ -1,6 +1,6 @@
-//! Outbound: packets of the TUN leave as ESP in UDP. One thread runs this:
+//! Outbound: packets of the TUN leave as ESP in UDP. One thread of each worker runs this:
 //!
-//! 1. `run` waits, reads a packet or super-packet, and lets go of the train when nothing more waits;
+//! 1. `run` waits at the worker's queue, reads a packet or super-packet, and lets go of the train when nothing more waits;
 //! 2. `forward` reads its headers, drops link-local noise and looks up the SA in the snapshot; `hold` keeps what is for a
 //!    Child SA that is set up on demand, and `release` sends that once there is one;
 //! 3. `board` makes sure that the train which waits is one that it may join;
@@ -21,7 +21,7 @@ use super::failure::Failure;
 use super::held::Held;
 use super::publish::{Sending, Snapshot};
 use super::train::Train;
-use super::{FromData, Shared};
+use super::{FromData, Shared, Worker};
 use crate::net::clock::since_boot;
 use crate::net::ready::Woken;
 use crate::net::tun::MAX_PACKET;
@@ -29,6 +29,7 @@ use crate::net::tun::MAX_PACKET;
 /// One thread's buffers and what it has under way.
 pub(super) struct Outbound {
     shared: Arc<Shared>,
+    worker: Arc<Worker>,
     /// A packet or super-packet as read.
     packet: Box<[u8]>,
     /// The one that waits while others are sent before it.
@@ -46,9 +47,10 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, worker: Arc<Worker>) -> Self {
         Self {
             shared,
+            worker,
             packet: vec![0; MAX_PACKET].into(),
             spare: vec![0; MAX_PACKET].into(),
             answer: vec![0; too_big::LENGTH].into(),
@@ -65,30 +67,30 @@ impl Outbound {
     /// # Errors
     /// If the device was removed: it will not come back.
     pub(super) fn run(&mut self) -> io::Result<()> {
-        let shared = Arc::clone(&self.shared);
+        let (shared, worker) = (Arc::clone(&self.shared), Arc::clone(&self.worker));
         while !shared.stop.is_raised() {
-            if shared.bell.answer() {
+            if worker.bell.answer() {
                 self.attend();
             }
-            let pause = match shared.tun.read(&mut self.packet) {
+            let pause = match worker.queue.read(&mut self.packet) {
                 Ok((header, length)) => {
                     self.device.clear();
                     if let Err(reason) = self.forward(OffloadHeader::from_bytes(header), length) {
-                        shared.drops.esp(reason, 1);
+                        worker.drops_out.esp(reason, 1);
                     }
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => None,
                 Err(error) if error.raw_os_error() == Some(libc::EBADFD) => {
-                    let name = shared.tun.name();
+                    let name = worker.queue.name();
                     return Err(io::Error::other(format!("the TUN device {name} was removed: {error}")));
                 }
                 Err(error) => Some(self.device.note(&error, &shared.to_control)),
             };
             self.depart();
             // A device that fails is left alone for a while; one that has nothing is waited for.
-            let sources = [shared.bell.as_fd(), shared.tun.as_fd()];
+            let sources = [worker.bell.as_fd(), worker.queue.as_fd()];
             let sources = if pause.is_some() { &sources[..1] } else { &sources };
             let over = self.held.deadline().map(|at| at.saturating_sub(since_boot()));
             if let Ok(Woken::Stop) = shared.stop.wait(sources, pause.into_iter().chain(over).min()) {
@@ -103,9 +105,9 @@ impl Outbound {
 
     /// What will not get its SA, or has waited for too long, goes; what has got it is sent; what nobody knows of is told.
     fn attend(&mut self) {
-        let abandoned = mem::take(&mut *self.shared.abandoned.lock().unwrap_or_else(PoisonError::into_inner));
+        let abandoned = mem::take(&mut *self.worker.abandoned.lock().unwrap_or_else(PoisonError::into_inner));
         let failed = abandoned.into_iter().map(|policy| self.held.take(policy).len()).sum();
-        self.shared.drops.loss(Loss::AcquireFailed, failed);
+        self.worker.drops_out.loss(Loss::AcquireFailed, failed);
         self.expire();
         let snapshot = self.shared.snapshot.load_full();
         self.release(&snapshot);
@@ -114,7 +116,7 @@ impl Outbound {
 
     fn expire(&mut self) {
         let expired = self.held.expire(since_boot());
-        self.shared.drops.loss(Loss::AcquireExpired, expired);
+        self.worker.drops_out.loss(Loss::AcquireExpired, expired);
     }
 
     /// Control is told of each policy that packets wait for. If its queue is full, once more before long.
@@ -140,7 +142,7 @@ impl Outbound {
             let Some(room) = self.packet.get_mut(..packet.len()) else { continue };
             room.copy_from_slice(&packet);
             if let Err(reason) = self.send_by(snapshot, header, packet.len()) {
-                self.shared.drops.esp(reason, 1);
+                self.worker.drops_out.esp(reason, 1);
             }
         }
         mem::swap(&mut self.packet, &mut self.spare);
@@ -188,7 +190,7 @@ impl Outbound {
         let packet = self.packet.get(..length).unwrap_or_default();
         match self.held.keep(since_boot(), policy, header, packet) {
             Ok(()) => self.ask(),
-            Err(loss) => self.shared.drops.loss(loss, 1),
+            Err(loss) => self.worker.drops_out.loss(loss, 1),
         }
     }
 
@@ -221,11 +223,11 @@ impl Outbound {
         let mtu = self.shared.mtu.load(Ordering::Relaxed);
         let first = cut.packets().next().and_then(|range| room.get_mut(range)).ok_or(DropReason::NoRoom)?;
         if first.len() > usize::from(mtu) && view.dont_fragment() {
-            self.shared.drops.esp(DropReason::TooBig, 1);
+            self.worker.drops_out.esp(DropReason::TooBig, 1);
             if let Ok(answered) = too_big::answer(first, mtu, &mut self.answer) {
                 let answer = self.answer.get(..answered).unwrap_or_default();
                 // An answer that the device does not take is lost like any ICMP message.
-                let _ = self.shared.tun.write(OffloadHeader::default().to_bytes(), answer);
+                let _ = self.worker.queue.write(OffloadHeader::default().to_bytes(), answer);
             }
             return Ok(());
         }
@@ -241,23 +243,24 @@ impl Outbound {
         let Some((sending, tos)) = self.bound_for.take() else { return };
         let mut sealer = sending.sa().sealer();
         if let Err((reason, lost)) = self.train.seal(&mut sealer) {
-            self.shared.drops.esp(reason, lost);
+            self.worker.drops_out.esp(reason, lost);
         }
         self.send(&sending, tos);
         drop(sealer);
         self.train.clear();
     }
 
+    /// By the socket of the SA's worker, whoever sends: the kernel may choose the line's queue by it.
     fn send(&self, sending: &Sending, tos: u8) {
         let path = sending.path;
-        let socket = match self.shared.sockets.between(path.local, path.remote) {
+        let socket = match self.shared.sockets.between(sending.worker, path.local, path.remote) {
             Ok(socket) => socket,
-            Err(error) => return self.shared.drops.unsent(Some(&error), self.train.count()),
+            Err(error) => return self.worker.drops_out.unsent(Some(&error), self.train.count()),
         };
         for piece in self.train.pieces() {
             let sent = socket.send_train(path.local, path.remote, tos, piece, self.train.segment());
             if sent.lost > 0 {
-                self.shared.drops.unsent(sent.error.as_ref(), sent.lost);
+                self.worker.drops_out.unsent(sent.error.as_ref(), sent.lost);
             }
         }
     }

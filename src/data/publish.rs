@@ -82,6 +82,8 @@ pub(super) struct Receiving {
 pub(super) struct Sending {
     sa: Arc<OutboundSa>,
     pub(super) path: UdpPath,
+    /// Whom the SA belongs to.
+    pub(super) worker: usize,
 }
 
 impl Receiving {
@@ -125,6 +127,8 @@ pub(super) struct Installed {
     reserved: Vec<Reservation>,
     /// Snapshots made until now.
     made: u64,
+    /// How many there are.
+    workers: usize,
 }
 
 /// One Child SA.
@@ -139,11 +143,19 @@ pub(super) struct Entry {
 }
 
 impl Installed {
+    /// Nothing, for this many workers.
+    pub(super) fn new(workers: usize) -> Self {
+        Self { workers, ..Self::default() }
+    }
+
     /// Receive on it. An SA of the same number is replaced.
     pub(super) fn install(&mut self, new: NewSa) {
         self.remove(new.id);
         let receiving = Receiving { id: new.id, sa: new.inbound, untold: AtomicBool::new(false) };
-        let sending = Sending { sa: Arc::new(new.outbound), path: new.path };
+        // As the sockets' filter says it.
+        let [.., last] = receiving.sa.spi().to_be_bytes();
+        let worker = usize::from(last).checked_rem(self.workers).unwrap_or_default();
+        let sending = Sending { sa: Arc::new(new.outbound), path: new.path, worker };
         let (receiving, sending) = (Arc::new(receiving), Arc::new(sending));
         let entry =
             Entry { id: new.id, tunnel: new.tunnel, policy: new.policy, receiving, sending, switched: false };
@@ -176,7 +188,8 @@ impl Installed {
     /// Packets of a tunnel travel another way from now on.
     pub(super) fn repath(&mut self, tunnel: u64, path: UdpPath) {
         for entry in self.entries.iter_mut().filter(|entry| entry.tunnel == tunnel) {
-            entry.sending = Arc::new(Sending { sa: Arc::clone(&entry.sending.sa), path });
+            let (sa, worker) = (Arc::clone(&entry.sending.sa), entry.sending.worker);
+            entry.sending = Arc::new(Sending { sa, path, worker });
         }
     }
 

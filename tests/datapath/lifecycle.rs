@@ -83,7 +83,7 @@ fn nothing_leaves_in_clear_before_with_or_after_an_sa() {
 }
 
 /// Sets a flag when it goes.
-struct End<'a>(&'a AtomicBool);
+pub(crate) struct End<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {

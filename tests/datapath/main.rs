@@ -8,3 +8,4 @@ mod on_demand;
 mod site;
 mod sockets;
 mod traffic;
+mod workers;

@@ -9,7 +9,7 @@ use crate::site::{POLICY, Site, selectors};
 use crate::traffic::udp_pair;
 
 /// Let what is for the other side wait, or be dropped.
-fn reserve(site: &Site, other: &Site, on_demand: bool) {
+pub(crate) fn reserve(site: &Site, other: &Site, on_demand: bool) {
     site.data.reserve(vec![Reservation {
         policy: POLICY,
         on_demand,

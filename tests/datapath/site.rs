@@ -13,7 +13,8 @@ use crate::namespace::Namespace;
 /// Of every Child SA.
 pub(crate) const POLICY: u64 = 7;
 pub(crate) const MTU: u16 = 1_400;
-pub(crate) const SETTINGS: udp::Settings = udp::Settings { ike_port: 500, nat_port: 4500, mark: 0x5e51 };
+pub(crate) const SETTINGS: udp::Settings =
+    udp::Settings { ike_port: 500, nat_port: 4500, mark: 0x5e51, workers: 1 };
 
 /// Where a site is, outside and inside.
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +57,17 @@ pub(crate) struct Site {
 impl Site {
     /// A site whose interface `wire` has its outer address, and whose TUN leads to the inner networks of `remote`.
     pub(crate) fn new(namespace: Namespace, place: Place, remote: Place) -> Self {
+        Self::with_workers(namespace, place, remote, 1)
+    }
+
+    /// The same with several workers.
+    pub(crate) fn with_workers(namespace: Namespace, place: Place, remote: Place, workers: u8) -> Self {
         let prefix = if place.outer.is_ipv6() { 64 } else { 24 };
         let nodad = if place.outer.is_ipv6() { " nodad" } else { "" };
         namespace.ip(&format!("address add {}/{prefix} dev wire{nodad}", place.outer));
-        let (tun, sockets) = namespace.run(|| {
-            (Tun::open("sekisho0").expect("a TUN device"), Sockets::bind(SETTINGS).expect("the sockets"))
+        let (queues, sockets) = namespace.run(|| {
+            let queues = Tun::open_queues("sekisho0", workers).expect("a TUN device");
+            (queues, Sockets::bind(udp::Settings { workers, ..SETTINGS }).expect("the sockets"))
         });
         namespace.ip(&format!("link set sekisho0 mtu {MTU} addrgenmode none up"));
         namespace.ip(&format!("address add {}/32 dev sekisho0", place.inner4));
@@ -68,7 +75,7 @@ impl Site {
         namespace.ip(&format!("route add {}/16 dev sekisho0 src {}", network(remote.inner4), place.inner4));
         namespace.ip(&format!("route add {}/32 dev sekisho0 src {}", network(remote.inner6), place.inner6));
         let (to_control, from_data) = data::channel();
-        let data = DataPath::start(tun, Arc::new(sockets), data::Settings { mtu: MTU }, to_control)
+        let data = DataPath::start(queues, Arc::new(sockets), data::Settings { mtu: MTU }, to_control)
             .expect("the data path");
         Self { namespace, place, data, from_data }
     }
@@ -81,8 +88,8 @@ impl Site {
         (Self::new(left, a, b), Self::new(right, b, a))
     }
 
-    /// Install a Child SA; `id` also makes its SPIs, keys and suite (1: AES-256-GCM-16). The site of lower number has the
-    /// even SPI.
+    /// Install a Child SA; `id` also makes its SPIs (both with its last byte), keys and suite (1: AES-256-GCM-16). The site
+    /// of lower number has the lower SPI.
     pub(crate) fn install(&self, id: u64, remote: Place) {
         let (inbound, outbound) = sas(id, self.place, remote);
         let sa = NewSa { id, tunnel: 1, policy: POLICY, inbound, outbound, path: path(self.place, remote) };
@@ -105,28 +112,31 @@ pub(crate) fn connect(id: u64, a: &Site, b: &Site) {
 
 /// The two halves of a Child SA as `local` holds them.
 pub(crate) fn sas(id: u64, local: Place, remote: Place) -> (InboundSa, OutboundSa) {
-    let (low, high) = (
-        0x1000 + 2 * u32::try_from(id).expect("a small number"),
-        0x1001 + 2 * u32::try_from(id).expect("a small number"),
-    );
+    sas_between(id, &[selectors(local), selectors(remote)], local.outer < remote.outer)
+}
+
+/// The same between these networks, ours first; `lower`: we receive on the lower SPI.
+pub(crate) fn sas_between(id: u64, sides: &[Vec<Selector>; 2], lower: bool) -> (InboundSa, OutboundSa) {
+    let [low, high] = [0x1_0000, 0x2_0000].map(|base| base + u32::try_from(id).expect("a small number"));
+    let (spi_in, spi_out) = if lower { (low, high) } else { (high, low) };
     let number = usize::try_from(id).expect("a small number");
     let suite = Suite::ALL[number % Suite::ALL.len()];
-    let (spi_in, spi_out) = if local.outer < remote.outer { (low, high) } else { (high, low) };
+    let config = |spi| config(suite, spi, sides.clone());
     (
-        InboundSa::new(config(suite, spi_in, local, remote)).expect("an inbound SA"),
-        OutboundSa::new(config(suite, spi_out, local, remote)).expect("an outbound SA"),
+        InboundSa::new(config(spi_in)).expect("an inbound SA"),
+        OutboundSa::new(config(spi_out)).expect("an outbound SA"),
     )
 }
 
-fn config(suite: Suite, spi: u32, local: Place, remote: Place) -> SaConfig {
+fn config(suite: Suite, spi: u32, [local, remote]: [Vec<Selector>; 2]) -> SaConfig {
     let key: Vec<u8> = spi.to_be_bytes().into_iter().cycle().take(suite.keymat_length()).collect();
     SaConfig {
         spi,
         suite,
         keymat: Keymat::new(key),
         esn: true,
-        local: selectors(local),
-        remote: selectors(remote),
+        local,
+        remote,
         copy_dscp: true,
         replay_window: 1_024,
         packet_limit: None,

@@ -44,9 +44,9 @@ fn a_train_arrives_whole_with_addresses_and_tos() {
     for (from, to) in [("127.0.0.2:4500", "127.0.0.3:4500"), ("[::1]:500", "[::1]:4500")] {
         let (from, to) = (address(from), address(to));
         let train = train(40, 1_300);
-        let sent = sockets.between(from, to).expect("a socket").send_train(from, to, 0xb9, &train, 1_300);
+        let sent = sockets.between(0, from, to).expect("a socket").send_train(from, to, 0xb9, &train, 1_300);
         assert_eq!(sent.lost, 0, "{:?}", sent.error);
-        let (datagrams, trains) = receive(sockets.between(to, from).expect("a socket"), 40);
+        let (datagrams, trains) = receive(sockets.between(0, to, from).expect("a socket"), 40);
         assert_eq!(datagrams.concat(), train);
         assert!(trains.iter().all(|t| t.remote == from && t.local == to && t.tos == 0xb9 && !t.truncated));
         assert!(trains.len() < 40, "the kernel neither segmented nor coalesced: {} trains", trains.len());
@@ -59,7 +59,7 @@ fn a_train_that_the_kernel_will_not_segment_leaves_datagram_by_datagram() {
     namespace.ip("link set lo mtu 1400");
     let sockets = namespace.run(|| Sockets::bind(SETTINGS).expect("bind"));
     let (from, to) = (address("127.0.0.1:4500"), address("127.0.0.2:4500"));
-    let socket = sockets.between(from, to).expect("a socket");
+    let socket = sockets.between(0, from, to).expect("a socket");
     for size in [1_450, 1_000] {
         let train = train(20, size);
         let sent = socket.send_train(from, to, 0, &train, size);
@@ -107,5 +107,5 @@ fn a_machine_without_ipv6_still_serves_ipv4() {
     let namespace = Namespace::new();
     namespace.sysctl("ipv6/conf/all/disable_ipv6", "1");
     let sockets = namespace.run(|| Sockets::bind(SETTINGS).expect("bind"));
-    assert!(sockets.all().iter().filter(|socket| !socket.is_ipv6()).count() == 2);
+    assert!(sockets.of(0).iter().filter(|socket| !socket.is_ipv6()).count() == 2);
 }

@@ -1,5 +1,6 @@
 //! Peers without a daemon: an endpoint of ours that a test drives by itself, and the first message of nobody in particular.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -65,7 +66,7 @@ impl SecureRandom for Os {
 struct Counting(u32);
 
 impl SpiAllocator for Counting {
-    fn allocate(&mut self, _: &mut dyn SecureRandom) -> Option<EspSpi> {
+    fn allocate(&mut self, _: SocketAddr, _: &mut dyn SecureRandom) -> Option<EspSpi> {
         self.0 += 1;
         Some(EspSpi(self.0))
     }

@@ -14,6 +14,7 @@ use crate::limits;
 use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow::{self, is_within, narrow};
 use crate::negotiate::proposal::{accept_esp, choose_esp, offer_esp};
+use crate::path::Path;
 use crate::secret::Secret;
 use crate::suite::{EspProposal, EspSuite, Group};
 use crate::wire::{EspSpi, NotifyType};
@@ -79,11 +80,13 @@ impl PendingChild {
     /// Prepares a request; `share` is our half of its key exchange, if it has one.
     pub(crate) fn begin(
         ctx: &mut Context<'_>,
+        path: Path,
         index: usize,
         rekeys: Option<ChildSaId>,
         share: Option<Share>,
     ) -> Result<Self, Diagnosis> {
-        let lease = ctx.spis.esp(ctx.random).ok_or_else(|| diagnose::local("no ESP SPI is left"))?;
+        let lease =
+            ctx.spis.esp(path.remote, ctx.random).ok_or_else(|| diagnose::local("no ESP SPI is left"))?;
         Ok(Self { index, rekeys, nonce: ctx.nonce(), share, deleted: Vec::new(), lease })
     }
 
@@ -184,6 +187,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) exchange: &'static str,
     /// Who asks.
     pub(crate) peer: &'a Identity,
+    /// Which way.
+    pub(crate) path: Path,
 }
 
 /// Answers a peer's request: what was agreed, the answer, and our public value if there was a key exchange, whose
@@ -211,7 +216,7 @@ pub(crate) fn accept(
     let spi_out = peer_spi(&choice.peer_spi).ok_or_else(|| no_proposal(asked, config))?;
     let (public, shared) = respond_key_exchange(choice.suite.group, asked, agreement)?;
     let no_spi = || ChildRefusal::new(NotifyType::NO_ADDITIONAL_SAS, diagnose::local("no ESP SPI is left"));
-    let lease = ctx.spis.esp(ctx.random).ok_or_else(no_spi)?;
+    let lease = ctx.spis.esp(asked.path.remote, ctx.random).ok_or_else(no_spi)?;
     let suite = choice.suite;
     let answer = ChildOffer {
         proposals: vec![choice.answer(&lease.spi().0.to_be_bytes())],

@@ -56,6 +56,7 @@ impl Tunnel {
             rekeys: old,
             exchange: CREATE_CHILD_SA,
             peer: self.remote_id(),
+            path: self.path,
         };
         match accept(ctx, &connection, &self.addresses, &asked, agreement) {
             Ok((agreed, answer, key_exchange)) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::random::SecureRandom;
@@ -36,9 +37,9 @@ impl SpiPool {
         }
     }
 
-    /// A fresh SPI for an inbound ESP SA; `None` if there is none left.
-    pub(crate) fn esp(&mut self, random: &mut dyn SecureRandom) -> Option<EspSpiLease> {
-        let spi = self.esp.allocate(random)?;
+    /// A fresh SPI for an inbound ESP SA with the peer at this address; `None` if there is none left.
+    pub(crate) fn esp(&mut self, peer: SocketAddr, random: &mut dyn SecureRandom) -> Option<EspSpiLease> {
+        let spi = self.esp.allocate(peer, random)?;
         Some(EspSpiLease { spi, returned: Arc::clone(&self.returned) })
     }
 

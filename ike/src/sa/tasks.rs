@@ -267,7 +267,7 @@ impl Tunnel {
         let connection = self.connection().clone();
         let Some(config) = connection.children.get(index) else { return };
         let put_off = queued.put_off;
-        let pending = match PendingChild::begin(ctx, index, rekeys, queued.into_share()) {
+        let pending = match PendingChild::begin(ctx, self.path, index, rekeys, queued.into_share()) {
             Ok(pending) => pending,
             Err(diagnosis) => return self.fail(diagnosis),
         };

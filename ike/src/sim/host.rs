@@ -1,7 +1,7 @@
 //! One end: an endpoint, and a data path that only knows which SPI has which key.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::desk::Desk;
@@ -180,7 +180,7 @@ impl Host {
 struct Spis(Arc<Mutex<BTreeSet<EspSpi>>>);
 
 impl SpiAllocator for Spis {
-    fn allocate(&mut self, random: &mut dyn SecureRandom) -> Option<EspSpi> {
+    fn allocate(&mut self, _: SocketAddr, random: &mut dyn SecureRandom) -> Option<EspSpi> {
         let mut given_out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let spi = EspSpi(u32::from_be_bytes(random.bytes()));

@@ -8,6 +8,7 @@
 
 mod control;
 mod socket;
+mod steer;
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -31,12 +32,16 @@ pub struct Settings {
     pub nat_port: u16,
     /// `SO_MARK` of all that we send.
     pub mark: u32,
+    /// Threads that receive, at least one: each has a socket of its own on the encapsulation port.
+    pub workers: u8,
 }
 
-/// The sockets: each port once in each address family that the machine has. Any thread may send on any of them.
+/// The sockets, in each address family that the machine has: the IKE port once, the encapsulation port once for each worker.
+/// Any thread may send on any of them.
 #[derive(Debug)]
 pub struct Sockets {
-    sockets: Vec<Socket>,
+    /// By worker.
+    sockets: Vec<Vec<Socket>>,
     settings: Settings,
 }
 
@@ -81,7 +86,8 @@ pub enum BindError {
 }
 
 impl Sockets {
-    /// Bind both ports in both families; a family that the machine lacks is left out with a log line.
+    /// Bind both ports in both families; a family that the machine lacks is left out with a log line. ESP comes to the worker
+    /// whose number, modulo their count, is the last byte of the SPI; all else to the first.
     ///
     /// # Errors
     /// See [`BindError`].
@@ -89,12 +95,12 @@ impl Sockets {
         if settings.ike_port == 0 || settings.nat_port == 0 || settings.ike_port == settings.nat_port {
             return Err(BindError::Ports);
         }
-        let mut sockets = Vec::with_capacity(4);
+        let mut sockets: Vec<Vec<Socket>> = (0..settings.workers.max(1)).map(|_| Vec::new()).collect();
         for address in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
-            for port in [settings.ike_port, settings.nat_port] {
+            for (port, workers) in [(settings.ike_port, 1), (settings.nat_port, settings.workers)] {
                 let address = SocketAddr::new(address, port);
-                match Socket::bind(address, settings.mark) {
-                    Ok(socket) => sockets.push(socket),
+                match steer::bind_group(address, settings.mark, workers) {
+                    Ok(group) => sockets.iter_mut().zip(group).for_each(|(own, socket)| own.push(socket)),
                     Err((what, error)) if lacks_family(&error) => {
                         tracing::warn!(%address, what, %error, "this machine lacks the address family; going on without");
                     }
@@ -102,15 +108,15 @@ impl Sockets {
                 }
             }
         }
-        if sockets.is_empty() {
+        if sockets.iter().all(Vec::is_empty) {
             return Err(BindError::NoFamily);
         }
         Ok(Self { sockets, settings })
     }
 
-    /// All of them; at most four.
-    pub fn all(&self) -> &[Socket] {
-        &self.sockets
+    /// Those that this worker receives from, from 0; at most four.
+    pub fn of(&self, worker: usize) -> &[Socket] {
+        self.sockets.get(worker).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// What they were bound by.
@@ -118,13 +124,15 @@ impl Sockets {
         self.settings
     }
 
-    /// The socket that datagrams from `local` (its port) to `remote` (its family) leave by.
+    /// The socket that datagrams from `local` (its port) to `remote` (its family) leave by: this worker's, or else the first
+    /// one's.
     ///
     /// # Errors
     /// `AddrNotAvailable` if no socket has that port, or the machine lacks the family.
-    pub fn between(&self, local: SocketAddr, remote: SocketAddr) -> io::Result<&Socket> {
-        self.sockets
+    pub fn between(&self, worker: usize, local: SocketAddr, remote: SocketAddr) -> io::Result<&Socket> {
+        self.of(worker)
             .iter()
+            .chain(self.of(0))
             .find(|socket| socket.port() == local.port() && socket.is_ipv6() == remote.is_ipv6())
             .ok_or_else(|| {
                 io::Error::new(ErrorKind::AddrNotAvailable, format!("no UDP socket for {local} -> {remote}"))
@@ -137,7 +145,7 @@ impl Sockets {
     /// # Errors
     /// Those of [`Self::between`] and of sendmsg(2); nothing was sent then.
     pub fn send(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        self.between(local, remote)?.send(local, remote, [bytes])
+        self.between(0, local, remote)?.send(local, remote, [bytes])
     }
 
     /// Send one IKE message on the encapsulation port, behind the non-ESP marker. Never blocks.
@@ -145,7 +153,7 @@ impl Sockets {
     /// # Errors
     /// As [`Self::send`].
     pub fn send_marked(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        self.between(local, remote)?.send(local, remote, [&NON_ESP_MARKER, bytes])
+        self.between(0, local, remote)?.send(local, remote, [&NON_ESP_MARKER, bytes])
     }
 }
 
@@ -186,7 +194,7 @@ mod tests {
     #[test]
     fn port_zero_and_twice_the_same_port_are_refused() {
         for (ike_port, nat_port) in [(0, 4500), (500, 0), (500, 500)] {
-            let error = Sockets::bind(Settings { ike_port, nat_port, mark: 1 });
+            let error = Sockets::bind(Settings { ike_port, nat_port, mark: 1, workers: 1 });
             assert!(matches!(error, Err(BindError::Ports)), "{error:?}");
         }
     }

@@ -25,8 +25,9 @@ const SEND_PATIENCE: Duration = Duration::from_millis(100);
 /// may come from a path MTU or a route that has changed since.
 const SEGMENTATION_REST: u32 = 1_000;
 
-/// A non-blocking socket.
+/// A non-blocking socket. Two of them share no cache line, nor the pair of lines that processors fetch together.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct Socket {
     inner: socket2::Socket,
     address: SocketAddr,
@@ -51,6 +52,9 @@ pub struct Received {
     pub truncated: bool,
 }
 
+/// An error, and at which step.
+pub(super) type AtStep = (&'static str, io::Error);
+
 /// What became of a train.
 #[derive(Debug, Default)]
 pub struct Sent {
@@ -61,8 +65,8 @@ pub struct Sent {
 }
 
 impl Socket {
-    /// Bind and set up; an error tells at which step.
-    pub(super) fn bind(address: SocketAddr, mark: u32) -> Result<Self, (&'static str, io::Error)> {
+    /// Bind and set up; `shared`: beside other sockets of ours on the same port.
+    pub(super) fn bind(address: SocketAddr, mark: u32, shared: bool) -> Result<Self, AtStep> {
         let at = |what| move |error| (what, error);
         let domain = Domain::for_address(address);
         let socket = socket2::Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))
@@ -80,8 +84,14 @@ impl Socket {
         widen_buffers(&socket);
         // A kernel before 5.0 hands over datagrams one by one; nothing else changes.
         let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+        socket.set_reuse_port(shared).map_err(at("set SO_REUSEPORT"))?;
         socket.bind(&address.into()).map_err(at("bind"))?;
         Ok(Self { inner: socket, address, segmentation_rest: AtomicU32::new(0) })
+    }
+
+    /// Let others of ours have the same port.
+    pub(super) fn share(&self) -> Result<(), AtStep> {
+        self.inner.set_reuse_port(true).map_err(|error| ("set SO_REUSEPORT", error))
     }
 
     /// The port it is bound to.
@@ -171,8 +181,10 @@ impl Socket {
 
     fn may_segment(&self) -> bool {
         let rest = self.segmentation_rest.load(Ordering::Relaxed);
-        // Two threads may count one train as one: the rest is a rough measure anyway.
-        self.segmentation_rest.store(rest.saturating_sub(1), Ordering::Relaxed);
+        if rest > 0 {
+            // Two threads may count one train as one: the rest is a rough measure anyway.
+            self.segmentation_rest.store(rest - 1, Ordering::Relaxed);
+        }
         rest == 0
     }
 

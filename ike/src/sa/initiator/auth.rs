@@ -77,7 +77,7 @@ impl Attempt {
         }
         let child = match self.children.first() {
             _ if self.childless => None,
-            Some(first) => Some(PendingChild::begin(ctx, *first, None, None)?),
+            Some(first) => Some(PendingChild::begin(ctx, self.path, *first, None, None)?),
             None => return Err(diagnose::no_childless_there()),
         };
         // Still the message of the exchange before: our IKE_SA_INIT.

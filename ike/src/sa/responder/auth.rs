@@ -341,8 +341,14 @@ impl Tunnel {
     ) -> ChildAnswer {
         let Some(offer) = offer else { return ChildAnswer::None };
         let connection = self.connection().clone();
-        let asked =
-            Asked { offer, key_exchange: None, rekeys: None, exchange: IKE_AUTH, peer: self.remote_id() };
+        let asked = Asked {
+            offer,
+            key_exchange: None,
+            rekeys: None,
+            exchange: IKE_AUTH,
+            peer: self.remote_id(),
+            path: self.path,
+        };
         match accept(ctx, &connection, &self.addresses, &asked, None) {
             Ok((agreed, answer, _)) => match self.install(ctx, spi, agreed, nonces) {
                 Ok(new) => {
