@@ -17,6 +17,6 @@ pub use frame::{Frames, MAX_REPLY, MAX_REQUEST, TooLong};
 pub use protocol::{Failure, Reloaded, Reply, Request, What};
 pub use server::{Asked, BindError, Limits, Server};
 pub use status::{
-    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PEERS_SHOWN, Peer, Pool, Sas,
-    State, Status, Tunnel,
+    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PEERS_SHOWN, PacketSize, Peer,
+    Pool, Sas, State, Status, Tunnel,
 };

@@ -3,8 +3,8 @@
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, details, table, time, wrapped};
 use crate::api::{
-    ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Peer, Pool, Request, State, Status,
-    Timestamp, Tunnel,
+    ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PacketSize, Peer, Pool, Request, State,
+    Status, Timestamp, Tunnel,
 };
 use crate::config::limits::EXPIRY_WARNING;
 
@@ -127,6 +127,7 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
     if tunnel.configured_children.len() > 1 {
         remarks.extend(tunnel.configured_children.iter().map(child));
     }
+    remarks.extend(tunnel.packets.as_ref().map(packets));
     remarks.extend(peers(tunnel));
     remarks.extend(tunnel.internal.as_ref().map(internal));
     remarks.extend(certificates(tunnel));
@@ -162,6 +163,20 @@ fn child(child: &ConfiguredChild) -> (Colour, String) {
     };
     let (local, remote) = (child.local.join(" "), child.remote.join(" "));
     (colour, format!("{} {local} <-> {remote}: {doing}", child.name))
+}
+
+/// How large packets may be.
+fn packets(packets: &PacketSize) -> (Colour, String) {
+    let PacketSize { mtu, path_mtu, source, router, dont_fragment } = packets;
+    let known = match (source.as_str(), router) {
+        ("router", Some(router)) => format!("so says the router {router}"),
+        ("probed", _) => "larger packets do not get there".to_owned(),
+        ("assumed", _) => "larger packets get lost, and how much passes is being found out".to_owned(),
+        ("configured", _) => "`mtu` in [daemon] allows no more".to_owned(),
+        _ => "as our own line does".to_owned(),
+    };
+    let outside = if *dont_fragment { "" } else { "; larger ones may be fragmented on the way" };
+    (Colour::Dim, format!("carries packets of {mtu} bytes: the path takes {path_mtu}, {known}{outside}"))
 }
 
 /// Lines about peers of one tunnel; `sekisho sas` has all.

@@ -43,6 +43,7 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
         replay_window: bounded(judge, &mut section, "replay_window", &limits::REPLAY_WINDOW),
         workers: workers(judge, &mut section),
         copy_dscp: section.boolean(judge, "copy_dscp").unwrap_or(or.copy_dscp),
+        clamp_mss: section.boolean(judge, "clamp_mss").unwrap_or(or.clamp_mss),
     };
     if daemon.ike_port == daemon.nat_port {
         let message = format!("`ike_port` and `nat_port` are both {}", daemon.ike_port);

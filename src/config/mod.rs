@@ -103,6 +103,8 @@ pub struct Daemon {
     pub workers: Option<u8>,
     /// Whether the inner packet's DSCP is copied to the outer one.
     pub copy_dscp: bool,
+    /// Whether the segments that TCP announces are made to fit the tunnel.
+    pub clamp_mss: bool,
 }
 
 /// What is logged: this and what is worse.
@@ -165,6 +167,7 @@ impl Default for Daemon {
             replay_window: 1024,
             workers: None,
             copy_dscp: true,
+            clamp_mss: true,
         }
     }
 }

@@ -20,6 +20,8 @@ mod given;
 mod install;
 mod jobs;
 pub mod last_good;
+mod path_mtu;
+mod paths;
 mod policies;
 mod random;
 mod reload;
@@ -44,6 +46,7 @@ use crate::api::{Asked, Reply};
 use crate::config::Config;
 use crate::data::{DataPath, FromDataReceiver};
 use crate::net::clock;
+use crate::net::icmp::Icmp;
 use crate::net::udp::Sockets;
 use crate::telemetry::Telemetry;
 
@@ -59,6 +62,9 @@ use strangers::Strangers;
 use waiting::Waiting;
 
 pub use routing::{Routing, policy};
+
+/// Messages of routers in a second: anybody may send them, and each costs a look at all SAs.
+const ICMP_BUDGET: u32 = 100;
 
 /// What the daemon orders, besides the operators' requests.
 #[derive(Debug)]
@@ -88,6 +94,8 @@ pub struct Outputs {
     pub sockets: Arc<Sockets>,
     /// Routes, which stand already.
     pub routing: Routing,
+    /// What routers say of packets that were too big.
+    pub icmp: Icmp,
     /// Where facts are recorded.
     pub telemetry: Telemetry,
 }
@@ -106,6 +114,8 @@ pub struct Control {
     given: Given,
     /// IKE datagrams that the network refused.
     unsent: u64,
+    /// Messages of routers that are listened to before the next second begins.
+    icmp_budget: u32,
     started: Instant,
     /// When the daemon ends at the latest, once it was told to.
     end: Option<Instant>,
@@ -143,6 +153,7 @@ impl Control {
             strangers: Strangers::new(now().boot),
             expiry: Expiry::new(now().boot),
             unsent: 0,
+            icmp_budget: ICMP_BUDGET,
             started: now().boot,
             end: None,
             dead: None,

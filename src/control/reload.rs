@@ -39,6 +39,7 @@ impl Control {
         // What needs a restart stays as it was, also for the next comparison.
         let daemon = in_force(&self.config.daemon, &new.daemon);
         self.config = Config { daemon, ..new };
+        self.limit_all_paths();
         Reply::done(&reloaded)
     }
 
@@ -52,7 +53,8 @@ impl Control {
 
 /// What of `[daemon]` can change while the daemon runs: it holds for SAs set up from now on.
 fn in_force(old: &Daemon, new: &Daemon) -> Daemon {
-    Daemon { mtu: new.mtu, replay_window: new.replay_window, copy_dscp: new.copy_dscp, ..old.clone() }
+    let Daemon { mtu, clamp_mss, replay_window, copy_dscp, .. } = *new;
+    Daemon { mtu, clamp_mss, replay_window, copy_dscp, ..old.clone() }
 }
 
 fn difference(old: &Config, new: &Config) -> Reloaded {

@@ -186,7 +186,11 @@ impl Control {
     fn tunnels(&self) -> impl Iterator<Item = Tunnel> {
         let now = now();
         self.endpoint.status().into_iter().map(move |status| {
-            let counted = Counted { live: &|child_sa| self.usage(child_sa), ended: self.books.ended() };
+            let counted = Counted {
+                live: &|child_sa| self.usage(child_sa),
+                ended: self.books.ended(),
+                packets: &|tunnel| self.packet_size(tunnel),
+            };
             status::tunnel(now, &status, &self.config, &counted)
         })
     }

@@ -4,7 +4,8 @@
 //! 2. `forward` reads its headers, drops link-local noise and looks up the SA in the snapshot; `hold` keeps what is for a
 //!    Child SA that is set up on demand, and `release` sends that once there is one;
 //! 3. `board` makes sure that the train which waits is one that it may join;
-//! 4. `lay` cuts it into packets at the end of the train, answers what is too big, and clamps the MSS of a SYN;
+//! 4. `lay` cuts it into packets at the end of the train and clamps the MSS of a SYN; `lay_too_big` fragments what is too big for
+//!    the path, or answers it;
 //! 5. `depart` makes ESP of all in place and sends the train: one call, if the kernel segments. It holds the SA's lock
 //!    meanwhile, so that sequence numbers are in order on the wire whoever sends.
 
@@ -14,17 +15,20 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use sekisho_esp::{DropReason, InnerView, Layout, OffloadHeader, mss, segment, too_big};
+use sekisho_esp::{DropReason, Fragment, InnerView, Layout, OffloadHeader, fragment, mss, segment, too_big};
 
 use super::drops::Loss;
 use super::failure::Failure;
 use super::held::Held;
 use super::publish::{Sending, Snapshot};
-use super::train::Train;
+use super::train::{Cut, Train};
 use super::{FromData, Shared, Worker};
 use crate::net::clock::since_boot;
 use crate::net::ready::Woken;
 use crate::net::tun::MAX_PACKET;
+
+/// What IPv6 sends without asking (RFC 8200 §5).
+const SMALLEST_IPV6: usize = 1280;
 
 /// One thread's buffers and what it has under way.
 pub(super) struct Outbound {
@@ -37,13 +41,23 @@ pub(super) struct Outbound {
     /// An ICMP answer.
     answer: Box<[u8]>,
     train: Train,
-    /// Whom the train is for, and its TOS.
-    bound_for: Option<(Arc<Sending>, u8)>,
+    /// Whom the train is for, and how it looks.
+    bound_for: Option<(Arc<Sending>, Outside)>,
+    /// Packets that are too big, while they are fragmented.
+    scratch: Vec<u8>,
     /// What waits for its Child SA.
     held: Held,
     /// The snapshot by which that was last looked through.
     looked: u64,
     device: Failure,
+}
+
+/// What the packets of a train look like outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outside {
+    tos: u8,
+    /// None of them may be fragmented.
+    whole: bool,
 }
 
 impl Outbound {
@@ -56,6 +70,7 @@ impl Outbound {
             answer: vec![0; too_big::LENGTH].into(),
             train: Train::new(),
             bound_for: None,
+            scratch: Vec::new(),
             held: Held::default(),
             looked: 0,
             device: Failure::new("reading from the TUN device"),
@@ -172,16 +187,30 @@ impl Outbound {
         if view.is_link_local() {
             return Err(DropReason::LinkLocal);
         }
-        let sending = match snapshot.outbound(&view) {
+        let judged = self.judge(snapshot, packet, &view)?;
+        let sending = match snapshot.outbound(&judged) {
             Ok(sending) => sending,
             Err(reason) => {
-                let policy = snapshot.acquires(&view).ok_or(reason)?;
+                let policy = snapshot.acquires(&judged).ok_or(reason)?;
                 self.hold(policy, header, length);
                 return Ok(());
             }
         };
-        self.board(sending, sending.sa().outer_tos(view.tos()), header, length);
-        self.lay(sending.sa().layout(), header, length, &view)
+        // What IPv6 need not make smaller is fragmented outside, where the path carries less (RFC 8200 §5).
+        let cut_outside = length > sending.mtu().into() && length <= SMALLEST_IPV6 && view.source().is_ipv6();
+        let whole = sending.is_whole() && !cut_outside;
+        self.board(sending, Outside { tos: sending.sa().outer_tos(view.tos()), whole }, header, length);
+        let mtu = if cut_outside { u16::MAX } else { sending.mtu() };
+        self.lay(sending.sa().layout(), mtu, header, length, &view)
+    }
+
+    /// Where ports decide, a later fragment is judged by those of the first.
+    fn judge(&self, snapshot: &Snapshot, packet: &[u8], view: &InnerView) -> Result<InnerView, DropReason> {
+        if view.fragment() == Fragment::Whole || !snapshot.names_ports() {
+            return Ok(*view);
+        }
+        let now = u64::try_from(since_boot().as_nanos()).unwrap_or(u64::MAX);
+        self.shared.fragments.lock().unwrap_or_else(PoisonError::into_inner).judge(now, packet, view)
     }
 
     /// Keeps it until there is an SA for it.
@@ -195,24 +224,25 @@ impl Outbound {
     }
 
     /// A super-packet has a train of its own; a packet joins others of the same SA, TOS and size.
-    fn board(&mut self, sending: &Arc<Sending>, tos: u8, header: OffloadHeader, length: usize) {
+    fn board(&mut self, sending: &Arc<Sending>, outside: Outside, header: OffloadHeader, length: usize) {
         let same = self
             .bound_for
             .as_ref()
-            .is_some_and(|(other, other_tos)| Arc::ptr_eq(other, sending) && *other_tos == tos);
-        let whole = header.gso() == OffloadHeader::GSO_NONE;
-        if !(same && whole && self.train.takes(sending.sa().layout().sealed_length(length))) {
+            .is_some_and(|(other, others)| Arc::ptr_eq(other, sending) && *others == outside);
+        let lone = header.gso() == OffloadHeader::GSO_NONE;
+        if !(same && lone && self.train.takes(sending.sa().layout().sealed_length(length))) {
             self.depart();
         }
         if self.bound_for.is_none() {
-            self.bound_for = Some((Arc::clone(sending), tos));
+            self.bound_for = Some((Arc::clone(sending), outside));
         }
     }
 
-    /// At the end of the train; or the sender is told that it is too big.
+    /// At the end of the train.
     fn lay(
         &mut self,
         layout: Layout,
+        mtu: u16,
         header: OffloadHeader,
         length: usize,
         view: &InnerView,
@@ -220,45 +250,69 @@ impl Outbound {
         let packet = self.packet.get(..length).unwrap_or_default();
         let room = self.train.free();
         let cut = segment(layout, header, packet, room)?;
-        let mtu = self.shared.mtu.load(Ordering::Relaxed);
         let first = cut.packets().next().and_then(|range| room.get_mut(range)).ok_or(DropReason::NoRoom)?;
-        if first.len() > usize::from(mtu) && view.dont_fragment() {
-            self.worker.drops_out.esp(DropReason::TooBig, 1);
-            if let Ok(answered) = too_big::answer(first, mtu, &mut self.answer) {
-                let answer = self.answer.get(..answered).unwrap_or_default();
-                // An answer that the device does not take is lost like any ICMP message.
-                let _ = self.worker.queue.write(OffloadHeader::default().to_bytes(), answer);
-            }
-            return Ok(());
+        if first.len() > usize::from(mtu) {
+            return self.lay_too_big(cut, mtu, view);
         }
-        if cut.count == 1 {
+        if cut.count == 1 && self.shared.clamp_mss.load(Ordering::Relaxed) {
             mss::clamp(first, mtu);
         }
         self.train.push(cut);
         Ok(())
     }
 
+    /// What was cut does not fit the path: it is fragmented, in trains of its own; or its sender is told.
+    fn lay_too_big(&mut self, cut: Cut, mtu: u16, view: &InnerView) -> Result<(), DropReason> {
+        self.scratch.clear();
+        let cut_packets = self.train.free().get(..cut.sealed_length()).unwrap_or_default();
+        self.scratch.extend_from_slice(cut_packets);
+        if view.dont_fragment() {
+            self.answer_too_big(cut, mtu);
+            return Ok(());
+        }
+        let bound_for = self.bound_for.clone();
+        for range in cut.packets() {
+            self.depart();
+            self.bound_for.clone_from(&bound_for);
+            let packet = self.scratch.get(range).ok_or(DropReason::NoRoom)?;
+            let fragments = fragment(cut.layout, packet, mtu.into(), self.train.free())?;
+            self.train.push(fragments);
+        }
+        Ok(())
+    }
+
+    fn answer_too_big(&mut self, cut: Cut, mtu: u16) {
+        self.worker.drops_out.esp(DropReason::TooBig, 1);
+        let first = cut.packets().next().and_then(|range| self.scratch.get(range)).unwrap_or_default();
+        if let Ok(answered) = too_big::answer(first, mtu, &mut self.answer) {
+            let answer = self.answer.get(..answered).unwrap_or_default();
+            // An answer that the device does not take is lost like any ICMP message.
+            let _ = self.worker.queue.write(OffloadHeader::default().to_bytes(), answer);
+        }
+    }
+
     /// Send what waits, and let go of its SA: one that was removed must not live on here.
     fn depart(&mut self) {
-        let Some((sending, tos)) = self.bound_for.take() else { return };
+        let Some((sending, outside)) = self.bound_for.take() else { return };
         let mut sealer = sending.sa().sealer();
         if let Err((reason, lost)) = self.train.seal(&mut sealer) {
             self.worker.drops_out.esp(reason, lost);
         }
-        self.send(&sending, tos);
+        self.send(&sending, outside);
         drop(sealer);
         self.train.clear();
     }
 
     /// By the socket of the SA's worker, whoever sends: the kernel may choose the line's queue by it.
-    fn send(&self, sending: &Sending, tos: u8) {
+    fn send(&self, sending: &Sending, Outside { tos, whole }: Outside) {
         let path = sending.path;
         let socket = match self.shared.sockets.between(sending.worker, path.local, path.remote) {
             Ok(socket) => socket,
             Err(error) => return self.worker.drops_out.unsent(Some(&error), self.train.count()),
         };
         for piece in self.train.pieces() {
-            let sent = socket.send_train(path.local, path.remote, tos, piece, self.train.segment());
+            let train = (piece, self.train.segment());
+            let sent = socket.send_train(path.local, path.remote, tos, whole, train);
             if sent.lost > 0 {
                 self.worker.drops_out.unsent(sent.error.as_ref(), sent.lost);
             }

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod http;
+pub mod icmp;
 pub mod netlink;
 pub mod packet;
 pub mod peer;

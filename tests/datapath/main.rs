@@ -5,6 +5,7 @@ mod hostile;
 mod lifecycle;
 mod namespace;
 mod on_demand;
+mod path_mtu;
 mod site;
 mod sockets;
 mod traffic;

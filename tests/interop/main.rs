@@ -32,6 +32,7 @@ mod many_peers;
 mod nat;
 mod on_demand;
 mod pair;
+mod path_mtu;
 mod peers;
 mod pfs;
 mod real_client;

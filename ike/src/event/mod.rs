@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Connection, ConnectionError, Name, Pool};
+use crate::config::{Connection, ConnectionError, DontFragment, Name, Pool};
 use crate::diagnosis::Diagnosis;
 use crate::identity::{Identity, PeerProof};
 use crate::negotiate::TrafficSelector;
@@ -123,6 +123,8 @@ pub struct IkeSaRecord {
     pub path: Path,
     /// Whether its messages may travel in fragments (RFC 7383).
     pub fragmentation: bool,
+    /// Whether packets of its Child SAs may be fragmented on their way, as configured.
+    pub dont_fragment: DontFragment,
     /// Whether a NAT was detected on the way.
     pub nat: NatStatus,
     /// When it was set up.

@@ -234,6 +234,7 @@ impl Tunnel {
             suite: ike_sa.suite,
             path: self.path,
             fragmentation: ike_sa.channel.fragmentation,
+            dont_fragment: self.connection().dont_fragment,
             nat: self.nat,
             established: ike_sa.established,
             rekey_at: ike_sa.rekey_at,
