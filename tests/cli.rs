@@ -279,5 +279,5 @@ fn unprotect_is_refused_while_a_daemon_answers() {
     let _listener = UnixListener::bind(&socket).unwrap();
     let output = sekisho(&["--socket", socket.to_str().unwrap(), "unprotect"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("stop it first"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("stop it first to free everything"), "{}", text(&output.stderr));
 }

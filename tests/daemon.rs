@@ -182,7 +182,10 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
         );
         let status: Status = site.ask(&Request::Status).into_data().unwrap();
         assert_eq!(status.tunnels.len(), 1, "the old one stays in force");
-        let events = Client::connect(&site.0.path().join("control.sock")).unwrap().events(false).unwrap();
+        let events = Client::connect(&site.0.path().join("control.sock"))
+            .unwrap()
+            .events(false, sekisho::api::Wanted::default())
+            .unwrap();
         let reasons: Vec<String> = events
             .filter_map(|event| match event.unwrap().1?.fact {
                 Fact::ConfigRefused { reason, .. } => Some(reason),

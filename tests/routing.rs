@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use namespace::{ELSEWHERE, Line, MARK, PROTECTED, assert_closed, in_namespace, routes, run};
 use sekisho::net::netlink::{Change, Netlink, Policy, Settings, TunnelLink, Watch};
+use sekisho::net::offload::Asked;
 use sekisho::net::tun::Tun;
 use sekisho::net::udp;
 
@@ -55,6 +56,27 @@ fn a_restart_adopts_what_stands_and_keeps_what_left_the_configuration_closed() {
 
         let again = restarted.protect(&facility(), None).await.unwrap();
         assert_eq!(again.stale, ["10.99.0.0/16"].map(net).into());
+    });
+}
+
+#[test]
+fn what_left_the_configuration_is_freed_by_itself() {
+    in_namespace(|| async {
+        let line = Line::new();
+        let netlink = Netlink::connect(SETTINGS).unwrap();
+        let mut both = facility();
+        both.protect(net("10.99.0.0/16"), [net("10.17.0.0/24")]);
+        netlink.protect(&both, None).await.unwrap();
+        netlink.protect(&facility(), None).await.unwrap();
+        let blocked = ["10.0.0.0/16", "10.99.0.0/16", "2001:db8:5::/48"].map(net).into();
+        assert_eq!(netlink.blocked().await.unwrap(), blocked);
+        assert!(!line.carries("10.99.1.1"));
+
+        netlink.free(&[net("10.99.0.0/16")].into()).await.unwrap();
+        assert!(line.carries("10.99.1.1"), "free again");
+        assert_closed(&line);
+        assert_eq!(netlink.protect(&facility(), None).await.unwrap().stale, BTreeSet::new());
+        assert!(line.carries("10.99.1.1"), "and stays so");
     });
 }
 
@@ -138,7 +160,7 @@ fn the_source_of_our_own_packets_is_an_address_inside_the_local_selectors() {
     in_namespace(|| async {
         let _line = Line::new();
         run("ip addr add 10.17.0.1/24 dev lo");
-        let tun = Tun::open("sekisho0").unwrap();
+        let tun = Tun::open("sekisho0", Asked::Auto).unwrap();
         let netlink = Netlink::connect(SETTINGS).unwrap();
         let link = TunnelLink::up(&netlink, tun.name(), 1400).await.unwrap();
         netlink.protect(&facility(), Some(link.index())).await.unwrap();

@@ -20,6 +20,8 @@ const CHARON: &str = "/usr/lib/ipsec/charon";
 /// An implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Contender {
+    /// No tunnel: the line itself, and what sending and receiving costs.
+    Bare,
     Sekisho,
     /// Our own limit: the same daemon, which neither encrypts nor authenticates.
     Null,
@@ -30,12 +32,20 @@ pub enum Contender {
 }
 
 impl Contender {
-    pub const ALL: [Self; 6] =
-        [Self::Sekisho, Self::Null, Self::Strongswan, Self::Boringtun, Self::Gotatun, Self::WireguardGo];
+    pub const ALL: [Self; 7] = [
+        Self::Bare,
+        Self::Sekisho,
+        Self::Null,
+        Self::Strongswan,
+        Self::Boringtun,
+        Self::Gotatun,
+        Self::WireguardGo,
+    ];
 
     /// As it is called in the report.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Bare => "bare",
             Self::Sekisho => "sekisho",
             Self::Null => "null",
             Self::Strongswan => "strongswan",
@@ -51,7 +61,7 @@ impl Contender {
     /// That it is missing, and what to do.
     pub fn program(self) -> Result<Option<PathBuf>, String> {
         let (name, from) = match self {
-            Self::Sekisho | Self::Null => return Ok(None),
+            Self::Bare | Self::Sekisho | Self::Null => return Ok(None),
             Self::Strongswan => (CHARON, "Debian: strongswan-charon"),
             Self::Boringtun => ("boringtun-cli", "cargo install boringtun-cli"),
             Self::Gotatun => ("gotatun", "cargo install gotatun-cli"),
@@ -70,9 +80,20 @@ impl Contender {
         found.map(Some).ok_or_else(|| format!("no {name} ({from}; or {variable}=PATH)"))
     }
 
+    /// Between what it is measured: the inner addresses of the gateways, or the outer ones where there is no tunnel.
+    pub fn ends(self, site: &Site) -> Ends<'_, Namespace> {
+        let inner = ends(site, Outer::V4);
+        let outer = |end| site.side(end).outside[0];
+        match self {
+            Self::Bare => Ends { here: (inner.here.0, outer(End::A)), there: (inner.there.0, outer(End::B)) },
+            _ => inner,
+        }
+    }
+
     /// Its tunnel.
     pub fn start<'a>(self, site: &'a Site, program: Option<&Path>, outer: Outer) -> Pair<'a> {
         match (self, program) {
+            (Self::Bare, _) => Pair::None,
             (Self::Null, _) => Pair::Sekisho(sekisho(site, outer, true)),
             (Self::Strongswan, _) => Pair::StrongSwan(strongswan(site)),
             (Self::Sekisho, _) | (_, None) => Pair::Sekisho(sekisho(site, outer, false)),
@@ -91,17 +112,19 @@ impl Contender {
 
 /// The daemons at both ends.
 pub enum Pair<'a> {
+    None,
     Sekisho([Sekisho<'a>; 2]),
     StrongSwan([StrongSwan<'a>; 2]),
     WireGuard([WireGuard; 2]),
 }
 
 impl Pair<'_> {
-    pub fn pids(&self) -> [u32; 2] {
+    pub fn pids(&self) -> Vec<u32> {
         match self {
-            Self::Sekisho(pair) => pair.each_ref().map(Sekisho::pid),
-            Self::StrongSwan(pair) => pair.each_ref().map(StrongSwan::pid),
-            Self::WireGuard(pair) => pair.each_ref().map(WireGuard::pid),
+            Self::None => Vec::new(),
+            Self::Sekisho(pair) => pair.iter().map(Sekisho::pid).collect(),
+            Self::StrongSwan(pair) => pair.iter().map(StrongSwan::pid).collect(),
+            Self::WireGuard(pair) => pair.iter().map(WireGuard::pid).collect(),
         }
     }
 }

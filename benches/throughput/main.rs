@@ -72,6 +72,7 @@ pub struct Options {
 /// What can be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
+    Bare,
     Sekisho,
     Null,
     Strongswan,
@@ -105,6 +106,7 @@ impl Options {
 impl Part {
     fn of(contender: Contender) -> Self {
         match contender {
+            Contender::Bare => Self::Bare,
             Contender::Sekisho => Self::Sekisho,
             Contender::Null => Self::Null,
             Contender::Strongswan => Self::Strongswan,

@@ -29,7 +29,7 @@ pub fn run(options: &Options) -> (Figures, Missing) {
         .iter()
         .zip(&sites)
         .map(|((contender, program), site)| {
-            (contender.name(), ends(site, Outer::V4), contender.start(site, program.as_deref(), Outer::V4))
+            (contender.name(), contender.ends(site), contender.start(site, program.as_deref(), Outer::V4))
         })
         .collect();
     let line_sites: Vec<Site> =
@@ -84,7 +84,9 @@ fn contender<N: Inside>(
     if options.measures(Measure::Udp) {
         datagrams(figures, name, ends);
     }
-    figures.add(name, "rss_mib", Usage::of(pids).resident_mib);
+    if !pids.is_empty() {
+        figures.add(name, "rss_mib", Usage::of(pids).resident_mib);
+    }
 }
 
 fn round_trips<N: Inside>(figures: &mut Figures, name: &'static str, ends: Ends<'_, N>) {
@@ -115,7 +117,7 @@ fn streams<N: Inside>(
         let ends = if back { ends.turned() } else { ends };
         let carried = tcp::carried(ends, count, options.seconds, pids);
         figures.add(name, key, carried.gbps);
-        if key == "tcp1_gbps" {
+        if key == "tcp1_gbps" && !pids.is_empty() {
             figures.add(name, "cpu_seconds_per_gb", carried.cpu_seconds_per_gb);
         }
     }

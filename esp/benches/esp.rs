@@ -1,4 +1,4 @@
-//! What a packet costs: seal, open, look-up, and the outbound way of a 64 KB super-packet.
+//! What a packet costs: seal, open, look-up, cutting and joining super-packets, and the outbound way of one of 64 KB.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::hint::black_box;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sekisho_esp::{
-    AesKey, Coalescer, GcmTag, Hmac, InboundSa, InnerView, Keymat, OffloadHeader, OutboundSa, SaConfig,
-    Selector, Suite, TableBuilder, segment,
+    AesKey, Coalescer, GcmTag, Hmac, InboundSa, InnerView, Joins, Keymat, OffloadHeader, OutboundSa,
+    SaConfig, Selector, Suite, TableBuilder, segment,
 };
 
 const HERE: [u8; 4] = [10, 200, 0, 1];
@@ -70,6 +70,21 @@ fn super_packet() -> (OffloadHeader, Vec<u8>) {
         csum_start: 20,
         csum_offset: 16,
     };
+    (header, bytes)
+}
+
+/// 64 datagrams with this much in each, or 60,000 bytes of them.
+fn datagrams(size: u16) -> (OffloadHeader, Vec<u8>) {
+    let mut bytes = packet(28 + size * 64u16.min(60_000 / size), 1);
+    let header = OffloadHeader {
+        flags: OffloadHeader::NEEDS_CSUM,
+        gso_type: OffloadHeader::GSO_UDP_L4,
+        hdr_len: 28,
+        gso_size: size,
+        csum_start: 20,
+        csum_offset: 6,
+    };
+    bytes[20..24].copy_from_slice(&[1, 2, 3, 4]);
     (header, bytes)
 }
 
@@ -189,6 +204,10 @@ fn super_packets(criterion: &mut Criterion) {
     group.bench_function("segment", |bencher| {
         bencher.iter(|| segment(layout, header, black_box(&packet), &mut buffer).unwrap());
     });
+    let (udp_header, udp) = datagrams(1200);
+    group.bench_function("segment UDP", |bencher| {
+        bencher.iter(|| segment(layout, udp_header, black_box(&udp), &mut buffer).unwrap());
+    });
     for suite in SUITES {
         let (outbound, _) = any_sa(suite);
         group.bench_function(format!("segment and seal/{suite}"), |bencher| {
@@ -202,20 +221,43 @@ fn super_packets(criterion: &mut Criterion) {
             });
         });
     }
-    let train = segment(layout, header, &packet, &mut buffer).unwrap();
-    let mut coalescer = Coalescer::new();
-    group.bench_function("coalesce", |bencher| {
-        bencher.iter(|| {
-            let mut written = 0;
-            for range in train.packets() {
-                coalescer.push(black_box(&buffer[range]), |_, bytes| written += bytes.len());
-            }
-            coalescer.flush(|_, bytes| written += bytes.len());
-            assert_eq!(written, packet.len());
-        });
-    });
     group.finish();
 }
 
-criterion_group!(benches, seal_and_open, look_up, build_table, super_packets);
+/// The packets of one super-packet, of two that take turns, and of datagrams.
+fn coalesce(criterion: &mut Criterion) {
+    let packets_of = |(header, packet): &(OffloadHeader, Vec<u8>)| {
+        let mut buffer = vec![0; 1 << 17];
+        let train = segment(Suite::AES_256_GCM_16.layout(), *header, packet, &mut buffer).unwrap();
+        train.packets().map(|range| buffer[range].to_vec()).collect::<Vec<_>>()
+    };
+    let one = packets_of(&super_packet());
+    let (header, mut other) = super_packet();
+    other[20] = 1;
+    let other = packets_of(&(header, other));
+    let take_turns = one.iter().zip(&other).flat_map(|(one, other)| [one.clone(), other.clone()]).collect();
+    let mut group = criterion.benchmark_group("coalesce");
+    for (name, writes, packets) in [
+        ("one flow", 1, one),
+        ("two flows that take turns", 2, take_turns),
+        ("64 datagrams of 64 bytes", 1, packets_of(&datagrams(64))),
+        ("50 datagrams of 1200 bytes", 1, packets_of(&datagrams(1200))),
+    ] {
+        let mut coalescer = Coalescer::new(Joins::ALL);
+        group.throughput(Throughput::Bytes(packets.iter().map(|packet| packet.len() as u64).sum()));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut written = 0;
+                for packet in &packets {
+                    coalescer.push(black_box(packet), |_, _| written += 1);
+                }
+                coalescer.flush(|_, _| written += 1);
+                assert_eq!(written, writes);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, seal_and_open, look_up, build_table, super_packets, coalesce);
 criterion_main!(benches);

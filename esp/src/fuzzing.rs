@@ -8,9 +8,11 @@ use crate::cipher::{Cipher, PacketId};
 use crate::format::{CBC_BLOCK, TRAILER};
 use crate::icmp_quote::{self, Quote};
 use crate::{
-    AesKey, Coalescer, Fragments, Hmac, InboundSa, InnerView, Keymat, OffloadHeader, SaConfig, Selector,
-    Suite, fragment, mss, segment, too_big,
+    AesKey, Coalescer, Fragments, Hmac, InboundSa, InnerView, Joins, Keymat, OffloadHeader, SaConfig,
+    Selector, Suite, fragment, mss, segment, too_big,
 };
+
+pub use crate::offload::fuzz::{coalesce, segment as segment_super_packet, virtio_header};
 
 const SPI: u32 = 0xc0ff_ee01;
 
@@ -78,7 +80,7 @@ pub fn inner_packet(data: &[u8]) {
     check_fragments(packet, mtu.into(), &mut out);
 
     // Twice the same packet, then one that may continue it.
-    let mut coalescer = Coalescer::new();
+    let mut coalescer = Coalescer::new(Joins::ALL);
     let mut written = 0;
     for packet in [packet, packet, &clamped] {
         coalescer.push(packet, |_, bytes| written += bytes.len());
@@ -240,6 +242,21 @@ mod tests {
             let input = &corpus[numbers.below(corpus.len())];
             body(&numbers.mutate(input));
         }
+    }
+
+    #[test]
+    fn coalesce_holds_for_corpus_and_mutations() {
+        run("coalesce", coalesce);
+    }
+
+    #[test]
+    fn segment_holds_for_corpus_and_mutations() {
+        run("segment", segment_super_packet);
+    }
+
+    #[test]
+    fn virtio_header_holds_for_corpus_and_mutations() {
+        run("virtio_header", virtio_header);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! one UDP GSO send.
 //!
 //! In: [`encap::classify`] tells ESP from IKE; [`Table::inbound`] finds the SA; [`Opener::open`] checks, decrypts
-//! and judges each packet in place; [`Coalescer`] joins consecutive TCP segments for one write to the TUN.
+//! and judges each packet in place; [`Coalescer`] joins consecutive packets of one flow for one write to the TUN.
 //!
 //! Every refusal is a [`DropReason`], which [`Counters`] count.
 #![forbid(unsafe_code)]
@@ -46,7 +46,7 @@ pub use fragments::Fragments;
 pub use inbound::{InboundSa, Opener};
 pub use index::Absent;
 pub use inner::{Fragment, InnerView, Ports};
-pub use offload::coalesce::Coalescer;
+pub use offload::coalesce::{Coalescer, Joins};
 pub use offload::header::OffloadHeader;
 pub use offload::segment::{Train, complete_checksum, segment};
 pub use outbound::{OutboundSa, Sealer};

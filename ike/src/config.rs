@@ -295,7 +295,7 @@ pub enum Encapsulation {
 /// messages never do, but for those that find out how much the path carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DontFragment {
-    /// Where it can be found out how much the path carries: with peers that take IKE messages in fragments.
+    /// Where it is found out how much the path carries: with peers that take IKE messages in fragments.
     #[default]
     Auto,
     /// Always: paths that carry less must have routers that say so.

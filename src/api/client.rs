@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Frames, MAX_REPLY, Record, Reply, Request};
+use super::{Frames, MAX_REPLY, Record, Reply, Request, Wanted};
 
 /// What the daemon may take beyond the wait that was asked for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -75,9 +75,11 @@ impl Client {
     pub fn events(
         mut self,
         follow: bool,
+        wanted: Wanted,
     ) -> Result<impl Iterator<Item = Result<(String, Option<Record>), ClientError>>, ClientError> {
         self.stream.set_read_timeout(if follow { None } else { Some(PATIENCE) })?;
-        self.send(&Request::Events { follow })?;
+        let Wanted { tunnel, limit } = wanted;
+        self.send(&Request::Events { follow, tunnel, limit })?;
         Ok(std::iter::from_fn(move || match self.line() {
             Ok(Some(line)) => Some(event(&line)),
             Ok(None) => None,

@@ -10,13 +10,15 @@ mod session;
 mod status;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 pub use crate::telemetry::{Comparison, Diagnosis, Fact, Record, Timestamp};
 pub use client::{Client, ClientError};
 pub use frame::{Frames, MAX_REPLY, MAX_REQUEST, TooLong};
-pub use protocol::{Failure, Reloaded, Reply, Request, What};
+pub use protocol::{Failure, Freed, Reloaded, Reply, Request, What};
 pub use server::{Asked, BindError, Limits, Server};
 pub use status::{
-    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PEERS_SHOWN, PacketSize, Peer,
-    Pool, Sas, State, Status, Tunnel,
+    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Offloads, PEERS_SHOWN, PacketSize,
+    Peer, Pool, Sas, State, Status, Tunnel,
 };
+pub use wanted::Wanted;

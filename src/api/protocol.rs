@@ -1,5 +1,8 @@
 //! What is asked and answered: one JSON object a line each way.
 
+use std::fmt;
+
+use ipnet::IpNet;
 use serde::de::DeserializeOwned;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
@@ -50,11 +53,23 @@ pub enum Request {
     },
     /// Read the configuration again; answered with [`Reloaded`].
     Reload,
+    /// Free networks that are blocked though no tunnel covers them any more; answered with [`Freed`].
+    Unprotect {
+        /// Which; empty: all.
+        #[serde(default)]
+        networks: Vec<IpNet>,
+    },
     /// The recent records, one a line, without a [`Reply`] around them. The server answers this by itself.
     Events {
         /// Whether new ones follow until the client hangs up.
         #[serde(default)]
         follow: bool,
+        /// Only those of this tunnel.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tunnel: Option<String>,
+        /// Of the recent ones no more than so many, the newest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<usize>,
     },
 }
 
@@ -63,6 +78,37 @@ impl Request {
     pub const MAX_WAIT: u64 = 600;
     /// The wait of a client that does not say, seconds: longer than a whole retransmission schedule.
     pub const DEFAULT_WAIT: u64 = 30;
+}
+
+impl fmt::Display for Request {
+    /// As on the command line: `rekey centre/records --child`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |tunnel: &str, child: &Option<String>| match child {
+            Some(child) => format!("{tunnel}/{child}").escape_debug().to_string(),
+            None => tunnel.escape_debug().to_string(),
+        };
+        match self {
+            Self::Status => f.write_str("status"),
+            Self::Sas => f.write_str("sas"),
+            Self::Up { tunnel, child, .. } => write!(f, "up {}", of(tunnel, child)),
+            Self::Down { tunnel, child } => write!(f, "down {}", of(tunnel, child)),
+            Self::Rekey { tunnel, child, what, .. } => {
+                let what = match what {
+                    What::Ike => " --ike",
+                    What::Child => " --child",
+                    What::Both => "",
+                };
+                write!(f, "rekey {}{what}", of(tunnel, child))
+            }
+            Self::Reload => f.write_str("reload"),
+            Self::Unprotect { networks } if networks.is_empty() => f.write_str("unprotect --stale"),
+            Self::Unprotect { networks } => {
+                f.write_str("unprotect")?;
+                networks.iter().try_for_each(|network| write!(f, " {network}"))
+            }
+            Self::Events { .. } => f.write_str("events"),
+        }
+    }
 }
 
 fn default_wait() -> u64 {
@@ -198,4 +244,14 @@ pub struct Reloaded {
     pub restart_needed: Vec<String>,
     /// What is allowed but deserves a second look.
     pub warnings: Vec<String>,
+    /// Networks that no tunnel covers any more and that stay blocked until `sekisho unprotect`.
+    #[serde(default)]
+    pub stale: Vec<IpNet>,
+}
+
+/// What `unprotect` freed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freed {
+    /// Their traffic leaves in clear from now on.
+    pub prefixes: Vec<IpNet>,
 }

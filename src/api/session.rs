@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::server::{Asked, Limits};
-use super::{Fact, Frames, MAX_REPLY, MAX_REQUEST, Record, Reply, Request, Timestamp};
+use super::{Fact, Frames, MAX_REPLY, MAX_REQUEST, Record, Reply, Request, Timestamp, Wanted};
 use crate::net::peer::Peer;
 use crate::telemetry::Telemetry;
 
@@ -70,7 +70,9 @@ impl Session {
             }
         };
         match serde_json::from_slice(&line) {
-            Ok(Request::Events { follow }) => self.events(stream, follow).await.map(|()| false),
+            Ok(Request::Events { follow, tunnel, limit }) => {
+                self.events(stream, follow, &Wanted { tunnel, limit }).await.map(|()| false)
+            }
             Ok(request) => {
                 let reply = tokio::select! {
                     reply = self.ask(request) => reply,
@@ -98,7 +100,7 @@ impl Session {
         };
         if !matches!(request, Request::Status | Request::Sas) {
             let Peer { pid, uid, .. } = self.peer;
-            tracing::info!("user {uid} (process {pid}) asks: {request:?}");
+            tracing::info!("user {uid} (process {pid}) asks: {request}");
         }
         let answered = timeout(wait + self.limits.control, async {
             let (reply, answer) = oneshot::channel();
@@ -120,9 +122,9 @@ impl Session {
         self.write(stream, line).await
     }
 
-    async fn events(&self, stream: &mut UnixStream, follow: bool) -> Result<(), Gone> {
+    async fn events(&self, stream: &mut UnixStream, follow: bool, wanted: &Wanted) -> Result<(), Gone> {
         let mut subscription = self.telemetry.subscribe();
-        for line in std::mem::take(&mut subscription.recent) {
+        for line in wanted.last(std::mem::take(&mut subscription.recent)) {
             self.write(stream, line.as_bytes().to_vec()).await?;
         }
         if !follow {
@@ -131,6 +133,7 @@ impl Session {
         loop {
             let line = tokio::select! {
                 record = subscription.live.recv() => match record {
+                    Ok(line) if !wanted.holds(&line) => continue,
                     Ok(line) => line.as_bytes().to_vec(),
                     Err(RecvError::Lagged(lost)) => {
                         json(&Record { time: Timestamp::now(), fact: Fact::EventsLost { lost } })?

@@ -20,6 +20,9 @@ pub struct Status {
     pub interface: String,
     /// Its MTU, bytes.
     pub mtu: u32,
+    /// What is exchanged with it in one read or write.
+    #[serde(default)]
+    pub offloads: Offloads,
     /// By name, also those that are down.
     pub tunnels: Vec<Tunnel>,
     /// Packets and messages dropped, by reason (stable words).
@@ -27,9 +30,22 @@ pub struct Status {
     /// The pools that peers get their addresses from, by name.
     #[serde(default)]
     pub pools: Vec<Pool>,
-    /// Networks that are no longer configured and stay blocked until `sekisho unprotect`.
+    /// Networks that are no longer configured and stay blocked until `sekisho unprotect --stale`.
     #[serde(default)]
     pub stale: Vec<String>,
+}
+
+/// Packets of one flow that are exchanged with the TUN device many at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offloads {
+    /// `auto` or `off`, as configured.
+    pub configured: String,
+    /// Whether TCP segments are.
+    pub tcp: bool,
+    /// Whether UDP datagrams are.
+    pub udp: bool,
+    /// Why not more: each step that the kernel refused, and its answer.
+    pub refused: Vec<String>,
 }
 
 /// A configured tunnel.
@@ -61,6 +77,9 @@ pub struct Tunnel {
     /// Whole days until then; negative once it has.
     #[serde(default)]
     pub peer_certificate_days_left: Option<i64>,
+    /// Whether `sekisho up` sets it up from here: it has one peer, at an address that is known, and a child that we may set up.
+    #[serde(default)]
+    pub startable: bool,
     /// Attempts since the last success.
     pub attempts: u32,
     /// Until the next attempt, if one is scheduled.
@@ -121,6 +140,12 @@ pub struct ConfiguredChild {
     pub local: Vec<String>,
     /// What the peer's side may send from.
     pub remote: Vec<String>,
+    /// While it is up: what of `local` its Child SAs do not carry, since the peer let them carry less (narrowing).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_local: Vec<String>,
+    /// The same of `remote`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_remote: Vec<String>,
 }
 
 /// What a configured child is doing.

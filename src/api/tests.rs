@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -150,7 +151,14 @@ fn requests_and_replies_are_written_as_documented() {
             r#"{"command":"rekey","tunnel":"centre","what":"ike","timeout_s":30}"#,
         ),
         (Request::Reload, r#"{"command":"reload"}"#),
-        (Request::Events { follow: true }, r#"{"command":"events","follow":true}"#),
+        (
+            Request::Unprotect { networks: vec!["10.99.0.0/16".parse().unwrap()] },
+            r#"{"command":"unprotect","networks":["10.99.0.0/16"]}"#,
+        ),
+        (
+            Request::Events { follow: true, tunnel: None, limit: None },
+            r#"{"command":"events","follow":true}"#,
+        ),
     ];
     for (request, text) in requests {
         assert_eq!(serde_json::to_string(&request).unwrap(), text);
@@ -183,6 +191,49 @@ fn requests_and_replies_are_written_as_documented() {
     for bad in [r#"{"ok":true,"error":"x"}"#, r#"{"ok":false}"#, r#"{"data":1}"#] {
         assert!(serde_json::from_str::<Reply>(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_request_is_logged_as_it_is_typed() {
+    for (request, logged) in [
+        (r#"{"command":"up","tunnel":"centre"}"#, "up centre"),
+        (r#"{"command":"down","tunnel":"centre","child":"images"}"#, "down centre/images"),
+        (r#"{"command":"rekey","tunnel":"centre","what":"ike"}"#, "rekey centre --ike"),
+        (r#"{"command":"unprotect"}"#, "unprotect --stale"),
+        (r#"{"command":"unprotect","networks":["10.99.0.0/16","::/0"]}"#, "unprotect 10.99.0.0/16 ::/0"),
+        (r#"{"command":"up","tunnel":"a\u001b[2J\nb"}"#, r"up a\u{1b}[2J\nb"),
+    ] {
+        assert_eq!(serde_json::from_str::<Request>(request).unwrap().to_string(), logged);
+    }
+}
+
+#[test]
+fn the_last_records_of_a_tunnel_are_those_that_are_wanted() {
+    let time = "2025-11-21T21:48:40.123Z";
+    let of_ward = |who: &str| json!({"time": time, "event": "path_changed", "tunnel": "ward", "remote_id": who, "local": "192.0.2.1:500", "remote": "192.0.2.2:500"});
+    let of_daemon = |why: &str| json!({"time": time, "event": "daemon_stopping", "reason": why});
+    let record = |of: Value| -> Arc<str> { of.to_string().into() };
+    let recent = || {
+        ["a", "b", "c"]
+            .into_iter()
+            .flat_map(|kind| [record(of_ward(kind)), record(of_daemon(kind))])
+            .collect()
+    };
+    let kinds = |tunnel: Option<&str>, limit| -> Vec<String> {
+        let wanted = Wanted { tunnel: tunnel.map(str::to_owned), limit };
+        let last = wanted.last(recent());
+        let kind = |line: &Arc<str>| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["remote_id"].as_str().or(line["reason"].as_str()).unwrap().to_owned()
+        };
+        last.iter().map(kind).collect()
+    };
+    assert_eq!(kinds(None, None), ["a", "a", "b", "b", "c", "c"]);
+    assert_eq!(kinds(None, Some(3)), ["b", "c", "c"]);
+    assert_eq!(kinds(Some("ward"), None), ["a", "b", "c"]);
+    assert_eq!(kinds(Some("ward"), Some(2)), ["b", "c"]);
+    assert_eq!(kinds(Some("ward"), Some(0)), [""; 0]);
+    assert_eq!(kinds(Some("centre"), Some(2)), [""; 0]);
 }
 
 #[test]
@@ -338,10 +389,10 @@ fn events_are_the_recent_ones_and_then_those_to_come() {
     running.telemetry.record(lost(1));
     running.telemetry.record(lost(2));
     let fact = |event: Result<(String, Option<Record>), ClientError>| event.unwrap().1.unwrap().fact;
-    let recent = Client::connect(&running.socket()).unwrap().events(false).unwrap();
+    let recent = Client::connect(&running.socket()).unwrap().events(false, Wanted::default()).unwrap();
     assert_eq!(recent.map(fact).collect::<Vec<_>>(), [lost(1), lost(2)]);
 
-    let mut following = Client::connect(&running.socket()).unwrap().events(true).unwrap();
+    let mut following = Client::connect(&running.socket()).unwrap().events(true, Wanted::default()).unwrap();
     assert_eq!(following.next().map(fact), Some(lost(1)));
     assert_eq!(following.next().map(fact), Some(lost(2)));
     running.telemetry.record(lost(3));

@@ -5,8 +5,10 @@ use serde::Serialize;
 use super::Daemon;
 use super::check::obstacles;
 use super::output::{self, Done, Failed as Failure, Output, comparison, print, print_json, time};
-use super::status::word;
-use crate::api::{Child, Diagnosis, Failed, NearMiss, Request, State, Status, Timestamp, Tunnel};
+use super::status::{is_probed_soon, word};
+use crate::api::{
+    Child, ConfiguredChild, Diagnosis, Failed, NearMiss, Request, State, Status, Timestamp, Tunnel,
+};
 use crate::config::limits::EXPIRY_WARNING;
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho explain centre\n  sekisho explain centre --json | jq -r .text\n\nThe kinds of failures are listed in docs/diagnoses.md. Without a daemon, the configuration and this machine are looked at.";
@@ -62,7 +64,8 @@ pub(super) fn run(daemon: &Daemon, output: &Output, args: &Args) -> Done {
     if explanation.state == "no_daemon" { Err(Failure::Told) } else { Ok(()) }
 }
 
-fn unknown(name: &str, status: &Status) -> Failure {
+/// No tunnel has this name.
+pub(super) fn unknown(name: &str, status: &Status) -> Failure {
     let names: Vec<&str> = status.tunnels.iter().map(|tunnel| tunnel.name.as_str()).collect();
     let known = if names.is_empty() { "none is".to_owned() } else { names.join(", ") };
     Failure::because(format!("no tunnel is named `{name}`; configured are: {known}"))
@@ -134,9 +137,19 @@ fn opening(tunnel: &Tunnel) -> String {
         State::AdminDown => {
             format!("{name} is down: an operator took it down here, and {remote_id} is refused.")
         }
-        State::Idle => format!("{name} is idle: it comes up when a packet for {remote_id} is to be sent."),
+        State::Idle => format!(
+            "{name} is idle: {remote_id} is called when a packet for {} is to be sent.",
+            on_demand(tunnel).unwrap_or_else(|| "its networks".to_owned())
+        ),
         State::Waiting => format!("{name} waits for {remote_id}, which starts this tunnel."),
     }
+}
+
+/// The networks that have the tunnel set up.
+fn on_demand(tunnel: &Tunnel) -> Option<String> {
+    let children = tunnel.configured_children.iter().filter(|child| child.start == "on-demand");
+    let networks: Vec<&str> = children.flat_map(|child| &child.remote).map(String::as_str).collect();
+    (!networks.is_empty()).then(|| networks.join(" or "))
 }
 
 fn up(tunnel: &Tunnel) -> String {
@@ -147,7 +160,9 @@ fn up(tunnel: &Tunnel) -> String {
         let by = if ike.peer_auth.is_empty() { "" } else { ", proved by " };
         format!("; IKE SA {}{by}{}", ike.suite, ike.peer_auth)
     });
-    let children: Vec<String> = tunnel.children.iter().filter(|child| child.sending).map(child).collect();
+    let soon = is_probed_soon(tunnel);
+    let sending = tunnel.children.iter().filter(|child| child.sending);
+    let children: Vec<String> = sending.map(|sa| child(sa, soon)).collect();
     let passes = if children.is_empty() {
         "; no Child SA stands, so nothing passes".to_owned()
     } else {
@@ -158,11 +173,15 @@ fn up(tunnel: &Tunnel) -> String {
     format!("{name} is up with {remote_id}{at}{age}{suite}{passes}.{verdict}")
 }
 
-fn child(child: &Child) -> String {
+/// `soon`: its first rekey is about to come, which shows what the peer agrees to.
+fn child(child: &Child, soon: bool) -> String {
     let Child { name, suite, local, remote, pfs, .. } = child;
     let pfs = match pfs.as_str() {
         "own" => "perfect forward secrecy",
         "off" => "no perfect forward secrecy",
+        "unproven" if soon => {
+            "whether the peer agrees to perfect forward secrecy shows at its first rekey, which is made early for that, within half a minute"
+        }
         "unproven" => "whether the peer agrees to perfect forward secrecy shows at its first rekey",
         "refused" => "perfect forward secrecy refused",
         _ => "keys of the IKE SA's key exchange",
@@ -236,7 +255,27 @@ fn remarks(tunnel: &Tunnel) -> Vec<String> {
     let note = tunnel.ike.as_ref().and_then(|ike| ike.peer_auth_note.as_ref());
     let note = note.map(|note| format!("The peer passed unchecked: {note}."));
     let weak = tunnel.weak_psk.then(|| "Its pre-shared key is weak (allow_weak_psk): replace it.".to_owned());
-    ours.into_iter().chain(theirs).chain(note).chain(weak).collect()
+    let narrowed = tunnel.configured_children.iter().filter_map(narrowed);
+    ours.into_iter().chain(theirs).chain(note).chain(weak).chain(narrowed).collect()
+}
+
+/// What the peer did not let a child carry.
+fn narrowed(child: &ConfiguredChild) -> Option<String> {
+    let ConfiguredChild { name, left_out_local: ours, left_out_remote: theirs, .. } = child;
+    let sides = [("our side", ours, "remote_ts"), ("the peer's side", theirs, "local_ts")];
+    let sides = sides.into_iter().filter(|(_, networks, _)| !networks.is_empty());
+    let (out, named): (Vec<_>, Vec<_>) = sides
+        .map(|(whose, networks, strongswan)| {
+            (format!("{} of {whose}", networks.join(" ")), format!("`{strongswan}`"))
+        })
+        .unzip();
+    (!out.is_empty()).then(|| {
+        format!(
+            "Child {name} carries less than is configured, since the peer asks for or allows less. Left out, and dropped, is {}. What to do: Widen the peer's networks (strongSwan: {}), or take these out of the configuration here.",
+            out.join(", and "),
+            named.join(", ")
+        )
+    })
 }
 
 /// What comes next.
@@ -247,26 +286,38 @@ fn outlook(tunnel: &Tunnel) -> Option<String> {
         1 => " after 1 failed attempt".to_owned(),
         _ => format!(" after {attempts} failed attempts"),
     };
+    let failed = tunnel.last_failure.is_some();
     Some(match (state, next_try_in_s) {
         (State::Up, _) => return None,
         (State::AdminDown, _) => format!("`sekisho up {name}` allows it again."),
+        (_, Some(0)) => format!("It is tried again by itself now{so_far}."),
         (_, Some(wait)) => format!(
             "It is tried again by itself in {}{so_far}; `sekisho up {name}` tries at once.",
             time(*wait)
         ),
         (State::Connecting, None) => format!("This attempt is under way{so_far}."),
-        (State::Waiting, None) if tunnel.last_failure.is_some() => {
-            "Once that is put right, the peer must try again: nothing starts it from here.".to_owned()
+        (State::Waiting, None) if failed => {
+            format!("Once that is put right, the peer must try again{}.", from_here(tunnel))
         }
         (State::Waiting, None) if !tunnel.near_misses.is_empty() => {
             "If that is this tunnel's peer, it must try again once that is put right.".to_owned()
         }
         (State::Waiting, None) => "Nothing is to be done here.".to_owned(),
-        (State::Backoff, None) => {
-            format!("The peer must ask again; with `remote` set, `sekisho up {name}` asks from here.")
+        (State::Idle, None) => format!("`sekisho up {name}` sets it up without one."),
+        (State::Backoff, None) if let Some(networks) = on_demand(tunnel) => {
+            format!("The next packet for {networks} has it tried again; `sekisho up {name}` tries at once.")
         }
-        (_, None) => format!("`sekisho up {name}` tries it at once."),
+        (_, None) => format!("The peer must ask again{}.", from_here(tunnel)),
     })
+}
+
+/// Whether and how it is started from here, to go on with.
+fn from_here(tunnel: &Tunnel) -> String {
+    if tunnel.startable {
+        format!("; `sekisho up {}` starts it from here", tunnel.name)
+    } else {
+        ": it cannot be started from here".to_owned()
+    }
 }
 
 /// A paragraph in lines.
@@ -326,21 +377,34 @@ mod tests {
     #[test]
     fn each_state_is_explained() {
         let up = tunnel("centre");
-        let well = Tunnel { weak_psk: false, certificate_days_left: None, ike: None, ..up.clone() };
+        let mut well = Tunnel { weak_psk: false, certificate_days_left: None, ike: None, ..up.clone() };
+        well.configured_children[0].left_out_remote.clear();
+        let mut narrowed = well.clone();
+        narrowed.configured_children[0].left_out_remote = vec!["10.200.0.0/16[tcp/443]".to_owned()];
+        let mut narrowed_on_both_sides = narrowed.clone();
+        narrowed_on_both_sides.configured_children[0].left_out_local = vec!["10.17.0.128/25".to_owned()];
         let warned = Tunnel { warnings: vec![refused()], ..well.clone() };
         let down = tunnel("spare");
         let connecting = Tunnel { state: State::Connecting, next_try_in_s: None, ..down.clone() };
         let half = Tunnel { ike: up.ike.clone(), last_failure: Some(refused()), ..down.clone() };
         let waiting = Tunnel { near_misses: vec![], ..tunnel("ward") };
+        let at_known_address = Tunnel { startable: true, last_failure: Some(refused()), ..waiting.clone() };
+        let mut probed = up.clone();
+        (probed.age_s, probed.children[0].rekey_in_s) = (Some(9), Some(17));
+        probed.children[0].pfs = "unproven".to_owned();
+        let failed_on_demand =
+            Tunnel { state: State::Backoff, last_failure: Some(refused()), ..tunnel("imaging") };
         let refusing = Tunnel { last_failure: Some(refused()), ..waiting.clone() };
         let mut silent = refused();
         silent.diagnosis.refused_by = "nobody".to_owned();
         silent.diagnosis.comparison.clear();
         let unanswered = Tunnel { last_failure: Some(silent), ..down.clone() };
-        let idle = Tunnel { state: State::Idle, ..waiting.clone() };
+        let idle = Tunnel { state: State::Idle, ..tunnel("imaging") };
         let all = [
             ("up", up),
             ("up_well", well),
+            ("up_narrowed", narrowed),
+            ("up_narrowed_on_both_sides", narrowed_on_both_sides),
             ("up_with_warning", warned),
             ("down", down),
             ("unanswered", unanswered),
@@ -350,7 +414,10 @@ mod tests {
             ("waiting", waiting),
             ("waiting_with_near_miss", tunnel("ward")),
             ("waiting_refused", refusing),
+            ("waiting_refused_startable", at_known_address),
             ("idle", idle),
+            ("on_demand_refused", failed_on_demand),
+            ("up_probed_soon", probed),
         ];
         for (name, tunnel) in all {
             insta::assert_snapshot!(name, text(&tunnel));

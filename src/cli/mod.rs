@@ -77,9 +77,10 @@ enum Command {
     /// Make a key
     #[command(after_help = keygen::EXAMPLES)]
     Keygen(keygen::Args),
-    /// Take away the routes that block protected networks while no daemon runs: from then on their traffic leaves in clear
+    /// Take away the routes that block networks: what no tunnel covers any more or, while no daemon runs, everything; from
+    /// then on that traffic leaves in clear
     #[command(after_help = unprotect::EXAMPLES)]
-    Unprotect,
+    Unprotect(unprotect::Args),
     /// Show a whole tunnel on this machine: two gateways, real traffic, rekeys, and the proof that nothing leaks
     Demo(demo::Args),
 }
@@ -100,7 +101,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&daemon, &output, &args),
         Command::Events(args) => events::run(&daemon, &output, &args),
         Command::Keygen(args) => keygen::run(&output, &args),
-        Command::Unprotect => unprotect::run(&daemon, &output),
+        Command::Unprotect(args) => unprotect::run(&daemon, &output, &args),
         Command::Demo(args) => return demo::run(&demo::Args { json, ..args }),
     };
     output.finish(done)

@@ -12,7 +12,7 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
 }
 
 fn show(reloaded: &Reloaded) -> String {
-    let Reloaded { added, changed, renewed, reviewed, removed, unchanged, restart_needed, warnings } =
+    let Reloaded { added, changed, renewed, reviewed, removed, unchanged, restart_needed, warnings, stale } =
         reloaded;
     let mut lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     for (what, names) in [
@@ -28,5 +28,32 @@ fn show(reloaded: &Reloaded) -> String {
         }
     }
     lines.push(format!("unchanged tunnels: {}", unchanged.len()));
+    if !stale.is_empty() {
+        let stale: Vec<_> = stale.iter().map(ToString::to_string).collect();
+        lines.push(format!(
+            "no longer configured, and still blocked: {}; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all",
+            stale.join(", ")
+        ));
+    }
     lines.join("\n")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_is_told_and_what_stays_blocked() {
+        let reloaded = Reloaded {
+            removed: vec!["lab".to_owned()],
+            unchanged: vec!["centre".to_owned()],
+            stale: vec!["10.99.0.0/16".parse().unwrap()],
+            ..Reloaded::default()
+        };
+        assert_eq!(
+            show(&reloaded),
+            "removed: lab\nunchanged tunnels: 1\nno longer configured, and still blocked: 10.99.0.0/16; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all"
+        );
+    }
 }

@@ -65,8 +65,8 @@ fn ike(sa: &IkeSa) -> String {
     let nat = match (nat_here, nat_there) {
         (false, false) => "",
         (true, false) => ", NAT here",
-        (false, true) => ", NAT there",
-        (true, true) => ", NAT on both sides",
+        (false, true) => ", in UDP: the peer is behind a NAT or asks for it",
+        (true, true) => ", NAT here, and the peer is behind one or asks for UDP",
     };
     format!(
         "  IKE SA    {suite}, {role}, peer by {peer_auth}, SPIs {spi_i} {spi_r}, age {}, {}{nat}\n",

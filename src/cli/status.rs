@@ -3,8 +3,8 @@
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, details, table, time, wrapped};
 use crate::api::{
-    ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PacketSize, Peer, Pool, Request, State,
-    Status, Timestamp, Tunnel,
+    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Offloads, PacketSize, Peer, Pool,
+    Request, State, Status, Timestamp, Tunnel,
 };
 use crate::config::limits::EXPIRY_WARNING;
 
@@ -19,10 +19,11 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
 }
 
 fn show(output: &Output, status: &Status, now: Timestamp) -> String {
-    let Status { version, pid, uptime_s, interface, mtu, tunnels, drops, pools, stale } = status;
+    let Status { version, pid, uptime_s, interface, mtu, offloads, tunnels, drops, pools, stale } = status;
     let uptime = time(*uptime_s);
     let mut lines =
         vec![format!("sekishod {version} on {interface} (MTU {mtu}), running for {uptime}, process {pid}\n")];
+    lines.extend(missing(offloads));
     if tunnels.is_empty() {
         lines.push("No tunnel is configured.".to_owned());
     } else {
@@ -34,9 +35,7 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
     }
     if !stale.is_empty() {
         let stale = stale.join(", ");
-        lines.push(format!(
-            "\nNo longer configured, and blocked until `sekisho unprotect` while no daemon runs: {stale}"
-        ));
+        lines.push(format!("\nNo longer configured, and blocked until `sekisho unprotect --stale`: {stale}"));
     }
     let dropped: Vec<_> =
         drops.iter().filter(|(_, n)| **n > 0).map(|(why, n)| format!("{why} {n}")).collect();
@@ -44,6 +43,21 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
         lines.push(format!("\nDropped: {}", dropped.join(", ")));
     }
     lines.join("\n") + "\n"
+}
+
+/// Nothing to say, where all is as it should be.
+fn missing(offloads: &Offloads) -> Option<String> {
+    let Offloads { configured, tcp, udp, refused } = offloads;
+    let which = match (configured.as_str(), tcp, udp) {
+        ("", ..) => return None,
+        ("off", ..) => "off, as configured",
+        (_, true, true) if refused.is_empty() => return None,
+        (_, true, true) => "TCP and UDP",
+        (_, true, false) => "TCP alone",
+        _ => "none: every packet costs a read or write",
+    };
+    let lines: Vec<_> = std::iter::once(which).chain(refused.iter().map(String::as_str)).collect();
+    Some(format!("Offloads: {}\n", lines.join("\n  ")))
 }
 
 /// How full it is.
@@ -124,9 +138,15 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
     if tunnel.state == State::Up && !children.into_iter().any(|child| child.sending) {
         remarks.push((Colour::Red, "no Child SA: no traffic passes".to_owned()));
     }
-    if tunnel.configured_children.len() > 1 {
-        remarks.extend(tunnel.configured_children.iter().map(child));
+    if is_probed_soon(tunnel) {
+        let why =
+            "rekeyed once within half a minute, to see whether the peer agrees to perfect forward secrecy";
+        remarks.push((Colour::Dim, why.to_owned()));
     }
+    if tunnel.configured_children.len() > 1 {
+        remarks.extend(tunnel.configured_children.iter().map(configured));
+    }
+    remarks.extend(tunnel.configured_children.iter().filter_map(narrowed));
     remarks.extend(tunnel.packets.as_ref().map(packets));
     remarks.extend(peers(tunnel));
     remarks.extend(tunnel.internal.as_ref().map(internal));
@@ -142,6 +162,13 @@ fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
     remarks
 }
 
+/// Whether its first Child SA is young and about to be rekeyed to see whether the peer agrees (the tunnel's initiator does).
+pub(super) fn is_probed_soon(tunnel: &Tunnel) -> bool {
+    let soon = |child: &Child| child.pfs == "unproven" && child.rekey_in_s.is_some_and(|s| s <= 30);
+    let initiator = tunnel.ike.as_ref().is_some_and(|ike| ike.initiator);
+    initiator && tunnel.age_s.is_some_and(|age| age < 60) && tunnel.children.iter().any(soon)
+}
+
 /// Who was perhaps its peer, and refused.
 fn near_miss(NearMiss { remote, times, failed, .. }: &NearMiss, now: Timestamp) -> [(Colour, String); 2] {
     let Failed { at, diagnosis } = failed;
@@ -152,7 +179,7 @@ fn near_miss(NearMiss { remote, times, failed, .. }: &NearMiss, now: Timestamp) 
 }
 
 /// One of several children.
-fn child(child: &ConfiguredChild) -> (Colour, String) {
+fn configured(child: &ConfiguredChild) -> (Colour, String) {
     let (colour, doing) = match child.state {
         ChildState::Up => (Colour::Dim, "up"),
         ChildState::Connecting => (Colour::Yellow, "connecting"),
@@ -177,6 +204,19 @@ fn packets(packets: &PacketSize) -> (Colour, String) {
     };
     let outside = if *dont_fragment { "" } else { "; larger ones may be fragmented on the way" };
     (Colour::Dim, format!("carries packets of {mtu} bytes: the path takes {path_mtu}, {known}{outside}"))
+}
+
+/// What the peer did not let it carry.
+fn narrowed(child: &ConfiguredChild) -> Option<(Colour, String)> {
+    let ConfiguredChild { name, left_out_local, left_out_remote, .. } = child;
+    let sides = [("ours", left_out_local), ("the peer's", left_out_remote)];
+    let sides = sides.into_iter().filter(|(_, networks)| !networks.is_empty());
+    let sides: Vec<_> = sides.map(|(whose, networks)| format!("{} of {whose}", networks.join(" "))).collect();
+    let line = format!(
+        "{name} carries less than is configured, since the peer asks for or allows less; left out: {}",
+        sides.join(", ")
+    );
+    (!sides.is_empty()).then_some((Colour::Yellow, line))
 }
 
 /// Lines about peers of one tunnel; `sekisho sas` has all.
@@ -257,7 +297,9 @@ fn outlook(tunnel: &Tunnel) -> Option<(Colour, String)> {
         (State::Idle, None) => (Colour::Dim, "comes up when a packet is to be sent".to_owned()),
         (State::Waiting, None) => (Colour::Dim, "waits for the peer, which starts this tunnel".to_owned()),
         (_, Some(wait)) => {
-            (Colour::Yellow, format!("attempts so far: {attempts}, next try in {}", time(*wait)))
+            let so_far = if *attempts > 0 { format!("attempts so far: {attempts}, ") } else { String::new() };
+            let next = if *wait == 0 { "now".to_owned() } else { format!("in {}", time(*wait)) };
+            (Colour::Yellow, format!("{so_far}next try {next}"))
         }
         (_, None) if *attempts == 0 => return None,
         (_, None) => (Colour::Yellow, format!("attempts so far: {attempts}")),
@@ -297,6 +339,23 @@ mod tests {
         let status: Status = serde_json::from_str(STATUS).unwrap();
         let shown = show(&Output::new(true), &status, Timestamp::from_unix(1_763_761_750));
         assert_eq!(shown, include_str!("../../tests/status.txt"));
+    }
+
+    #[test]
+    fn what_packets_are_not_exchanged_many_at_a_time_is_said_with_the_reason() {
+        let offloads = |configured: &str, tcp, udp, refused: &[&str]| Offloads {
+            configured: configured.to_owned(),
+            tcp,
+            udp,
+            refused: refused.iter().map(|&reason| reason.to_owned()).collect(),
+        };
+        assert_eq!(missing(&offloads("auto", true, true, &[])), None);
+        assert_eq!(missing(&offloads("off", false, false, &[])).unwrap(), "Offloads: off, as configured\n");
+        let older = offloads("auto", true, false, &["TUNSETOFFLOAD (CSUM, USO4): Invalid argument"]);
+        let told = "Offloads: TCP alone\n  TUNSETOFFLOAD (CSUM, USO4): Invalid argument\n";
+        assert_eq!(missing(&older).unwrap(), told);
+        let refused = offloads("auto", true, true, &["the device refused joined packets (EINVAL) 1 times"]);
+        assert!(missing(&refused).unwrap().contains("EINVAL"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use toml::Spanned;
 
 use super::document::{self, Judge, Section, Span};
 use super::pool::Given;
+use super::sides::protocols_meet;
 use super::start::{Callable, Schedule};
 use super::{duration, limits};
 
@@ -135,6 +136,7 @@ fn child(
     let (local, remote) = (local?, remote?);
     families_meet(judge, &local, &remote, given)?;
     sides_differ(judge, &local, &remote)?;
+    protocols_meet(judge, &local, &remote)?;
     let start = common.schedule.start;
     let inactivity = common.schedule.inactivity(judge);
     let selectors = |list: &[Network]| list.iter().map(|n| n.selector.clone()).collect();

@@ -44,6 +44,7 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
         workers: workers(judge, &mut section),
         copy_dscp: section.boolean(judge, "copy_dscp").unwrap_or(or.copy_dscp),
         clamp_mss: section.boolean(judge, "clamp_mss").unwrap_or(or.clamp_mss),
+        offloads: offloads(judge, &mut section).unwrap_or(or.offloads),
     };
     if daemon.ike_port == daemon.nat_port {
         let message = format!("`ike_port` and `nat_port` are both {}", daemon.ike_port);
@@ -106,6 +107,16 @@ fn log_level(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<LogLeve
     let level =
         text.get_ref().parse().map_err(|()| format!("`{}` is no log level", text.get_ref().escape_debug()));
     judge.ok(level, &text.span(), "allowed are error, warn, info, debug, trace")
+}
+
+fn offloads(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<bool> {
+    let text = section.text(judge, "offloads")?;
+    let asked = match text.get_ref().as_str() {
+        "auto" => Ok(true),
+        "off" => Ok(false),
+        other => Err(format!("`{}` is no setting of `offloads`", other.escape_debug())),
+    };
+    judge.ok(asked, &text.span(), "allowed are auto (as far as the kernel can) and off (packet by packet)")
 }
 
 fn interface(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<String> {

@@ -32,7 +32,9 @@ mod pem;
 mod pkcs12;
 mod pool;
 mod problem;
+mod protected;
 mod psk;
+mod sides;
 mod start;
 mod store;
 #[cfg(test)]
@@ -42,6 +44,7 @@ mod tunnel;
 
 pub use duration::show as show_duration;
 pub use problem::{ConfigError, Place, Problem};
+pub use protected::{prefixes, protected, remote_side, to_free};
 pub use start::start_word;
 
 use document::{Judge, Section};
@@ -73,7 +76,7 @@ pub struct Daemon {
     pub control_socket: PathBuf,
     /// The group that may use it besides root, if there is such a group.
     pub control_group: String,
-    /// Where the lock file is.
+    /// Where the lock file is: of this run alone. What outlives a boot is in `STATE_DIRECTORY` (`control::last_good`).
     pub state_dir: PathBuf,
     /// The life of every SA, one JSON object a line.
     pub sa_log: PathBuf,
@@ -105,6 +108,8 @@ pub struct Daemon {
     pub copy_dscp: bool,
     /// Whether the segments that TCP announces are made to fit the tunnel.
     pub clamp_mss: bool,
+    /// Whether packets of one flow are exchanged with the kernel many at a time, as far as it can.
+    pub offloads: bool,
 }
 
 /// What is logged: this and what is worse.
@@ -168,6 +173,7 @@ impl Default for Daemon {
             workers: None,
             copy_dscp: true,
             clamp_mss: true,
+            offloads: true,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From an event of the endpoint to its effects: the data path, the records, the requests that wait.
 
 use sekisho_ike::config::{DontFragment, Name};
+use sekisho_ike::diagnosis::DiagnosisKind;
 use sekisho_ike::event::{ChildSaId, ChildSaParameters, Command, Event, IkeSaRecord, TunnelId, Usage};
 use sekisho_ike::{Instant, Path};
 
@@ -76,6 +77,13 @@ impl Control {
                 None
             }
             Event::NegotiationFailed { connection: None, .. } if !self.strangers.may_record(now().boot) => {
+                None
+            }
+            // Nothing was negotiated: that the tunnel is down is told, and why `status` shows.
+            Event::NegotiationFailed { connection, diagnosis, .. }
+                if diagnosis.kind == DiagnosisKind::DeletedByPeer =>
+            {
+                follow_up.failed.extend(connection);
                 None
             }
             Event::NegotiationFailed { connection, remote, diagnosis, next_try } => {

@@ -8,7 +8,7 @@ use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
 
-use crate::config::{Config, Daemon};
+use crate::config::{self, Config, Daemon};
 use crate::data::{Reservation, UdpPath};
 
 /// Both directions of a Child SA, and the way of its packets.
@@ -54,7 +54,7 @@ pub(super) type Sides = (Vec<TrafficSelector>, Vec<TrafficSelector>);
 
 /// What the sides of a child may be.
 pub(super) fn sides(config: &Config, connection: &Connection, child: &Child) -> Sides {
-    (local(child), remote(config, connection, child))
+    (local(child), config::remote_side(config, connection, child))
 }
 
 /// What our side of a child may be, before we know the address that we are given.
@@ -64,15 +64,6 @@ fn local(child: &Child) -> Vec<TrafficSelector> {
     } else {
         child.local.clone()
     }
-}
-
-/// What the peer's side may be: where it gets an address, any of its pools.
-pub(super) fn remote(config: &Config, connection: &Connection, child: &Child) -> Vec<TrafficSelector> {
-    if connection.pools.is_empty() {
-        return child.remote.clone();
-    }
-    let pools = config.pools.iter().filter(|pool| connection.pools.contains(&pool.name));
-    pools.flat_map(|pool| &pool.ranges).map(|range| range.selector().clone()).collect()
 }
 
 /// How packets may be laid out under these proposals, each way once.

@@ -17,6 +17,7 @@ use crate::net::netlink::{Policy, Settings};
 use super::policy;
 
 const FILE: &str = "protected.json";
+const NOWHERE: &str = "what is protected is kept nowhere, since the environment has no STATE_DIRECTORY: if the configuration is broken at the next boot, nothing will be blocked; start sekishod by its units, or set STATE_DIRECTORY=/var/lib/sekisho (`state_dir` is another: the lock of this run)";
 
 /// What is to be protected, and with which routes.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +52,10 @@ impl LastGood {
 
 /// Keeps what this configuration protects. A failure is told and changes nothing.
 pub fn keep(config: &Config) {
-    let Some(directory) = directory() else { return };
+    let Some(directory) = directory() else {
+        tracing::warn!("{NOWHERE}");
+        return;
+    };
     if let Err(error) = write(&directory, &LastGood::of(config)) {
         let path = directory.join(FILE);
         tracing::warn!("cannot keep what is protected in {}: {error}", path.display());

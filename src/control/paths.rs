@@ -78,13 +78,10 @@ impl Control {
         for (tunnel, path) in paths {
             let PathMtu { mtu, dont_fragment, source, remote, .. } = *path;
             self.out.data.limit_path(tunnel.0, PathLimits { mtu, most, dont_fragment });
-            match source {
-                Source::Line => {
-                    tracing::debug!(%remote, mtu, "the path is taken to carry what the line does")
-                }
-                _ => {
-                    tracing::info!(%remote, mtu, source = source.code(), "the path carries less than the line")
-                }
+            if source == Source::Line {
+                tracing::debug!(%remote, mtu, "the path is taken to carry what the line does");
+            } else {
+                tracing::info!(%remote, mtu, source = source.code(), "the path carries less than the line");
             }
         }
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use sekisho_ike::config::{Connection, Name};
 
-use crate::api::{Reloaded, Reply};
+use crate::api::{Freed, Reloaded, Reply};
 use crate::config::{self, Config, Daemon};
 use crate::telemetry::Fact;
 
@@ -29,7 +30,7 @@ impl Control {
             self.out.data.set_mtu(mtu);
         }
         last_good::keep(&Config { daemon: in_force(&self.config.daemon, &new.daemon), ..new.clone() });
-        let reloaded = difference(&self.config, &new);
+        let mut reloaded = difference(&self.config, &new);
         self.configure(&new);
         self.record(Fact::ConfigLoaded {
             source: source.display().to_string(),
@@ -40,7 +41,24 @@ impl Control {
         let daemon = in_force(&self.config.daemon, &new.daemon);
         self.config = Config { daemon, ..new };
         self.limit_all_paths();
+        reloaded.stale = self.out.routing.stale().iter().copied().collect();
         Reply::done(&reloaded)
+    }
+
+    /// What is blocked and no tunnel covers any more.
+    pub(super) async fn free(&mut self, networks: &[IpNet]) -> Reply {
+        let (free, mtu) = match self.out.routing.free(&self.config, networks).await {
+            Ok(done) => done,
+            Err(why) => return Reply::failed(why),
+        };
+        if let Some(mtu) = mtu {
+            self.out.data.set_mtu(mtu);
+        }
+        let prefixes: Vec<IpNet> = free.into_iter().collect();
+        if !prefixes.is_empty() {
+            self.record(Fact::NetworksFreed { networks: prefixes.clone() });
+        }
+        Reply::done(&Freed { prefixes })
     }
 
     /// The operator hears all of it, the record keeps one line.
@@ -53,8 +71,8 @@ impl Control {
 
 /// What of `[daemon]` can change while the daemon runs: it holds for SAs set up from now on.
 fn in_force(old: &Daemon, new: &Daemon) -> Daemon {
-    let Daemon { mtu, clamp_mss, replay_window, copy_dscp, .. } = *new;
-    Daemon { mtu, clamp_mss, replay_window, copy_dscp, ..old.clone() }
+    let Daemon { mtu, replay_window, copy_dscp, clamp_mss, .. } = *new;
+    Daemon { mtu, replay_window, copy_dscp, clamp_mss, ..old.clone() }
 }
 
 fn difference(old: &Config, new: &Config) -> Reloaded {
@@ -101,6 +119,7 @@ fn restart_needed(old: &Daemon, new: &Daemon) -> Vec<String> {
         ("cookie_threshold", old.cookie_threshold != new.cookie_threshold),
         ("workers", old.workers != new.workers),
         ("half_open_max", old.half_open_max != new.half_open_max),
+        ("offloads", old.offloads != new.offloads),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name.to_owned()).collect()
 }

@@ -7,7 +7,7 @@ use sekisho_ike::config::{Child, Connection, Name, Start};
 use sekisho_ike::event::{ChildSaId, ChildSaStatus, Command, CommandError, ConnectionStatus};
 use tokio::sync::oneshot;
 
-use crate::api::{Reply, Request, Sas, Status, Tunnel, What};
+use crate::api::{Offloads, Reply, Request, Sas, Status, Tunnel, What};
 
 use super::status::{self, Counted};
 use super::waiting::Goal;
@@ -53,6 +53,7 @@ impl Control {
                 Reply::done(&Sas { tunnels: self.tunnels().filter(|tunnel| tunnel.ike.is_some()).collect() })
             }
             Request::Reload => self.reload().await,
+            Request::Unprotect { networks } => self.free(&networks).await,
             Request::Events { .. } => Reply::failed("events are streamed by the control socket itself"),
         };
         // A client that hung up meanwhile needs no answer.
@@ -172,11 +173,18 @@ impl Control {
             uptime_s: now().boot.since(self.started).as_secs(),
             interface: self.config.daemon.interface.clone(),
             mtu: self.out.routing.mtu().into(),
+            offloads: self.offloads(),
             tunnels: self.tunnels().collect(),
             drops,
             pools: self.endpoint.pools().into_iter().map(Into::into).collect(),
             stale: self.out.routing.stale().iter().map(ToString::to_string).collect(),
         }
+    }
+
+    fn offloads(&self) -> Offloads {
+        let (granted, refused) = self.out.data.offloads();
+        let configured = if self.config.daemon.offloads { "auto" } else { "off" };
+        Offloads { configured: configured.to_owned(), tcp: granted.tcp(), udp: granted.udp(), refused }
     }
 
     pub(super) fn tunnel(&self, name: &Name) -> Option<Tunnel> {

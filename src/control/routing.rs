@@ -9,12 +9,11 @@ use ipnet::IpNet;
 use sekisho_ike::Path;
 use sekisho_ike::config::{Name, Remote};
 use sekisho_ike::event::TunnelId;
-use sekisho_ike::negotiate::TrafficSelector;
 use tokio::time::{Instant, sleep_until};
 
 use super::install;
 use super::path_mtu::PathMtus;
-use crate::config::Config;
+use crate::config::{self, Config, prefixes, protected, remote_side};
 use crate::data::{self, Layout};
 use crate::net::netlink::{Change, Error, Netlink, Policy, Protection, TunnelLink, Watch};
 
@@ -61,7 +60,7 @@ pub fn policy(config: &Config) -> Policy {
     for connection in &config.connections {
         for child in &connection.children {
             let local: Vec<IpNet> = child.local.iter().flat_map(prefixes).collect();
-            for remote in install::remote(config, connection, child).iter().flat_map(prefixes) {
+            for remote in remote_side(config, connection, child).iter().flat_map(prefixes) {
                 policy.protect(remote, local.iter().copied());
             }
         }
@@ -91,11 +90,6 @@ fn with_given(
         }
     }
     policy
-}
-
-fn prefixes(selector: &TrafficSelector) -> Vec<IpNet> {
-    let net = |(address, length)| IpNet::new(address, length).ok();
-    selector.prefixes().into_iter().filter_map(net).collect()
 }
 
 impl Routing {
@@ -204,6 +198,23 @@ impl Routing {
         self.update_mtu().await
     }
 
+    /// Frees what is blocked and no tunnel of this configuration, which is in force, covers: the networks that are named, or
+    /// all. Their traffic leaves in clear then. Gives back what was freed, and the new MTU, if it changed.
+    ///
+    /// # Errors
+    /// If a tunnel covers one of them, if it is not blocked, or if the kernel refuses.
+    pub async fn free(
+        &mut self,
+        config: &Config,
+        asked: &[IpNet],
+    ) -> Result<(BTreeSet<IpNet>, Option<u16>), String> {
+        let blocked = self.netlink.blocked().await.map_err(|error| error.to_string())?;
+        let free = config::to_free(&blocked, &protected(config), asked)?;
+        let freed = self.netlink.free(&free).await;
+        let mtu = self.repair().await;
+        freed.map(|()| (free, mtu)).map_err(|error| error.to_string())
+    }
+
     /// These are the addresses that we were given, by tunnel: those that are new get onto the TUN, then routes prefer
     /// them, then those that are gone leave it. The new MTU, if it changed.
     pub async fn set_given(&mut self, given: BTreeMap<Name, Vec<IpAddr>>) -> Option<u16> {
@@ -285,7 +296,7 @@ impl Routing {
         }
         for prefix in protection.stale.difference(&self.stale) {
             tracing::warn!(
-                "{prefix} is no longer configured and stays blocked; to free it stop the daemon and run `sekisho unprotect`"
+                "{prefix} is no longer configured and stays blocked; `sekisho unprotect {prefix}` frees it"
             );
         }
         self.stale = protection.stale;
@@ -361,6 +372,8 @@ fn literal_hosts(remote: &Remote) -> Vec<IpAddr> {
 #[cfg(test)]
 #[allow(clippy::expect_used)]
 mod tests {
+    use sekisho_ike::negotiate::TrafficSelector;
+
     use super::*;
 
     #[test]

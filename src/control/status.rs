@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use sekisho_ike::Now;
-use sekisho_ike::config::{self, Start};
+use sekisho_ike::config::{self, Childless, Connection, Remote, Start};
 use sekisho_ike::diagnosis::Diagnosis;
 use sekisho_ike::event::{
     self, ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, TunnelId, TunnelStatus,
     Usage, until,
 };
-use sekisho_ike::negotiate::TrafficSelector;
+use sekisho_ike::negotiate::{TrafficSelector, left_out};
 
 use crate::api::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, PacketSize, Peer, Timestamp,
@@ -62,6 +62,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         certificate_days_left: expires.map(|at| expiry::days_left(at, now.wall)),
         peer_certificate_expires: peer_expires.map(Timestamp::from_unix),
         peer_certificate_days_left: peer_expires.map(|at| expiry::days_left(at, now.wall)),
+        startable: startable(connection),
         attempts: status.attempts,
         next_try_in_s: status.next_try.map(|at| until(now, at).as_secs()),
         last_failure: status.last_failure.as_ref().map(failed),
@@ -80,6 +81,13 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         bytes_in: traffic.bytes_in,
         bytes_out: traffic.bytes_out,
     }
+}
+
+fn startable(connection: &Connection) -> bool {
+    let called = matches!(&connection.remote, Remote::Hosts(hosts) if !hosts.is_empty());
+    let ours = connection.children.iter().any(|child| child.start != Start::Listen);
+    let childless = connection.childless != Childless::Never;
+    connection.remote_id.exact().is_some() && called && (ours || childless)
 }
 
 fn peer(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Peer {
@@ -112,13 +120,40 @@ fn children(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Vec<Child
 
 fn configured(status: &ConnectionStatus, child: &config::Child) -> ConfiguredChild {
     let texts = |list: &[TrafficSelector]| list.iter().map(ToString::to_string).collect();
+    let (left_out_local, left_out_remote) = narrowed(status, child);
     ConfiguredChild {
         name: child.name.to_string(),
         start: start_word(&status.connection, child).to_owned(),
         state: child_state(status, child),
         local: texts(&child.local),
         remote: texts(&child.remote),
+        left_out_local: texts(&left_out_local),
+        left_out_remote: texts(&left_out_remote),
     }
+}
+
+/// What of both sides of a child is not carried though it is up. Where an address takes the place of the networks, or each of
+/// many peers has a part of them, that is nothing to tell of.
+fn narrowed(
+    status: &ConnectionStatus,
+    child: &config::Child,
+) -> (Vec<TrafficSelector>, Vec<TrafficSelector>) {
+    let connection = &status.connection;
+    let child_sas = status.tunnel().into_iter().flat_map(|tunnel| &tunnel.children);
+    let carried: Vec<_> = child_sas.filter(|sa| sa.sending && sa.child == child.name).collect();
+    let side =
+        |whole: bool, configured: &[TrafficSelector], of: fn(&ChildSaStatus) -> &Vec<TrafficSelector>| {
+            if !whole || carried.is_empty() {
+                return Vec::new();
+            }
+            let carried: Vec<_> = carried.iter().flat_map(|sa| of(sa)).cloned().collect();
+            left_out(configured, &carried)
+        };
+    let whole_remote = connection.pools.is_empty() && connection.remote_id.exact().is_some();
+    (
+        side(!connection.internal_address.is_asked(), &child.local, |sa| &sa.local),
+        side(whole_remote, &child.remote, |sa| &sa.remote),
+    )
 }
 
 fn child_state(status: &ConnectionStatus, child: &config::Child) -> ChildState {

@@ -13,6 +13,7 @@ use crate::control::{Control, Inputs, Order, Outputs, Routing};
 use crate::data::{self, DataPath};
 use crate::net::icmp::Icmp;
 use crate::net::netlink::Netlink;
+use crate::net::offload::Asked;
 use crate::net::tun::Tun;
 use crate::net::udp::{self, Sockets};
 use crate::telemetry::{Fact, Telemetry};
@@ -26,7 +27,8 @@ const REQUESTS: usize = 32;
 pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Result<(), Failure> {
     let daemon = &config.daemon;
     let workers = daemon.worker_count();
-    let queues = Tun::open_queues(&daemon.interface, workers).map_err(Failure::new)?;
+    let offloads = if daemon.offloads { Asked::Auto } else { Asked::Off };
+    let queues = Tun::open_queues(&daemon.interface, workers, offloads).map_err(Failure::new)?;
     let (ike_port, nat_port, mark) = (daemon.ike_port, daemon.nat_port, daemon.mark);
     let ports = udp::Settings { ike_port, nat_port, mark, workers };
     let sockets = Arc::new(Sockets::bind(ports).map_err(Failure::new)?);

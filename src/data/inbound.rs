@@ -5,7 +5,7 @@
 //! 3. `sort` tells IKE, ESP, keepalives and garbage apart, datagram by datagram;
 //! 4. `to_control` hands IKE over, or drops it when control does not keep up;
 //! 5. `open` looks up the SA once a run of packets of one SPI, opens each packet in place and clamps the MSS of a SYN;
-//! 6. the coalescer joins segments of one TCP flow, and `deliver` writes them to the TUN.
+//! 6. `joined` joins packets of one flow, and `deliver` writes them to the TUN.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,11 +14,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sekisho_esp::encap::{self, Datagram};
-use sekisho_esp::{Coalescer, DropReason, OffloadHeader, Opener, mss};
+use sekisho_esp::{DropReason, Joins, OffloadHeader, Opener, mss};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::drops::Loss;
 use super::failure::Failure;
+use super::joined::Joined;
 use super::publish::{Receiving, Snapshot};
 use super::{FromData, QUEUE, Shared, UdpPath, Worker};
 use crate::net::clock::since_boot;
@@ -43,7 +44,7 @@ pub(super) struct Inbound {
 struct Delivery {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
-    coalescer: Coalescer,
+    joined: Joined,
     device: Failure,
 }
 
@@ -55,12 +56,14 @@ struct Run<'snapshot> {
 
 impl Inbound {
     pub(super) fn new(shared: Arc<Shared>, worker: Arc<Worker>) -> Self {
+        let offloads = worker.queue.granted().offloads;
+        let joins = Joins { tcp: offloads.tcp(), udp: offloads.udp() };
         Self {
             train: vec![0; MAX_DATAGRAM].into(),
             delivery: Delivery {
                 shared: Arc::clone(&shared),
                 worker: Arc::clone(&worker),
-                coalescer: Coalescer::new(),
+                joined: Joined::new(joins, Arc::clone(&shared.refusals)),
                 device: Failure::new("writing to the TUN device"),
             },
             network: Failure::new("receiving from the network"),
@@ -211,27 +214,38 @@ impl Run<'_> {
 
 impl Delivery {
     fn push(&mut self, packet: &[u8]) {
-        let Self { shared, worker, coalescer, device } = self;
-        coalescer.push(packet, |header, packet| deliver(shared, worker, device, header, packet));
+        let Self { shared, worker, joined, device } = self;
+        joined.push(packet, |header, packet| deliver(shared, worker, device, header, packet));
     }
 
     fn flush(&mut self) {
-        let Self { shared, worker, coalescer, device } = self;
-        coalescer.flush(|header, packet| deliver(shared, worker, device, header, packet));
+        let Self { shared, worker, joined, device } = self;
+        joined.flush(|header, packet| deliver(shared, worker, device, header, packet));
     }
 }
 
-fn deliver(shared: &Shared, worker: &Worker, device: &mut Failure, header: OffloadHeader, packet: &[u8]) {
-    match worker.queue.write(header.to_bytes(), packet) {
+/// What is refused for being joined is not lost: [`Joined`] sees to that.
+fn deliver(
+    shared: &Shared,
+    worker: &Worker,
+    device: &mut Failure,
+    header: OffloadHeader,
+    packet: &[u8],
+) -> io::Result<()> {
+    let written = worker.queue.write(header.to_bytes(), packet);
+    match &written {
         Ok(()) => device.clear(),
+        Err(error)
+            if error.raw_os_error() == Some(libc::EINVAL) && header.gso() != OffloadHeader::GSO_NONE => {}
         Err(error) => {
             worker.drops_in.esp(DropReason::DeliverFailed, 1);
             // Down or gone. What the device refuses in a packet is no failure of the device.
             if matches!(error.raw_os_error(), Some(libc::EIO | libc::EBADFD | libc::ENODEV)) {
-                device.note(&error, &shared.to_control);
+                device.note(error, &shared.to_control);
             }
         }
     }
+    written
 }
 
 /// The kernel tells of an ICMP error to something sent earlier; the socket itself is well.

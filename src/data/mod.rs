@@ -9,6 +9,7 @@ mod drops;
 mod failure;
 mod held;
 mod inbound;
+mod joined;
 mod outbound;
 mod publish;
 mod train;
@@ -30,11 +31,13 @@ use sekisho_esp::pmtu::Outer;
 use sekisho_esp::{DropReason, Fragments};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
+use crate::net::offload::Offloads;
 use crate::net::ready::{Bell, Stop, Woken};
 use crate::net::tun::Tun;
 use crate::net::udp::Sockets;
 use drops::Drops;
 use inbound::Inbound;
+use joined::Refusals;
 use outbound::Outbound;
 use publish::{Installed, Snapshot};
 pub use publish::{NewSa, Reservation};
@@ -139,6 +142,7 @@ struct Shared {
     clamp_mss: AtomicBool,
     /// Of packets on their way out: where selectors name ports.
     fragments: Mutex<Fragments>,
+    refusals: Arc<Refusals>,
     stop: Stop,
     /// Control knows that a thread has ended.
     told_dead: AtomicBool,
@@ -186,6 +190,7 @@ impl DataPath {
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
             clamp_mss: AtomicBool::new(settings.clamp_mss),
             fragments: Mutex::new(Fragments::new(FRAGMENTED)),
+            refusals: Arc::default(),
             stop: Stop::new()?,
             told_dead: AtomicBool::new(false),
             to_control,
@@ -283,6 +288,20 @@ impl DataPath {
     pub fn drops(&self) -> Vec<(&'static str, u64)> {
         let all = self.workers.iter().flat_map(|worker| [&worker.drops_out, &worker.drops_in]);
         Drops::read(&all.chain([&self.drops]).collect::<Vec<_>>())
+    }
+
+    /// What the TUN device exchanges with us in one read or write, and why not more.
+    pub fn offloads(&self) -> (Offloads, Vec<String>) {
+        // All queues are of one device, whose offloads these are.
+        let granted = self.workers.first().map(|worker| worker.queue.granted());
+        let mut reasons = granted.map(|granted| granted.refused.clone()).unwrap_or_default();
+        let refusals = &self.shared.refusals;
+        if refusals.count() > 0 {
+            let now = if refusals.resting() { "packets go one by one for now" } else { "taken again" };
+            let times = refusals.count();
+            reasons.push(format!("the device refused joined packets (EINVAL) {times} times; {now}"));
+        }
+        (granted.map_or(Offloads::None, |granted| granted.offloads), reasons)
     }
 
     /// The MTU of the TUN has changed.

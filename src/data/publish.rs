@@ -197,7 +197,7 @@ pub(super) struct Entry {
 impl Installed {
     /// Nothing, for this many workers, and with what an inner packet may have where nothing is known of its path.
     pub(super) fn new(workers: usize, mtu: u16) -> Self {
-        Self { workers, mtu, ..Self::default() }
+        Self { mtu, workers, ..Self::default() }
     }
 
     /// Receive on it. An SA of the same number is replaced.

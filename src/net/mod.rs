@@ -4,6 +4,7 @@ pub mod clock;
 pub mod http;
 pub mod icmp;
 pub mod netlink;
+pub mod offload;
 pub mod packet;
 pub mod peer;
 pub mod ready;

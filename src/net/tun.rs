@@ -12,6 +12,8 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::net::if_::if_nametoindex;
 
+use super::offload::{Asked, Granted, negotiate};
+
 const CLONE_DEVICE: &str = "/dev/net/tun";
 
 /// Longest packet that a TUN hands out: an IPv6 header and 65,535 bytes.
@@ -25,29 +27,7 @@ pub const HEADER: usize = 10;
 pub struct Tun {
     file: File,
     name: String,
-    offloads: Offloads,
-}
-
-/// What the device may hand us in one packet, and we it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offloads {
-    /// Checksums left open, TCP and UDP super-packets.
-    TcpAndUdp,
-    /// Checksums left open, TCP super-packets (Linux before 6.2).
-    Tcp,
-    /// Whole packets only.
-    None,
-}
-
-impl Offloads {
-    fn flags(self) -> u32 {
-        let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
-        match self {
-            Self::TcpAndUdp => tcp | libc::TUN_F_USO4 | libc::TUN_F_USO6,
-            Self::Tcp => tcp,
-            Self::None => 0,
-        }
-    }
+    granted: Granted,
 }
 
 /// Why there is no device, and what to do.
@@ -91,13 +71,14 @@ impl Tun {
     ///
     /// # Errors
     /// See [`TunError`].
-    pub fn open(name: &str) -> Result<Self, TunError> {
+    pub fn open(name: &str, offloads: Asked) -> Result<Self, TunError> {
         // Asked for exclusively: another program's device is never joined, however it was made.
         let file = attach(name, request(name, libc::IFF_TUN_EXCL)?)?;
         let size = libc::c_int::try_from(HEADER).unwrap_or_default();
         sys::set_header_size(&file, size).map_err(|error| setup_error(name, "TUNSETVNETHDRSZ", error))?;
-        let offloads = set_offloads(&file).map_err(|error| setup_error(name, "TUNSETOFFLOAD", error))?;
-        Ok(Self { file, name: name.to_owned(), offloads })
+        let granted = negotiate(offloads, |flags| sys::set_offload(&file, flags))
+            .map_err(|error| setup_error(name, "TUNSETOFFLOAD", error))?;
+        Ok(Self { file, name: name.to_owned(), granted })
     }
 
     /// Create the device with this many queues, at least one. The kernel spreads flows over them, and a flow comes out of
@@ -105,8 +86,8 @@ impl Tun {
     ///
     /// # Errors
     /// See [`TunError`].
-    pub fn open_queues(name: &str, queues: u8) -> Result<Vec<Self>, TunError> {
-        let first = Self::open(name)?;
+    pub fn open_queues(name: &str, queues: u8, offloads: Asked) -> Result<Vec<Self>, TunError> {
+        let first = Self::open(name, offloads)?;
         let others: Result<Vec<_>, _> = (1..queues).map(|_| first.another()).collect();
         let mut all = others?;
         all.insert(0, first);
@@ -116,7 +97,7 @@ impl Tun {
     /// One more queue of the device; header size and offloads are the device's.
     fn another(&self) -> Result<Self, TunError> {
         let file = attach(&self.name, request(&self.name, 0)?)?;
-        Ok(Self { file, name: self.name.clone(), offloads: self.offloads })
+        Ok(Self { file, name: self.name.clone(), granted: self.granted.clone() })
     }
 
     /// The name of the interface.
@@ -125,8 +106,8 @@ impl Tun {
     }
 
     /// What the kernel granted.
-    pub fn offloads(&self) -> Offloads {
-        self.offloads
+    pub fn granted(&self) -> &Granted {
+        &self.granted
     }
 
     /// Read one packet, or one super-packet, into `packet` ([`MAX_PACKET`] bytes hold any): its virtio header, and
@@ -198,18 +179,6 @@ fn request(name: &str, flags: libc::c_int) -> Result<libc::ifreq, TunError> {
     Ok(libc::ifreq { ifr_name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags } })
 }
 
-/// The most that this kernel grants.
-fn set_offloads(file: &File) -> io::Result<Offloads> {
-    let mut last = io::Error::from(ErrorKind::Unsupported);
-    for offloads in [Offloads::TcpAndUdp, Offloads::Tcp, Offloads::None] {
-        match sys::set_offload(file, offloads.flags()) {
-            Ok(()) => return Ok(offloads),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
 fn setup_error(name: &str, what: &'static str, source: io::Error) -> TunError {
     TunError::Setup { name: name.to_owned(), what, source }
 }
@@ -246,7 +215,7 @@ mod sys {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{Tun, TunError, request};
+    use super::{Asked, Tun, TunError, request};
 
     #[test]
     fn a_name_that_the_kernel_would_refuse_or_expand_is_refused_with_the_rule() {
@@ -261,7 +230,7 @@ mod tests {
     fn an_interface_of_that_name_is_not_joined() {
         assert!(nix::unistd::geteuid().is_root(), "this test opens TUN devices: run it as root");
         // `lo` is everywhere, and never ours.
-        let error = Tun::open("lo").unwrap_err();
+        let error = Tun::open("lo", Asked::Auto).unwrap_err();
         assert!(matches!(error, TunError::Exists(_)), "{error}");
         assert!(error.to_string().contains("ip link del lo"));
     }

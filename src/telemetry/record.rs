@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use data_encoding::HEXLOWER;
+use ipnet::IpNet;
 use sekisho_ike::diagnosis;
 use sekisho_ike::event::{Assignment, ChildSaParameters, EndReason, IkeSaRecord, Usage};
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,11 @@ pub enum Fact {
         source: String,
         /// The first error of it, in a line.
         reason: String,
+    },
+    /// An operator freed networks that no tunnel covers any more: their traffic leaves in clear.
+    NetworksFreed {
+        /// Which.
+        networks: Vec<IpNet>,
     },
     /// A peer proved its identity and an IKE SA stands.
     TunnelUp(IkeSa),

@@ -58,6 +58,7 @@ impl Fact {
             | Self::DaemonStopping { .. }
             | Self::ConfigLoaded { .. }
             | Self::ConfigRefused { .. }
+            | Self::NetworksFreed { .. }
             | Self::EventsLost { .. } => None,
         }
     }
@@ -68,9 +69,10 @@ impl Fact {
             Self::CertificateExpires { side, days_left, .. } if side == "local" && *days_left < 0 => {
                 Severity::Error
             }
-            Self::CertificateExpires { .. } | Self::NegotiationFailed { .. } | Self::EventsLost { .. } => {
-                Severity::Warn
-            }
+            Self::CertificateExpires { .. }
+            | Self::NegotiationFailed { .. }
+            | Self::NetworksFreed { .. }
+            | Self::EventsLost { .. } => Severity::Warn,
             Self::ConfigLoaded { warnings, .. } if !warnings.is_empty() => Severity::Warn,
             Self::TunnelDown(IkeSaEnd { end, .. }) | Self::ChildSaDown(ChildSaEnd { end, .. })
                 if end.is_fault() =>
@@ -103,6 +105,10 @@ impl fmt::Display for Fact {
             }
             Self::ConfigRefused { source, reason } => {
                 write!(f, "{source} is refused, what was in force stays so: {reason}")
+            }
+            Self::NetworksFreed { networks } => {
+                let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
+                write!(f, "no longer blocked, so in clear from now on: {}", networks.join(", "))
             }
             Self::TunnelUp(sa) => write!(f, "up with {sa}"),
             Self::IkeSaRekeyed(sa) => write!(f, "IKE SA rekeyed with {sa}"),

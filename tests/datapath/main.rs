@@ -1,6 +1,7 @@
 //! The data path between real devices and sockets, in network namespaces. Needs root: without it every test fails.
 #![allow(clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
+mod datagrams;
 mod hostile;
 mod lifecycle;
 mod namespace;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sekisho::data::{self, DataPath, FromDataReceiver, NewSa, UdpPath};
+use sekisho::net::offload::Asked;
 use sekisho::net::tun::Tun;
 use sekisho::net::udp::{self, Sockets};
 use sekisho_esp::{InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
@@ -66,7 +67,7 @@ impl Site {
         let nodad = if place.outer.is_ipv6() { " nodad" } else { "" };
         namespace.ip(&format!("address add {}/{prefix} dev wire{nodad}", place.outer));
         let (queues, sockets) = namespace.run(|| {
-            let queues = Tun::open_queues("sekisho0", workers).expect("a TUN device");
+            let queues = Tun::open_queues("sekisho0", workers, Asked::Auto).expect("a TUN device");
             (queues, Sockets::bind(udp::Settings { workers, ..SETTINGS }).expect("the sockets"))
         });
         namespace.ip(&format!("link set sekisho0 mtu {MTU} addrgenmode none up"));

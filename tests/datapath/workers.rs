@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, poll};
 use sekisho::data::{FromData, NewSa, UdpPath};
+use sekisho::net::offload::Asked;
 use sekisho::net::tun::{HEADER, MAX_PACKET, Tun};
 use sekisho::net::udp::{self, BindError, Socket, Sockets};
 use sekisho_esp::Selector;
@@ -94,7 +95,7 @@ fn nobody_joins_our_group_nor_we_theirs() {
 #[test]
 fn an_answer_comes_out_of_the_queue_that_the_question_went_in_by() {
     let namespace = Namespace::new();
-    let queues = namespace.run(|| Tun::open_queues("sekisho0", 3).expect("a TUN device"));
+    let queues = namespace.run(|| Tun::open_queues("sekisho0", 3, Asked::Auto).expect("a TUN device"));
     // Nothing but answers comes out.
     namespace.sysctl("ipv6/conf/sekisho0/disable_ipv6", "1");
     namespace.ip("link set sekisho0 up");

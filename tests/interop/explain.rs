@@ -67,6 +67,10 @@ fn another_identity() {
     initiated("explain_identity_there", change, ("authentication_failed", "peer"), &words);
     let words = ["calls itself `clinic-17.example`", "is not configured"];
     asked("explain_identity_here", change, ("unknown_identity", "here"), &words);
+    let slip = |tunnel: &mut Tunnel| (tunnel.remote, tunnel.remote_id) = (None, "clinic-17.exmaple");
+    let words = ["Perhaps this tunnel's peer", "did you mean `clinic-17.exmaple`?"];
+    let failure = asked("explain_identity_near", slip, ("unknown_identity", "here"), &words);
+    assert!(failure.is_null(), "from anywhere, so it is only perhaps this tunnel's");
     let ours = |tunnel: &mut Tunnel| tunnel.local_id = "other.example";
     let words = ["asking for `hub.example`", "with us as `other.example`"];
     asked("explain_our_identity_here", ours, ("unknown_identity", "here"), &words);

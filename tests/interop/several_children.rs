@@ -173,6 +173,14 @@ fn what_one_end_leaves_out_is_not_carried() {
         let tunnel = sekisho.await_up();
         let side = if end == End::A { "remote" } else { "local" };
         assert_eq!(tunnel["children"][0][side], serde_json::json!(["10.0.0.0/24"]), "{tunnel:#}");
+        let left_out = &tunnel["configured_children"][0][format!("left_out_{side}")];
+        let explained = sekisho.json(&["explain", Tunnel::NAME])["text"].to_string();
+        if end == wide {
+            assert_eq!(left_out, &serde_json::json!(["10.0.1.0-10.0.255.255"]));
+            assert!(explained.contains("carries less than is configured"), "{explained}");
+        } else {
+            assert!(left_out.is_null(), "we have all that we are configured for: {left_out}");
+        }
         let (a, b) = ((&site.a.host, site.a.inside[0]), (&site.b.host, site.b.inside[0]));
         assert!(asks_once(a, b, PATIENCE), "what both allow passes");
         if (end, wide) == (End::A, End::A) {

@@ -13,7 +13,7 @@ use super::namespace::Namespace;
 use super::process::{Process, print_tail};
 use super::proof;
 use super::site::Gateway;
-use super::tunnel::{Gives, Outer, Part, Tunnel};
+use super::tunnel::{Gives, Outer, Part, Tunnel, offloads};
 use super::wait::{wait_for, wait_until};
 
 const DAEMON: &str = env!("CARGO_BIN_EXE_sekishod");
@@ -52,7 +52,10 @@ impl<'a> Sekisho<'a> {
     /// be `control.sock` in there.
     pub fn configured(namespace: &'a Namespace, configuration: impl FnOnce(&Path) -> String) -> Self {
         let directory = tempfile::tempdir().expect("make a directory for sekisho");
-        let text = configuration(directory.path());
+        let mut text = configuration(directory.path());
+        if !offloads() && !text.contains("offloads =") {
+            text = text.replacen("[daemon]\n", "[daemon]\noffloads = \"off\"\n", 1);
+        }
         fs::write(configuration_file(&directory), text).expect("write sekisho.toml");
         Self::launched(namespace, directory, vec![DAEMON.into()])
     }
@@ -164,6 +167,11 @@ impl<'a> Sekisho<'a> {
     /// Writes another configuration, without telling the daemon.
     pub fn rewrite(&self, tunnel: &Tunnel) {
         write_configuration(&self.directory, tunnel);
+    }
+
+    /// The file that it reads.
+    pub fn configuration(&self) -> PathBuf {
+        configuration_file(&self.directory)
     }
 
     /// The SA log, a record a line.
@@ -294,6 +302,7 @@ control_socket = "{directory}/control.sock"
 state_dir = "{directory}/state"
 sa_log = "{directory}/sa.jsonl"
 log = "debug"
+offloads = "{offloads}"
 {cookies}
 [tunnel.{name}]
 local_id = "{local_id}"
@@ -312,6 +321,7 @@ retry_max = "2s"
 {start}{settings}
 {children}{pool}{more}"#,
         name = Tunnel::NAME,
+        offloads = if tunnel.offloads { "auto" } else { "off" },
         local_id = tunnel.local_id,
         remote_id = tunnel.remote_id,
         ike = tunnel.ike_proposal,

@@ -71,6 +71,8 @@ pub struct Tunnel {
     pub fragment_size: u16,
     /// Half-open SAs from which on this end asks everyone for a cookie; `None`: as it comes.
     pub cookie_threshold: Option<u32>,
+    /// Whether sekishod exchanges packets with the kernel many at a time.
+    pub offloads: bool,
 }
 
 /// One of several Child SAs.
@@ -144,6 +146,16 @@ impl Tunnel {
             child_lifetime_s: 3_600,
             fragment_size: 1_280,
             cookie_threshold: None,
+            offloads: offloads(),
         }
+    }
+}
+
+/// `SEKISHO_LAB_OFFLOADS=off` runs every scenario without offloads; otherwise those that say so do.
+pub fn offloads() -> bool {
+    match std::env::var("SEKISHO_LAB_OFFLOADS").as_deref() {
+        Err(_) | Ok("auto") => true,
+        Ok("off") => false,
+        Ok(other) => panic!("SEKISHO_LAB_OFFLOADS is `{other}`: auto or off"),
     }
 }

@@ -61,6 +61,15 @@ pub(super) const fn checksum_offset(protocol: u8) -> u16 {
     if protocol == TCP { 16 } else { 6 }
 }
 
+/// Writes the length of all from `transport` on into the UDP header there.
+pub(super) fn set_udp_length(packet: &mut [u8], transport: usize) {
+    let Some(datagram) = packet.get_mut(transport..) else { return };
+    let length = u16::try_from(datagram.len()).unwrap_or(u16::MAX);
+    if let Some(header) = datagram.first_chunk_mut::<8>() {
+        [header[4], header[5]] = length.to_be_bytes();
+    }
+}
+
 fn write_transport_checksum(packet: &mut [u8], transport: usize, protocol: u8, checksum: u16) {
     let at = transport + usize::from(checksum_offset(protocol));
     if let Some(field) = packet.get_mut(at..at + 2) {

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::header::OffloadHeader;
-use super::rewrite::{complete_transport_checksum, flag, set_ip_length};
+use super::rewrite::{checksum_offset, complete_transport_checksum, flag, set_ip_length, set_udp_length};
 use crate::checksum::Sum;
 use crate::drop_reason::DropReason;
 use crate::format::Layout;
-use crate::inner::{Fragment, InnerView, TCP, UDP};
+use crate::inner::{Fragment, ICMP, ICMPV6, InnerView, TCP, UDP};
 
 /// Packets of one length, the last perhaps shorter, that lie at equal distances in a buffer: so that once each is
 /// sealed in place, the ESP packets follow one another without a gap, ready for one UDP GSO send.
@@ -74,13 +74,17 @@ pub fn segment(
 /// Completes in place the checksum of a packet that needs no cutting, if the header says that it is not.
 ///
 /// # Errors
-/// [`DropReason::SuperPacket`] if it does need cutting, or if the header points outside the packet.
+/// Those of [`crate::InnerView::parse`]; [`DropReason::SuperPacket`] if it does need cutting, or if the header points outside of
+/// what follows the IP header.
 pub fn complete_checksum(header: OffloadHeader, packet: &mut [u8]) -> Result<(), DropReason> {
     if header.gso() != OffloadHeader::GSO_NONE {
         return Err(DropReason::SuperPacket);
     }
     if header.flags & OffloadHeader::NEEDS_CSUM == 0 {
         return Ok(());
+    }
+    if !covers_transport(header, &InnerView::parse(packet)?) {
+        return Err(DropReason::SuperPacket);
     }
     let covered = packet.get_mut(header.csum_start.into()..).ok_or(DropReason::SuperPacket)?;
     let at = usize::from(header.csum_offset);
@@ -92,6 +96,18 @@ pub fn complete_checksum(header: OffloadHeader, packet: &mut [u8]) -> Result<(),
     let field = covered.get_mut(at..at + 2).ok_or(DropReason::SuperPacket)?;
     field.copy_from_slice(&checksum.to_be_bytes());
     Ok(())
+}
+
+/// Whether the checksum is that of what the IP header carries: written over addresses or ports it would change where the
+/// packet goes, after that was judged.
+fn covers_transport(header: OffloadHeader, inner: &InnerView) -> bool {
+    let offset = header.csum_offset;
+    usize::from(header.csum_start) == inner.header_length()
+        && match inner.protocol() {
+            protocol @ (TCP | UDP) => offset == checksum_offset(protocol),
+            ICMP | ICMPV6 => offset == 2,
+            _ => offset >= 4,
+        }
 }
 
 fn copy_whole(
@@ -162,11 +178,11 @@ impl<'p> Cut<'p> {
         let id_step = u16::try_from(number).map_err(|_| DropReason::SuperPacket)?;
         let offset = u32::try_from(start).map_err(|_| DropReason::SuperPacket)?;
         set_ip_length(place, self.transport, id_step);
-        let transport = place.get_mut(self.transport..).ok_or(DropReason::NoRoom)?;
         if self.protocol == TCP {
-            rewrite_tcp(transport, offset, end == self.payload.len());
+            let segment = place.get_mut(self.transport..).ok_or(DropReason::NoRoom)?;
+            rewrite_tcp(segment, offset, end == self.payload.len());
         } else {
-            rewrite_udp(transport);
+            set_udp_length(place, self.transport);
         }
         complete_transport_checksum(place, self.transport, self.protocol);
         Ok(())
@@ -194,12 +210,5 @@ fn rewrite_tcp(segment: &mut [u8], offset: u32, last: bool) {
     }
     if offset > 0 {
         header[13] &= !flag::CWR;
-    }
-}
-
-fn rewrite_udp(datagram: &mut [u8]) {
-    let length = u16::try_from(datagram.len()).unwrap_or(u16::MAX);
-    if let Some(header) = datagram.first_chunk_mut::<8>() {
-        [header[4], header[5]] = length.to_be_bytes();
     }
 }

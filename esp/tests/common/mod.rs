@@ -3,6 +3,7 @@
 
 pub mod reference;
 pub mod tcp;
+pub mod udp;
 
 use std::net::IpAddr;
 use std::ops::Range;

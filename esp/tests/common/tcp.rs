@@ -26,7 +26,8 @@ pub struct Tcp {
     pub acknowledgment: u32,
     pub window: u16,
     pub flags: u8,
-    pub timestamps: Option<(u32, u32)>,
+    /// A multiple of 4, at most 40.
+    pub options: Vec<u8>,
     pub payload: Vec<u8>,
 }
 
@@ -34,14 +35,7 @@ impl Tcp {
     pub fn bytes(&self) -> Vec<u8> {
         let mut tcp = TcpHeader::new(self.port, 443, self.sequence, self.window);
         tcp.acknowledgment_number = self.acknowledgment;
-        if let Some((value, echo)) = self.timestamps {
-            tcp.set_options(&[
-                etherparse::TcpOptionElement::Noop,
-                etherparse::TcpOptionElement::Noop,
-                etherparse::TcpOptionElement::Timestamp(value, echo),
-            ])
-            .unwrap();
-        }
+        tcp.set_options_raw(&self.options).unwrap();
         let flags = |bit| self.flags & bit != 0;
         (tcp.fin, tcp.syn, tcp.rst, tcp.psh) = (flags(FIN), flags(SYN), flags(RST), flags(PSH));
         (tcp.ack, tcp.urg, tcp.ece, tcp.cwr) = (flags(ACK), flags(URG), flags(ECE), flags(CWR));
@@ -112,6 +106,11 @@ impl Tcp {
             })
             .collect()
     }
+}
+
+/// The option of RFC 7323 behind two that do nothing.
+pub fn timestamps(value: u32, echo: u32) -> Vec<u8> {
+    [&[1, 1, 8, 10][..], &value.to_be_bytes(), &echo.to_be_bytes()].concat()
 }
 
 /// The one's complement sum by the book.

@@ -179,6 +179,7 @@ pub(crate) fn peer_dead(request: &Silence, first_sent: Instant, heard: Instant) 
         return silence(&Silence { answers_short: true, ..request.clone() });
     }
     let summary = format!("{} has not answered for {} s", request.path.remote, request.seconds);
-    let advice = "The peer or the line to it is down; it is tried again by itself";
+    let advice =
+        "The peer or the line to it is down: see that it runs, and that its UDP packets reach this machine";
     diagnosis(DiagnosisKind::PeerDead, Side::Nobody, summary, advice).during(&request.exchange)
 }

@@ -146,6 +146,8 @@ pub(super) struct Connections {
     by_address: BTreeMap<IpAddr, Acceptable>,
     anywhere: Option<Acceptable>,
     callings: Callings,
+    /// Whether a refusal will be told of: if not, nothing is looked for that would only explain it.
+    explains: bool,
     /// The first whose peer signs.
     decoy: Option<Arc<Connection>>,
 }
@@ -233,6 +235,10 @@ impl Connections {
         self.by_address.get(&remote).or(self.anywhere.as_ref())
     }
 
+    pub(super) fn explain_if(&mut self, told: bool) {
+        self.explains = told;
+    }
+
     pub(super) fn callings(&self) -> &Callings {
         &self.callings
     }
@@ -314,11 +320,12 @@ impl Directory for Connections {
     }
 
     fn meant(&self, theirs: &IdData) -> Option<Arc<Connection>> {
-        self.meant_by(theirs)
+        self.explains.then(|| self.meant_by(theirs)).flatten()
     }
 
     fn identities(&self, meant: Option<&Connection>) -> Vec<diagnose::Pair> {
-        let all = self.by_name.values().map(|m| &*m.config).take(limits::DIAGNOSIS_CANDIDATES);
+        let most = if self.explains { limits::DIAGNOSIS_CANDIDATES } else { 0 };
+        let all = self.by_name.values().map(|m| &*m.config).take(most);
         let others = all.filter(|config| meant.is_none_or(|meant| meant.name != config.name));
         meant
             .into_iter()

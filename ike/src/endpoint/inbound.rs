@@ -32,6 +32,7 @@ impl Endpoint {
             let step = attempt.handle_datagram(&mut self.core.context(now), path, &datagram);
             self.attempt_stepped(now, spi, step);
         } else if let Some(half_open) = self.half_open.take(spi) {
+            self.connections.explain_if(self.refused_proofs.is_left(now.boot));
             let ctx = &mut self.core.context(now);
             let step = half_open.handle_datagram(ctx, path, &datagram, &self.connections);
             self.half_open_stepped(now, path, step);

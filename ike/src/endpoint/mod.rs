@@ -206,6 +206,7 @@ impl Endpoint {
             (JobOwner::HalfOpen(spi), Completion::Computed(done)) => {
                 if let Some(half_open) = self.half_open.take(spi) {
                     let path = half_open.path();
+                    self.connections.explain_if(self.refused_proofs.is_left(now.boot));
                     let ctx = &mut self.core.context(now);
                     let step = half_open.completed(ctx, job, done.0, &self.connections);
                     self.half_open_stepped(now, path, step);

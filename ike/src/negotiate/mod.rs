@@ -2,6 +2,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod fragmentation;
+mod left_out;
 pub(crate) mod narrow;
 pub(crate) mod nat;
 pub(crate) mod overlap;
@@ -11,4 +12,5 @@ mod selector;
 mod tests;
 mod transform;
 
+pub use left_out::left_out;
 pub use selector::{Protocol, SelectorError, TrafficSelector};

@@ -64,13 +64,12 @@ impl Channel {
         seal(header, payloads, &mut self.outgoing, self.fragmentation.then_some(most))
     }
 
-    /// Seals a request that says nothing in a datagram of `size` bytes, or as many less as the cipher wants, and the same in
-    /// fragments of at most `small` bytes.
+    /// Seals a request that says nothing in a datagram of `size` bytes, or as many less as the cipher wants, and another one
+    /// that says nothing in as few as can be.
     pub(crate) fn seal_of_size(
         &mut self,
         message_id: u32,
         size: usize,
-        small: usize,
     ) -> Result<(Message, Message), CryptoError> {
         /// Bytes of a Notify payload without SPI and data.
         const NOTIFY: usize = 8;
@@ -78,7 +77,7 @@ impl Channel {
         let payloads = [Payload::Notify(Notify::new(NotifyType::PATH_MTU_PROBE, padding))];
         let header = self.header(ExchangeType::INFORMATIONAL, false, message_id);
         let whole = seal(header, &payloads, &mut self.outgoing, None)?;
-        Ok((whole, seal(header, &payloads, &mut self.outgoing, Some(small))?))
+        Ok((whole, seal(header, &[], &mut self.outgoing, None)?))
     }
 
     fn header(&self, exchange: ExchangeType, response: bool, message_id: u32) -> Header {

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sekisho_ike::config::{Connection, Remote};
 use sekisho_ike::negotiate::TrafficSelector;
 use serde::Serialize;
 
 use super::ports;
-use crate::config::Config;
+use crate::config::{Config, Daemon};
 
 /// Something about the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,7 +42,7 @@ impl Machine {
     }
 
     #[cfg(test)]
-    pub(super) fn at(root: &std::path::Path) -> Self {
+    pub(super) fn at(root: &Path) -> Self {
         Self(root.to_owned())
     }
 
@@ -54,6 +54,7 @@ impl Machine {
         if daemon.is_none() {
             findings.extend(self.capabilities());
         }
+        findings.extend(self.control_group(config));
         findings.extend(self.forwarding(config));
         findings.extend(self.reverse_path_filter(config));
         findings
@@ -78,6 +79,29 @@ impl Machine {
             what: "there is no /dev/net/tun".to_owned(),
             remedy: "`modprobe tun`; in a container, pass the device in (--device /dev/net/tun)".to_owned(),
         })
+    }
+
+    /// Without the group only root may use the command line. The one that is meant where none is named may well be missing.
+    fn control_group(&self, config: &Config) -> Option<Finding> {
+        let name = &config.daemon.control_group;
+        if name.is_empty() || *name == Daemon::default().control_group || self.has_group(name) {
+            return None;
+        }
+        Some(Finding {
+            severity: Severity::Warning,
+            code: "no_control_group",
+            what: format!(
+                "there is no group `{name}` (`control_group`): only root can use the control socket"
+            ),
+            remedy: format!("`groupadd --system {name}`, or correct the name"),
+        })
+    }
+
+    /// In the file or, on this machine, wherever else groups come from.
+    fn has_group(&self, name: &str) -> bool {
+        let listed = self.text("etc/group").lines().any(|line| line.split(':').next() == Some(name));
+        let known = || nix::unistd::Group::from_name(name).is_ok_and(|group| group.is_some());
+        listed || self.0 == Path::new("/") && known()
     }
 
     fn capabilities(&self) -> Option<Finding> {
@@ -214,6 +238,25 @@ pub(super) mod tests {
         let ipv6 = config("local_networks = [\"2001:db8:17::/64\"]\nremote_networks = [\"2001:db8::/48\"]");
         let findings = Machine::at(root.path()).look(&ipv6, None);
         assert!(findings.iter().any(|f| f.remedy.contains("net.ipv6.conf.all.forwarding=1")), "{findings:?}");
+    }
+
+    #[test]
+    fn a_control_group_that_does_not_exist_is_pointed_out() {
+        let root = machine(&[("etc/group", "root:x:0:\nvpn-admins:x:990:\n")]);
+        let networks = "local_networks = [\"10.17.0.1\"]\nremote_networks = [\"10.0.0.0/16\"]";
+        for (settings, missing) in [
+            ("", false),
+            ("[daemon]\ncontrol_group = \"vpn-admins\"", false),
+            ("[daemon]\ncontrol_group = \"vpn-admin\"", true),
+            ("[daemon]\ncontrol_group = \"\"", false),
+        ] {
+            let codes = codes(&root, &config(&format!("{networks}\n{settings}")));
+            assert_eq!(
+                codes.contains(&(Severity::Warning, "no_control_group")),
+                missing,
+                "{settings}: {codes:?}"
+            );
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! - Blackholes are added before the rule and before the routes to the TUN, and nothing but [`Netlink::unprotect`]
-//!   removes one: no start, stop, crash, restart or reload opens a window in which protected traffic leaves in
+//!   and [`Netlink::free`] removes one: no start, stop, crash, restart or reload opens a window in which protected traffic leaves in
 //!   clear. A prefix that left the configuration stays blackholed and is reported as stale, unless a configured one
 //!   covers it.
 //! - Rule and routes carry the protocol number [`ROUTE_PROTOCOL`], by which the next start adopts them.
@@ -38,7 +38,10 @@ mod route;
 mod rule;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::io;
+
+use ipnet::IpNet;
 
 pub use link::TunnelLink;
 pub use plan::Policy;
@@ -86,9 +89,30 @@ impl Netlink {
 /// # Errors
 /// If we may not; what was not removed still blocks.
 pub fn unprotect() -> Result<Removed, Error> {
+    by_itself(async |netlink| netlink.unprotect().await)
+}
+
+/// What has a blackhole. For the command line, while no daemon runs.
+///
+/// # Errors
+/// If the kernel does not say.
+pub fn blocked() -> Result<BTreeSet<IpNet>, Error> {
+    by_itself(async |netlink| netlink.blocked().await)
+}
+
+/// Takes these blackholes away. For the command line, while no daemon runs.
+///
+/// # Errors
+/// If we may not; what was not removed still blocks.
+pub fn free(prefixes: &BTreeSet<IpNet>) -> Result<(), Error> {
+    by_itself(async |netlink| netlink.free(prefixes).await)
+}
+
+/// Without a daemon's runtime, and of all tables.
+fn by_itself<T>(work: impl AsyncFnOnce(Netlink) -> Result<T, Error>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Open)?;
     runtime.block_on(async {
         let settings = Settings { table: 0, priority: 0, mark: 0 };
-        Netlink::connect(settings).map_err(Error::Open)?.unprotect().await
+        work(Netlink::connect(settings).map_err(Error::Open)?).await
     })
 }

@@ -81,6 +81,29 @@ impl Netlink {
         Ok(removed)
     }
 
+    /// What has a blackhole, in any table.
+    ///
+    /// # Errors
+    /// If the kernel does not say.
+    pub async fn blocked(&self) -> Result<BTreeSet<IpNet>, Error> {
+        let all = self.all_routes().await?.into_iter();
+        Ok(all.filter(|(_, entry)| entry.kind == Kind::Blackhole).map(|(_, entry)| entry.prefix).collect())
+    }
+
+    /// Removes these blackholes: from now on what they held takes the ordinary routes, in clear. It is for the caller to know
+    /// that nothing needs them.
+    ///
+    /// # Errors
+    /// If the kernel refuses; what was not removed still blocks.
+    pub async fn free(&self, prefixes: &BTreeSet<IpNet>) -> Result<(), Error> {
+        for (table, entry) in self.all_routes().await? {
+            if entry.kind == Kind::Blackhole && prefixes.contains(&entry.prefix) {
+                self.remove_route(table, &entry).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn all_routes(&self) -> Result<Vec<(u32, Entry)>, Error> {
         let mut all = Vec::new();
         for family in FAMILIES {

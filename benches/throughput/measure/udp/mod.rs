@@ -12,14 +12,14 @@ const LOSS: f64 = 0.001;
 /// Nobody is tried with less, and less is reported as 0.
 const LEAST: f64 = 1_000.0;
 /// The search ends when the rate that passed and the one that did not are this close.
-const CLOSE: f64 = 1.04;
+const CLOSE: f64 = 1.05;
 /// And after so many trials.
-const TRIALS: u32 = 14;
+const TRIALS: u32 = 10;
 
 /// The highest rate that was carried, datagrams a second. The search begins at `guess`: a rate that passes is raised, one
 /// that fails (twice: a machine has its hiccups) is lowered, until one of each is known; then halfway between.
 pub fn carried<N: Inside>(ends: Ends<'_, N>, flow: Flow, guess: Option<f64>) -> f64 {
-    let step = if guess.is_some() { 1.3 } else { 2.0 };
+    let step = if guess.is_some() { 1.2 } else { 2.0 };
     let mut search = Search { best: 0.0, passed: None, failed: None, left: TRIALS };
     let mut rate = guess.unwrap_or(60_000.0);
     while search.left > 0 && rate >= LEAST {

@@ -10,7 +10,7 @@ use nix::sys::prctl::set_timerslack;
 use super::super::{Ends, Inside};
 use super::flow::{Counter, Flow, Generator};
 
-const DURATION: Duration = Duration::from_millis(250);
+const DURATION: Duration = Duration::from_millis(200);
 /// Nothing for so long after the last was sent: nothing more comes.
 const QUIET: Duration = Duration::from_millis(30);
 /// Between two looks at the clock where nothing is due, so that the sender leaves its processor to the others.

@@ -1,9 +1,12 @@
 //! How large the packets may be that a path carries, found out without the help of routers (RFC 8899; RFC 7383 §2.5.2).
 //!
 //! A request that says nothing is sent in an IP packet of the size in question, which nobody may fragment. If it is answered,
-//! that size passes. If it gets lost, it is sent again in small fragments, as "the initiator ... may
-//! refragment" a request that is not answered: so the IKE SA outlives a path that swallows large packets in silence, and what
-//! is learned holds for ESP, which goes the same way.
+//! that size passes. If it gets lost, a short request that says nothing is sent in its place: so the IKE SA outlives a path that
+//! swallows large packets in silence, and what is learned holds for ESP, which goes the same way.
+//!
+//! Why not the same request in fragments, as RFC 7383 §2.5.2 has it: strongSwan, as distributions build it, takes an INFORMATIONAL
+//! request in fragments for something else and never answers. A peer that has not got the large request does not know
+//! the short one from any other; one that has, and whose answer got lost, gets that again too, bit for bit the same.
 
 mod search;
 
@@ -43,7 +46,7 @@ pub(crate) struct Probe {
     size: u16,
     /// Bytes that it has: a few less with a cipher of blocks.
     packet: u16,
-    /// The same request in small fragments.
+    /// A short one in its place.
     small: Message,
     resent: u32,
 }
@@ -61,8 +64,8 @@ impl PathMtu {
 }
 
 impl Probe {
-    /// What is sent when it is not answered: mostly small, for a peer that has not got it, and now and then as it was, for one
-    /// that has and knows a repeated request by its bytes alone.
+    /// What is sent when it is not answered: mostly the short one, for a peer that has not got it, and now and then as it was,
+    /// for one that has and knows a repeated request by its bytes alone.
     pub(crate) fn again(&mut self) -> Option<&Message> {
         self.resent += 1;
         (self.resent % 4 != 2).then_some(&self.small)
@@ -104,7 +107,7 @@ impl Tunnel {
         self.path_mtu = PathMtu::default();
     }
 
-    /// A peer that takes no fragments would lose the IKE SA with the first packet that is swallowed.
+    /// A peer that takes no fragments is old: what it makes of long messages is not tried out.
     fn can_probe_path(&self) -> bool {
         let peer_takes_fragments = self.current().is_some_and(|sa| sa.channel.fragmentation);
         peer_takes_fragments && self.connection().dont_fragment != DontFragment::Never
@@ -156,10 +159,9 @@ impl Tunnel {
         let wait = (quickest * 3).clamp(schedule.first, limits::PATH_MTU_WAIT.max(schedule.first));
         let retransmission = Retransmission::after(wait, schedule, ctx);
         let path = self.path;
-        let small = path.room(path.least_mtu().min(self.connection().fragment_size));
         let Some(ike_sa) = self.ike_sas.get_mut(&self.current) else { return };
         let Some(message_id) = ike_sa.window.free() else { return };
-        let Ok((message, small)) = ike_sa.channel.seal_of_size(message_id, path.room(size), small) else {
+        let Ok((message, small)) = ike_sa.channel.seal_of_size(message_id, path.room(size)) else {
             return;
         };
         let packet = u16::try_from(path.packet(message.first().len())).unwrap_or(u16::MAX);
@@ -168,7 +170,7 @@ impl Tunnel {
         ike_sa.window.sent(Outstanding { message_id, message, retransmission, exchange, is_answered: false });
     }
 
-    /// A probe was answered, as it was or in fragments.
+    /// A probe was answered, or what was sent in its place.
     pub(super) fn path_probed(&mut self, ctx: &mut Context<'_>, probe: &Probe) {
         if let Some(search) = &mut self.path_mtu.search {
             search.tried(probe.size, probe.outcome());

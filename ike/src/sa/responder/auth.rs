@@ -100,7 +100,8 @@ impl HalfOpen {
         request: &AuthRequest,
         connection: Option<Arc<Connection>>,
     ) -> Refusal {
-        let Some(connection) = connection else { return Refusal::unknown(directory, request) };
+        let unknown = Refusal::unknown(directory, request);
+        let Some(connection) = connection else { return unknown };
         let diagnosis = diagnose::no_auth(&connection.remote_id);
         Refusal::new(NotifyType::AUTHENTICATION_FAILED, Some(connection), diagnosis)
     }
@@ -320,12 +321,14 @@ fn proof_refused(
     connection: Option<Arc<Connection>>,
     error: &ProofError,
 ) -> Refusal {
+    // Looked for also where it is known whom the peer means: the answer's time must not tell which identities exist.
+    let unknown = Refusal::unknown(directory, request);
     match (connection, error) {
-        (None, _) => Refusal::unknown(directory, request),
-        (connection, ProofError::Nobody) => Refusal { connection, ..Refusal::unknown(directory, request) },
+        (None, _) => unknown,
+        (connection, ProofError::Nobody) => Refusal { connection, ..unknown },
         (Some(connection), error) => {
             let diagnosis = diagnose::proof(error, &request.id_i, &connection.remote_id);
-            Refusal::new(NotifyType::AUTHENTICATION_FAILED, Some(connection), diagnosis)
+            Refusal { connection: Some(connection), meant: None, diagnosis: Box::new(diagnosis), ..unknown }
         }
     }
 }

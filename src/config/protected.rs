@@ -1,0 +1,112 @@
+//! Which networks a configuration protects, and which of those that are blocked it has no more use for.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use sekisho_ike::config::{Child, Connection, Name};
+use sekisho_ike::negotiate::TrafficSelector;
+
+use super::Config;
+
+/// What the peer's side of a child may be: where it gets an address, any of its pools.
+pub fn remote_side(config: &Config, connection: &Connection, child: &Child) -> Vec<TrafficSelector> {
+    if connection.pools.is_empty() {
+        return child.remote.clone();
+    }
+    let pools = config.pools.iter().filter(|pool| connection.pools.contains(&pool.name));
+    pools.flat_map(|pool| &pool.ranges).map(|range| range.selector().clone()).collect()
+}
+
+/// The prefixes of a selector.
+pub fn prefixes(selector: &TrafficSelector) -> Vec<IpNet> {
+    let net = |(address, length)| IpNet::new(address, length).ok().map(|net| net.trunc());
+    selector.prefixes().into_iter().filter_map(net).collect()
+}
+
+/// Each network that is protected, with the tunnel for it.
+pub fn protected(config: &Config) -> Vec<(IpNet, Name)> {
+    let mut all = Vec::new();
+    for connection in &config.connections {
+        for child in &connection.children {
+            let remote = remote_side(config, connection, child);
+            all.extend(remote.iter().flat_map(prefixes).map(|net| (net, connection.name.clone())));
+        }
+    }
+    all
+}
+
+/// Of the networks that are blocked, those that no tunnel covers and that are asked for; all of these if none is named.
+///
+/// # Errors
+/// If one that is asked for is a tunnel's, is not blocked, or is only part of one that is. Nothing is to be freed then.
+pub fn to_free(
+    blocked: &BTreeSet<IpNet>,
+    protected: &[(IpNet, Name)],
+    asked: &[IpNet],
+) -> Result<BTreeSet<IpNet>, String> {
+    let covered = |net: &IpNet| protected.iter().any(|(wider, _)| wider.contains(net));
+    let stale: BTreeSet<IpNet> = blocked.iter().filter(|net| !covered(net)).copied().collect();
+    if asked.is_empty() {
+        return Ok(stale);
+    }
+    let mut free = BTreeSet::new();
+    for net in asked.iter().map(IpNet::trunc) {
+        if let Some((of, tunnel)) = protected.iter().find(|(of, _)| of.contains(&net) || net.contains(of)) {
+            let what = if *of == net { String::new() } else { format!(" ({of})") };
+            return Err(format!(
+                "{net} is a network of tunnel `{tunnel}`{what} and stays blocked or tunnelled: take it out of the configuration and `sekisho reload` first"
+            ));
+        }
+        let inside: Vec<_> = stale.iter().filter(|blocked| net.contains(*blocked)).copied().collect();
+        if inside.is_empty() {
+            return Err(match stale.iter().find(|wider| wider.contains(&net)) {
+                Some(wider) => {
+                    format!("{net} is blocked as a part of {wider}: only that can be freed, as a whole")
+                }
+                None => format!("{net} is not blocked"),
+            });
+        }
+        free.extend(inside);
+    }
+    Ok(free)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn nets(texts: &[&str]) -> Vec<IpNet> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn free(asked: &[&str]) -> Result<Vec<IpNet>, String> {
+        let blocked = ["10.0.0.0/16", "10.98.0.0/16", "10.99.0.0/16", "2001:db8:9::/48"];
+        let protected = [("10.0.0.0/16".parse().unwrap(), Name::from("centre"))];
+        let free = to_free(&nets(&blocked).into_iter().collect(), &protected, &nets(asked))?;
+        Ok(free.into_iter().collect())
+    }
+
+    #[test]
+    fn what_no_tunnel_covers_is_freed_as_a_whole_or_by_name() {
+        assert_eq!(free(&[]), Ok(nets(&["10.98.0.0/16", "10.99.0.0/16", "2001:db8:9::/48"])));
+        assert_eq!(free(&["10.99.0.0/16"]), Ok(nets(&["10.99.0.0/16"])));
+        assert_eq!(free(&["10.99.7.7/16", "2001:db8::/32"]), Ok(nets(&["10.99.0.0/16", "2001:db8:9::/48"])));
+        assert_eq!(free(&["10.98.0.0/15"]), Ok(nets(&["10.98.0.0/16", "10.99.0.0/16"])));
+    }
+
+    #[test]
+    fn what_a_tunnel_covers_stays_and_the_tunnel_is_named() {
+        for (asked, why) in [
+            ("10.0.0.0/16", "10.0.0.0/16 is a network of tunnel `centre` and stays"),
+            ("10.0.5.0/24", "10.0.5.0/24 is a network of tunnel `centre` (10.0.0.0/16)"),
+            ("10.0.0.0/8", "10.0.0.0/8 is a network of tunnel `centre` (10.0.0.0/16)"),
+            ("0.0.0.0/0", "tunnel `centre`"),
+            ("10.99.1.0/24", "blocked as a part of 10.99.0.0/16"),
+            ("172.16.0.0/12", "172.16.0.0/12 is not blocked"),
+        ] {
+            let refused = free(&["10.99.0.0/16", asked]).unwrap_err();
+            assert!(refused.contains(why), "{asked}: {refused}");
+        }
+    }
+}
