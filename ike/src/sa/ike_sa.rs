@@ -120,10 +120,15 @@ impl Channel {
         self.responses.held().0
     }
 
-    /// Whether a fragment is the peer's; it is not kept.
+    /// Whether a message or fragment is the peer's; it is not kept.
     pub(crate) fn is_genuine(&self, datagram: &Datagram<'_>) -> bool {
-        let Body::Fragment(fragment) = &datagram.body else { return false };
-        self.fragmentation && Reassembly::is_genuine(fragment, &self.incoming)
+        match &datagram.body {
+            Body::Fragment(fragment) => {
+                self.fragmentation && Reassembly::is_genuine(fragment, &self.incoming)
+            }
+            Body::Encrypted(sk) => Protected::open(sk, &self.incoming).is_ok(),
+            Body::Clear(_) => false,
+        }
     }
 }
 

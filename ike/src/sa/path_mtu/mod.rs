@@ -64,11 +64,11 @@ impl PathMtu {
 }
 
 impl Probe {
-    /// What is sent when it is not answered: mostly the short one, for a peer that has not got it, and now and then as it was,
+    /// What is sent when it is not answered: in turn the short one, for a peer that has not got it, and the same as it was,
     /// for one that has and knows a repeated request by its bytes alone.
     pub(crate) fn again(&mut self) -> Option<&Message> {
         self.resent += 1;
-        (self.resent % 4 != 2).then_some(&self.small)
+        (self.resent % 2 == 1).then_some(&self.small)
     }
 
     fn outcome(&self) -> Outcome {
