@@ -64,7 +64,7 @@ fn sa() -> OutboundSa {
         esn: true,
         local: any(),
         remote: any(),
-        copy_dscp: true,
+        marking: sekisho_esp::ecn::Marking::default(),
         replay_window: 64,
         packet_limit: None,
     };

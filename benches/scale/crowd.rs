@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use sekisho_ike::config::{Child, Connection, EndpointConfig, LocalAuth, Name, Remote, RemoteAuth};
 use sekisho_ike::diagnosis::DiagnosisKind;
 use sekisho_ike::event::{ChildSaId, Command, Completion, Event, JobKind, Payload, Transmit};
 use sekisho_ike::identity::RemoteId;
 use sekisho_ike::pki::{Certificate, Credential, RevocationPolicy, SigningKey, Trust};
-use sekisho_ike::wire::EspSpi;
-use sekisho_ike::{Endpoint, Instant, Now, Path, Secret, SecureRandom, SpiAllocator, Transport};
+use sekisho_ike::{Endpoint, Instant, Now, Path, Secret, Transport};
 
+use crate::effects;
 use crate::measure::Meter;
 use crate::pair::Pair;
 
@@ -173,7 +172,7 @@ fn deliver(endpoint: &mut Endpoint, now: Now, transmit: Transmit) {
 impl Side {
     fn new(is_hub: bool) -> Self {
         let config = EndpointConfig::default();
-        let endpoint = Endpoint::new(config, Box::new(Os(SystemRandom::new())), Box::new(Counting(0x1000)));
+        let endpoint = effects::endpoint(config);
         Self { endpoint, installed: BTreeMap::new(), up: 0, is_hub }
     }
 
@@ -281,30 +280,11 @@ fn params(name: &str) -> CertificateParams {
     params
 }
 
-struct Os(SystemRandom);
-
-impl SecureRandom for Os {
-    fn fill(&mut self, out: &mut [u8]) {
-        self.0.fill(out).expect("randomness");
-    }
-}
-
-struct Counting(u32);
-
-impl SpiAllocator for Counting {
-    fn allocate(&mut self, _: SocketAddr, _: &mut dyn SecureRandom) -> Option<EspSpi> {
-        self.0 += 1;
-        Some(EspSpi(self.0))
-    }
-
-    fn release(&mut self, _: EspSpi) {}
-}
-
 /// An endpoint with one connection that asks everybody for a cookie.
 pub fn responder_under_attack() -> (Endpoint, Now) {
     let now = Now { boot: Instant::from_boot(Duration::from_secs(1)), wall: WALL };
     let config = EndpointConfig { cookie_threshold: 0, ..EndpointConfig::default() };
-    let mut endpoint = Endpoint::new(config, Box::new(Os(SystemRandom::new())), Box::new(Counting(0x1000)));
+    let mut endpoint = effects::endpoint(config);
     let connections = vec![Arc::new(connection(0, true))];
     endpoint.handle_command(now, Command::Configure(connections)).expect("configured");
     (endpoint, now)

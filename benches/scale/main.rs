@@ -16,6 +16,8 @@
 
 mod cookie;
 mod crowd;
+#[path = "../../tests/lab/effects.rs"]
+mod effects;
 mod measure;
 mod pair;
 

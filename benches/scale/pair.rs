@@ -27,7 +27,7 @@ fn direction(child: &ChildSaParameters, keys: &DirectionKeys) -> SaConfig {
         esn: true,
         local: selectors(&child.local),
         remote: selectors(&child.remote),
-        copy_dscp: true,
+        marking: sekisho_esp::ecn::Marking::default(),
         replay_window: 1024,
         packet_limit: None,
     }

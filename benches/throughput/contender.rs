@@ -15,6 +15,7 @@ use crate::wireguard::{Program, WireGuard};
 
 /// A first argument by which this program is `sekishod` without a cipher.
 const WITHOUT_CIPHER: &str = "as-sekishod-without-a-cipher";
+const SEKISHOD: &str = env!("CARGO_BIN_EXE_sekishod");
 const CHARON: &str = "/usr/lib/ipsec/charon";
 
 /// An implementation.
@@ -23,6 +24,8 @@ pub enum Contender {
     /// No tunnel: the line itself, and what sending and receiving costs.
     Bare,
     Sekisho,
+    /// Another build of ours, to see what a change does: only if it is named.
+    Baseline,
     /// Our own limit: the same daemon, which neither encrypts nor authenticates.
     Null,
     Strongswan,
@@ -32,9 +35,10 @@ pub enum Contender {
 }
 
 impl Contender {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Bare,
         Self::Sekisho,
+        Self::Baseline,
         Self::Null,
         Self::Strongswan,
         Self::Boringtun,
@@ -47,6 +51,7 @@ impl Contender {
         match self {
             Self::Bare => "bare",
             Self::Sekisho => "sekisho",
+            Self::Baseline => "baseline",
             Self::Null => "null",
             Self::Strongswan => "strongswan",
             Self::Boringtun => "boringtun",
@@ -62,6 +67,7 @@ impl Contender {
     pub fn program(self) -> Result<Option<PathBuf>, String> {
         let (name, from) = match self {
             Self::Bare | Self::Sekisho | Self::Null => return Ok(None),
+            Self::Baseline => ("sekishod of another build", "to compare with"),
             Self::Strongswan => (CHARON, "Debian: strongswan-charon"),
             Self::Boringtun => ("boringtun-cli", "cargo install boringtun-cli"),
             Self::Gotatun => ("gotatun", "cargo install gotatun-cli"),
@@ -94,9 +100,10 @@ impl Contender {
     pub fn start<'a>(self, site: &'a Site, program: Option<&Path>, outer: Outer) -> Pair<'a> {
         match (self, program) {
             (Self::Bare, _) => Pair::None,
-            (Self::Null, _) => Pair::Sekisho(sekisho(site, outer, true)),
+            (Self::Null, _) => Pair::Sekisho(sekisho(site, outer, &this_without_cipher())),
+            (Self::Baseline, Some(program)) => Pair::Sekisho(sekisho(site, outer, &[program.into()])),
             (Self::Strongswan, _) => Pair::StrongSwan(strongswan(site)),
-            (Self::Sekisho, _) | (_, None) => Pair::Sekisho(sekisho(site, outer, false)),
+            (Self::Sekisho, _) | (_, None) => Pair::Sekisho(sekisho(site, outer, &[SEKISHOD.into()])),
             (_, Some(program)) => Pair::WireGuard(WireGuard::pair(site, program, self.how())),
         }
     }
@@ -138,21 +145,20 @@ pub fn ends(site: &Site, family: Outer) -> Ends<'_, Namespace> {
     Ends { here: end(End::A), there: end(End::B) }
 }
 
-fn sekisho(site: &Site, outer: Outer, without_cipher: bool) -> [Sekisho<'_>; 2] {
+fn sekisho<'a>(site: &'a Site, outer: Outer, program: &[OsString]) -> [Sekisho<'a>; 2] {
     let start = |end| {
         let tunnel = Tunnel { initiate: end == End::A, ..Tunnel::at(site, end, outer) };
-        if without_cipher {
-            let this = env::current_exe().expect("this program's path");
-            Sekisho::start_program(site.side(end), &tunnel, vec![this.into(), WITHOUT_CIPHER.into()])
-        } else {
-            Sekisho::start(site.side(end), &tunnel)
-        }
+        Sekisho::start_program(site.side(end), &tunnel, program.to_vec())
     };
     let there = start(End::B);
     let here = start(End::A);
     here.await_up();
     there.await_up();
     [here, there]
+}
+
+fn this_without_cipher() -> [OsString; 2] {
+    [env::current_exe().expect("this program's path").into(), WITHOUT_CIPHER.into()]
 }
 
 /// What this program is when [`Contender::Null`] starts it.

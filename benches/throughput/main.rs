@@ -7,7 +7,7 @@
 //!
 //! A comparator is found on PATH or by an environment variable: `SEKISHO_BENCH_BORINGTUN` (boringtun-cli),
 //! `SEKISHO_BENCH_GOTATUN` (gotatun), `SEKISHO_BENCH_WIREGUARD_GO` (wireguard-go); strongSwan is where Debian puts it. One that
-//! is missing is said to be missing.
+//! is missing is said to be missing. `SEKISHO_BENCH_BASELINE` names a `sekishod` of another build, to see what a change does.
 
 #![allow(
     missing_docs,
@@ -61,6 +61,9 @@ pub struct Options {
     /// Only this of each implementation.
     #[arg(long, value_enum, value_delimiter = ',')]
     measure: Vec<Measure>,
+    /// Round trips of a measurement on an idle tunnel.
+    #[arg(long, default_value_t = 1_500)]
+    trips: usize,
     /// SAs held beside the one that is used.
     #[arg(long, default_value_t = 9_999)]
     crowd: u32,
@@ -74,6 +77,7 @@ pub struct Options {
 pub enum Part {
     Bare,
     Sekisho,
+    Baseline,
     Null,
     Strongswan,
     Boringtun,
@@ -108,6 +112,7 @@ impl Part {
         match contender {
             Contender::Bare => Self::Bare,
             Contender::Sekisho => Self::Sekisho,
+            Contender::Baseline => Self::Baseline,
             Contender::Null => Self::Null,
             Contender::Strongswan => Self::Strongswan,
             Contender::Boringtun => Self::Boringtun,

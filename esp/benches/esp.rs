@@ -8,7 +8,7 @@ use std::sync::Arc;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sekisho_esp::{
     AesKey, Coalescer, GcmTag, Hmac, InboundSa, InnerView, Joins, Keymat, OffloadHeader, OutboundSa,
-    SaConfig, Selector, Suite, TableBuilder, segment,
+    SaConfig, Selector, Suite, TableBuilder, complete_checksum, segment,
 };
 
 const HERE: [u8; 4] = [10, 200, 0, 1];
@@ -32,26 +32,31 @@ fn config(suite: Suite, spi: u32, local: Selector, remote: Selector) -> SaConfig
         esn: true,
         local: vec![local],
         remote: vec![remote],
-        copy_dscp: true,
+        marking: sekisho_esp::ecn::Marking::default(),
         replay_window: 1024,
         packet_limit: None,
     }
 }
 
 fn network(address: [u8; 4], length: u32) -> Selector {
-    let first = Ipv4Addr::from(address);
+    let first =
+        Ipv4Addr::from_bits(Ipv4Addr::from(address).to_bits() & !u32::MAX.checked_shr(length).unwrap_or(0));
     let last = Ipv4Addr::from(first.to_bits() | u32::MAX.checked_shr(length).unwrap_or(0));
     Selector::new(first.into(), last.into(), 0, (0, u16::MAX)).unwrap()
 }
 
+/// The network of facility number `number`: a /25 of 10.0.0.0/8.
+fn facility(number: u32) -> Selector {
+    network((10 << 24 | number << 7).to_be_bytes(), 25)
+}
+
 /// UDP of this length in all, to facility number `number`.
-fn packet(length: u16, number: u16) -> Vec<u8> {
-    let [high, low] = number.to_be_bytes();
+fn packet(length: u16, number: u32) -> Vec<u8> {
     let mut packet = vec![0; length.into()];
     packet[..12].copy_from_slice(&[0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0]);
     packet[2..4].copy_from_slice(&length.to_be_bytes());
     packet[12..16].copy_from_slice(&HERE);
-    packet[16..20].copy_from_slice(&[10, high, low, 9]);
+    packet[16..20].copy_from_slice(&(10 << 24 | number << 7 | 9).to_be_bytes());
     packet
 }
 
@@ -137,25 +142,17 @@ fn seal_and_open(criterion: &mut Criterion) {
 }
 
 fn look_up(criterion: &mut Criterion) {
-    for count in [1u16, 1_000, 10_000] {
+    for count in [1u32, 100, 10_000, 100_000] {
         let mut builder = TableBuilder::<InboundSa, OutboundSa>::new();
         for number in 0..count {
-            let [high, low] = number.to_be_bytes();
-            let config = || {
-                let spi = 0x9e37_79b9u32.wrapping_mul(u32::from(number) + 1) | 0x1000;
-                config(
-                    Suite::AES_128_GCM_16,
-                    spi,
-                    network([10, 200, 0, 0], 16),
-                    network([10, high, low, 0], 24),
-                )
-            };
+            let spi = 0x9e37_79b9u32.wrapping_mul(number + 1) | 0x1000;
+            let config = || config(Suite::AES_128_GCM_16, spi, network(HERE, 16), facility(number));
             builder.outbound(Arc::new(OutboundSa::new(config()).unwrap()));
             builder.inbound(Arc::new(InboundSa::new(config()).unwrap()));
         }
         let table = builder.build();
         // Other facilities each time, so that the caches are as they would be.
-        let order = || (0u16..).map(move |step| step.wrapping_mul(7919) % count);
+        let order = || (0u32..).map(move |step| step.wrapping_mul(7919) % count);
         let views: Vec<_> =
             order().take(4096).map(|number| InnerView::parse(&packet(64, number)).unwrap()).collect();
         let mut next = views.iter().cycle();
@@ -171,16 +168,9 @@ fn look_up(criterion: &mut Criterion) {
 }
 
 fn build_table(criterion: &mut Criterion) {
-    let sas: Vec<_> = (0..10_000u16)
+    let sas: Vec<_> = (0..10_000u32)
         .map(|number| {
-            let [high, low] = number.to_be_bytes();
-            let spi = 0x1000 + u32::from(number);
-            let config = config(
-                Suite::AES_128_GCM_16,
-                spi,
-                network([10, 200, 0, 0], 16),
-                network([10, high, low, 0], 24),
-            );
+            let config = config(Suite::AES_128_GCM_16, 0x1000 + number, network(HERE, 16), facility(number));
             Arc::new(OutboundSa::new(config).unwrap())
         })
         .collect();
@@ -224,6 +214,22 @@ fn super_packets(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Of what lies in the cache, through [`complete_checksum`].
+fn checksum(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("checksum");
+    for length in [64u16, 1400, 65_000] {
+        let (header, mut bytes) = super_packet();
+        bytes.truncate(length.into());
+        bytes[2..4].copy_from_slice(&length.to_be_bytes());
+        let header = OffloadHeader { gso_type: OffloadHeader::GSO_NONE, ..header };
+        group.throughput(Throughput::Bytes(length.into()));
+        group.bench_function(length.to_string(), |bencher| {
+            bencher.iter(|| complete_checksum(header, black_box(&mut bytes)).unwrap());
+        });
+    }
+    group.finish();
+}
+
 /// The packets of one super-packet, of two that take turns, and of datagrams.
 fn coalesce(criterion: &mut Criterion) {
     let packets_of = |(header, packet): &(OffloadHeader, Vec<u8>)| {
@@ -259,5 +265,5 @@ fn coalesce(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, seal_and_open, look_up, build_table, super_packets, coalesce);
+criterion_group!(benches, seal_and_open, look_up, build_table, super_packets, checksum, coalesce);
 criterion_main!(benches);

@@ -8,9 +8,30 @@ const ECT_1: u8 = 0b01;
 const ECT_0: u8 = 0b10;
 const CE: u8 = 0b11;
 
-/// The outer TOS or traffic class for an inner one: ECN as it is (§4.1, normal mode), DSCP if `copy_dscp`.
-pub const fn encapsulate(inner: u8, copy_dscp: bool) -> u8 {
-    if copy_dscp { inner } else { inner & ECN }
+/// What the outer header carries of the inner one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marking {
+    /// Its DSCP.
+    pub copy_dscp: bool,
+    /// The DSCP in its place otherwise, 0 to 63.
+    pub dscp: u8,
+    /// Its ECN field (RFC 6040 §4.1, normal mode); otherwise Not-ECT (compatibility mode), so that routers drop and do not
+    /// mark.
+    pub ecn: bool,
+}
+
+impl Default for Marking {
+    /// All of it.
+    fn default() -> Self {
+        Self { copy_dscp: true, dscp: 0, ecn: true }
+    }
+}
+
+/// The outer TOS or traffic class for an inner one.
+pub const fn encapsulate(inner: u8, marking: Marking) -> u8 {
+    let dscp = if marking.copy_dscp { inner & !ECN } else { marking.dscp << 2 };
+    let ecn = if marking.ecn { inner & ECN } else { NOT_ECT };
+    dscp | ecn
 }
 
 /// The inner TOS or traffic class to deliver after it arrived in an outer one (§4.2, figure 4). The DSCP is the
@@ -54,10 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn the_outer_header_carries_the_mark_always_and_the_dscp_if_asked() {
+    fn the_outer_header_carries_of_dscp_and_ecn_what_was_asked_for() {
+        let marking = |copy_dscp, ecn| Marking { copy_dscp, dscp: 46, ecn };
         for inner in 0..=u8::MAX {
-            assert_eq!(encapsulate(inner, true), inner);
-            assert_eq!(encapsulate(inner, false), inner & 3);
+            assert_eq!(encapsulate(inner, Marking::default()), inner);
+            assert_eq!(encapsulate(inner, marking(true, false)), inner & 0xfc);
+            assert_eq!(encapsulate(inner, marking(false, true)), 46 << 2 | inner & 3);
+            assert_eq!(encapsulate(inner, marking(false, false)), 46 << 2);
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct Layout {
     icv: usize,
     /// What the encrypted part is a multiple of (RFC 4303 §2.4): a power of two.
     alignment: usize,
+    /// Inner packets are padded to this at least (RFC 4303 §2.7).
+    padded: usize,
 }
 
 /// The parts of one ESP packet.
@@ -51,11 +53,11 @@ pub(crate) struct Parts<'p> {
 
 impl Layout {
     pub(crate) const fn of_aead(icv: usize) -> Self {
-        Self { iv: AEAD_IV, icv, alignment: 4 }
+        Self { iv: AEAD_IV, icv, alignment: 4, padded: 0 }
     }
 
     pub(crate) const fn of_cbc(icv: usize) -> Self {
-        Self { iv: CBC_BLOCK, icv, alignment: CBC_BLOCK }
+        Self { iv: CBC_BLOCK, icv, alignment: CBC_BLOCK, padded: 0 }
     }
 
     /// Bytes before the inner packet: SPI, sequence number and IV.
@@ -65,7 +67,20 @@ impl Layout {
 
     /// Bytes of the ESP packet that carries an inner packet of this length.
     pub const fn sealed_length(self, inner: usize) -> usize {
-        self.header_length() + self.align(inner + TRAILER + self.alignment - 1) + self.icv
+        let text = self.padded_length(inner) + TRAILER + self.alignment - 1;
+        self.header_length() + self.align(text) + self.icv
+    }
+
+    /// The same for packets that hide how long they are: shorter ones are padded to `inner` bytes before the ordinary padding
+    /// (RFC 4303 §2.7).
+    #[must_use]
+    pub const fn padded_to(self, inner: usize) -> Self {
+        Self { padded: inner, ..self }
+    }
+
+    /// Bytes of an inner packet of this length with that padding.
+    pub(crate) const fn padded_length(self, inner: usize) -> usize {
+        if inner > self.padded { inner } else { self.padded }
     }
 
     /// Bytes of the largest inner packet whose ESP packet has at most `sealed` bytes.

@@ -166,7 +166,7 @@ fn config(suite: Suite, esn: bool) -> SaConfig {
         esn,
         local: selectors().collect(),
         remote: selectors().collect(),
-        copy_dscp: true,
+        marking: crate::ecn::Marking::default(),
         replay_window: 64,
         packet_limit: None,
     }

@@ -5,7 +5,7 @@
 //! selectors; ECN.
 
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use crate::cipher::{Cipher, PacketId};
 use crate::drop_reason::DropReason;
@@ -14,7 +14,7 @@ use crate::format::{FIXED, Layout, NEXT_IPV4, NEXT_IPV6, NEXT_NONE, read_trailer
 use crate::fragments::Fragments;
 use crate::inner::{InnerView, set_tos};
 use crate::replay::ReplayWindow;
-use crate::sa::{ConfigError, SaConfig, Usage, UsageCounters};
+use crate::sa::{Changing, ConfigError, SaConfig, Usage};
 use crate::selector::{Match, Selector, judge};
 
 /// Packets of one SA whose fragments are followed at once.
@@ -29,8 +29,7 @@ pub struct InboundSa {
     cipher: Cipher,
     local: Box<[Selector]>,
     remote: Box<[Selector]>,
-    state: Mutex<State>,
-    usage: UsageCounters,
+    changing: Changing<State>,
 }
 
 #[derive(Debug)]
@@ -62,8 +61,7 @@ impl InboundSa {
             cipher,
             local: config.local.into(),
             remote: config.remote.into(),
-            state: Mutex::new(state),
-            usage: UsageCounters::new(),
+            changing: Changing::new(state),
         })
     }
 
@@ -71,7 +69,7 @@ impl InboundSa {
     /// it, which the owner's never finds.
     pub fn opener(&self, now_ns: u64) -> Opener<'_> {
         // A panic elsewhere cannot leave the window half changed: it is changed by one call that does not panic.
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.changing.lock();
         Opener { sa: self, state, now_ns, authenticated: false, packets: 0, bytes: 0 }
     }
 
@@ -92,7 +90,7 @@ impl InboundSa {
 
     /// What it has accepted, without waiting; a train that is being opened is not yet in it.
     pub fn usage(&self) -> Usage {
-        self.usage.read()
+        self.changing.usage.read()
     }
 }
 
@@ -201,8 +199,8 @@ impl Opener<'_> {
 impl Drop for Opener<'_> {
     fn drop(&mut self) {
         if self.authenticated {
-            self.sa.usage.seen(self.now_ns);
-            self.sa.usage.add(self.packets, self.bytes);
+            self.sa.changing.usage.seen(self.now_ns);
+            self.sa.changing.usage.add(self.packets, self.bytes);
         }
     }
 }

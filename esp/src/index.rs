@@ -1,18 +1,22 @@
 //! Outbound look-up (RFC 4301 §5.1): the destination ranges of all rules cut the addresses into elementary
 //! intervals; each knows which ranges cover it. A binary search finds the interval, and the ranges' rules are tried
 //! from the most specific on.
+//!
+//! What is looked at for each packet is kept small and apart from what only the making needs: with many rules the time goes
+//! into reading memory.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use crate::drop_reason::DropReason;
 use crate::inner::Ports;
 use crate::selector::{AddressRange, Match, Selector, port_fits, protocol_fits};
 
 /// An IP address as a number.
-pub(crate) trait Address: Copy + Ord + Into<u128> {
+pub(crate) trait Address: Copy + Ord {
     fn checked_next(self) -> Option<Self>;
+
+    /// How many lie between; `first` is not behind `self`.
+    fn beyond(self, first: Self) -> Self;
 
     /// A range of this family.
     fn range(of: AddressRange) -> Option<(Self, Self)>;
@@ -29,6 +33,10 @@ impl Address for u32 {
     fn checked_next(self) -> Option<Self> {
         self.checked_add(1)
     }
+
+    fn beyond(self, first: Self) -> Self {
+        self - first
+    }
 }
 
 impl Address for u128 {
@@ -41,6 +49,10 @@ impl Address for u128 {
 
     fn checked_next(self) -> Option<Self> {
         self.checked_add(1)
+    }
+
+    fn beyond(self, first: Self) -> Self {
+        self - first
     }
 }
 
@@ -129,7 +141,7 @@ impl<A: Address> Shape<A> {
 
     /// Orders from the most specific to the least.
     fn rank(&self) -> impl Ord + use<A> {
-        let addresses = |(first, last): (A, A)| last.into() - first.into();
+        let addresses = |(first, last): (A, A)| last.beyond(first);
         let ports = |(first, last): (u16, u16)| last - first;
         (
             (addresses(self.destination), self.destination.0),
@@ -164,14 +176,15 @@ pub(crate) struct Index<A> {
     /// The first address of each elementary interval, ascending.
     starts: Box<[A]>,
     /// For each interval where its part of `covers` ends; it starts where the one before ends.
-    cover_ends: Box<[usize]>,
-    /// Numbers of groups.
-    covers: Box<[usize]>,
-    /// Rules with the same destination range, most specific range first.
-    groups: Box<[Range<usize>]>,
+    cover_ends: Box<[u32]>,
+    /// Where among `rules` those of one destination range lie.
+    covers: Box<[Group]>,
     /// Most specific first.
-    rules: Box<[Rule<A>]>,
+    rules: Box<[(Shape<A>, Target)]>,
 }
+
+/// Rules with the same destination range: the first, and the one behind the last.
+type Group = (u32, u32);
 
 impl<A> Default for Index<A> {
     fn default() -> Self {
@@ -179,54 +192,43 @@ impl<A> Default for Index<A> {
             starts: Box::default(),
             cover_ends: Box::default(),
             covers: Box::default(),
-            groups: Box::default(),
             rules: Box::default(),
         }
     }
 }
 
 impl<A: Address> Index<A> {
+    /// Of at most 2^32 rules, and ranges that cover an interval.
     pub(crate) fn new(mut rules: Vec<Rule<A>>) -> Self {
-        rules.sort_by_cached_key(Rule::rank);
-        let mut groups = Vec::new();
-        // At each address: which groups end before it, and which start there.
-        let mut edges = BTreeMap::<A, (Vec<usize>, Vec<usize>)>::new();
-        let mut position = 0;
-        for group in rules.chunk_by(|a, b| a.shape.destination == b.shape.destination) {
-            let Some((first, last)) = group.first().map(|rule| rule.shape.destination) else { continue };
-            edges.entry(first).or_default().1.push(groups.len());
-            if let Some(next) = last.checked_next() {
-                edges.entry(next).or_default().0.push(groups.len());
-            }
-            groups.push(position..position + group.len());
-            position += group.len();
-        }
+        rules.sort_unstable_by_key(Rule::rank);
         let (mut starts, mut cover_ends, mut covers) = (Vec::new(), Vec::new(), Vec::new());
-        let mut open = BTreeSet::new();
-        for (address, (ending, starting)) in edges {
-            open.retain(|group| !ending.contains(group));
-            open.extend(starting);
-            starts.push(address);
+        // Most specific first, as the rules are.
+        let mut open: Vec<Group> = Vec::new();
+        for edges in edges(&rules).chunk_by(|a, b| a.0 == b.0) {
+            for &(address, ends, group) in edges {
+                match open.binary_search(&group) {
+                    Ok(at) if ends => drop(open.remove(at)),
+                    Err(at) if !ends => open.insert(at, group),
+                    _ => {}
+                }
+                if starts.last() != Some(&address) {
+                    starts.push(address);
+                }
+            }
             covers.extend(&open);
-            cover_ends.push(covers.len());
+            cover_ends.push(short(covers.len()));
         }
-        Self {
-            starts: starts.into(),
-            cover_ends: cover_ends.into(),
-            covers: covers.into(),
-            groups: groups.into(),
-            rules: rules.into(),
-        }
+        let rules = rules.into_iter().map(|rule| (rule.shape, rule.target)).collect();
+        Self { starts: starts.into(), cover_ends: cover_ends.into(), covers: covers.into(), rules }
     }
 
     /// The SA for a packet.
     pub(crate) fn find(&self, source: A, destination: A, protocol: u8, ports: Ports) -> Result<usize, Miss> {
-        for group in self.covering(destination) {
-            let rules = self.groups.get(*group).and_then(|range| self.rules.get(range.clone()));
-            for rule in rules.unwrap_or_default() {
-                match rule.shape.judge(source, protocol, ports) {
+        for &(first, end) in self.covering(destination) {
+            for (shape, target) in self.rules.get(wide(first)..wide(end)).unwrap_or_default() {
+                match shape.judge(source, protocol, ports) {
                     Match::Yes => {
-                        return match rule.target {
+                        return match *target {
                             Target::Sa(number) => Ok(number),
                             Target::Reserved(absent) => Err(Miss::Reserved(absent)),
                         };
@@ -241,10 +243,33 @@ impl<A: Address> Index<A> {
     }
 
     /// The groups whose range holds this address, most specific first.
-    fn covering(&self, address: A) -> &[usize] {
+    fn covering(&self, address: A) -> &[Group] {
         let after = self.starts.partition_point(|start| *start <= address);
         let end = after.checked_sub(1).and_then(|at| self.cover_ends.get(at)).copied();
         let start = after.checked_sub(2).and_then(|at| self.cover_ends.get(at)).copied();
-        self.covers.get(start.unwrap_or(0)..end.unwrap_or(0)).unwrap_or_default()
+        self.covers.get(wide(start.unwrap_or(0))..wide(end.unwrap_or(0))).unwrap_or_default()
     }
+}
+
+/// Where each destination range starts, and where it has ended (true), by address; `rules` are sorted.
+fn edges<A: Address>(rules: &[Rule<A>]) -> Vec<(A, bool, Group)> {
+    let mut edges = Vec::new();
+    let mut position = 0;
+    for group in rules.chunk_by(|a, b| a.shape.destination == b.shape.destination) {
+        let Some((first, last)) = group.first().map(|rule| rule.shape.destination) else { continue };
+        let place = (short(position), short(position + group.len()));
+        edges.push((first, false, place));
+        edges.extend(last.checked_next().map(|next| (next, true, place)));
+        position += group.len();
+    }
+    edges.sort_unstable();
+    edges
+}
+
+fn short(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn wide(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -1,13 +1,13 @@
 //! The SA that we send on: sequence number, padding, encryption in place (RFC 4303 §3.3).
 
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use crate::cipher::{Cipher, PacketId};
 use crate::drop_reason::DropReason;
-use crate::ecn;
+use crate::ecn::{self, Marking};
 use crate::format::{Layout, NEXT_IPV4, NEXT_IPV6, write_trailer};
-use crate::sa::{ConfigError, SaConfig, Usage, UsageCounters};
+use crate::sa::{Changing, ConfigError, SaConfig, Usage};
 use crate::selector::Selector;
 
 /// What a sequence number without ESN can count to.
@@ -28,10 +28,11 @@ pub struct OutboundSa {
     cipher: Cipher,
     local: Box<[Selector]>,
     remote: Box<[Selector]>,
-    copy_dscp: bool,
+    tfc_padding: bool,
+    marking: Marking,
     limit: u64,
-    last_sequence: Mutex<u64>,
-    usage: UsageCounters,
+    /// The last sequence number that was used.
+    changing: Changing<u64>,
 }
 
 impl OutboundSa {
@@ -50,30 +51,35 @@ impl OutboundSa {
             cipher,
             local: config.local.into(),
             remote: config.remote.into(),
-            copy_dscp: config.copy_dscp,
+            tfc_padding: false,
+            marking: config.marking,
             limit: config.packet_limit.map_or(limit, |lower| lower.min(limit)),
-            last_sequence: Mutex::new(0),
-            usage: UsageCounters::new(),
+            changing: Changing::new(0),
         })
+    }
+
+    /// Hides how long its packets are: see [`Self::layout_for`].
+    #[must_use]
+    pub fn with_tfc_padding(self, tfc_padding: bool) -> Self {
+        Self { tfc_padding, ..self }
     }
 
     /// Locks the SA for one train. Waits if another thread holds it, which the owner's never finds.
     pub fn sealer(&self) -> Sealer<'_> {
         // A panic elsewhere leaves a number that was counted and perhaps not sent: a gap, never a reuse.
-        let last_sequence = self.last_sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_sequence = self.changing.lock();
         Sealer { sa: self, last_sequence, packets: 0, bytes: 0 }
     }
 
-    /// The TOS or traffic class of the outer header for an inner packet that has this one (RFC 6040 §4.1,
-    /// normal mode).
+    /// The TOS or traffic class of the outer header for an inner packet that has this one (RFC 6040 §4.1).
     pub fn outer_tos(&self, inner_tos: u8) -> u8 {
-        ecn::encapsulate(inner_tos, self.copy_dscp)
+        ecn::encapsulate(inner_tos, self.marking)
     }
 
     /// Whether a packet with this low half of its sequence number was among the last that were sent. Waits if another thread
     /// seals.
     pub fn has_sent_lately(&self, sequence: u32) -> bool {
-        let last = *self.last_sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.changing.lock();
         #[expect(clippy::cast_possible_truncation, reason = "the low half is what a packet shows")]
         let back = u64::from((last as u32).wrapping_sub(sequence));
         back < last.min(LATELY)
@@ -82,6 +88,11 @@ impl OutboundSa {
     /// How long the parts of its packets are.
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// The same for the packets of a tunnel with this MTU: if the SA hides how long they are, all are that long.
+    pub fn layout_for(&self, inner_mtu: usize) -> Layout {
+        if self.tfc_padding { self.layout.padded_to(inner_mtu) } else { self.layout }
     }
 
     /// The peer's SPI.
@@ -101,7 +112,7 @@ impl OutboundSa {
 
     /// What it has sent, without waiting; a train that is being sealed is not yet in it.
     pub fn usage(&self) -> Usage {
-        self.usage.read()
+        self.changing.usage.read()
     }
 }
 
@@ -130,19 +141,39 @@ impl Sealer<'_> {
     /// [`DropReason::NoRoom`] if header or trailer do not fit, [`DropReason::NotIp`], [`DropReason::PacketLimit`].
     /// The packet is then as it was.
     pub fn seal(&mut self, buffer: &mut [u8], inner: Range<usize>) -> Result<Range<usize>, DropReason> {
+        self.seal_as(self.sa.layout, buffer, inner)
+    }
+
+    /// The same with the padding of `layout`, by which the packet was laid: one of [`OutboundSa::layout_for`].
+    ///
+    /// # Errors
+    /// Those of [`Self::seal`]; [`DropReason::NoRoom`] also if the layout is of another suite.
+    pub fn seal_as(
+        &mut self,
+        layout: Layout,
+        buffer: &mut [u8],
+        inner: Range<usize>,
+    ) -> Result<Range<usize>, DropReason> {
+        if layout.padded_to(0) != self.sa.layout {
+            return Err(DropReason::NoRoom);
+        }
         let next_header =
             match buffer.get(inner.clone()).ok_or(DropReason::NoRoom)?.first().map(|byte| byte >> 4) {
                 Some(4) => NEXT_IPV4,
                 Some(6) => NEXT_IPV6,
                 _ => return Err(DropReason::NotIp),
             };
-        let layout = self.sa.layout;
         let start = inner.start.checked_sub(layout.header_length()).ok_or(DropReason::NoRoom)?;
         let sealed = start..start + layout.sealed_length(inner.len());
         let packet = buffer.get_mut(sealed.clone()).ok_or(DropReason::NoRoom)?;
         let parts = layout.split(packet).ok_or(DropReason::NoRoom)?;
+        let behind = parts.text.get_mut(inner.len()..).ok_or(DropReason::NoRoom)?;
+        let (padding, trailer) = behind
+            .split_at_mut_checked(layout.padded_length(inner.len()) - inner.len())
+            .ok_or(DropReason::NoRoom)?;
         let sequence = self.next_sequence()?;
-        write_trailer(parts.text.get_mut(inner.len()..).ok_or(DropReason::NoRoom)?, next_header)?;
+        padding.fill(0);
+        write_trailer(trailer, next_header)?;
         self.sa.cipher.seal(PacketId { spi: self.sa.spi, sequence, esn: self.sa.esn }, parts)?;
         self.packets += 1;
         self.bytes += inner.len() as u64;
@@ -162,7 +193,7 @@ impl Sealer<'_> {
 
 impl Drop for Sealer<'_> {
     fn drop(&mut self) {
-        self.sa.usage.add(self.packets, self.bytes);
+        self.sa.changing.usage.add(self.packets, self.bytes);
     }
 }
 
@@ -180,9 +211,9 @@ mod tests {
             vec![Selector::new(end(0), end(255), 0, (0, u16::MAX)).unwrap()]
         };
         let keymat = Keymat::new(vec![1; suite.keymat_length()]);
-        let (local, remote, copy_dscp, replay_window) = (any(), any(), false, 32);
+        let (local, remote, marking, replay_window) = (any(), any(), Marking::default(), 32);
         let config =
-            SaConfig { spi: 256, suite, keymat, esn, local, remote, copy_dscp, replay_window, packet_limit };
+            SaConfig { spi: 256, suite, keymat, esn, local, remote, marking, replay_window, packet_limit };
         OutboundSa::new(config).unwrap()
     }
 
@@ -198,7 +229,7 @@ mod tests {
                 (true, Some(last + 1), last + 1),
             ] {
                 let sa = sa(suite, esn, packet_limit);
-                *sa.last_sequence.lock().unwrap() = limit - 1;
+                *sa.changing.lock() = limit - 1;
                 let mut buffer = vec![0x45; HEADROOM + 20 + TAILROOM];
                 let inner = HEADROOM..HEADROOM + 20;
                 let sealed = sa.sealer().seal(&mut buffer, inner.clone()).unwrap();

@@ -1,7 +1,9 @@
 //! What makes an SA, why it may be refused, and what it has carried.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::ecn::Marking;
 use crate::selector::Selector;
 use crate::suite::{Keymat, Suite};
 
@@ -23,8 +25,8 @@ pub struct SaConfig {
     pub local: Vec<Selector>,
     /// What the peer's side may send from. Outbound: the destination; inbound: the source.
     pub remote: Vec<Selector>,
-    /// Whether the outer header carries the inner DSCP; otherwise it carries 0. Outbound only.
-    pub copy_dscp: bool,
+    /// What the outer header carries of the inner one. Outbound only.
+    pub marking: Marking,
     /// Packets that may arrive out of order: 32 to 65,536, usually 1,024. Inbound only.
     pub replay_window: u32,
     /// Packets after which nothing more is sent, if that is less than what the cipher and the sequence number
@@ -88,7 +90,29 @@ pub struct Usage {
     pub last_ns: Option<u64>,
 }
 
-/// [`Usage`] that its owner updates once a train and anybody reads without waiting.
+/// What a train changes of an SA, with nothing else in the cache lines that it writes to (processors fetch two at a time): the
+/// rest of the SA is read by every worker, and other SAs are written to by theirs.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Changing<T> {
+    /// Behind the lock that is taken once a train.
+    pub(crate) state: Mutex<T>,
+    /// Changed by who holds it, read by anybody.
+    pub(crate) usage: UsageCounters,
+}
+
+impl<T> Changing<T> {
+    pub(crate) const fn new(state: T) -> Self {
+        Self { state: Mutex::new(state), usage: UsageCounters::new() }
+    }
+
+    /// Locked for one train. Waits if another thread holds it, which the owner's never finds.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// [`Usage`] that whoever holds the SA's lock updates once a train and anybody reads without waiting.
 #[derive(Debug)]
 pub(crate) struct UsageCounters {
     packets: AtomicU64,
@@ -104,8 +128,12 @@ impl UsageCounters {
     }
 
     pub(crate) fn add(&self, packets: u64, bytes: u64) {
-        self.packets.fetch_add(packets, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        // One thread at a time writes, so that no atomic addition is needed.
+        let add = |counter: &AtomicU64, more: u64| {
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+        };
+        add(&self.packets, packets);
+        add(&self.bytes, bytes);
     }
 
     pub(crate) fn seen(&self, now_ns: u64) {

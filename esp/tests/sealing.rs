@@ -220,3 +220,46 @@ fn an_impossible_sa_is_refused() {
     let long = ConfigError::KeymatLength { expected: 36, given: 20 };
     assert_eq!(refused(&|c| c.suite = Suite::AES_256_GCM_16), Some(long));
 }
+
+/// RFC 4303 §2.7: the receiver takes this padding off by the inner packet's own length.
+#[test]
+fn padded_packets_are_all_of_one_length_and_open_to_what_they_were() {
+    for direction in Direction::all() {
+        let plain = direction.outbound();
+        let (padding, receiver) = (direction.outbound().with_tfc_padding(true), direction.inbound());
+        assert_eq!(plain.layout_for(1400), plain.layout());
+        let layout = padding.layout_for(1400);
+        assert_eq!(
+            layout.sealed_length(1400),
+            plain.layout().sealed_length(1400),
+            "no longer than the longest"
+        );
+        let start = layout.header_length();
+        for payload in [0, 1, 700, 1371, 1372, 1500] {
+            let inner = udp4(&vec![7; payload]);
+            let mut buffer = vec![0xa5; 2000];
+            buffer[start..start + inner.len()].copy_from_slice(&inner);
+            let sealed = padding.sealer().seal_as(layout, &mut buffer, start..start + inner.len()).unwrap();
+            assert_eq!(sealed.len(), layout.sealed_length(inner.len().max(1400)), "{}", direction.suite);
+            assert!(buffer[sealed.end..].iter().all(|byte| *byte == 0xa5), "nothing behind it is touched");
+            assert_eq!(open(&receiver, &buffer[sealed]), Ok(inner));
+        }
+    }
+}
+
+#[test]
+fn a_padded_packet_without_room_or_by_another_layout_is_refused_and_costs_no_number() {
+    let direction = Direction::new(Suite::AES_256_GCM_16, true);
+    let sa = direction.outbound().with_tfc_padding(true);
+    let layout = sa.layout_for(1400);
+    let inner = udp4(b"short");
+    let start = layout.header_length();
+    let mut buffer = [&vec![0; start][..], &inner, &[0; 300]].concat();
+    let range = start..start + inner.len();
+    let refused = Err(DropReason::NoRoom);
+    assert_eq!(sa.sealer().seal_as(layout, &mut buffer, range.clone()), refused);
+    let other = Suite::ALL.map(Suite::layout).into_iter().find(|l| *l != sa.layout());
+    assert_eq!(sa.sealer().seal_as(other.unwrap(), &mut buffer, range.clone()), refused);
+    let sealed = sa.sealer().seal(&mut buffer, range).unwrap();
+    assert_eq!(buffer[sealed][4..8], [0, 0, 0, 1]);
+}

@@ -382,6 +382,8 @@ pub struct Child {
     pub start: Start,
     /// It is deleted once no packet passed for this long, and comes back on demand. `None`: it stays.
     pub inactivity: Option<Duration>,
+    /// Whether each packet is padded to the MTU, unless the peer refuses that (RFC 4303 §2.7).
+    pub tfc_padding: bool,
 }
 
 impl Child {
@@ -395,6 +397,7 @@ impl Child {
             lifetime: ChildLifetime::default(),
             start: Start::default(),
             inactivity: None,
+            tfc_padding: false,
         }
     }
 }

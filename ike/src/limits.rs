@@ -120,6 +120,8 @@ pub const NEAR_IDENTITY: usize = 128;
 pub const NEAR_MISSES: usize = 3;
 /// Tunnels with which one such refusal is kept.
 pub const NEAR_MISS_TUNNELS: usize = 8;
+/// What deserves a look with one connection, of however many peers.
+pub const WARNINGS: usize = 8;
 /// Lines of a comparison in a diagnosis.
 pub const COMPARISON_ROWS: usize = 16;
 /// Words of one cell of such a line, and remarks on it.

@@ -355,6 +355,14 @@ pub struct IkeSa {
     pub nat_here: bool,
     /// The peer's address is changed on the way to us, or the peer says so to force encapsulation.
     pub nat_there: bool,
+    /// Whether ESP is in UDP; otherwise it is IP protocol 50.
+    #[serde(default = "yes")]
+    pub esp_in_udp: bool,
+}
+
+/// Of a daemon that knew nothing else.
+fn yes() -> bool {
+    true
 }
 
 /// A Child SA.
@@ -373,6 +381,9 @@ pub struct Child {
     /// Perfect forward secrecy: `own`, `off`, or, while it shares the IKE SA's key exchange, `first` (its rekeys are as
     /// both ends want them), `unproven` (not known yet) or `refused` (one end refuses the key exchange of its rekeys).
     pub pfs: String,
+    /// Whether packets are padded to the MTU, so that their length tells nothing: `off`, `on`, or `refused` by the peer.
+    #[serde(default = "off")]
+    pub tfc_padding: String,
     /// What our side may send from.
     pub local: Vec<String>,
     /// What the peer's side may send from.
@@ -393,6 +404,10 @@ pub struct Child {
     pub bytes_in: u64,
     /// Bytes of inner packets sent.
     pub bytes_out: u64,
+}
+
+fn off() -> String {
+    "off".to_owned()
 }
 
 /// The SAs that stand: the tunnels of [`Status`] that have any.

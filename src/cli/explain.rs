@@ -302,7 +302,10 @@ fn outlook(tunnel: &Tunnel) -> Option<String> {
         (State::Waiting, None) if !tunnel.near_misses.is_empty() => {
             "If that is this tunnel's peer, it must try again once that is put right.".to_owned()
         }
-        (State::Waiting, None) => "Nothing is to be done here.".to_owned(),
+        // A first message that is refused names nobody, and its sender may be this tunnel's peer.
+        (State::Waiting, None) => {
+            "Nothing is to be done here. If the peer says that it is refused: `sekisho events` has the refusals that named no tunnel.".to_owned()
+        }
         (State::Idle, None) => format!("`sekisho up {name}` sets it up without one."),
         (State::Backoff, None) if let Some(networks) = on_demand(tunnel) => {
             format!("The next packet for {networks} has it tried again; `sekisho up {name}` tries at once.")
@@ -400,7 +403,7 @@ mod tests {
         silent.diagnosis.comparison.clear();
         let unanswered = Tunnel { last_failure: Some(silent), ..down.clone() };
         let idle = Tunnel { state: State::Idle, ..tunnel("imaging") };
-        let all = [
+        let all = vec![
             ("up", up),
             ("up_well", well),
             ("up_narrowed", narrowed),

@@ -60,6 +60,7 @@ fn ike(sa: &IkeSa) -> String {
         rekey_in_s,
         nat_here,
         nat_there,
+        esp_in_udp,
     } = sa;
     let role = if *initiator { "initiator" } else { "responder" };
     let nat = match (nat_here, nat_there) {
@@ -68,8 +69,9 @@ fn ike(sa: &IkeSa) -> String {
         (false, true) => ", in UDP: the peer is behind a NAT or asks for it",
         (true, true) => ", NAT here, and the peer is behind one or asks for UDP",
     };
+    let esp = if *esp_in_udp { "" } else { ", ESP without UDP" };
     format!(
-        "  IKE SA    {suite}, {role}, peer by {peer_auth}, SPIs {spi_i} {spi_r}, age {}, {}{nat}\n",
+        "  IKE SA    {suite}, {role}, peer by {peer_auth}, SPIs {spi_i} {spi_r}, age {}, {}{nat}{esp}\n",
         time(*age_s),
         rekey(*rekey_in_s)
     )
@@ -82,9 +84,14 @@ fn rekey(in_s: Option<u64>) -> String {
 fn child(sa: &Child) -> String {
     let sending = if sa.sending { "" } else { ", receiving only" };
     let pfs = if sa.pfs == "off" { ", no perfect forward secrecy" } else { "" };
+    let padding = match sa.tfc_padding.as_str() {
+        "on" => ", all packets of one length",
+        "refused" => ", the peer refuses padding",
+        _ => "",
+    };
     let rekey = rekey(sa.rekey_in_s);
     format!(
-        "  Child SA  {} ({}), SPIs in {} out {}, age {}, {rekey}, ends in {}{sending}{pfs}\n            {} <-> {}\n            {} packets ({}) in, {} packets ({}) out\n",
+        "  Child SA  {} ({}), SPIs in {} out {}, age {}, {rekey}, ends in {}{sending}{pfs}{padding}\n            {} <-> {}\n            {} packets ({}) in, {} packets ({}) out\n",
         sa.name,
         sa.suite,
         sa.spi_in,

@@ -37,6 +37,7 @@ struct Common {
     lifetime: ChildLifetime,
     schedule: Schedule,
     given: Given,
+    tfc_padding: bool,
 }
 
 /// What a child's settings are judged by.
@@ -58,7 +59,8 @@ pub(super) fn read_all(
     around: Around,
 ) -> Option<(Vec<Child>, Vec<Network>)> {
     let proposals = profile.esp_proposals();
-    let defaults = Common { proposals, lifetime: ChildLifetime::default(), schedule, given };
+    let defaults =
+        Common { proposals, lifetime: ChildLifetime::default(), schedule, given, tfc_padding: false };
     let common = common(judge, section, defaults, around);
     let title = format!("[[tunnel.{tunnel}.child]]");
     let span = section.value_span("child");
@@ -145,6 +147,7 @@ fn child(
         lifetime: common.lifetime,
         start,
         inactivity,
+        tfc_padding: common.tfc_padding,
         ..Child::new(name, selectors(&local), selectors(&remote))
     };
     Some((child, local.into_iter().chain(remote).collect()))
@@ -286,7 +289,8 @@ fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, around: 
         bytes: bytes.map(Spanned::into_inner).or(or.lifetime.bytes),
     };
     let schedule = Schedule::read(judge, section, &or.schedule, around.callable);
-    Common { proposals, lifetime, schedule, given: or.given }
+    let tfc_padding = section.boolean(judge, "tfc_padding").unwrap_or(or.tfc_padding);
+    Common { proposals, lifetime, schedule, given: or.given, tfc_padding }
 }
 
 fn esp_proposals(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec<EspProposal>> {

@@ -25,6 +25,17 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
         threshold.as_ref().or(most.as_ref()).map_or_else(|| section.span.clone(), Spanned::span);
     let nat_span =
         nat_port.as_ref().or(ike_port.as_ref()).map_or_else(|| section.span.clone(), Spanned::span);
+    let (copied, dscp) = (section.boolean(judge, "copy_dscp"), section.number(judge, "dscp", limits::DSCP));
+    if let (Some(true), Some(dscp)) = (copied, &dscp) {
+        let message = "`copy_dscp` is true, so `dscp` would be of no effect".to_owned();
+        judge.error(
+            &dscp.span(),
+            message,
+            "leave one of them out: every packet has its own, or all have this one",
+        );
+    }
+    // Whoever names one wants it.
+    let copy_dscp = copied.unwrap_or(or.copy_dscp && dscp.is_none());
     let daemon = Daemon {
         control_socket: socket(judge, &mut section, or.control_socket),
         control_group: section.text(judge, "control_group").map_or(or.control_group, Spanned::into_inner),
@@ -42,7 +53,9 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
         half_open_max: most.map_or(or.half_open_max, Spanned::into_inner),
         replay_window: bounded(judge, &mut section, "replay_window", &limits::REPLAY_WINDOW),
         workers: workers(judge, &mut section),
-        copy_dscp: section.boolean(judge, "copy_dscp").unwrap_or(or.copy_dscp),
+        copy_dscp,
+        dscp: dscp.map_or(or.dscp, Spanned::into_inner),
+        ecn: section.boolean(judge, "ecn").unwrap_or(or.ecn),
         clamp_mss: section.boolean(judge, "clamp_mss").unwrap_or(or.clamp_mss),
         offloads: offloads(judge, &mut section).unwrap_or(or.offloads),
     };

@@ -67,6 +67,8 @@ pub const REPLAY_WINDOW: Bounds<u32> = bounds(32, 1024, 65_536);
 pub const WORKERS: (u8, u8) = (1, 64);
 /// The most that are started where none are asked for: beyond it the line is the bottleneck.
 pub const WORKERS_AUTO: u8 = 16;
+/// `dscp`: six bits.
+pub const DSCP: (u8, u8) = (0, 63);
 /// `rule_priority`: before the kernel's rule for the main table (32766) and after its local one (0).
 pub const RULE_PRIORITY: Bounds<u32> = bounds(1, 7296, 32_765);
 /// `cookie_threshold`, half-open SAs; RFC 7296 §2.6 leaves the number open. 0: everyone brings one, always.

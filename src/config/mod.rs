@@ -106,6 +106,10 @@ pub struct Daemon {
     pub workers: Option<u8>,
     /// Whether the inner packet's DSCP is copied to the outer one.
     pub copy_dscp: bool,
+    /// The outer packet's DSCP where it is not copied, 0 to 63.
+    pub dscp: u8,
+    /// Whether congestion that routers mark outside is told inside (RFC 6040).
+    pub ecn: bool,
     /// Whether the segments that TCP announces are made to fit the tunnel.
     pub clamp_mss: bool,
     /// Whether packets of one flow are exchanged with the kernel many at a time, as far as it can.
@@ -172,6 +176,8 @@ impl Default for Daemon {
             replay_window: 1024,
             workers: None,
             copy_dscp: true,
+            dscp: 0,
+            ecn: true,
             clamp_mss: true,
             offloads: true,
         }

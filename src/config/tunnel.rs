@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use sekisho_ike::Secret;
 use sekisho_ike::config::{
-    Child, Connection, DontFragment, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry, Start,
+    Child, Connection, DontFragment, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth,
+    Retransmit, Retry, Start,
 };
 use sekisho_ike::identity::{Identity, RemoteId};
 use sekisho_ike::suite::{IkeProposal, Profile};
@@ -87,6 +88,8 @@ pub(super) fn read(
         pool::fits_start(judge, &section, given, &start_span, starts);
     }
     let interval = section.span_of_time(judge, "keepalive", &limits::KEEPALIVE).into_inner();
+    let ways = [("always", Encapsulation::Forced), ("auto", Encapsulation::Detected)];
+    let encapsulation = section.choice(judge, "encapsulation", &ways);
     let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);
     let liveness = section.span_of_time(judge, "liveness", &limits::LIVENESS).into_inner();
     let retry = retry(judge, &mut section);
@@ -110,6 +113,7 @@ pub(super) fn read(
         fragment_size: fragment_size.map_or(sizes.default, Spanned::into_inner),
         dont_fragment: dont_fragment.map(Spanned::into_inner).unwrap_or_default(),
         lifetime: lifetime.into_inner(),
+        encapsulation: encapsulation.map_or(Encapsulation::Forced, Spanned::into_inner),
         keepalive: Keepalive { interval, forced },
         liveness,
         retransmit,

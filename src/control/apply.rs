@@ -8,7 +8,7 @@ use sekisho_ike::{Instant, Path};
 use crate::data::{NewSa, SaUsage};
 use crate::telemetry::Fact;
 
-use super::install::{self, udp_path};
+use super::install::{self, esp_path};
 use super::{Control, now};
 
 /// What is left to do after the events of a drain.
@@ -67,8 +67,8 @@ impl Control {
                 let carried = self.out.data.remove(child_sa.0).map(usage).unwrap_or_default();
                 self.books.child_down(child_sa, carried, &reason)
             }
-            Event::PathChanged { tunnel, path } => {
-                self.out.data.repath(tunnel.0, udp_path(path));
+            Event::PathChanged { tunnel, path, encapsulated } => {
+                self.out.data.repath(tunnel.0, esp_path(path, encapsulated));
                 follow_up.paths.push((tunnel, PathChange::Moved(path)));
                 self.books.path_changed(tunnel, path)
             }
@@ -86,7 +86,7 @@ impl Control {
                 follow_up.failed.extend(connection);
                 None
             }
-            Event::NegotiationFailed { connection, remote, diagnosis, next_try } => {
+            Event::NegotiationFailed { connection, remote, diagnosis, next_try, .. } => {
                 follow_up.failed.extend(connection.clone());
                 Some(Fact::NegotiationFailed {
                     tunnel: connection.map(|name| name.to_string()),

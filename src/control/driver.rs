@@ -205,9 +205,8 @@ impl Control {
         if self.waiting.is_empty() {
             return false;
         }
-        let connections = self.endpoint.status();
         let mut went_on = false;
-        for settled in self.waiting.settle(now().boot, &connections) {
+        for settled in self.waiting.settle(now().boot, |name| self.endpoint.status_for(name)) {
             match settled {
                 Settled::NowIke(connection) => {
                     went_on = true;

@@ -66,11 +66,10 @@ impl Given {
     }
 
     /// Forgets what belongs to tunnels that nobody sets up anew.
-    fn settle(&mut self, connections: &[ConnectionStatus]) {
+    fn settle(&mut self, status_for: impl Fn(&Name) -> Option<ConnectionStatus>) {
         let comes_back = |name: &Name| {
             use ConnectionState::{BackOff, Connecting, Up};
-            let known = connections.iter().find(|c| c.connection.name == *name);
-            let asks = known.filter(|c| c.connection.internal_address.is_asked());
+            let asks = status_for(name).filter(|c| c.connection.internal_address.is_asked());
             asks.is_some_and(|c| matches!(c.state, Connecting | BackOff | Up))
         };
         self.by_name.retain(|name, entry| entry.tunnel.is_some() || comes_back(name));
@@ -127,8 +126,8 @@ impl Control {
             return;
         }
         let known = self.given.by_name.len();
-        let connections = if self.end.is_some() { Vec::new() } else { self.endpoint.status() };
-        self.given.settle(&connections);
+        let ends = self.end.is_some();
+        self.given.settle(|name| self.endpoint.status_for(name).filter(|_| !ends));
         if self.given.by_name.len() != known {
             self.put_addresses().await;
         }
@@ -200,7 +199,7 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
         given.lost(TunnelId(1));
         given.lost(TunnelId(2));
-        given.settle(&[]);
+        given.settle(|_| None);
         given.write();
         assert!(!file.exists());
     }
@@ -212,7 +211,7 @@ mod tests {
         given.take(&assignment(1, "hub", "10.9.0.1", &[]));
         given.take(&assignment(2, "hub", "10.9.0.2", &[]));
         given.lost(TunnelId(1));
-        given.settle(&[]);
+        given.settle(|_| None);
         assert_eq!(given.addresses()[&Name::from("hub")], ["10.9.0.2".parse::<IpAddr>().unwrap()]);
         assert!(given.resolv_conf().is_none());
     }

@@ -1,9 +1,10 @@
 //! From a negotiated Child SA to the SAs of the data path: the only place that knows both protocol crates.
 
 pub(super) use sekisho_esp::ConfigError;
+use sekisho_esp::ecn::Marking;
 use sekisho_esp::{AesKey, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite};
 use sekisho_ike::config::{Child, Connection, Start};
-use sekisho_ike::event::{ChildSaParameters, DirectionKeys};
+use sekisho_ike::event::{ChildSaParameters, DirectionKeys, TfcPadding};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
@@ -21,10 +22,11 @@ pub(super) struct Pair {
 
 /// Makes the SAs of a Child SA.
 pub(super) fn pair(child: &ChildSaParameters, daemon: &Daemon) -> Result<Pair, ConfigError> {
+    let outbound = OutboundSa::new(direction(child, &child.outbound, daemon)?)?;
     Ok(Pair {
         inbound: InboundSa::new(direction(child, &child.inbound, daemon)?)?,
-        outbound: OutboundSa::new(direction(child, &child.outbound, daemon)?)?,
-        path: udp_path(child.path),
+        outbound: outbound.with_tfc_padding(child.tfc_padding == TfcPadding::On),
+        path: esp_path(child.path, child.encapsulated),
     })
 }
 
@@ -80,9 +82,9 @@ pub(super) fn layouts<'p>(proposals: impl IntoIterator<Item = &'p EspProposal>) 
     layouts
 }
 
-/// The data path's word for a path.
-pub(super) fn udp_path(path: Path) -> UdpPath {
-    UdpPath { local: path.local, remote: path.remote, encap: path.transport == Transport::UdpEncap }
+/// The data path's word for the way of an SA.
+pub(super) fn esp_path(path: Path, encapsulated: bool) -> UdpPath {
+    UdpPath { local: path.local, remote: path.remote, encap: encapsulated }
 }
 
 /// The endpoint's word for a path.
@@ -103,7 +105,7 @@ fn direction(
         esn: child.suite.esn == Esn::Extended,
         local: selectors(&child.local)?,
         remote: selectors(&child.remote)?,
-        copy_dscp: daemon.copy_dscp,
+        marking: Marking { copy_dscp: daemon.copy_dscp, dscp: daemon.dscp, ecn: daemon.ecn },
         replay_window: daemon.replay_window,
         packet_limit: None,
     })
@@ -175,7 +177,9 @@ mod tests {
             local: vec!["10.17.0.0/24[tcp/443]".parse().unwrap()],
             remote: vec!["10.0.0.0/16".parse().unwrap()],
             path: path.floated(4500, 4500),
+            encapsulated: true,
             established: Now { boot: Instant::default(), wall: 0 },
+            tfc_padding: TfcPadding::On,
         }
     }
 
@@ -186,7 +190,9 @@ mod tests {
             let pair = pair(&child, &Daemon::default()).unwrap();
             assert_eq!((pair.inbound.spi(), pair.outbound.spi()), (0x1000, 0x2000));
             assert!(pair.path.encap);
-            assert_eq!(udp_path(ike_path(pair.path)), pair.path);
+            assert_eq!(pair.outbound.layout_for(1400), pair.outbound.layout().padded_to(1400));
+            assert!(!esp_path(child.path, false).encap, "whatever port IKE uses");
+            assert_eq!(ike_path(pair.path), child.path);
         }
     }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sekisho_esp::icmp_quote::Quote;
 use sekisho_ike::Instant;
 use sekisho_ike::event::TunnelId;
+
+use crate::data::Quote;
 
 /// How long a router is believed where its word is not verified: "MUST NOT ... less than 5 minutes", and 10 are recommended (RFC
 /// 1191 §6.3).

@@ -1,13 +1,12 @@
 //! From what is known of paths to the data path, the TUN and the endpoint.
 
-use sekisho_esp::icmp_quote::Quote;
 use sekisho_ike::event::{Command, TunnelId, TunnelStatus};
 
 use super::apply::PathChange;
 use super::path_mtu::{PathMtu, Source};
 use super::{Control, now};
 use crate::api::PacketSize;
-use crate::data::PathLimits;
+use crate::data::{PathLimits, Quote};
 use crate::net::icmp::IcmpMessage;
 
 impl Control {

@@ -31,6 +31,12 @@ impl Control {
         }
         last_good::keep(&Config { daemon: in_force(&self.config.daemon, &new.daemon), ..new.clone() });
         let mut reloaded = difference(&self.config, &new);
+        if !new.connections.iter().all(|connection| self.can(connection)) {
+            tracing::warn!(
+                "`encapsulation = \"auto\"` takes effect at the next start: it needs sockets that only the start opens"
+            );
+            reloaded.restart_needed.push("encapsulation".to_owned());
+        }
         self.configure(&new);
         self.record(Fact::ConfigLoaded {
             source: source.display().to_string(),
@@ -71,8 +77,8 @@ impl Control {
 
 /// What of `[daemon]` can change while the daemon runs: it holds for SAs set up from now on.
 fn in_force(old: &Daemon, new: &Daemon) -> Daemon {
-    let Daemon { mtu, replay_window, copy_dscp, clamp_mss, .. } = *new;
-    Daemon { mtu, replay_window, copy_dscp, clamp_mss, ..old.clone() }
+    let Daemon { mtu, replay_window, copy_dscp, dscp, ecn, clamp_mss, .. } = *new;
+    Daemon { mtu, replay_window, copy_dscp, dscp, ecn, clamp_mss, ..old.clone() }
 }
 
 fn difference(old: &Config, new: &Config) -> Reloaded {

@@ -94,7 +94,7 @@ impl Control {
     }
 
     fn connection(&self, name: &Name) -> Option<ConnectionStatus> {
-        self.endpoint.status().into_iter().find(|status| status.connection.name == *name)
+        self.endpoint.status_for(name)
     }
 
     /// The whole tunnel, or one child of it.

@@ -192,6 +192,7 @@ fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
         rekey_in_s: sa.rekey_at.map(|at| until(now, at).as_secs()),
         nat_here: sa.nat.here,
         nat_there: sa.nat.there,
+        esp_in_udp: sa.nat.encapsulates(),
     }
 }
 
@@ -203,6 +204,7 @@ fn child(now: Now, child_sa: &ChildSaStatus, usage: Usage) -> Child {
         spi_out: child_sa.spi_out.to_string(),
         suite: child_sa.suite.to_string(),
         pfs: child_sa.pfs.code().to_owned(),
+        tfc_padding: child_sa.tfc_padding.code().to_owned(),
         local: child_sa.local.iter().map(ToString::to_string).collect(),
         remote: child_sa.remote.iter().map(ToString::to_string).collect(),
         age_s: now.boot.since(child_sa.established.boot).as_secs(),

@@ -98,14 +98,18 @@ impl Waiting {
     }
 
     /// Answers the failed and the overdue, and takes out those whose goal is reached.
-    pub(super) fn settle(&mut self, now: Instant, connections: &[ConnectionStatus]) -> Vec<Settled> {
+    pub(super) fn settle(
+        &mut self,
+        now: Instant,
+        status_for: impl Fn(&Name) -> Option<ConnectionStatus>,
+    ) -> Vec<Settled> {
         let mut settled = Vec::new();
         for mut waiter in std::mem::take(&mut self.0) {
             if waiter.reply.is_closed() {
                 continue;
             }
-            let status = connections.iter().find(|status| status.connection.name == waiter.connection);
-            match waiter.judge(now, status) {
+            let status = status_for(&waiter.connection);
+            match waiter.judge(now, status.as_ref()) {
                 Verdict::Wait => self.0.push(waiter),
                 Verdict::NowIke => {
                     settled.push(Settled::NowIke(waiter.connection.clone()));
@@ -132,8 +136,8 @@ enum Verdict {
 impl Waiter {
     fn observe(&mut self, event: &Event, replaced: Option<ChildSaId>) {
         match event {
-            Event::NegotiationFailed { connection: Some(connection), diagnosis, .. }
-                if *connection == self.connection =>
+            Event::NegotiationFailed { connection: Some(connection), tunnel, diagnosis, .. }
+                if *connection == self.connection && self.is_concerned(*tunnel) =>
             {
                 self.failed(diagnosis);
             }
@@ -157,6 +161,15 @@ impl Waiter {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A rekey does not fail by what happens to another peer that sets up a tunnel of its own.
+    fn is_concerned(&self, failed: Option<TunnelId>) -> bool {
+        match &self.goal {
+            Goal::Up { .. } | Goal::Down | Goal::Gone { .. } => true,
+            Goal::Ike { old } => failed.is_some_and(|tunnel| old.contains(&tunnel)),
+            Goal::Children { .. } => failed.is_some(),
         }
     }
 
@@ -271,8 +284,8 @@ mod tests {
         }
     }
 
-    fn connecting() -> [ConnectionStatus; 1] {
-        [centre(Remote::Hosts(vec!["hub.example".into()]), ConnectionState::Connecting)]
+    fn connecting() -> impl Fn(&Name) -> Option<ConnectionStatus> {
+        |_| Some(centre(Remote::Hosts(vec!["hub.example".into()]), ConnectionState::Connecting))
     }
 
     fn waiting_for(goal: Goal) -> (Waiting, oneshot::Receiver<Reply>) {
@@ -291,6 +304,7 @@ mod tests {
             Diagnosis::new(DiagnosisKind::NoAnswer, Side::Nobody, "no answer", "look at the line");
         Event::NegotiationFailed {
             connection: Some(Name::from(connection)),
+            tunnel: None,
             remote: None,
             diagnosis: Box::new(diagnosis),
             next_try: None,
@@ -301,10 +315,10 @@ mod tests {
     fn up_answers_with_the_diagnosis_of_its_own_failure_and_of_no_other() {
         let (mut waiting, mut answer) = waiting_for(up());
         waiting.observe(&failure("another"), None);
-        assert!(waiting.settle(SOON, &connecting()).is_empty());
+        assert!(waiting.settle(SOON, connecting()).is_empty());
         assert!(answer.try_recv().is_err(), "still waiting");
         waiting.observe(&failure("centre"), None);
-        waiting.settle(SOON, &connecting());
+        waiting.settle(SOON, connecting());
         let Reply::Failed(failure) = answer.try_recv().unwrap() else { panic!("refused") };
         assert_eq!(failure.error, "no answer");
         assert_eq!(failure.diagnosis.unwrap().advice, "look at the line");
@@ -315,7 +329,7 @@ mod tests {
     fn a_request_that_takes_too_long_hears_so() {
         let (mut waiting, mut answer) = waiting_for(up());
         assert_eq!(waiting.deadline(), Some(LATER));
-        waiting.settle(LATER, &connecting());
+        waiting.settle(LATER, connecting());
         let Reply::Failed(failure) = answer.try_recv().unwrap() else { panic!("overdue") };
         assert_eq!(failure.error, "tunnel `centre` is not up yet (connecting)");
     }
@@ -323,7 +337,7 @@ mod tests {
     #[test]
     fn a_tunnel_that_only_the_peer_can_start_is_up_when_it_is_allowed() {
         let (mut waiting, _answer) = waiting_for(up());
-        let settled = waiting.settle(SOON, &[centre(Remote::Any, ConnectionState::Waiting)]);
+        let settled = waiting.settle(SOON, |_| Some(centre(Remote::Any, ConnectionState::Waiting)));
         assert!(matches!(settled.as_slice(), [Settled::Done(..)]));
     }
 
@@ -332,12 +346,12 @@ mod tests {
         let old = BTreeSet::from([ChildSaId(1), ChildSaId(2)]);
         let (mut waiting, _answer) = waiting_for(Goal::Children { old, then_ike: true });
         waiting.observe(&Event::OutboundSwitch { child_sa: ChildSaId(3) }, Some(ChildSaId(1)));
-        assert!(waiting.settle(SOON, &connecting()).is_empty(), "one is left");
+        assert!(waiting.settle(SOON, connecting()).is_empty(), "one is left");
         let gone = Event::Retired { child_sa: ChildSaId(2), reason: EndReason::DeletedByPeer };
         waiting.observe(&gone, None);
-        let settled = waiting.settle(SOON, &connecting());
+        let settled = waiting.settle(SOON, connecting());
         assert!(matches!(settled.as_slice(), [Settled::NowIke(name)] if name.as_str() == "centre"));
-        let again = waiting.settle(SOON, &connecting());
+        let again = waiting.settle(SOON, connecting());
         assert!(!again.iter().any(|settled| matches!(settled, Settled::NowIke(_))), "commanded once");
     }
 
@@ -350,9 +364,33 @@ mod tests {
             reason: EndReason::PeerDead,
         };
         waiting.observe(&down, None);
-        waiting.settle(SOON, &connecting());
+        waiting.settle(SOON, connecting());
         let Reply::Failed(failure) = answer.try_recv().unwrap() else { panic!("failed") };
         assert!(failure.error.contains("does not answer"), "{}", failure.error);
+    }
+
+    #[test]
+    fn a_rekey_does_not_fail_by_what_happens_to_another_peer() {
+        let failed = |in_tunnel| match failure("centre") {
+            Event::NegotiationFailed { connection, remote, diagnosis, next_try, .. } => {
+                Event::NegotiationFailed { connection, tunnel: in_tunnel, remote, diagnosis, next_try }
+            }
+            other => other,
+        };
+        let ike = || Goal::Ike { old: BTreeSet::from([TunnelId(1)]) };
+        let children = || Goal::Children { old: BTreeSet::from([ChildSaId(1)]), then_ike: false };
+        for (goal, tunnel, fails) in [
+            (ike(), None, false),
+            (ike(), Some(TunnelId(2)), false),
+            (ike(), Some(TunnelId(1)), true),
+            (children(), None, false),
+            (children(), Some(TunnelId(1)), true),
+        ] {
+            let (mut waiting, mut answer) = waiting_for(goal);
+            waiting.observe(&failed(tunnel), None);
+            waiting.settle(SOON, connecting());
+            assert_eq!(answer.try_recv().is_ok(), fails, "{tunnel:?}");
+        }
     }
 
     #[test]
@@ -367,18 +405,18 @@ mod tests {
             reason: EndReason::PeerDead,
         };
         waiting.observe(&down(TunnelId(1)), None);
-        assert!(waiting.settle(SOON, &connecting()).is_empty() && answer.try_recv().is_err(), "one is left");
+        assert!(waiting.settle(SOON, connecting()).is_empty() && answer.try_recv().is_err(), "one is left");
         waiting.observe(&down(TunnelId(2)), None);
-        assert!(matches!(waiting.settle(SOON, &connecting()).as_slice(), [Settled::Done(..)]));
+        assert!(matches!(waiting.settle(SOON, connecting()).as_slice(), [Settled::Done(..)]));
     }
 
     #[test]
     fn a_child_is_down_when_its_child_sas_are_gone() {
         let (mut waiting, _answer) = waiting_for(Goal::Gone { old: BTreeSet::from([ChildSaId(1)]) });
         waiting.observe(&failure("centre"), None);
-        assert!(waiting.settle(SOON, &connecting()).is_empty(), "another child's failure is none of it");
+        assert!(waiting.settle(SOON, connecting()).is_empty(), "another child's failure is none of it");
         waiting.observe(&Event::Retired { child_sa: ChildSaId(1), reason: EndReason::DeletedHere }, None);
-        assert!(matches!(waiting.settle(SOON, &connecting()).as_slice(), [Settled::Done(..)]));
+        assert!(matches!(waiting.settle(SOON, connecting()).as_slice(), [Settled::Done(..)]));
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Inbound: ESP in UDP comes back to the TUN, IKE goes to control. One thread of each worker runs this:
+//! Inbound: ESP, in UDP or without, comes back to the TUN, IKE goes to control. One thread of each worker runs this:
 //!
 //! 1. `run` waits for any of the worker's sockets;
-//! 2. `drain` receives datagrams or trains of datagrams from one of them, a bounded number at a time;
+//! 2. `drain` receives datagrams, trains of datagrams or batches of packets from one of them, a bounded number at a time;
 //! 3. `sort` tells IKE, ESP, keepalives and garbage apart, datagram by datagram;
 //! 4. `to_control` hands IKE over, or drops it when control does not keep up;
 //! 5. `open` looks up the SA once a run of packets of one SPI, opens each packet in place and clamps the MSS of a SYN;
-//! 6. `joined` joins packets of one flow, and `deliver` writes them to the TUN.
+//! 6. `joined` joins packets of one flow, also of several trains, and `deliver` writes them to the TUN.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -24,7 +24,7 @@ use super::publish::{Receiving, Snapshot};
 use super::{FromData, QUEUE, Shared, UdpPath, Worker};
 use crate::net::clock::since_boot;
 use crate::net::ready::Woken;
-use crate::net::udp::{Received, Socket};
+use crate::net::udp::{Batch, NativePacket, NativeSocket, Received, Socket};
 
 /// Trains taken from one socket before the next has its turn.
 const TURN: usize = 32;
@@ -36,6 +36,8 @@ pub(super) struct Inbound {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
     train: Box<[u8]>,
+    /// Where ESP without UDP is received, if there are sockets for it.
+    batch: Option<Batch>,
     delivery: Delivery,
     network: Failure,
 }
@@ -56,10 +58,12 @@ struct Run<'snapshot> {
 
 impl Inbound {
     pub(super) fn new(shared: Arc<Shared>, worker: Arc<Worker>) -> Self {
+        let native = !shared.sockets.native_of(worker.number).is_empty();
         let offloads = worker.queue.granted().offloads;
         let joins = Joins { tcp: offloads.tcp(), udp: offloads.udp() };
         Self {
             train: vec![0; MAX_DATAGRAM].into(),
+            batch: native.then(Batch::default),
             delivery: Delivery {
                 shared: Arc::clone(&shared),
                 worker: Arc::clone(&worker),
@@ -79,35 +83,78 @@ impl Inbound {
     pub(super) fn run(&mut self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let sockets = shared.sockets.of(self.worker.number);
-        let sources: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
+        let native = shared.sockets.native_of(self.worker.number);
+        let sources = sockets.iter().map(AsFd::as_fd).chain(native.iter().map(AsFd::as_fd));
+        let sources: Vec<BorrowedFd<'_>> = sources.collect();
         let mut pause = None;
         while let Woken::Ready(ready) =
             shared.stop.wait(if pause.is_some() { &[] } else { &sources }, pause)?
         {
             pause = None;
-            for (number, socket) in sockets.iter().enumerate() {
-                if ready & (1 << number) != 0 {
-                    pause = self.drain(socket).or(pause);
-                }
+            let is_ready = |number: usize| ready & (1 << number) != 0;
+            for (_, socket) in sockets.iter().enumerate().filter(|(number, _)| is_ready(*number)) {
+                pause = self.drain(|inbound| inbound.receive(socket)).or(pause);
+            }
+            let behind = native.iter().enumerate().filter(|(number, _)| is_ready(sockets.len() + number));
+            for (_, socket) in behind {
+                pause = self.drain(|inbound| inbound.receive_native(socket)).or(pause);
             }
         }
         Ok(())
     }
 
     /// What waits at one socket, or how long to leave a network alone that fails.
-    fn drain(&mut self, socket: &Socket) -> Option<Duration> {
+    fn drain(&mut self, receive: impl Fn(&mut Self) -> io::Result<()>) -> Option<Duration> {
+        let pause = self.take_turn(receive);
+        self.delivery.flush();
+        pause
+    }
+
+    fn take_turn(&mut self, receive: impl Fn(&mut Self) -> io::Result<()>) -> Option<Duration> {
         for _ in 0..TURN {
-            match socket.recv(&mut self.train) {
-                Ok(received) => {
-                    self.network.clear();
-                    self.sort(&received);
-                }
+            match receive(self) {
+                Ok(()) => self.network.clear(),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
                 Err(error) if is_about_the_peer(&error) => {}
                 Err(error) => return Some(self.network.note(&error, &self.shared.to_control)),
             }
         }
         None
+    }
+
+    fn receive(&mut self, socket: &Socket) -> io::Result<()> {
+        let received = socket.recv(&mut self.train)?;
+        self.sort(&received);
+        Ok(())
+    }
+
+    /// ESP packets that came without UDP.
+    fn receive_native(&mut self, socket: &NativeSocket) -> io::Result<()> {
+        let Some(batch) = self.batch.as_mut() else { return Ok(()) };
+        socket.recv(batch)?;
+        let (shared, drops) = (&*self.shared, &self.worker.drops_in);
+        let snapshot = shared.snapshot.load();
+        let mut run = None;
+        for NativePacket { esp, tos, truncated } in batch.packets() {
+            let outcome = match encap::classify(esp) {
+                _ if truncated => {
+                    drops.loss(Loss::DatagramCut, 1);
+                    continue;
+                }
+                Datagram::Esp { spi } => open(shared, &snapshot, &mut run, spi, esp, tos),
+                // "reserved for local, implementation-specific use and MUST NOT be sent on the wire" (RFC 4303 §2.1).
+                Datagram::Ike(_) => Err(DropReason::ReservedSpi),
+                Datagram::Keepalive => Err(DropReason::Truncated),
+                Datagram::Garbage(reason) => Err(reason),
+            };
+            match outcome {
+                Ok(packet) => self.delivery.push(packet),
+                Err(reason) => drops.esp(reason, 1),
+            }
+        }
+        Run::end(run, shared);
+        self.delivery.flush();
+        Ok(())
     }
 
     /// One datagram, or a train of them from one sender.
@@ -144,7 +191,6 @@ impl Inbound {
             }
         }
         Run::end(run, shared);
-        self.delivery.flush();
     }
 }
 

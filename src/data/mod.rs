@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 pub use sekisho_esp::Layout;
-use sekisho_esp::icmp_quote::Quote;
+pub use sekisho_esp::icmp_quote::Quote;
 use sekisho_esp::pmtu::Outer;
 use sekisho_esp::{DropReason, Fragments};
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -77,14 +77,15 @@ pub fn channel() -> (FromDataSender, FromDataReceiver) {
     mpsc::channel(QUEUE)
 }
 
-/// Which way datagrams of a tunnel travel.
+/// Which way datagrams of a tunnel travel, or ESP of an SA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UdpPath {
     /// Our address and port; an unspecified address leaves the choice to the kernel.
     pub local: SocketAddr,
     /// The peer's address and port.
     pub remote: SocketAddr,
-    /// By the encapsulation port, where IKE messages wear the non-ESP marker.
+    /// By the encapsulation port, where IKE messages wear the non-ESP marker. Of an SA: ESP is in UDP; otherwise it is a
+    /// protocol of its own between the two addresses, and the ports mean nothing.
     pub encap: bool,
 }
 

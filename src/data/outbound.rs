@@ -6,7 +6,7 @@
 //! 3. `board` makes sure that the train which waits is one that it may join;
 //! 4. `lay` cuts it into packets at the end of the train and clamps the MSS of a SYN; `lay_too_big` fragments what is too big for
 //!    the path, or answers it;
-//! 5. `depart` makes ESP of all in place and sends the train: one call, if the kernel segments. It holds the SA's lock
+//! 5. `depart` makes ESP of all in place and sends the train, in UDP or without: one call, if the kernel segments. It holds the SA's lock
 //!    meanwhile, so that sequence numbers are in order on the wire whoever sends.
 
 use std::io::{self, ErrorKind};
@@ -22,10 +22,11 @@ use super::failure::Failure;
 use super::held::Held;
 use super::publish::{Sending, Snapshot};
 use super::train::{Cut, Train};
-use super::{FromData, Shared, Worker};
+use super::{FromData, Shared, UdpPath, Worker};
 use crate::net::clock::since_boot;
 use crate::net::ready::Woken;
 use crate::net::tun::MAX_PACKET;
+use crate::net::udp::Sent;
 
 /// What IPv6 sends without asking (RFC 8200 §5).
 const SMALLEST_IPV6: usize = 1280;
@@ -197,11 +198,13 @@ impl Outbound {
             }
         };
         // What IPv6 need not make smaller is fragmented outside, where the path carries less (RFC 8200 §5).
-        let cut_outside = length > sending.mtu().into() && length <= SMALLEST_IPV6 && view.source().is_ipv6();
+        let mtu = sending.mtu();
+        let cut_outside = length > mtu.into() && length <= SMALLEST_IPV6 && view.source().is_ipv6();
         let whole = sending.is_whole() && !cut_outside;
-        self.board(sending, Outside { tos: sending.sa().outer_tos(view.tos()), whole }, header, length);
-        let mtu = if cut_outside { u16::MAX } else { sending.mtu() };
-        self.lay(sending.sa().layout(), mtu, header, length, &view)
+        let outside = Outside { tos: sending.sa().outer_tos(view.tos()), whole };
+        let layout = sending.sa().layout_for(mtu.into());
+        self.board(sending, outside, header, layout.sealed_length(length));
+        self.lay(layout, if cut_outside { u16::MAX } else { mtu }, header, length, &view)
     }
 
     /// Where ports decide, a later fragment is judged by those of the first.
@@ -223,14 +226,15 @@ impl Outbound {
         }
     }
 
-    /// A super-packet has a train of its own; a packet joins others of the same SA, TOS and size.
-    fn board(&mut self, sending: &Arc<Sending>, outside: Outside, header: OffloadHeader, length: usize) {
+    /// A super-packet has a train of its own; a packet, which will have `sealed` bytes, joins others of the same SA, look and
+    /// size.
+    fn board(&mut self, sending: &Arc<Sending>, outside: Outside, header: OffloadHeader, sealed: usize) {
         let same = self
             .bound_for
             .as_ref()
             .is_some_and(|(other, others)| Arc::ptr_eq(other, sending) && *others == outside);
         let lone = header.gso() == OffloadHeader::GSO_NONE;
-        if !(same && lone && self.train.takes(sending.sa().layout().sealed_length(length))) {
+        if !(same && lone && self.train.takes(sealed)) {
             self.depart();
         }
         if self.bound_for.is_none() {
@@ -305,17 +309,26 @@ impl Outbound {
 
     /// By the socket of the SA's worker, whoever sends: the kernel may choose the line's queue by it.
     fn send(&self, sending: &Sending, Outside { tos, whole }: Outside) {
-        let path = sending.path;
-        let socket = match self.shared.sockets.between(sending.worker, path.local, path.remote) {
-            Ok(socket) => socket,
-            Err(error) => return self.worker.drops_out.unsent(Some(&error), self.train.count()),
+        let UdpPath { local, remote, encap } = sending.path;
+        let (sockets, way, size) = (&self.shared.sockets, (local, remote), self.train.segment());
+        let sent = if encap {
+            let segmentation = &sending.segmentation;
+            sockets.between(sending.worker, local, remote).map(|socket| {
+                self.send_pieces(|piece| socket.send_train(way, (tos, whole), piece, size, segmentation));
+            })
+        } else {
+            sockets.native(sending.worker, remote).map(|socket| {
+                self.send_pieces(|piece| socket.send_train(way, tos, piece, size));
+            })
         };
-        for piece in self.train.pieces() {
-            let train = (piece, self.train.segment());
-            let sent = socket.send_train(path.local, path.remote, tos, whole, train);
-            if sent.lost > 0 {
-                self.worker.drops_out.unsent(sent.error.as_ref(), sent.lost);
-            }
+        if let Err(error) = sent {
+            self.worker.drops_out.unsent(Some(&error), self.train.count());
+        }
+    }
+
+    fn send_pieces(&self, send: impl Fn(&[u8]) -> Sent) {
+        for sent in self.train.pieces().map(send).filter(|sent| sent.lost > 0) {
+            self.worker.drops_out.unsent(sent.error.as_ref(), sent.lost);
         }
     }
 }

@@ -14,6 +14,7 @@ use sekisho_esp::pmtu::Outer;
 use sekisho_esp::{Absent, InboundSa, OutboundSa, Selector, Table, TableBuilder};
 
 use super::{FromData, FromDataSender, PathLimits, SaUsage, UdpPath};
+use crate::net::udp::Segmentation;
 
 /// What packets are looked up in.
 #[derive(Debug, Default)]
@@ -87,6 +88,8 @@ pub(super) struct Sending {
     pub(super) path: UdpPath,
     /// Whom the SA belongs to.
     pub(super) worker: usize,
+    /// Whether the kernel cuts its trains, this way.
+    pub(super) segmentation: Segmentation,
     room: Arc<Room>,
 }
 
@@ -119,6 +122,10 @@ impl Receiving {
 }
 
 impl Sending {
+    fn new(sa: Arc<OutboundSa>, path: UdpPath, worker: usize, room: Arc<Room>) -> Self {
+        Self { sa, path, worker, segmentation: Segmentation::default(), room }
+    }
+
     pub(super) fn sa(&self) -> &OutboundSa {
         &self.sa
     }
@@ -135,18 +142,18 @@ impl Sending {
 
     /// Whether this quotes a packet that was sent here lately.
     fn is_quoted(&self, quote: &Quote) -> bool {
-        let ports = quote.ports == Some((self.path.local.port(), self.path.remote.port()));
+        let ports = self.path.encap.then(|| (self.path.local.port(), self.path.remote.port()));
         let proven = quote.esp.is_some_and(|(spi, sequence)| {
             spi == self.sa.spi()
                 && quote.destination == self.path.remote.ip()
                 && self.sa.has_sent_lately(sequence)
         });
-        ports && proven
+        ports == quote.ports && proven
     }
 
     /// What the path leaves for an inner packet.
     fn make_room(&self, limits: PathLimits) {
-        let outer = Outer { ipv6: self.path.remote.is_ipv6(), udp: true };
+        let outer = Outer { ipv6: self.path.remote.is_ipv6(), udp: self.path.encap };
         let inner = outer.inner_mtu(self.sa.layout(), limits.mtu.into());
         let inner = u16::try_from(inner).unwrap_or(u16::MAX).min(limits.most);
         self.room.mtu.store(inner, Ordering::Relaxed);
@@ -209,7 +216,7 @@ impl Installed {
         // As the sockets' filter says it.
         let [.., last] = receiving.sa.spi().to_be_bytes();
         let worker = usize::from(last).checked_rem(self.workers).unwrap_or_default();
-        let sending = Sending { sa: Arc::new(new.outbound), path: new.path, worker, room };
+        let sending = Sending::new(Arc::new(new.outbound), new.path, worker, room);
         self.paths.get(&new.tunnel).into_iter().for_each(|limits| sending.make_room(*limits));
         let (receiving, sending) = (Arc::new(receiving), Arc::new(sending));
         let entry =
@@ -243,8 +250,8 @@ impl Installed {
     /// Packets of a tunnel travel another way from now on.
     pub(super) fn repath(&mut self, tunnel: u64, path: UdpPath) {
         for entry in self.entries.iter_mut().filter(|entry| entry.tunnel == tunnel) {
-            let (sa, room) = (Arc::clone(&entry.sending.sa), Arc::clone(&entry.sending.room));
-            entry.sending = Arc::new(Sending { sa, path, worker: entry.sending.worker, room });
+            let Sending { sa, worker, room, .. } = &*entry.sending;
+            entry.sending = Arc::new(Sending::new(Arc::clone(sa), path, *worker, Arc::clone(room)));
         }
     }
 
@@ -374,7 +381,7 @@ mod tests {
             esn: true,
             local: all([10, 0, 0, 0], [10, 255, 255, 255]),
             remote: all([10, net, 0, 0], [10, net, 255, 255]),
-            copy_dscp: true,
+            marking: sekisho_esp::ecn::Marking::default(),
             replay_window: 64,
             packet_limit: None,
         };

@@ -81,7 +81,7 @@ impl Train {
         for &(start, cut) in &self.cuts {
             let room = self.buffer.get_mut(start..).unwrap_or_default();
             for (number, packet) in cut.packets().enumerate() {
-                if let Err(reason) = sealer.seal(room, packet) {
+                if let Err(reason) = sealer.seal_as(cut.layout, room, packet) {
                     let lost = self.count - sealed;
                     (self.count, self.filled) = (sealed, start + number * cut.stride);
                     return Err((reason, lost));
@@ -169,7 +169,7 @@ mod tests {
             esn: true,
             local: any(),
             remote: any(),
-            copy_dscp: false,
+            marking: sekisho_esp::ecn::Marking::default(),
             replay_window: 64,
             packet_limit: Some(4),
         });

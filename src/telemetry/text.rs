@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sekisho_ike::diagnosis::sentence;
+
 use super::{Addresses, ChildSa, ChildSaEnd, Diagnosis, End, Fact, IkeSa, IkeSaEnd, Record, Traffic};
 
 impl Record {
@@ -140,7 +142,7 @@ impl fmt::Display for Fact {
                     }
                     None => write!(f, "negotiation failed ({}): {diagnosis}", diagnosis.kind)?,
                 }
-                next_try_in_s.map_or(Ok(()), |s| write!(f, " The next try is in {s} s."))
+                next_try_in_s.map_or(Ok(()), |s| write!(f, ". The next try is in {s} s"))
             }
             Self::EventsLost { lost } => {
                 write!(f, "{lost} records were lost here, since the reader was too slow")
@@ -194,13 +196,7 @@ impl fmt::Display for Traffic {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.summary)?;
-        if let Some(offered) = &self.offered {
-            write!(f, "; offered: {offered}")?;
-        }
-        if let Some(acceptable) = &self.acceptable {
-            write!(f, "; acceptable: {acceptable}")?;
-        }
-        write!(f, ". {}", self.advice)
+        let Self { summary, offered, acceptable, advice, .. } = self;
+        f.write_str(&sentence(summary, offered.as_deref(), acceptable.as_deref(), advice))
     }
 }

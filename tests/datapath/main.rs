@@ -5,6 +5,7 @@ mod datagrams;
 mod hostile;
 mod lifecycle;
 mod namespace;
+mod native;
 mod on_demand;
 mod path_mtu;
 mod site;

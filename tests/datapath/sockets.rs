@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, poll};
-use sekisho::net::udp::{BindError, Received, Socket, Sockets};
+use sekisho::net::udp::{BindError, Received, Segmentation, Socket, Sockets};
 
 use crate::namespace::Namespace;
 use crate::site::SETTINGS;
@@ -46,11 +46,11 @@ fn a_train_arrives_whole_with_addresses_and_tos() {
         let (from, to) = (address(from), address(to));
         let train = train(40, 1_300);
         let sent = sockets.between(0, from, to).expect("a socket").send_train(
-            from,
-            to,
-            0xb9,
-            whole,
-            (&train, 1_300),
+            (from, to),
+            (0xb9, whole),
+            &train,
+            1_300,
+            &Segmentation::default(),
         );
         assert_eq!(sent.lost, 0, "{:?}", sent.error);
         let (datagrams, trains) = receive(sockets.between(0, to, from).expect("a socket"), 40);
@@ -67,18 +67,19 @@ fn a_train_that_the_kernel_will_not_segment_leaves_datagram_by_datagram() {
     let sockets = namespace.run(|| Sockets::bind(SETTINGS).expect("bind"));
     let (from, to) = (address("127.0.0.1:4500"), address("127.0.0.2:4500"));
     let socket = sockets.between(0, from, to).expect("a socket");
+    let segmentation = Segmentation::default();
     for size in [1_450, 1_000] {
         let train = train(20, size);
-        let sent = socket.send_train(from, to, 0, false, (&train, size));
+        let sent = socket.send_train((from, to), (0, false), &train, size, &segmentation);
         assert_eq!(sent.lost, 0, "{:?}", sent.error);
         assert_eq!(receive(socket, 20).0.concat(), train);
     }
     // Whole or not at all.
-    let sent = socket.send_train(from, to, 0, true, (&train(20, 1_450), 1_450));
+    let sent = socket.send_train((from, to), (0, true), &train(20, 1_450), 1_450, &segmentation);
     assert_eq!(sent.lost, 19, "all but the last, which is short");
     assert_eq!(sent.error.and_then(|error| error.raw_os_error()), Some(libc::EMSGSIZE));
     assert_eq!(receive(socket, 1).0.concat().len(), 725);
-    let sent = socket.send_train(from, to, 0, true, (&train(20, 1_000), 1_000));
+    let sent = socket.send_train((from, to), (0, true), &train(20, 1_000), 1_000, &segmentation);
     assert_eq!(sent.lost, 0, "{:?}", sent.error);
     assert_eq!(receive(socket, 20).0.len(), 20);
 }
@@ -101,6 +102,35 @@ fn a_datagram_leaves_whole_or_in_fragments_as_it_is_asked() {
             }
         }
     }
+}
+
+/// A line that does not take a peer's trains does not slow the others down, nor is it asked again and again.
+#[test]
+fn a_refusal_is_remembered_for_its_peer_alone_and_nothing_is_lost_by_it() {
+    let namespace = Namespace::new();
+    namespace.ip("link set lo mtu 1400");
+    let sockets = namespace.run(|| Sockets::bind(SETTINGS).expect("bind"));
+    let (from, to) = (address("127.0.0.1:4500"), address("127.0.0.2:4500"));
+    let socket = sockets.between(0, from, to).expect("a socket");
+    let (narrow, wide) = (Segmentation::default(), Segmentation::default());
+    // Datagrams that were sent one by one come one by one.
+    let joined = |segmentation: &Segmentation, size: usize| {
+        let train = train(20, size);
+        assert_eq!(socket.send_train((from, to), (0, false), &train, size, segmentation).lost, 0);
+        let (datagrams, trains) = receive(socket, 20);
+        assert_eq!(datagrams.concat(), train);
+        trains.len() < 20
+    };
+    assert!(joined(&narrow, 1_000), "before the refusal the kernel cuts");
+    assert!(!joined(&narrow, 1_450));
+    for _ in 0..100 {
+        assert!(!joined(&narrow, 1_000), "asked again too soon");
+    }
+    assert!(joined(&wide, 1_000));
+    for _ in 100..1_000 {
+        joined(&narrow, 1_000);
+    }
+    assert!(joined(&narrow, 1_000), "asked again in the end");
 }
 
 #[test]

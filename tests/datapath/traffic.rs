@@ -69,14 +69,19 @@ pub(crate) fn exchange(a: &UdpSocket, b: &UdpSocket, bytes: &[u8]) {
 fn everything_crosses(outer_ipv6: bool, id: u64) {
     let (a, mut b) = Site::pair(outer_ipv6);
     connect(id, &a, &b);
+    carries_everything(&a, &mut b, id);
+}
+
+/// TCP and UDP, both ways.
+pub(crate) fn carries_everything(a: &Site, b: &mut Site, id: u64) {
     let bytes = pattern(8 << 20);
-    for (client, server) in [(&a, &b), (&b, &a)] {
+    for (client, server) in [(a, &*b), (&*b, a)] {
         for address in [server.place.inner4, server.place.inner6] {
             echo_over_tcp(&client.namespace, &server.namespace, address, &bytes);
         }
     }
     for ipv6 in [false, true] {
-        let (left, right) = udp_pair(&a, &b, ipv6);
+        let (left, right) = udp_pair(a, b, ipv6);
         // One byte; just what fits; fragments inside the tunnel.
         for length in [1, 37, 1_352, 1_372, 1_500, 60_000] {
             exchange(&left, &right, &pattern(length));

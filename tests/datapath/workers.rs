@@ -302,7 +302,9 @@ fn sequence_numbers_are_in_order_on_the_wire_whichever_worker_seals() {
     for workers in [2, 3] {
         let (a, b) = many_tunnels(workers);
         // Cut before the wire, where it is watched; and all that is sent finds room in the TUN.
-        a.namespace.ip("link set wire gso_max_segs 1");
+        for site in [&a, &b] {
+            site.namespace.ip("link set wire gso_max_segs 1");
+        }
         a.namespace.ip("link set sekisho0 txqueuelen 30000");
         let over = AtomicBool::new(false);
         let mut seen = thread::scope(|scope| {

@@ -35,6 +35,8 @@ pub struct Crossed {
     pub frames: u64,
     /// UDP datagrams from or to port 500 or 4500: IKE and ESP.
     pub protected: u64,
+    /// Frames with ESP as a protocol of its own.
+    pub native: u64,
     /// Frames that hold the scenario's marker.
     pub marked: u64,
     /// Frames from or to an address behind the gateways.
@@ -97,6 +99,7 @@ fn count(crossed: &mut Crossed, frame: &[u8], marker: &Finder) {
     crossed.marked += u64::from(marker.find(frame).is_some());
     let Some((addresses, ports)) = addresses_and_ports(frame) else { return };
     crossed.fragments += u64::from(is_fragment(frame));
+    crossed.native += u64::from(is_native_esp(frame));
     crossed.inner += u64::from(addresses.iter().any(is_inner));
     crossed.protected +=
         u64::from(ports.is_some_and(|ports| ports.iter().any(|port| [500, 4500].contains(port))));
@@ -119,6 +122,14 @@ fn addresses_and_ports(frame: &[u8]) -> Option<([IpAddr; 2], Option<[u16; 2]>)> 
         _ => None,
     };
     Some((addresses, ports))
+}
+
+fn is_native_esp(frame: &[u8]) -> bool {
+    etherparse::LaxSlicedPacket::from_ethernet(frame)
+        .ok()
+        .and_then(|headers| headers.net)
+        .and_then(|net| Some(net.ip_payload_ref()?.ip_number))
+        .is_some_and(|protocol| protocol == etherparse::IpNumber::ENCAPSULATING_SECURITY_PAYLOAD)
 }
 
 fn is_fragment(frame: &[u8]) -> bool {

@@ -9,6 +9,7 @@
 
 mod capture;
 mod echo;
+mod effects;
 mod iperf;
 mod namespace;
 mod pki;

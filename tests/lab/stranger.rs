@@ -4,17 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::effects;
 use nix::time::{ClockId, clock_gettime};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use sekisho_ike::config::{Child, Connection, EndpointConfig, LocalAuth, Name, Remote, RemoteAuth};
 use sekisho_ike::event::{Command, Completion, JobKind, Payload};
 use sekisho_ike::identity::RemoteId;
-use sekisho_ike::wire::EspSpi;
-use sekisho_ike::{Endpoint, Instant, Now, Path, Secret, SecureRandom, SpiAllocator};
+use sekisho_ike::{Endpoint, Instant, Now, Path, Secret};
 
 /// One with nothing configured.
 pub fn endpoint() -> Endpoint {
-    Endpoint::new(EndpointConfig::default(), Box::new(Os(SystemRandom::new())), Box::new(Counting(0x1000)))
+    effects::endpoint(EndpointConfig::default())
 }
 
 /// Both clocks.
@@ -53,23 +52,4 @@ pub fn first_message(proposal: &str) -> Vec<u8> {
         Some(Payload::Ike(bytes)) => bytes,
         other => panic!("a first message, not {other:?}"),
     }
-}
-
-struct Os(SystemRandom);
-
-impl SecureRandom for Os {
-    fn fill(&mut self, out: &mut [u8]) {
-        self.0.fill(out).expect("randomness");
-    }
-}
-
-struct Counting(u32);
-
-impl SpiAllocator for Counting {
-    fn allocate(&mut self, _: SocketAddr, _: &mut dyn SecureRandom) -> Option<EspSpi> {
-        self.0 += 1;
-        Some(EspSpi(self.0))
-    }
-
-    fn release(&mut self, _: EspSpi) {}
 }

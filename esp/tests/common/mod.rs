@@ -64,7 +64,7 @@ impl Direction {
             esn: self.esn,
             local,
             remote,
-            copy_dscp: true,
+            marking: sekisho_esp::ecn::Marking::default(),
             replay_window: self.window,
             packet_limit: self.limit,
         }

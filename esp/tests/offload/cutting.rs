@@ -154,6 +154,27 @@ fn sealed_in_place_a_train_has_no_gaps() {
 }
 
 #[test]
+fn segments_that_are_padded_have_one_length_the_last_too() {
+    for direction in common::Direction::all() {
+        let (sa, receiver) = (direction.outbound().with_tfc_padding(true), direction.inbound());
+        let layout = sa.layout_for(1400);
+        let (header, packet) = flow(3_000).super_packet(1_300);
+        let mut buffer = vec![0xcc; 1 << 16];
+        let train = segment(layout, header, &packet, &mut buffer).unwrap();
+        let inner: Vec<_> = train.packets().map(|range| buffer[range].to_vec()).collect();
+        assert_eq!((inner.len(), train.last_sealed_length()), (3, train.stride));
+        let mut sealer = sa.sealer();
+        for range in train.packets() {
+            sealer.seal_as(layout, &mut buffer, range).unwrap();
+        }
+        drop(sealer);
+        for (sealed, inner) in buffer[..train.sealed_length()].chunks(train.stride).zip(inner) {
+            assert_eq!(common::open(&receiver, sealed), Ok(inner));
+        }
+    }
+}
+
+#[test]
 fn a_checksum_left_to_the_device_is_completed() {
     let flow = Tcp { flags: ACK, ..flow(100) };
     let (header, packet) = flow.super_packet(0);

@@ -94,7 +94,7 @@ pub(crate) fn reflected(exchange: &str) -> Diagnosis {
 
 pub(crate) fn no_nat_traversal() -> Diagnosis {
     let summary = "the peer does not do NAT traversal, and we need UDP encapsulation".to_owned();
-    let advice = "Switch NAT traversal (RFC 3948) on at the peer";
+    let advice = "Switch NAT traversal (RFC 3948) on at the peer, or set `encapsulation = \"auto\"` here";
     diagnosis(DiagnosisKind::PeerError, Side::Here, summary, advice)
 }
 

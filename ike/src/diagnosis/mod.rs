@@ -112,13 +112,14 @@ impl Side {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.summary)?;
-        if let Some(offered) = &self.offered {
-            write!(f, "; offered: {offered}")?;
-        }
-        if let Some(acceptable) = &self.acceptable {
-            write!(f, "; acceptable: {acceptable}")?;
-        }
-        write!(f, ". {}", self.advice)
+        let Self { summary, offered, acceptable, advice, .. } = self;
+        f.write_str(&sentence(summary, offered.as_deref(), acceptable.as_deref(), advice))
     }
+}
+
+/// What happened, what it was about, and what to change.
+pub fn sentence(summary: &str, offered: Option<&str>, acceptable: Option<&str>, advice: &str) -> String {
+    let part =
+        |name: &str, part: Option<&str>| part.map_or_else(String::new, |part| format!("; {name}: {part}"));
+    format!("{summary}{}{}. {advice}", part("offered", offered), part("acceptable", acceptable))
 }

@@ -100,7 +100,16 @@ impl Managed {
     /// A tunnel does not stand any more.
     pub(super) fn forget(&mut self, id: TunnelId) {
         self.tunnels.retain(|have| *have != id);
-        self.peers.remove(&id);
+        if let Some(peer) = self.peers.remove(&id)
+            && !self.peers.values().any(|other| *other == peer)
+        {
+            self.proven.forget(&peer);
+        }
+    }
+
+    /// Whose a tunnel is, where the connection is for many peers.
+    pub(super) fn one_of_many(&self, id: TunnelId) -> Option<&Identity> {
+        self.peers.get(&id).filter(|_| self.config.remote_id.exact().is_none())
     }
 
     pub(super) fn hosts(&self) -> VecDeque<String> {
@@ -213,10 +222,14 @@ impl Connections {
             }
             let addresses: Vec<IpAddr> = managed.hosts().iter().filter_map(|h| h.parse().ok()).collect();
             for address in &addresses {
-                merge(self.by_address.entry(*address).or_insert_with(nothing), config);
+                let acceptable = self.by_address.entry(*address).or_insert_with(nothing);
+                merge(acceptable, config);
+                force(acceptable, config);
             }
             // A peer with a fixed address may still come from another one, as behind a NAT.
-            merge(self.anywhere.get_or_insert_with(nothing), config);
+            let acceptable = self.anywhere.get_or_insert_with(nothing);
+            merge(acceptable, config);
+            force(acceptable, config);
         }
         let mut all = self.by_name.values().map(|managed| &managed.config);
         self.decoy = all.find(|config| matches!(config.remote_auth, RemoteAuth::Signature(_))).cloned();
@@ -268,12 +281,16 @@ fn merge(acceptable: &mut Acceptable, config: &Connection) {
             acceptable.proposals.push(proposal.clone());
         }
     }
-    if config.encapsulation == Encapsulation::Forced {
-        acceptable.encapsulation = Encapsulation::Forced;
-    }
     acceptable.childless |= config.childless != Childless::Never;
     if let RemoteAuth::Signature(trust) = &config.remote_auth {
         pki::cert_requests(trust).into_iter().for_each(|request| ask(&mut acceptable.cert_requests, request));
+    }
+}
+
+/// Encapsulation is settled before the peer says who it is: where a connection names its address, by that one alone.
+fn force(acceptable: &mut Acceptable, config: &Connection) {
+    if config.encapsulation == Encapsulation::Forced {
+        acceptable.encapsulation = Encapsulation::Forced;
     }
 }
 

@@ -412,7 +412,7 @@ impl Endpoint {
         let remote = tunnel.path.remote_ip();
         let (has_child, is_whole) = (tunnel.has_child(), tunnel.is_whole());
         self.schedule.set(Owner::Tunnel(id), tunnel.deadline());
-        self.note_pfs(now, &name, remote, findings);
+        self.note_pfs(now, id, &name, remote, findings);
         let Some(tunnel) = self.tunnels.get(&id) else { return };
         if tunnel.is_gone() {
             self.tunnels.remove(&id);
@@ -433,7 +433,7 @@ impl Endpoint {
             }
         }
         if let Some(diagnosis) = failure {
-            self.failed(now, Some(&name), Some(remote), diagnosis, None);
+            self.failed_in(now, (Some(&name), Some(id)), Some(remote), diagnosis, None);
         }
         if ended {
             self.tunnel_lost(now, id, &name);
@@ -449,11 +449,24 @@ impl Endpoint {
         diagnosis: Diagnosis,
         next_try: Option<Instant>,
     ) {
+        self.failed_in(now, (name, None), remote, diagnosis, next_try);
+    }
+
+    /// The same in a tunnel that stands.
+    fn failed_in(
+        &mut self,
+        now: Now,
+        (name, tunnel): (Option<&Name>, Option<TunnelId>),
+        remote: Option<IpAddr>,
+        diagnosis: Diagnosis,
+        next_try: Option<Instant>,
+    ) {
         if let Some(managed) = name.and_then(|name| self.connections.get_mut(name)) {
             managed.last_failure = Some((now.wall, diagnosis.clone()));
         }
         self.core.output.event(Event::NegotiationFailed {
             connection: name.cloned(),
+            tunnel,
             remote,
             diagnosis: Box::new(diagnosis),
             next_try,

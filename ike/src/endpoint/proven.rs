@@ -8,13 +8,14 @@ use super::connections::Managed;
 use crate::config::Name;
 use crate::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::event::{ChildSaStatus, Event, Pfs, TunnelId};
+use crate::identity::Identity;
 use crate::limits;
 use crate::sa::{PfsFinding, is_wanted};
 use crate::time::Now;
 
-/// By the place of the child.
+/// By the peer, where there are many, and the place of the child.
 #[derive(Debug, Default)]
-pub(super) struct Proven(BTreeMap<usize, Standing>);
+pub(super) struct Proven(BTreeMap<(Option<Identity>, usize), Standing>);
 
 #[derive(Debug, Default)]
 struct Standing {
@@ -33,8 +34,8 @@ enum Verdict {
 impl Proven {
     /// Whether the peer is to be asked once a tunnel stands: not again what it has agreed to, and no peer that falls silent
     /// when asked.
-    fn is_open(&self, index: usize) -> bool {
-        self.0.get(&index).is_none_or(|standing| {
+    fn is_open(&self, peer: Option<&Identity>, index: usize) -> bool {
+        self.0.get(&(peer.cloned(), index)).is_none_or(|standing| {
             !matches!(standing.verdict, Some(Verdict::Agreed)) && standing.asked < limits::PFS_PROBES
         })
     }
@@ -45,11 +46,26 @@ impl Proven {
             Some(Verdict::Refused(at, diagnosis)) => Some((*at, diagnosis.as_ref().clone())),
             _ => None,
         });
-        refused.collect()
+        refused.take(limits::WARNINGS).collect()
     }
 
-    fn verdict_on(&self, index: usize) -> Option<&Verdict> {
-        self.0.get(&index)?.verdict.as_ref()
+    fn verdict_on(&self, peer: Option<&Identity>, index: usize) -> Option<&Verdict> {
+        self.0.get(&(peer.cloned(), index))?.verdict.as_ref()
+    }
+
+    /// Of many peers only what is known of those that have a tunnel is kept: this one has none any more.
+    pub(super) fn forget(&mut self, peer: &Identity) {
+        let of_peer = |index| (Some(peer.clone()), index);
+        let known: Vec<usize> =
+            self.0.range(of_peer(0)..=of_peer(usize::MAX)).map(|((_, index), _)| *index).collect();
+        known.into_iter().for_each(|index| {
+            self.0.remove(&of_peer(index));
+        });
+    }
+
+    /// None of them has.
+    pub(super) fn forget_peers(&mut self) {
+        self.0.retain(|(peer, _), _| peer.is_none());
     }
 }
 
@@ -58,30 +74,45 @@ impl Endpoint {
     pub(super) fn prove_pfs(&mut self, now: Now, id: TunnelId, name: &Name) {
         let initiated = self.tunnels.get(&id).is_some_and(|tunnel| tunnel.origin.initiated);
         let Some(managed) = self.connections.get(name).filter(|_| initiated) else { return };
-        let open: Vec<bool> =
-            (0..managed.config.children.len()).map(|index| managed.proven.is_open(index)).collect();
+        let peer = managed.one_of_many(id);
+        let children = 0..managed.config.children.len();
+        let open: Vec<bool> = children.map(|index| managed.proven.is_open(peer, index)).collect();
         self.with_tunnel(now, id, |tunnel, ctx| {
             tunnel.prove_pfs(ctx, |index| open.get(index).copied().unwrap_or(false));
         });
     }
 
     /// What a tunnel found out; the shell is told of a refusal that is no failure.
-    pub(super) fn note_pfs(&mut self, now: Now, name: &Name, remote: IpAddr, findings: Vec<PfsFinding>) {
-        let Some(managed) = self.connections.get_mut(name) else { return };
+    pub(super) fn note_pfs(
+        &mut self,
+        now: Now,
+        id: TunnelId,
+        name: &Name,
+        remote: IpAddr,
+        findings: Vec<PfsFinding>,
+    ) {
+        let Some(managed) = self.connections.get_mut(name).filter(|_| !findings.is_empty()) else { return };
+        let peer = managed.one_of_many(id).cloned();
+        if peer.is_none() && managed.config.remote_id.exact().is_none() {
+            // One of many whose tunnel is being taken down.
+            return;
+        }
         for finding in findings {
             let standing = &mut managed.proven.0;
             match finding {
-                PfsFinding::Asked(index) => standing.entry(index).or_default().asked += 1,
+                PfsFinding::Asked(index) => standing.entry((peer.clone(), index)).or_default().asked += 1,
                 PfsFinding::Agreed(index) => {
-                    standing.insert(index, Standing { asked: 0, verdict: Some(Verdict::Agreed) });
+                    let agreed = Standing { asked: 0, verdict: Some(Verdict::Agreed) };
+                    standing.insert((peer.clone(), index), agreed);
                 }
                 PfsFinding::Refused { index, diagnosis, told } => {
                     let verdict = Some(Verdict::Refused(now.wall, diagnosis.clone()));
-                    standing.insert(index, Standing { asked: 0, verdict });
+                    standing.insert((peer.clone(), index), Standing { asked: 0, verdict });
                     let (connection, remote) = (Some(name.clone()), Some(remote));
                     if !told {
+                        let (tunnel, next_try) = (Some(id), None);
                         let failed =
-                            Event::NegotiationFailed { connection, remote, diagnosis, next_try: None };
+                            Event::NegotiationFailed { connection, tunnel, remote, diagnosis, next_try };
                         self.core.output.event(failed);
                     }
                 }
@@ -95,13 +126,13 @@ fn is_about_pfs(kind: DiagnosisKind) -> bool {
 }
 
 /// Says of a Child SA without a key exchange of its own whether the next one will have one.
-pub(super) fn refine(managed: &Managed, child: &mut ChildSaStatus) {
+pub(super) fn refine(managed: &Managed, id: TunnelId, child: &mut ChildSaStatus) {
     let index = managed.config.children.iter().position(|config| config.name == child.child);
     let Some(index) = index.filter(|index| child.pfs == Pfs::First && is_wanted(&managed.config, *index))
     else {
         return;
     };
-    child.pfs = match managed.proven.verdict_on(index) {
+    child.pfs = match managed.proven.verdict_on(managed.one_of_many(id), index) {
         Some(Verdict::Agreed) => Pfs::First,
         Some(Verdict::Refused(_, diagnosis)) if is_about_pfs(diagnosis.kind) => Pfs::Refused,
         // Not tried yet, or refused for another reason, which says nothing of the key exchange.

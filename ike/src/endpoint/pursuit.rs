@@ -222,6 +222,7 @@ impl Endpoint {
         let Some(managed) = self.connections.get_mut(name) else { return };
         let tunnels = std::mem::take(&mut managed.tunnels);
         managed.peers.clear();
+        managed.proven.forget_peers();
         managed.wanted.clear();
         managed.bare = false;
         self.abandon_attempt(name);

@@ -13,6 +13,11 @@ impl Endpoint {
         self.connections.iter().map(|managed| self.status_of(managed)).collect()
     }
 
+    /// One of them.
+    pub fn status_for(&self, connection: &Name) -> Option<ConnectionStatus> {
+        self.connections.get(connection).map(|managed| self.status_of(managed))
+    }
+
     /// Whether a child is being set up now: an attempt or our request is on its way, and no back-off waited for.
     pub fn is_setting_up(&self, connection: &Name, child: &Name) -> bool {
         let Some(managed) = self.connections.get(connection) else { return false };
@@ -33,7 +38,8 @@ impl Endpoint {
             _ => tunnel.filter(|tunnel| !tunnel.is_whole()).and_then(Tunnel::next_child_try),
         };
         let refined = |mut tunnel: TunnelStatus| {
-            tunnel.children.iter_mut().for_each(|child| refine(managed, child));
+            let id = tunnel.ike_sa.tunnel;
+            tunnel.children.iter_mut().for_each(|child| refine(managed, id, child));
             tunnel
         };
         ConnectionStatus {

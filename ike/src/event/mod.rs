@@ -75,6 +75,8 @@ pub enum Event {
         tunnel: TunnelId,
         /// The new way.
         path: Path,
+        /// Whether ESP is in UDP.
+        encapsulated: bool,
     },
     /// What a path carries by all that is known, after [`Command::LineCarries`]: told again whenever it changes.
     PathMtu {
@@ -89,6 +91,8 @@ pub enum Event {
     NegotiationFailed {
         /// The connection, if it was known by then.
         connection: Option<Name>,
+        /// The tunnel, if it stood already.
+        tunnel: Option<TunnelId>,
         /// Where the peer is, if that was known.
         remote: Option<IpAddr>,
         /// What happened and what to do.
@@ -153,6 +157,16 @@ pub struct NatStatus {
     pub here: bool,
     /// The peer's address was changed on the way to us, or it says so to force encapsulation.
     pub there: bool,
+    /// We said so of our own, to force encapsulation.
+    pub forced: bool,
+}
+
+impl NatStatus {
+    /// Whether ESP is in UDP: "If a NAT is detected, both devices MUST use UDP encapsulation for ESP" (RFC 7296 §2.23). Else it
+    /// is a protocol of its own between the two addresses, whatever port IKE uses.
+    pub fn encapsulates(self) -> bool {
+        self.here || self.there || self.forced
+    }
 }
 
 /// Everything the data path needs for one Child SA.
@@ -180,10 +194,37 @@ pub struct ChildSaParameters {
     pub local: Vec<TrafficSelector>,
     /// What the peer's side may send from.
     pub remote: Vec<TrafficSelector>,
-    /// How its packets travel.
+    /// How its packets travel: between these addresses, and if they are encapsulated these ports.
     pub path: Path,
+    /// Whether ESP is in UDP.
+    pub encapsulated: bool,
     /// When it was set up.
     pub established: Now,
+    /// Whether what we send hides how long it is.
+    pub tfc_padding: TfcPadding,
+}
+
+/// Whether packets are padded to the MTU, so that their length tells nothing (RFC 4303 §2.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TfcPadding {
+    /// It is not configured.
+    #[default]
+    Off,
+    /// They are.
+    On,
+    /// It is configured, and the peer does not accept it: they are not.
+    Refused,
+}
+
+impl TfcPadding {
+    /// A stable word for `status --json`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// SPI and key of one direction.

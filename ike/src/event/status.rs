@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ChildSaId, IkeSaRecord};
+use super::{ChildSaId, IkeSaRecord, TfcPadding};
 use crate::config::{Connection, Name};
 use crate::diagnosis::Diagnosis;
 use crate::negotiate::TrafficSelector;
@@ -219,6 +219,8 @@ pub struct ChildSaStatus {
     pub expires_at: Instant,
     /// Whether packets are sent on it.
     pub sending: bool,
+    /// Whether what is sent hides how long it is.
+    pub tfc_padding: TfcPadding,
 }
 
 /// How long from `now` until `at`: for `status`.

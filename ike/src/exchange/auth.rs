@@ -12,14 +12,19 @@ pub(crate) struct ChildOffer {
     pub(crate) proposals: Vec<Proposal>,
     pub(crate) ts_i: Vec<WireSelector>,
     pub(crate) ts_r: Vec<WireSelector>,
+    /// Its sender does not accept padding against traffic analysis (`ESP_TFC_PADDING_NOT_SUPPORTED`, RFC 7296 §1.3.1).
+    /// We accept it and so never say this.
+    pub(crate) refuses_padding: bool,
 }
 
 impl ChildOffer {
     /// All three payloads, or none of them is taken.
     pub(super) fn from_parts(parts: &mut Parts) -> Option<Self> {
+        let refuses_padding = parts.notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED).is_some();
         let whole = parts.sa.is_some() && parts.ts_i.is_some() && parts.ts_r.is_some();
         whole.then(|| {
-            Some(Self { proposals: parts.sa.take()?, ts_i: parts.ts_i.take()?, ts_r: parts.ts_r.take()? })
+            let (proposals, ts_i, ts_r) = (parts.sa.take()?, parts.ts_i.take()?, parts.ts_r.take()?);
+            Some(Self { proposals, ts_i, ts_r, refuses_padding })
         })?
     }
 

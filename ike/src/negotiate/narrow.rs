@@ -33,12 +33,26 @@ pub fn to_wire(selectors: &[TrafficSelector]) -> Vec<WireSelector> {
     selectors.iter().map(TrafficSelector::to_wire).collect()
 }
 
-/// What both lists select, without what another entry of the result holds already.
+/// What both lists select, without what another entry of the result holds already. RFC 7296 §2.9: "If the responder's policy
+/// allows it to accept the first selector of `TSi` and `TSr`, then the responder MUST narrow the Traffic Selectors to a subset
+/// that includes the initiator's first choices": what holds the first stays first, however long the lists are.
 pub fn narrow(offered: &[TrafficSelector], allowed: &[TrafficSelector]) -> Vec<TrafficSelector> {
     let mut common: Vec<TrafficSelector> = Vec::new();
     for selector in offered.iter().flat_map(|a| allowed.iter().filter_map(move |b| a.intersection(b))) {
-        if !common.iter().any(|have| have.contains(&selector)) {
-            common.retain(|have| !selector.contains(have));
+        if common.iter().any(|have| have.contains(&selector)) {
+            continue;
+        }
+        let mut placed = false;
+        common.retain_mut(|have| {
+            let held = selector.contains(have);
+            if held && !placed {
+                have.clone_from(&selector);
+            }
+            let stays = !held || !placed;
+            placed |= held;
+            stays
+        });
+        if !placed {
             common.push(selector);
         }
     }
@@ -77,6 +91,19 @@ mod tests {
             list("10.0.0.0/24[tcp/443] 10.0.0.0/24[udp/53]")
         );
         assert_eq!(narrow(&list("10.0.0.0/24"), &list("192.168.0.0/24")), []);
+    }
+
+    /// RFC 7296 §2.9: the addresses of the packet that had the initiator ask come first.
+    #[test]
+    fn the_initiators_first_choice_is_kept_however_long_the_lists_are() {
+        let allowed = list("10.0.0.0/8 172.16.0.0/12");
+        let mut offered = list("10.1.1.1[tcp/443]");
+        let others = (0..=u8::MAX).map(|n| format!("172.16.{n}.0/24").parse().expect("a selector"));
+        offered.extend(others);
+        offered.extend(list("10.1.0.0/16"));
+        let narrowed = narrow(&offered, &allowed);
+        assert_eq!(narrowed.len(), limits::SELECTORS);
+        assert!(narrowed.first().is_some_and(|first| first.contains(&offered[0])), "{narrowed:?}");
     }
 
     #[test]

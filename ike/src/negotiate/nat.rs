@@ -37,17 +37,25 @@ pub fn notifies(
     ]
 }
 
-/// What the peer's hashes in a message that came along `path` say; `None` if it sent none (no NAT traversal).
-pub fn detect(notifies: &[Notify], spi_i: IkeSpi, spi_r: IkeSpi, path: Path) -> Option<NatStatus> {
+/// What the peer's hashes in a message that came along `path` say. Without any the peer does no NAT traversal: `None` if we
+/// need it.
+pub fn detect(
+    notifies: &[Notify],
+    spi_i: IkeSpi,
+    spi_r: IkeSpi,
+    path: Path,
+    encapsulation: Encapsulation,
+) -> Option<NatStatus> {
+    let forced = encapsulation == Encapsulation::Forced;
     let of = |kind| notifies.iter().filter(move |n| n.kind == kind).map(|n| n.data.as_slice());
     let mut sources = of(NotifyType::NAT_DETECTION_SOURCE_IP).peekable();
     let mut destinations = of(NotifyType::NAT_DETECTION_DESTINATION_IP).peekable();
     if sources.peek().is_none() || destinations.peek().is_none() {
-        return None;
+        return (!forced).then(NatStatus::default);
     }
     let remote = hash(spi_i, spi_r, path.remote);
     let local = hash(spi_i, spi_r, path.local);
-    Some(NatStatus { there: sources.all(|h| h != remote), here: destinations.all(|h| h != local) })
+    Some(NatStatus { there: sources.all(|h| h != remote), here: destinations.all(|h| h != local), forced })
 }
 
 #[cfg(test)]
@@ -65,25 +73,41 @@ mod tests {
         Path::udp(local.parse().expect("address"), remote.parse().expect("address"))
     }
 
+    const DETECTED: Encapsulation = Encapsulation::Detected;
+
+    fn seen(here: bool, there: bool) -> NatStatus {
+        NatStatus { here, there, forced: false }
+    }
+
     #[test]
     fn a_nat_shows_on_the_side_where_it_is() {
         let (i, r) = (IkeSpi([1; 8]), IkeSpi::ZERO);
-        let sent = notifies(i, r, path("10.0.0.1:500", "192.0.2.1:500"), Encapsulation::Detected, &mut Fixed);
+        let sent = notifies(i, r, path("10.0.0.1:500", "192.0.2.1:500"), DETECTED, &mut Fixed);
         let direct = path("192.0.2.1:500", "10.0.0.1:500");
-        assert_eq!(detect(&sent, i, r, direct), Some(NatStatus { here: false, there: false }));
-        let natted = path("192.0.2.1:500", "203.0.113.9:1024");
-        assert_eq!(detect(&sent, i, r, natted), Some(NatStatus { here: false, there: true }));
-        let forwarded = path("172.16.0.1:500", "10.0.0.1:500");
-        assert_eq!(detect(&sent, i, r, forwarded), Some(NatStatus { here: true, there: false }));
-        assert_eq!(detect(&[], i, r, direct), None);
+        let detect = |path| detect(&sent, i, r, path, DETECTED);
+        assert_eq!(detect(direct), Some(seen(false, false)));
+        assert!(!detect(direct).unwrap().encapsulates());
+        assert_eq!(detect(path("192.0.2.1:500", "203.0.113.9:1024")), Some(seen(false, true)));
+        assert_eq!(detect(path("172.16.0.1:500", "10.0.0.1:500")), Some(seen(true, false)));
+    }
+
+    #[test]
+    fn a_peer_without_nat_traversal_will_do_unless_we_need_it() {
+        let path = path("192.0.2.1:500", "10.0.0.1:500");
+        let detect = |encapsulation| detect(&[], IkeSpi([1; 8]), IkeSpi::ZERO, path, encapsulation);
+        assert_eq!(detect(DETECTED), Some(seen(false, false)));
+        assert_eq!(detect(Encapsulation::Forced), None);
     }
 
     #[test]
     fn forcing_encapsulation_looks_like_a_nat_before_us() {
         let (i, r) = (IkeSpi([1; 8]), IkeSpi([2; 8]));
-        let sent =
-            notifies(i, r, path("[2001:db8::1]:500", "[2001:db8::2]:500"), Encapsulation::Forced, &mut Fixed);
-        let seen = detect(&sent, i, r, path("[2001:db8::2]:500", "[2001:db8::1]:500"));
-        assert_eq!(seen, Some(NatStatus { here: false, there: true }));
+        let (ours, theirs) = ("[2001:db8::1]:500", "[2001:db8::2]:500");
+        let sent = notifies(i, r, path(ours, theirs), Encapsulation::Forced, &mut Fixed);
+        assert_eq!(detect(&sent, i, r, path(theirs, ours), DETECTED), Some(seen(false, true)));
+        let answer = notifies(i, r, path(theirs, ours), DETECTED, &mut Fixed);
+        let status = detect(&answer, i, r, path(ours, theirs), Encapsulation::Forced).unwrap();
+        assert_eq!(status, NatStatus { forced: true, ..NatStatus::default() });
+        assert!(status.encapsulates());
     }
 }

@@ -7,7 +7,7 @@ use super::spis::EspSpiLease;
 use crate::config::{Child, Connection};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
-use crate::event::ChildSaId;
+use crate::event::{ChildSaId, TfcPadding};
 use crate::exchange::{ChildOffer, ChildRequest, KeyExchangeData};
 use crate::identity::Identity;
 use crate::limits;
@@ -48,6 +48,7 @@ pub(crate) struct AgreedChild {
     pub(crate) first: bool,
     /// We sent the request.
     pub(crate) initiator: bool,
+    pub(crate) tfc_padding: TfcPadding,
 }
 
 /// Why there is no Child SA (yet), and what the peer is told.
@@ -108,6 +109,7 @@ impl PendingChild {
             proposals: offer_esp(&config.proposals, &self.lease.spi().0.to_be_bytes(), key_exchange),
             ts_i: narrow::to_wire(&networks.local),
             ts_r: narrow::to_wire(&networks.remote),
+            refuses_padding: false,
         }
     }
 
@@ -165,7 +167,18 @@ impl PendingChild {
             shared,
             first: !with_ke,
             initiator: true,
+            tfc_padding: tfc_padding(config, answer),
         })
+    }
+}
+
+/// "This notification asserts that the sending endpoint will not accept packets that contain Traffic Flow Confidentiality
+/// (TFC) padding" (RFC 7296 §1.3.1).
+fn tfc_padding(config: &Child, peer: &ChildOffer) -> TfcPadding {
+    match (config.tfc_padding, peer.refuses_padding) {
+        (false, _) => TfcPadding::Off,
+        (true, false) => TfcPadding::On,
+        (true, true) => TfcPadding::Refused,
     }
 }
 
@@ -208,7 +221,8 @@ pub(crate) fn accept(
         let diagnosis = diagnose::network_taken(asked.peer, holder, &remote);
         return Err(ChildRefusal::new(NotifyType::TS_UNACCEPTABLE, diagnosis));
     }
-    let config = connection.children.get(index).map_or(&[][..], |c| &c.proposals);
+    let child = connection.children.get(index);
+    let config = child.map_or(&[][..], |c| &c.proposals);
     let with_ke = asked.exchange == CREATE_CHILD_SA;
     let sent = asked.key_exchange.map(|ke| ke.group);
     let choice = choose_esp(&asked.offer.proposals, config, sent, with_ke);
@@ -222,6 +236,7 @@ pub(crate) fn accept(
         proposals: vec![choice.answer(&lease.spi().0.to_be_bytes())],
         ts_i: narrow::to_wire(&remote),
         ts_r: narrow::to_wire(&local),
+        refuses_padding: false,
     };
     let agreed = AgreedChild {
         index,
@@ -234,6 +249,7 @@ pub(crate) fn accept(
         shared,
         first: !with_ke,
         initiator: false,
+        tfc_padding: child.map_or(TfcPadding::Off, |child| tfc_padding(child, asked.offer)),
     };
     Ok((agreed, answer, public))
 }
@@ -291,4 +307,22 @@ fn respond_key_exchange(
         ChildRefusal::new(NotifyType::INVALID_SYNTAX, diagnose::malformed(asked.exchange, &error.to_string()))
     })?;
     Ok((Some(KeyExchangeData { group: group.number(), data }), Some(shared)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Name;
+
+    #[test]
+    fn a_peer_that_refuses_padding_gets_none() {
+        let offer = |refuses_padding| {
+            let (proposals, ts_i, ts_r) = (vec![], vec![], vec![]);
+            ChildOffer { proposals, ts_i, ts_r, refuses_padding }
+        };
+        let child = |padding| Child { tfc_padding: padding, ..Child::new(Name::from("a"), vec![], vec![]) };
+        assert_eq!(tfc_padding(&child(true), &offer(false)), TfcPadding::On);
+        assert_eq!(tfc_padding(&child(true), &offer(true)), TfcPadding::Refused);
+        assert_eq!(tfc_padding(&child(false), &offer(true)), TfcPadding::Off);
+    }
 }

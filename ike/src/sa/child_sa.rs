@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::spis::EspSpiLease;
 use crate::config::{Child, ChildLifetime, Connection};
-use crate::event::{ChildSaId, Pfs, Usage};
+use crate::event::{ChildSaId, Pfs, TfcPadding, Usage};
 use crate::negotiate::TrafficSelector;
 use crate::suite::{Esn, EspSuite};
 use crate::time::{Instant, Now};
@@ -50,6 +50,7 @@ pub(crate) struct ChildSa {
     pub(crate) retry_at: Option<Instant>,
     /// Its next rekey is to show whether the peer agrees to a key exchange.
     pub(crate) proves_pfs: bool,
+    pub(crate) tfc_padding: TfcPadding,
     pub(crate) expires_at: Instant,
     pub(crate) meter: Meter,
     /// When the last packet passed, as far as is known; before the first, when it or the first of its line was set up.

@@ -29,20 +29,32 @@ impl Tunnel {
         if moved && self.nat.there && !self.nat.here {
             self.path = path;
             self.forget_path_mtu();
-            ctx.output.event(Event::PathChanged { tunnel: self.id, path });
+            self.tell_path(ctx);
         }
     }
 
-    /// Our address changed. The peer takes us for one behind a NAT, since we force encapsulation or are behind one,
-    /// and follows the next authentic message; so it is probed at once.
+    fn tell_path(&self, ctx: &mut Context<'_>) {
+        let (path, encapsulated) = (self.path, self.nat.encapsulates());
+        ctx.output.event(Event::PathChanged { tunnel: self.id, path, encapsulated });
+    }
+
+    /// Our address changed. Where the peer takes us for one behind a NAT, since we force encapsulation or are behind one,
+    /// it follows the next authentic message; so it is probed at once. Else it would send ESP to the old address for ever: the
+    /// tunnel is set up anew, and NATs on the new way are seen.
     pub(crate) fn move_to(&mut self, ctx: &mut Context<'_>, local: IpAddr) {
         if self.ended().is_some() || local == self.path.local.ip() {
             return;
         }
         self.path.local.set_ip(local);
         self.forget_path_mtu();
-        ctx.output.event(Event::PathChanged { tunnel: self.id, path: self.path });
-        self.probe(ctx);
+        self.tell_path(ctx);
+        if self.nat.here || self.nat.forced {
+            self.probe(ctx);
+        } else {
+            let diagnosis =
+                diagnose::local("our address changed, which a peer that sees no NAT does not follow");
+            self.delete(ctx, EndReason::Failed(Box::new(diagnosis)));
+        }
     }
 
     /// The peer uses the IKE SA that its rekey made: so it has it, and it carries our requests too from now on.

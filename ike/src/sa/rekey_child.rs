@@ -348,7 +348,9 @@ impl Tunnel {
             local: agreed.local.clone(),
             remote: agreed.remote.clone(),
             path: self.path,
+            encapsulated: self.nat.encapsulates(),
             established: ctx.now,
+            tfc_padding: agreed.tfc_padding,
         });
         if connection.remote_id.exact().is_none() {
             ctx.output.claims.add(&parameters);
@@ -372,6 +374,7 @@ impl Tunnel {
             due_at: rekey_at,
             retry_at: None,
             proves_pfs: false,
+            tfc_padding: agreed.tfc_padding,
             expires_at,
             meter: Meter::default(),
             active_at: old.map_or(ctx.now.boot, |old| old.active_at),

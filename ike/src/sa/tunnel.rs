@@ -256,6 +256,7 @@ impl Tunnel {
                 rekey_at: child.rekey_at,
                 expires_at: child.expires_at,
                 sending: child.sending,
+                tfc_padding: child.tfc_padding,
             })
         });
         let established = self.origin.established;

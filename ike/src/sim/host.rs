@@ -32,6 +32,8 @@ pub struct Installed {
     pub outbound: (EspSpi, Vec<u8>),
     /// The way of its packets.
     pub path: Path,
+    /// Whether ESP is in UDP.
+    pub encapsulated: bool,
     first_packet_seen: bool,
 }
 
@@ -134,6 +136,7 @@ impl Host {
                     inbound: (child.inbound.spi, child.inbound.keymat.expose().to_vec()),
                     outbound: (child.outbound.spi, child.outbound.keymat.expose().to_vec()),
                     path: child.path,
+                    encapsulated: child.encapsulated,
                     first_packet_seen: false,
                 };
                 self.installed.insert(child.id, installed);
@@ -150,9 +153,9 @@ impl Host {
                 self.installed.remove(&child_sa);
                 self.retired.push((child_sa, reason));
             }
-            Event::PathChanged { tunnel, path } => {
+            Event::PathChanged { tunnel, path, encapsulated } => {
                 for child in self.installed.values_mut().filter(|i| i.tunnel == tunnel) {
-                    child.path = path;
+                    (child.path, child.encapsulated) = (path, encapsulated);
                 }
             }
             Event::PathMtu { mtu, proven, .. } => self.path_mtus.push((mtu, proven)),

@@ -222,6 +222,7 @@ impl Rogue {
             proposals: offer_esp(&child.proposals, &spi.0.to_be_bytes(), key_exchange),
             ts_i: narrow::to_wire(&child.local),
             ts_r: narrow::to_wire(&child.remote),
+            refuses_padding: false,
         }
     }
 

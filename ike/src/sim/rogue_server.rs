@@ -135,6 +135,7 @@ impl RogueServer {
             proposals: vec![choice.answer(&EspSpi(0x9000).0.to_be_bytes())],
             ts_i: narrow::to_wire(ts_i),
             ts_r: offer.ts_r,
+            refuses_padding: false,
         });
         let id_r = self.connection.local_id.to_wire();
         AuthResponse::Accept { id_r, certificates, auth, configuration: None, child }.write()

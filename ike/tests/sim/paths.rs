@@ -1,5 +1,7 @@
 //! NATs before an end, and addresses that change.
 
+use sekisho_ike::config::{Encapsulation, Remote};
+use sekisho_ike::event::EndReason;
 use sekisho_ike::sim::{Conditions, Nat, Side, World, connection_pair};
 
 use crate::{MINUTE, SECOND, up};
@@ -9,7 +11,7 @@ fn behind_nat() -> World {
     let outside = [192, 0, 2, 7].into();
     world.link.nat = Some((world.a.address, Nat::new(outside)));
     let (a, mut b) = connection_pair();
-    b.remote = sekisho_ike::config::Remote::Any;
+    b.remote = Remote::Any;
     world.configure(Side::B, vec![b]);
     world.configure(Side::A, vec![a]);
     assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
@@ -49,4 +51,48 @@ fn a_site_that_gets_another_address_keeps_its_tunnel() {
     world.run_for(MINUTE);
     assert_eq!(world.disagreement(), None);
     assert!(world.a.ended.is_empty() && world.b.ended.is_empty(), "the same tunnel goes on");
+}
+
+/// Whether each end sends ESP in UDP once a tunnel stands: what each is configured for, and whether A is behind a NAT.
+fn encapsulated(a: Encapsulation, b: Encapsulation, nat: bool) -> World {
+    let mut world = World::new(1, Conditions::GOOD);
+    if nat {
+        world.link.nat = Some((world.a.address, Nat::new([192, 0, 2, 7].into())));
+    }
+    let (mut ours, mut theirs) = connection_pair();
+    (ours.encapsulation, theirs.encapsulation) = (a, b);
+    theirs.remote = Remote::Any;
+    world.configure(Side::B, vec![theirs]);
+    world.configure(Side::A, vec![ours]);
+    assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    world
+}
+
+#[test]
+fn esp_is_in_udp_where_a_nat_is_seen_or_one_end_demands_it_and_both_know() {
+    let (detected, forced) = (Encapsulation::Detected, Encapsulation::Forced);
+    for (a, b, nat, expected) in [
+        (detected, detected, false, false),
+        (detected, detected, true, true),
+        (forced, detected, false, true),
+        (detected, forced, false, true),
+        (forced, forced, true, true),
+    ] {
+        let world = encapsulated(a, b, nat);
+        let ends = [&world.a, &world.b].map(|host| host.outbound().unwrap().encapsulated);
+        assert_eq!(ends, [expected; 2], "{a:?}, {b:?}, NAT {nat}");
+    }
+}
+
+/// A peer that sees no NAT would send to the old address for ever.
+#[test]
+fn a_tunnel_without_encapsulation_is_set_up_anew_from_another_address() {
+    let mut world = encapsulated(Encapsulation::Detected, Encapsulation::Detected, false);
+    world.traffic = Some(SECOND / 10);
+    world.move_host(Side::A, [10, 0, 0, 77].into());
+    let there = |w: &World| w.b.outbound().map(|out| out.path.remote.ip().to_string());
+    assert!(world.run_until(MINUTE, |w| w.is_up() && there(w).as_deref() == Some("10.0.0.77")));
+    assert!(matches!(world.a.ended.as_slice(), [EndReason::Failed(_)]), "{:?}", world.a.ended);
+    world.run_for(MINUTE);
+    assert_eq!(world.disagreement(), None);
 }

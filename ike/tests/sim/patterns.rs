@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sekisho_ike::config::{Connection, ConnectionError, LocalAuth, RemoteAuth, Uniqueness};
 use sekisho_ike::diagnosis::Side as DiagnosedSide;
-use sekisho_ike::event::{Command, CommandError, ConnectionState};
+use sekisho_ike::event::{Command, CommandError, ConnectionState, Pfs};
 use sekisho_ike::pki::{Credential, Pin, RevocationPolicy, Trust};
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair, run_seeds};
 use sekisho_ike::wire::EspSpi;
@@ -103,6 +103,40 @@ fn it_comes_up_on_bad_lines_and_both_ends_agree() {
         world.configure(Side::A, vec![office.signs(connection(Side::A, true), "a.example", "b.example")]);
         assert!(world.run_until(10 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
     });
+}
+
+/// A mistake at one clinic is not told of the others.
+#[test]
+fn what_one_peer_thinks_of_forward_secrecy_says_nothing_of_another() {
+    let office = Office::new();
+    let esp = |connection: &mut Connection, text: &str| {
+        connection.children[0].proposals = vec![text.parse().unwrap()];
+    };
+    let mut b = office.of_b("clinics", "*.clinic.example");
+    let mut a = office.signs(connection(Side::A, true), "a.clinic.example", "b.example");
+    esp(&mut a, "aes256gcm16-ecp384-noesn");
+    esp(&mut b, "aes256gcm16-x25519-noesn");
+    a.children[0].local = vec!["192.168.1.0/30".parse().unwrap()];
+    let mut world = world(1, vec![b]);
+    world.configure(Side::A, vec![a]);
+    world.run_for(MINUTE);
+    let mut other = office.signs(connection(Side::A, true), "one.clinic.example", "b.example");
+    esp(&mut other, "aes256gcm16-x25519-noesn");
+    other.children[0].local = vec!["192.168.1.4/30".parse().unwrap()];
+    let mut other = Rogue::new(other, SocketAddr::from(([198, 51, 100, 7], 1001)), 1);
+    assert!(other.connect(&mut world, EspSpi(0x1001)));
+    let pfs = |world: &World| -> Vec<(String, Pfs)> {
+        let tunnels = world.b.status().tunnels;
+        tunnels.iter().map(|t| (t.ike_sa.remote_id.to_string(), t.children[0].pfs)).collect()
+    };
+    let (a, one) = ("a.clinic.example".to_owned(), "one.clinic.example".to_owned());
+    assert_eq!(pfs(&world), [(a, Pfs::Refused), (one.clone(), Pfs::Unproven)]);
+    assert_eq!(world.b.status().warnings.len(), 1);
+    // It goes, and what is known of it too.
+    world.configure(Side::A, vec![]);
+    world.run_for(SECOND);
+    assert_eq!(pfs(&world), [(one, Pfs::Unproven)]);
+    assert_eq!(world.b.status().warnings.len(), 0);
 }
 
 /// Or the second would take the first one's traffic, in silence.

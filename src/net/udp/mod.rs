@@ -1,4 +1,5 @@
-//! The UDP sockets of an IKE and ESP endpoint: two ports, two address families (RFC 7296 §2, RFC 3948).
+//! The sockets of an IKE and ESP endpoint: two UDP ports, two address families (RFC 7296 §2, RFC 3948); and raw ones where
+//! ESP goes without UDP.
 //!
 //! They are marked, so that routing lets our own packets past the tunnel; they tell and choose the local address of
 //! each datagram, so that answers leave from the address that was asked; and they move trains of equal datagrams in
@@ -6,7 +7,9 @@
 //!
 //! Why not `quinn-udp`: it forces the Don't Fragment bit, knows no DSCP, and gave up whole batches after `EIO`.
 
+mod batch;
 mod control;
+mod native;
 mod socket;
 mod steer;
 
@@ -14,7 +17,8 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-pub use socket::{MAX_SEGMENTS, MAX_TRAIN, Received, Sent, Socket};
+pub use native::{Batch, NativePacket, NativeSocket};
+pub use socket::{MAX_SEGMENTS, MAX_TRAIN, Received, Segmentation, Sent, Socket};
 
 /// The non-ESP marker: what distinguishes IKE from ESP on the encapsulation port (RFC 3948 §2.2).
 const NON_ESP_MARKER: [u8; 4] = [0; 4];
@@ -34,6 +38,8 @@ pub struct Settings {
     pub mark: u32,
     /// Threads that receive, at least one: each has a socket of its own on the encapsulation port.
     pub workers: u8,
+    /// Whether ESP may go without UDP: raw sockets, which need `CAP_NET_RAW`.
+    pub native: bool,
 }
 
 /// The sockets, in each address family that the machine has: the IKE port once, the encapsulation port once for each worker.
@@ -41,7 +47,9 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Sockets {
     /// By worker.
-    sockets: Vec<Vec<Socket>>,
+    udp: Vec<Vec<Socket>>,
+    /// By worker; none unless asked for.
+    native: Vec<Vec<NativeSocket>>,
     settings: Settings,
 }
 
@@ -111,12 +119,28 @@ impl Sockets {
         if sockets.iter().all(Vec::is_empty) {
             return Err(BindError::NoFamily);
         }
-        Ok(Self { sockets, settings })
+        Ok(Self { udp: sockets, native: open_native(settings)?, settings })
+    }
+
+    /// The raw sockets that this worker receives ESP from: at most one a family.
+    pub fn native_of(&self, worker: usize) -> &[NativeSocket] {
+        self.native.get(worker).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The raw socket that ESP to `remote` leaves by: this worker's.
+    ///
+    /// # Errors
+    /// `AddrNotAvailable` if there is none.
+    pub fn native(&self, worker: usize, remote: SocketAddr) -> io::Result<&NativeSocket> {
+        let mut own = self.native_of(worker).iter();
+        own.find(|socket| socket.is_ipv6() == remote.is_ipv6()).ok_or_else(|| {
+            io::Error::new(ErrorKind::AddrNotAvailable, format!("no raw socket for ESP to {}", remote.ip()))
+        })
     }
 
     /// Those that this worker receives from, from 0; at most four.
     pub fn of(&self, worker: usize) -> &[Socket] {
-        self.sockets.get(worker).map(Vec::as_slice).unwrap_or_default()
+        self.udp.get(worker).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// What they were bound by.
@@ -180,6 +204,31 @@ pub fn other_ike_daemon() -> Option<String> {
     })
 }
 
+/// For each worker those of both families, if they are wanted.
+fn open_native(settings: Settings) -> Result<Vec<Vec<NativeSocket>>, BindError> {
+    let workers = settings.workers.max(1);
+    let mut native: Vec<Vec<NativeSocket>> = (0..workers).map(|_| Vec::new()).collect();
+    for ipv6 in [false, true].into_iter().filter(|_| settings.native) {
+        for (worker, own) in (0..workers).zip(&mut native) {
+            match NativeSocket::open(ipv6, settings.mark, worker, workers) {
+                Ok(socket) => own.push(socket),
+                Err((what, error)) if lacks_family(&error) => {
+                    tracing::warn!(ipv6, what, %error, "this machine lacks the address family; going on without");
+                }
+                Err((what, error)) => return Err(native_error(what, error)),
+            }
+        }
+    }
+    Ok(native)
+}
+
+fn native_error(what: &'static str, source: io::Error) -> BindError {
+    match source.kind() {
+        ErrorKind::PermissionDenied => BindError::Denied { what: what.to_owned() },
+        _ => BindError::Setup { what: what.to_owned(), source },
+    }
+}
+
 fn lacks_family(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL | libc::EPROTONOSUPPORT))
 }
@@ -200,7 +249,7 @@ mod tests {
     #[test]
     fn port_zero_and_twice_the_same_port_are_refused() {
         for (ike_port, nat_port) in [(0, 4500), (500, 0), (500, 500)] {
-            let error = Sockets::bind(Settings { ike_port, nat_port, mark: 1, workers: 1 });
+            let error = Sockets::bind(Settings { ike_port, nat_port, mark: 1, workers: 1, native: false });
             assert!(matches!(error, Err(BindError::Ports)), "{error:?}");
         }
     }

@@ -18,10 +18,15 @@ pub const MAX_SEGMENTS: usize = 64;
 /// Bytes in a train; the kernel's limit is 65,535 with headers.
 pub const MAX_TRAIN: usize = 65_000;
 
-/// Bytes of socket buffer asked for each way: a train of every one of a hundred tunnels.
-const BUFFER: usize = 7 << 20;
+/// Bytes a second that a socket is to bear: 10 Gb/s.
+const RATE: usize = 10_000_000_000 / 8;
+/// How many times a second a thread comes to its socket at least, while others have the processor: Linux lets a thread wait
+/// some milliseconds for its turn.
+const TURNS: usize = 150;
+/// Bytes of socket buffer asked for each way: what comes in meanwhile. Linux doubles it, for what it keeps beside each packet.
+const BUFFER: usize = RATE / TURNS;
 /// How long a train may wait for room in the socket buffer before it is given up.
-const SEND_PATIENCE: Duration = Duration::from_millis(100);
+pub(super) const SEND_PATIENCE: Duration = Duration::from_millis(100);
 /// How many trains are sent datagram by datagram after the kernel refused one, before it is asked again: the refusal
 /// may come from a path MTU or a route that has changed since.
 const SEGMENTATION_REST: u32 = 1_000;
@@ -36,8 +41,29 @@ pub struct Socket {
     whole: AtomicBool,
     /// Held while that is changed, or must not change.
     wholeness: Mutex<()>,
+}
+
+/// Whether the kernel cuts trains for one peer. Each has its own: what is refused on the way to one, through a narrow line or a
+/// device that cannot checksum, goes well on the way to others.
+#[derive(Debug, Default)]
+pub struct Segmentation {
     /// Trains still to be sent datagram by datagram before `UDP_SEGMENT` is tried again.
-    segmentation_rest: AtomicU32,
+    rest: AtomicU32,
+}
+
+impl Segmentation {
+    fn is_allowed(&self) -> bool {
+        let rest = self.rest.load(Ordering::Relaxed);
+        if rest > 0 {
+            // Two threads may count one train as one: the rest is a rough measure anyway.
+            self.rest.store(rest - 1, Ordering::Relaxed);
+        }
+        rest == 0
+    }
+
+    fn pause(&self) {
+        self.rest.store(SEGMENTATION_REST, Ordering::Relaxed);
+    }
 }
 
 /// A datagram, or a train of datagrams from one sender.
@@ -91,13 +117,7 @@ impl Socket {
         let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1);
         socket.set_reuse_port(shared).map_err(at("set SO_REUSEPORT"))?;
         socket.bind(&address.into()).map_err(at("bind"))?;
-        Ok(Self {
-            inner: socket,
-            address,
-            whole: AtomicBool::new(false),
-            wholeness: Mutex::new(()),
-            segmentation_rest: AtomicU32::new(0),
-        })
+        Ok(Self { inner: socket, address, whole: AtomicBool::new(false), wholeness: Mutex::new(()) })
     }
 
     /// Let others of ours have the same port.
@@ -164,11 +184,11 @@ impl Socket {
     /// little for room in the socket buffer.
     pub fn send_train(
         &self,
-        local: SocketAddr,
-        remote: SocketAddr,
-        tos: u8,
-        whole: bool,
-        (train, segment): (&[u8], usize),
+        (local, remote): (SocketAddr, SocketAddr),
+        (tos, whole): (u8, bool),
+        train: &[u8],
+        segment: usize,
+        segmentation: &Segmentation,
     ) -> Sent {
         if train.is_empty() || segment == 0 {
             return Sent::default();
@@ -180,7 +200,7 @@ impl Socket {
         }
         let remote = SockAddr::from(remote);
         let alone = train.len() <= segment;
-        if alone || !self.may_segment() {
+        if alone || !segmentation.is_allowed() {
             return self.send_each(local, &remote, tos, train.chunks(segment));
         }
         let control = Outgoing::new(local, tos, u16::try_from(segment).ok());
@@ -190,7 +210,7 @@ impl Socket {
                 let sent = self.send_each(local, &remote, tos, train.chunks(segment));
                 // Where single datagrams fail too, the address is to blame and not the segmentation.
                 if sent.lost == 0 {
-                    self.segmentation_rest.store(SEGMENTATION_REST, Ordering::Relaxed);
+                    segmentation.pause();
                 }
                 sent
             }
@@ -214,15 +234,6 @@ impl Socket {
         if set_option(&self.inner, level, option, value).is_ok() {
             self.whole.store(whole, Ordering::Relaxed);
         }
-    }
-
-    fn may_segment(&self) -> bool {
-        let rest = self.segmentation_rest.load(Ordering::Relaxed);
-        if rest > 0 {
-            // Two threads may count one train as one: the rest is a rough measure anyway.
-            self.segmentation_rest.store(rest - 1, Ordering::Relaxed);
-        }
-        rest == 0
     }
 
     fn send_each<'a>(
@@ -291,7 +302,7 @@ fn options(address: SocketAddr) -> [(&'static str, libc::c_int, libc::c_int, lib
 }
 
 /// Past the administrator's limit if we may, up to it if not.
-fn widen_buffers(socket: &socket2::Socket) {
+pub(super) fn widen_buffers(socket: &socket2::Socket) {
     let size = libc::c_int::try_from(BUFFER).unwrap_or(libc::c_int::MAX);
     if set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, size).is_err() {
         let _ = socket.set_recv_buffer_size(BUFFER);
@@ -299,6 +310,11 @@ fn widen_buffers(socket: &socket2::Socket) {
     if set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, size).is_err() {
         let _ = socket.set_send_buffer_size(BUFFER);
     }
+}
+
+/// A call that was interrupted before it did anything.
+pub(super) fn restless(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::Interrupted
 }
 
 /// `EIO`: the device cannot checksum. `EINVAL`: segments beyond the path MTU, or no support. `EMSGSIZE`: as `EINVAL`
@@ -311,7 +327,7 @@ fn refuses_segmentation(error: &io::Error) -> bool {
 mod sys {
     use super::{AsRawFd, MaybeUninit, io};
 
-    pub(super) fn set_option(
+    pub(in super::super) fn set_option(
         socket: &socket2::Socket,
         level: libc::c_int,
         option: libc::c_int,
@@ -329,4 +345,5 @@ mod sys {
         unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) }
     }
 }
-use sys::{set_option, uninitialised};
+pub(super) use sys::set_option;
+use sys::uninitialised;

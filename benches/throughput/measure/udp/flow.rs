@@ -12,8 +12,8 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmm
 pub const BATCH: usize = 64;
 /// The longest train that the kernel takes, bytes.
 const TRAIN: usize = 65_000;
-/// Bytes of the receiver's buffer: a few milliseconds, not a whole trial.
-const BUFFER: usize = 1 << 20;
+/// Bytes of the receiver's buffer: what it bridges while another has the processor, not a whole trial.
+const BUFFER: usize = 4 << 20;
 
 /// Which datagrams, and how they are handed to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

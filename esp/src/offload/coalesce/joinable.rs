@@ -1,7 +1,5 @@
 //! A packet that may be part of a run: TCP with ACK and data, UDP with a checksum and data.
 
-use std::ops::Range;
-
 use super::super::rewrite::flag;
 use crate::checksum::{Sum, pseudo_header};
 use crate::inner::{Fragment, InnerView, TCP, UDP};
@@ -13,15 +11,6 @@ const IPV6_HEADER: usize = 40;
 const UDP_HEADER: usize = 8;
 /// Where the flags lie in a TCP header.
 pub(super) const FLAGS: usize = 13;
-
-/// What is the same in each packet of a run: all but total length, identification and checksum.
-const SAME_IPV4: &[Range<usize>] = &[0..2, 6..10, 12..20];
-/// All but the payload length.
-const SAME_IPV6: &[Range<usize>] = &[0..4, 6..40];
-/// All but sequence number, flags (which are compared apart) and checksum; then the options.
-const SAME_TCP: &[Range<usize>] = &[0..4, 8..FLAGS, 14..16, 18..20];
-/// Both ports.
-const SAME_UDP: &[Range<usize>] = &[0..2, 2..4];
 
 /// A segment or datagram. Its checksum has not been looked at.
 #[derive(Debug)]
@@ -82,14 +71,12 @@ impl<'p> Joinable<'p> {
 
     /// Whether its headers go on from those of the run's first packet, which is of the same protocol.
     pub(super) fn continues(&self, first: &[u8]) -> bool {
-        let same = |range: Range<usize>| self.headers.get(range.clone()) == first.get(range);
-        let ip = if self.transport == IPV4_HEADER { SAME_IPV4 } else { SAME_IPV6 };
-        let transport = if self.protocol == TCP { SAME_TCP } else { SAME_UDP };
-        let at = self.transport;
-        first.len() == self.headers.len()
-            && ip.iter().cloned().all(same)
-            && transport.iter().all(|range| same(at + range.start..at + range.end))
-            && (self.protocol != TCP || self.flags() == flags(first, at) && same(at + 20..first.len()))
+        let ours = self.headers;
+        let ip = if self.transport == IPV4_HEADER { same_ipv4(ours, first) } else { same_ipv6(ours, first) };
+        let (Some(ours), Some(first)) = (ours.get(self.transport..), first.get(self.transport..)) else {
+            return false;
+        };
+        ip && if self.protocol == TCP { same_tcp(ours, first) } else { same_ports(ours, first) }
     }
 
     /// Whether its checksums are right.
@@ -100,15 +87,37 @@ impl<'p> Joinable<'p> {
         let sum = pseudo_header(self.headers, self.protocol, length).add(transport).add(self.payload);
         sum.complement() == 0 && ip.is_none_or(|ip| Sum::default().add(ip).complement() == 0)
     }
-
-    fn flags(&self) -> Option<u8> {
-        flags(self.headers, self.transport)
-    }
 }
 
-/// The flags of a TCP header, without PSH: that may come with the last.
-fn flags(headers: &[u8], transport: usize) -> Option<u8> {
-    headers.get(transport + FLAGS).map(|flags| flags & !flag::PSH)
+/// All but total length, identification and checksum.
+fn same_ipv4(one: &[u8], other: &[u8]) -> bool {
+    let (Some(one), Some(other)) = (one.first_chunk::<20>(), other.first_chunk::<20>()) else { return false };
+    one[..2] == other[..2] && one[6..10] == other[6..10] && one[12..] == other[12..]
+}
+
+/// All but the payload length.
+fn same_ipv6(one: &[u8], other: &[u8]) -> bool {
+    let (Some(one), Some(other)) = (one.first_chunk::<40>(), other.first_chunk::<40>()) else { return false };
+    one[..4] == other[..4] && one[6..] == other[6..]
+}
+
+/// All but sequence number, PSH, which may come with the last, and checksum.
+fn same_tcp(one: &[u8], other: &[u8]) -> bool {
+    let (Some((one, options)), Some((other, others))) =
+        (one.split_first_chunk::<20>(), other.split_first_chunk::<20>())
+    else {
+        return false;
+    };
+    one[..4] == other[..4]
+        && one[8..FLAGS] == other[8..FLAGS]
+        && (one[FLAGS] ^ other[FLAGS]) & !flag::PSH == 0
+        && one[14..16] == other[14..16]
+        && one[18..] == other[18..]
+        && options == others
+}
+
+fn same_ports(one: &[u8], other: &[u8]) -> bool {
+    one.first_chunk::<4>() == other.first_chunk::<4>()
 }
 
 /// Length of the header, sequence number, and whether PSH is set.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::init::Agreeing;
 use super::{Attempt, AttemptStep, IKE_SA_INIT, Phase};
-use crate::config::{Encapsulation, RemoteAuth};
+use crate::config::RemoteAuth;
 use crate::crypto::CryptoError;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
@@ -72,7 +72,7 @@ impl Attempt {
         let keys = IkeKeys::derive(ctx.provider, suite, nonces, spis, &shared);
         let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
         let (channel, keys) = Channel::new(keys, spis, true, fragmentation);
-        if nat.here || nat.there || self.connection.encapsulation == Encapsulation::Forced {
+        if nat.encapsulates() {
             self.path = self.path.floated(ctx.config.nat_port, peer_nat_port(ctx, self.path));
         }
         let child = match self.children.first() {

@@ -180,7 +180,8 @@ impl Attempt {
         }
         let can_childless = |n: &Notify| n.kind == NotifyType::CHILDLESS_IKEV2_SUPPORTED;
         self.childless = self.wants_childless() && accepted.notifies.iter().any(can_childless);
-        let nat = nat::detect(&accepted.notifies, spis.initiator, spis.responder, self.path);
+        let encapsulation = self.connection.encapsulation;
+        let nat = nat::detect(&accepted.notifies, spis.initiator, spis.responder, self.path, encapsulation);
         let nat = nat.ok_or_else(diagnose::no_nat_traversal)?;
         let work = Work::complete(init.key_exchange, accepted.key_exchange.data);
         let job = ctx.work(JobOwner::Attempt(self.spi()), work);

@@ -67,7 +67,9 @@ impl HalfOpen {
         if choice.suite.group.number() != sent {
             return refuse(ctx, InitResponse::InvalidKe(choice.suite.group.number()), None);
         }
-        let Some(nat) = nat::detect(&request.notifies, datagram.header.spi_i, IkeSpi::ZERO, path) else {
+        let encapsulation = acceptable.encapsulation;
+        let spi_i = datagram.header.spi_i;
+        let Some(nat) = nat::detect(&request.notifies, spi_i, IkeSpi::ZERO, path, encapsulation) else {
             let error = InitResponse::Error(NotifyType::INVALID_SYNTAX);
             return refuse(ctx, error, Some(&diagnose::no_nat_traversal));
         };
@@ -79,7 +81,7 @@ impl HalfOpen {
                     nonce_i: request.nonce,
                     nat,
                     fragmentation: fragmentation::is_supported(&request.notifies),
-                    encapsulation: acceptable.encapsulation,
+                    encapsulation,
                     childless: acceptable.childless,
                     cert_requests: acceptable.cert_requests.clone(),
                     wishes: PeerWishes::new(&request.notifies, Vec::new()),
