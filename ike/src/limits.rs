@@ -39,6 +39,12 @@ pub const PATH_MTU_WAIT: Duration = Duration::from_secs(4);
 /// How long after what a path carries was found out it is sought again, give or take a tenth (`PMTU_RAISE_TIMER`, RFC 8899
 /// §5.1.1).
 pub const PATH_MTU_AGAIN: Duration = Duration::from_mins(10);
+/// How long after that it is verified that as much still passes, if packets were sent since.
+pub const PATH_MTU_VERIFIED: Duration = Duration::from_secs(90);
+/// The same, if packets were sent and none came back.
+pub const PATH_MTU_DOUBTED: Duration = Duration::from_secs(10);
+/// How long no packet has come then.
+pub const PATH_MTU_SILENCE: Duration = Duration::from_secs(3);
 /// The longest cookie that we return, bytes (RFC 7296 §2.6).
 pub const COOKIE: usize = 64;
 /// How often one attempt returns a cookie or changes its group before it is given up.

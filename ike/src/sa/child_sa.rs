@@ -108,6 +108,11 @@ impl Meter {
         usage.packets_in > self.last.packets_in || usage.packets_out > self.last.packets_out
     }
 
+    /// Whether a packet has left since the last reading.
+    pub(crate) fn has_sent(&self, usage: &Usage) -> bool {
+        usage.packets_out > self.last.packets_out
+    }
+
     /// Takes a new reading.
     pub(crate) fn read(
         &mut self,

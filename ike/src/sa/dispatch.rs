@@ -189,10 +189,11 @@ impl Tunnel {
         if !ike_sa.window.awaits(datagram.header.message_id) {
             return ctx.output.drop(DropReason::OutsideWindow);
         }
-        let asked_at = ike_sa.window.outstanding().map(|o| o.retransmission.first_sent());
         let Some(opened) = self.open(ctx, spi, datagram) else { return };
+        if let Some(asked) = self.ike_sas.get(&spi).and_then(|sa| sa.window.outstanding()) {
+            self.path_mtu.answered(ctx.now.boot, asked);
+        }
         self.heard(ctx, spi, path);
-        asked_at.into_iter().for_each(|at| self.path_mtu.answered(ctx.now.boot.since(at)));
         match opened.and_then(|received| Response::read(datagram.header.exchange, received.payloads)) {
             Ok(response) => {
                 if let Some(response) = self.hold(ctx, spi, response) {

@@ -20,11 +20,12 @@ use crate::wire::IkeSpi;
 
 impl Outstanding<Exchange> {
     /// What is sent when no answer comes.
-    fn again(&mut self) -> &Message {
-        match &mut self.exchange {
-            Exchange::ProbePath(probe) => probe.again().unwrap_or(&self.message),
-            _ => &self.message,
-        }
+    fn again(&mut self) -> impl Iterator<Item = &Message> {
+        let (instead, same) = match &mut self.exchange {
+            Exchange::ProbePath(probe) => probe.again(),
+            _ => (None, true),
+        };
+        instead.into_iter().chain(same.then_some(&self.message))
     }
 }
 
@@ -107,7 +108,9 @@ impl Tunnel {
         let Some(outstanding) = ike_sa.window.outstanding_mut().filter(|o| !o.is_answered) else { return };
         match outstanding.retransmission.check(ctx) {
             None => {}
-            Some(Overdue::SendAgain) => ctx.output.transmit(path, outstanding.again()),
+            Some(Overdue::SendAgain) => {
+                outstanding.again().for_each(|message| ctx.output.transmit(path, message));
+            }
             // An IKE SA that was to go is gone, with or without an answer.
             Some(Overdue::GiveUp(_)) if matches!(outstanding.exchange, Exchange::DeleteIke) => {
                 ike_sa.window.take();

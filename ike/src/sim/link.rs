@@ -114,6 +114,8 @@ pub struct Link {
     pub cuts: bool,
     /// IKE datagrams that were longer.
     pub too_long: u64,
+    /// IKE datagrams that nobody may cut.
+    pub whole: u64,
     /// IKE datagrams to lose, by their number from the start of the world.
     pub lose: BTreeSet<u64>,
     /// IKE datagrams sent so far.
@@ -133,6 +135,7 @@ impl Link {
             mtu: usize::MAX,
             cuts: false,
             too_long: 0,
+            whole: 0,
             lose: BTreeSet::new(),
             sent: 0,
             random,
@@ -150,7 +153,9 @@ impl Link {
         let chosen = ike && self.lose.contains(&self.sent);
         // User packets are only delayed: what is lost of them is lost by the endpoints.
         let lost = ike && self.random.fraction() < self.conditions.loss;
-        let cut = self.cuts && !matches!(datagram.packet, Packet::Ike { dont_fragment: true, .. });
+        let whole = matches!(datagram.packet, Packet::Ike { dont_fragment: true, .. });
+        self.whole += u64::from(whole);
+        let cut = self.cuts && !whole;
         let too_long = datagram.packet_length() > self.mtu && !cut;
         self.too_long += u64::from(too_long);
         let closed = self.closed_port == Some(datagram.to.port());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sekisho_ike::config::{Connection, DontFragment};
-use sekisho_ike::event::Command;
+use sekisho_ike::event::{Command, Usage};
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, run_seeds};
 use sekisho_ike::wire::{EspSpi, ExchangeType};
 
@@ -101,6 +101,42 @@ fn a_path_that_becomes_narrower_or_wider_is_noticed() {
     }
     assert_eq!(world.disagreement(), None);
     assert!(world.a.ended.is_empty() && world.b.ended.is_empty());
+}
+
+/// Packets leave each second, and some come back or none do; what was found out in so many seconds.
+fn used_for(world: &mut World, seconds: u64, answered: bool) -> Option<(u16, bool)> {
+    let child = world.a.status().tunnel().unwrap().children[0].id;
+    for second in 1..=seconds {
+        world.run_for(SECOND);
+        let last_in = answered.then_some(world.now);
+        let usage = Usage { packets_out: second * 100, last_in, ..Usage::default() };
+        world.command(Side::A, Command::Usage(child, usage)).unwrap();
+    }
+    last(world, Side::A)
+}
+
+#[test]
+fn under_traffic_a_path_that_becomes_narrower_in_silence_is_noticed_soon() {
+    for (answered, seconds) in [(false, 20), (true, 110)] {
+        let (mut world, _) = found(1500, 1500);
+        world.traffic = None;
+        world.link.mtu = 1400;
+        assert_eq!(used_for(&mut world, seconds, answered), Some((1400, true)), "{answered}");
+        assert!(world.a.ended.is_empty() && world.b.ended.is_empty());
+    }
+}
+
+#[test]
+fn what_still_passes_is_verified_without_a_word_and_only_under_traffic() {
+    let (mut world, _) = found(1400, 1500);
+    world.traffic = None;
+    let told = world.a.path_mtus.clone();
+    let before = world.link.whole;
+    world.run_for(4 * MINUTE);
+    assert_eq!(world.link.whole, before);
+    assert_eq!(used_for(&mut world, 200, true), Some((1400, true)));
+    assert_eq!(world.link.whole, before + 3, "at once after so long, and then each 90 s");
+    assert_eq!(world.a.path_mtus, told);
 }
 
 #[test]

@@ -28,8 +28,9 @@ pub(crate) struct Search {
     least: u16,
     /// What is not exceeded: the line carries no more.
     most: u16,
-    /// What was believed before.
+    /// What was believed before, and whether it had passed then.
     start: u16,
+    proven: bool,
     /// The largest that passed, as it was to be and as it was.
     passed: Option<(u16, u16)>,
     /// The smallest that did not.
@@ -44,7 +45,7 @@ impl Search {
     pub(crate) fn new(least: u16, most: u16, start: u16) -> Self {
         let least = least.min(most);
         let start = start.clamp(least, most);
-        Self { least, most, start, passed: None, lost: None, losses: 0, unclear: 0 }
+        Self { least, most, start, proven: false, passed: None, lost: None, losses: 0, unclear: 0 }
     }
 
     /// A router said that no more than this passes: nothing larger is tried in this search.
@@ -56,7 +57,12 @@ impl Search {
 
     /// The same anew.
     pub(crate) fn again(&self) -> Self {
-        Self::new(self.least, self.most, self.believed())
+        Self { proven: self.is_proven(), ..Self::new(self.least, self.most, self.believed()) }
+    }
+
+    /// Whether what is believed still passes, and if not, what does.
+    pub(crate) fn verify(&self) -> Self {
+        Self { proven: self.is_proven(), ..Self::told(self.least, self.most, self.believed()) }
     }
 
     /// What the line carries.
@@ -80,9 +86,14 @@ impl Search {
         self.passed.map(|(_, packet)| packet).or_else(untried).unwrap_or(self.least).max(self.least)
     }
 
-    /// Whether what is believed was found out.
+    /// Whether what is believed was found out, now or before.
     pub(crate) fn is_proven(&self) -> bool {
-        self.passed.is_some()
+        self.passed.is_some() || self.proven && self.believed() == self.start
+    }
+
+    /// How often the size that is tried next has got lost.
+    pub(crate) fn losses(&self) -> u32 {
+        self.losses + self.unclear
     }
 
     /// What became of a packet that was to have this size.
@@ -170,6 +181,31 @@ mod tests {
         assert_eq!(search(narrow(), 1400, 0).2, 1400, "it is used all along");
         assert_eq!(search(narrow(), 1500, 0), (1500, 2, 1400));
         assert_eq!(search(narrow(), 1300, 0).0, 1300);
+    }
+
+    #[test]
+    fn a_size_that_has_passed_stays_proven_until_it_gets_lost() {
+        let mut known = Search::new(V4, 1500, 1500);
+        known.tried(1500, Outcome::Passed(1500));
+        for mut next in [known.again(), known.verify()] {
+            assert_eq!((next.believed(), next.is_proven(), next.next()), (1500, true, Some(1500)));
+            next.tried(1500, Outcome::Lost);
+            assert_eq!((next.believed(), next.is_proven(), next.next()), (1500, true, Some(1500)));
+            next.tried(1500, Outcome::Lost);
+            assert_eq!((next.believed(), next.is_proven(), next.next()), (1280, false, Some(1280)));
+        }
+    }
+
+    #[test]
+    fn to_verify_costs_one_packet_and_what_got_lost_is_sought_below() {
+        let mut known = Search::new(V4, 1500, 1500);
+        while let Some(size) = known.next() {
+            known.tried(size, if size <= 1400 { Outcome::Passed(size) } else { Outcome::Lost });
+        }
+        assert_eq!(search(known.verify(), 1500, 0), (1400, 1, 1400), "what is wider is for another time");
+        assert_eq!(search(known.verify(), 1400, 0), (1400, 1, 1400));
+        assert_eq!(search(known.verify(), 1300, 0).0, 1300);
+        assert_eq!(search(known.verify().again(), 1500, 0).0, 1500);
     }
 
     #[test]
