@@ -20,7 +20,10 @@ impl Crowd {
         let (a, b) = Site::pair(false);
         thread::scope(|scope| {
             for site in [&a, &b] {
-                scope.spawn(move || (0..others).for_each(|number| install(site, number)));
+                scope.spawn(move || {
+                    (0..others).for_each(|number| install(site, number));
+                    site.data.publish();
+                });
             }
         });
         connect(1, &a, &b);

@@ -48,7 +48,7 @@ pub use index::Absent;
 pub use inner::{Fragment, InnerView, Ports};
 pub use offload::coalesce::{Coalescer, Joins};
 pub use offload::header::OffloadHeader;
-pub use offload::segment::{Train, complete_checksum, segment};
+pub use offload::segment::{Train, complete_checksum, plan, segment};
 pub use outbound::{OutboundSa, Sealer};
 pub use sa::{ConfigError, SaConfig, Usage};
 pub use selector::Selector;

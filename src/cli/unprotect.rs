@@ -9,7 +9,7 @@ use super::Daemon;
 use super::output::{Done, Failed, Output, print, print_json};
 use crate::api::{Client, ClientError, Freed, Reply, Request};
 use crate::config;
-use crate::net::netlink;
+use crate::net::{guard, netlink};
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho unprotect 10.99.0.0/16     free a network that left the configuration\n  sekisho unprotect --stale          free all that left it\n  systemctl disable --now sekishod sekisho-protect && sekisho unprotect\n\nWithout --stale and NETWORK everything is freed, which is refused while a daemon answers. What a tunnel covers is never freed alone.";
 
@@ -84,6 +84,9 @@ fn told(prefixes: &[IpNet]) -> Done {
 
 fn free_everything(output: &Output) -> Done {
     let removed = netlink::unprotect().map_err(|error| Failed::because(error.to_string()))?;
+    guard::remove().map_err(|error| {
+        Failed::because(format!("the packet filter's part could not be removed: {error}"))
+    })?;
     if output.json {
         let prefixes: Vec<String> = removed.prefixes.iter().map(ToString::to_string).collect();
         let json =

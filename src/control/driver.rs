@@ -60,6 +60,7 @@ impl Control {
                     self.out.routing.paths_mut().expire(now().boot);
                     self.tell_usage();
                     self.tell_expiry();
+                    self.out.routing.look_after_guard();
                 }
                 () = sleep(nap) => {}
             }
@@ -84,6 +85,8 @@ impl Control {
                     }
                     self.apply(event, &mut follow_up);
                 }
+                // Once for all of them: a thousand peers may have come back at once.
+                self.out.data.publish();
                 paths.append(&mut follow_up.paths);
                 follow_up.failed.iter().for_each(|connection| self.abandon(connection));
                 let went_on = self.settle();

@@ -15,6 +15,7 @@ use super::install;
 use super::path_mtu::PathMtus;
 use crate::config::{self, Config, prefixes, protected, remote_side};
 use crate::data::{self, Layout};
+use crate::net::guard;
 use crate::net::netlink::{Change, Error, Netlink, Policy, Protection, TunnelLink, Watch};
 
 /// What a line is taken to carry before its peer is known.
@@ -30,6 +31,9 @@ const WATCH_AGAIN: Duration = Duration::from_secs(1);
 /// Between two tries to put routes right that the kernel refused.
 const REPAIR_AGAIN: Duration = Duration::from_secs(5);
 
+/// Between two looks whether the guard stands.
+const GUARD_AGAIN: Duration = Duration::from_secs(5);
+
 /// Our part of the kernel's routing.
 pub struct Routing {
     netlink: Netlink,
@@ -39,6 +43,9 @@ pub struct Routing {
     /// When what failed is tried again, though nothing is heard of the kernel.
     repair_again: Option<Instant>,
     unprotected: bool,
+    /// When it is looked whether the guard stands, and whether it could not be put up.
+    guard_again: Instant,
+    unguarded: bool,
     policy: Policy,
     /// What is protected whatever we are given, and what is behind each tunnel that gives us an address.
     configured: (Policy, BTreeMap<Name, Vec<IpNet>>),
@@ -104,6 +111,8 @@ impl Routing {
             watch_again: Instant::now(),
             repair_again: None,
             unprotected: false,
+            guard_again: Instant::now(),
+            unguarded: false,
             policy: Policy::default(),
             configured: Default::default(),
             given: BTreeMap::new(),
@@ -196,6 +205,24 @@ impl Routing {
         }
         self.refresh_lines().await;
         self.update_mtu().await
+    }
+
+    /// Puts the guard up again if somebody took it away with the rest of the packet filter.
+    pub fn look_after_guard(&mut self) {
+        let now = Instant::now();
+        if now < self.guard_again {
+            return;
+        }
+        self.guard_again = now + GUARD_AGAIN;
+        let interface = self.link.name();
+        let guarded =
+            guard::stands(interface).and_then(|stands| if stands { Ok(()) } else { guard::put(interface) });
+        let before = std::mem::replace(&mut self.unguarded, guarded.is_err());
+        if let Err(error) = guarded
+            && !before
+        {
+            tracing::warn!(%error, "{}", guard::MISSING);
+        }
     }
 
     /// Frees what is blocked and no tunnel of this configuration, which is in force, covers: the networks that are named, or

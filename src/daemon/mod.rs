@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use crate::config::{self, Config, LogLevel};
 use crate::control::last_good::{self, LastGood};
 use crate::control::policy;
+use crate::net::guard;
 use crate::net::netlink::{Netlink, Settings};
 
 use lock::Lock;
@@ -133,6 +134,9 @@ async fn protect(config: &Config) -> Result<Netlink, Failure> {
     let settings = Settings { table: daemon.route_table, priority: daemon.rule_priority, mark: daemon.mark };
     let netlink = connect(settings)?;
     netlink.protect(&policy(config), None).await.map_err(Failure::new)?;
+    if let Err(error) = guard::put(&daemon.interface) {
+        tracing::warn!(%error, "{}", guard::MISSING);
+    }
     last_good::keep(config);
     Ok(netlink)
 }

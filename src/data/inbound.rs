@@ -23,7 +23,7 @@ use super::joined::Joined;
 use super::publish::{Receiving, Snapshot};
 use super::{FromData, QUEUE, Shared, UdpPath, Worker};
 use crate::net::clock::since_boot;
-use crate::net::ready::Woken;
+use crate::net::ready::{Courtesy, Woken};
 use crate::net::udp::{Batch, NativePacket, NativeSocket, Received, Socket};
 
 /// Trains taken from one socket before the next has its turn.
@@ -103,14 +103,20 @@ impl Inbound {
         Ok(())
     }
 
-    /// What waits at one socket, or how long to leave a network alone that fails.
+    /// What waits at one socket, and what is sent while others have our processor; or how long to leave a network alone that
+    /// fails.
     fn drain(&mut self, receive: impl Fn(&mut Self) -> io::Result<()>) -> Option<Duration> {
-        let pause = self.take_turn(receive);
-        self.delivery.flush();
-        pause
+        let mut courtesy = Courtesy::default();
+        loop {
+            let pause = self.take_turn(&receive);
+            self.delivery.flush();
+            if pause.is_some() || !courtesy.show() {
+                return pause;
+            }
+        }
     }
 
-    fn take_turn(&mut self, receive: impl Fn(&mut Self) -> io::Result<()>) -> Option<Duration> {
+    fn take_turn(&mut self, receive: &impl Fn(&mut Self) -> io::Result<()>) -> Option<Duration> {
         for _ in 0..TURN {
             match receive(self) {
                 Ok(()) => self.network.clear(),

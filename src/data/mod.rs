@@ -3,7 +3,7 @@
 //! Workers that share nothing but immutable snapshots, each of two threads: `outbound` (TUN to UDP) and `inbound` (UDP to
 //! TUN), with a queue of the TUN, sockets and counters of their own. An SA belongs to the worker that the last byte of our SPI
 //! names: its packets come in there, and what answers them is read there. Control installs and removes SAs through
-//! [`DataPath`]; what concerns control comes back over one bounded channel. Identifiers are plain numbers of control's.
+//! [`DataPath`], and publishes what it has changed; what concerns control comes back over one bounded channel. Identifiers are plain numbers of control's.
 
 mod drops;
 mod failure;
@@ -241,35 +241,48 @@ impl DataPath {
         Ok(())
     }
 
-    /// What is configured: none of it is sent on a less specific SA, also while its own is down.
+    /// What is configured: none of it is sent on a less specific SA, also while its own is down. At once.
     pub fn reserve(&self, reserved: Vec<Reservation>) {
-        self.change(|installed| installed.reserve(reserved));
+        self.installed().reserve(reserved);
+        self.publish();
     }
 
-    /// Receive on this SA from now on; send on it only after [`Self::switch_outbound`].
+    /// Receive on this SA; send on it only after [`Self::switch_outbound`]. From the next [`Self::publish`] on.
     pub fn install(&self, sa: NewSa) {
-        self.change(|installed| installed.install(sa));
+        self.installed().install(sa);
     }
 
-    /// Send on this SA from now on, and no more on any other of the same tunnel and policy. Where SAs of several
-    /// tunnels suit a packet equally, the one switched to last carries it.
+    /// Send on this SA, and no more on any other of the same tunnel and policy. Where SAs of several tunnels suit a packet
+    /// equally, the one switched to last carries it. From the next [`Self::publish`] on.
     pub fn switch_outbound(&self, id: u64) {
-        self.change(|installed| installed.switch_outbound(id));
+        self.installed().switch_outbound(id);
     }
 
-    /// Send no more on this SA, receive on it still.
+    /// Send no more on this SA, receive on it still. From the next [`Self::publish`] on.
     pub fn stop_outbound(&self, id: u64) {
-        self.change(|installed| installed.stop_outbound(id));
+        self.installed().stop_outbound(id);
     }
 
-    /// Forget this SA; what it has carried.
+    /// Forget this SA with the next [`Self::publish`]; what it has carried. That is final if nothing is sent or received on it
+    /// any more by then, as after its grace time.
     pub fn remove(&self, id: u64) -> Option<SaUsage> {
-        self.change(|installed| installed.remove(id)).map(|entry| entry.final_usage())
+        let removed = self.installed().remove(id);
+        removed.map(|entry| entry.final_usage())
     }
 
-    /// All SAs of this tunnel send this way from now on.
+    /// All SAs of this tunnel send this way, from the next [`Self::publish`] on.
     pub fn repath(&self, tunnel: u64, path: UdpPath) {
-        self.change(|installed| installed.repath(tunnel, path));
+        self.installed().repath(tunnel, path);
+    }
+
+    /// All changes until now take effect, together. Whoever changes something publishes before it tells a peer: a peer may
+    /// use an SA as soon as it knows of it.
+    pub fn publish(&self) {
+        let mut installed = self.installed();
+        if let Some(snapshot) = installed.news() {
+            self.shared.snapshot.store(Arc::new(snapshot));
+            self.workers.iter().for_each(|worker| worker.bell.ring());
+        }
     }
 
     /// What an SA has carried until now.
@@ -288,7 +301,9 @@ impl DataPath {
     /// Packets dropped until now by reason: stable words, those that never happened included.
     pub fn drops(&self) -> Vec<(&'static str, u64)> {
         let all = self.workers.iter().flat_map(|worker| [&worker.drops_out, &worker.drops_in]);
-        Drops::read(&all.chain([&self.drops]).collect::<Vec<_>>())
+        let mut drops = Drops::read(&all.chain([&self.drops]).collect::<Vec<_>>());
+        drops.push(("receive_queue_full", self.shared.sockets.overflowed()));
+        drops
     }
 
     /// What the TUN device exchanges with us in one read or write, and why not more.
@@ -343,14 +358,6 @@ impl DataPath {
     /// Stop the threads and wait for their end; the device goes with them.
     pub fn shutdown(self) {
         drop(self);
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut Installed) -> T) -> T {
-        let mut installed = self.installed();
-        let result = change(&mut installed);
-        self.shared.snapshot.store(Arc::new(installed.snapshot()));
-        self.workers.iter().for_each(|worker| worker.bell.ring());
-        result
     }
 
     fn installed(&self) -> MutexGuard<'_, Installed> {

@@ -1,11 +1,12 @@
 //! Outbound: packets of the TUN leave as ESP in UDP. One thread of each worker runs this:
 //!
-//! 1. `run` waits at the worker's queue, reads a packet or super-packet, and lets go of the train when nothing more waits;
+//! 1. `run` waits at the worker's queue, reads a packet or super-packet, and lets go of the train when nothing more waits; before
+//!    it sleeps, those who fill the queue may go on;
 //! 2. `forward` reads its headers, drops link-local noise and looks up the SA in the snapshot; `hold` keeps what is for a
 //!    Child SA that is set up on demand, and `release` sends that once there is one;
 //! 3. `board` makes sure that the train which waits is one that it may join;
-//! 4. `lay` cuts it into packets at the end of the train and clamps the MSS of a SYN; `lay_too_big` fragments what is too big for
-//!    the path, or answers it;
+//! 4. `lay` cuts it into packets at the end of the train and clamps the MSS of a SYN; `lay_apart` does so packet by packet, and
+//!    fragments what is too big for the path, or tells its sender;
 //! 5. `depart` makes ESP of all in place and sends the train, in UDP or without: one call, if the kernel segments. It holds the SA's lock
 //!    meanwhile, so that sequence numbers are in order on the wire whoever sends.
 
@@ -15,7 +16,9 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use sekisho_esp::{DropReason, Fragment, InnerView, Layout, OffloadHeader, fragment, mss, segment, too_big};
+use sekisho_esp::{
+    DropReason, Fragment, InnerView, Layout, OffloadHeader, fragment, mss, plan, segment, too_big,
+};
 
 use super::drops::Loss;
 use super::failure::Failure;
@@ -24,7 +27,7 @@ use super::publish::{Sending, Snapshot};
 use super::train::{Cut, Train};
 use super::{FromData, Shared, UdpPath, Worker};
 use crate::net::clock::since_boot;
-use crate::net::ready::Woken;
+use crate::net::ready::{Courtesy, Woken};
 use crate::net::tun::MAX_PACKET;
 use crate::net::udp::Sent;
 
@@ -44,8 +47,8 @@ pub(super) struct Outbound {
     train: Train,
     /// Whom the train is for, and how it looks.
     bound_for: Option<(Arc<Sending>, Outside)>,
-    /// Packets that are too big, while they are fragmented.
-    scratch: Vec<u8>,
+    /// What is laid packet by packet.
+    apart: Vec<u8>,
     /// What waits for its Child SA.
     held: Held,
     /// The snapshot by which that was last looked through.
@@ -71,7 +74,7 @@ impl Outbound {
             answer: vec![0; too_big::LENGTH].into(),
             train: Train::new(),
             bound_for: None,
-            scratch: Vec::new(),
+            apart: Vec::new(),
             held: Held::default(),
             looked: 0,
             device: Failure::new("reading from the TUN device"),
@@ -84,6 +87,7 @@ impl Outbound {
     /// If the device was removed: it will not come back.
     pub(super) fn run(&mut self) -> io::Result<()> {
         let (shared, worker) = (Arc::clone(&self.shared), Arc::clone(&self.worker));
+        let mut courtesy = Courtesy::default();
         while !shared.stop.is_raised() {
             if worker.bell.answer() {
                 self.attend();
@@ -91,9 +95,8 @@ impl Outbound {
             let pause = match worker.queue.read(&mut self.packet) {
                 Ok((header, length)) => {
                     self.device.clear();
-                    if let Err(reason) = self.forward(OffloadHeader::from_bytes(header), length) {
-                        worker.drops_out.esp(reason, 1);
-                    }
+                    courtesy.renew();
+                    self.take(OffloadHeader::from_bytes(header), length);
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -105,6 +108,9 @@ impl Outbound {
                 Err(error) => Some(self.device.note(&error, &shared.to_control)),
             };
             self.depart();
+            if pause.is_none() && courtesy.show() {
+                continue;
+            }
             // A device that fails is left alone for a while; one that has nothing is waited for.
             let sources = [worker.bell.as_fd(), worker.queue.as_fd()];
             let sources = if pause.is_some() { &sources[..1] } else { &sources };
@@ -117,6 +123,18 @@ impl Outbound {
             }
         }
         Ok(())
+    }
+
+    /// One packet or super-packet, `length` bytes of the buffer. One that joins no train has the one that waits leave: whoever
+    /// floods us with what is dropped, so that there is always more to read, holds nobody up.
+    fn take(&mut self, header: OffloadHeader, length: usize) {
+        let boarded = self.train.boarded();
+        if let Err(reason) = self.forward(header, length) {
+            self.worker.drops_out.esp(reason, 1);
+        }
+        if self.train.boarded() == boarded {
+            self.depart();
+        }
     }
 
     /// What will not get its SA, or has waited for too long, goes; what has got it is sent; what nobody knows of is told.
@@ -164,7 +182,7 @@ impl Outbound {
         mem::swap(&mut self.packet, &mut self.spare);
     }
 
-    /// One packet or super-packet, `length` bytes of the buffer. What waits for the same SA goes first.
+    /// What waits for the same SA goes first.
     fn forward(&mut self, header: OffloadHeader, length: usize) -> Result<(), DropReason> {
         if self.held.is_empty() {
             let snapshot = self.shared.snapshot.load();
@@ -197,14 +215,18 @@ impl Outbound {
                 return Ok(());
             }
         };
-        // What IPv6 need not make smaller is fragmented outside, where the path carries less (RFC 8200 §5).
         let mtu = sending.mtu();
-        let cut_outside = length > mtu.into() && length <= SMALLEST_IPV6 && view.source().is_ipv6();
+        let cut = plan(sending.sa().layout_for(mtu.into()), header, packet, &view)?;
+        let too_big = cut.length > mtu.into();
+        // What IPv6 need not make smaller is fragmented outside, where the path carries less (RFC 8200 §5).
+        let cut_outside = too_big && cut.length <= SMALLEST_IPV6 && view.source().is_ipv6();
         let whole = sending.is_whole() && !cut_outside;
         let outside = Outside { tos: sending.sa().outer_tos(view.tos()), whole };
-        let layout = sending.sa().layout_for(mtu.into());
-        self.board(sending, outside, header, layout.sealed_length(length));
-        self.lay(layout, if cut_outside { u16::MAX } else { mtu }, header, length, &view)
+        if (too_big && !cut_outside) || !Train::holds(cut) {
+            return self.lay_apart((sending, outside), (header, length), mtu, &view);
+        }
+        self.board(sending, outside, cut);
+        self.lay(cut.layout, header, length, mtu)
     }
 
     /// Where ports decide, a later fragment is judged by those of the first.
@@ -226,15 +248,13 @@ impl Outbound {
         }
     }
 
-    /// A super-packet has a train of its own; a packet, which will have `sealed` bytes, joins others of the same SA, look and
-    /// size.
-    fn board(&mut self, sending: &Arc<Sending>, outside: Outside, header: OffloadHeader, sealed: usize) {
+    /// What is of the same SA, look and size rides together.
+    fn board(&mut self, sending: &Arc<Sending>, outside: Outside, cut: Cut) {
         let same = self
             .bound_for
             .as_ref()
             .is_some_and(|(other, others)| Arc::ptr_eq(other, sending) && *others == outside);
-        let lone = header.gso() == OffloadHeader::GSO_NONE;
-        if !(same && lone && self.train.takes(sealed)) {
+        if !(same && self.train.takes(cut)) {
             self.depart();
         }
         if self.bound_for.is_none() {
@@ -246,18 +266,14 @@ impl Outbound {
     fn lay(
         &mut self,
         layout: Layout,
-        mtu: u16,
         header: OffloadHeader,
         length: usize,
-        view: &InnerView,
+        mtu: u16,
     ) -> Result<(), DropReason> {
         let packet = self.packet.get(..length).unwrap_or_default();
         let room = self.train.free();
         let cut = segment(layout, header, packet, room)?;
         let first = cut.packets().next().and_then(|range| room.get_mut(range)).ok_or(DropReason::NoRoom)?;
-        if first.len() > usize::from(mtu) {
-            return self.lay_too_big(cut, mtu, view);
-        }
         if cut.count == 1 && self.shared.clamp_mss.load(Ordering::Relaxed) {
             mss::clamp(first, mtu);
         }
@@ -265,30 +281,58 @@ impl Outbound {
         Ok(())
     }
 
-    /// What was cut does not fit the path: it is fragmented, in trains of its own; or its sender is told.
-    fn lay_too_big(&mut self, cut: Cut, mtu: u16, view: &InnerView) -> Result<(), DropReason> {
-        self.scratch.clear();
-        let cut_packets = self.train.free().get(..cut.sealed_length()).unwrap_or_default();
-        self.scratch.extend_from_slice(cut_packets);
-        if view.dont_fragment() {
-            self.answer_too_big(cut, mtu);
+    /// Each packet by itself: what is too big for the path, or would with its padding need more room than there is.
+    fn lay_apart(
+        &mut self,
+        (sending, outside): (&Arc<Sending>, Outside),
+        (header, length): (OffloadHeader, usize),
+        mtu: u16,
+        view: &InnerView,
+    ) -> Result<(), DropReason> {
+        let mut apart = mem::take(&mut self.apart);
+        let packet = self.packet.get(..length).unwrap_or_default();
+        let layout = sending.sa().layout();
+        let cut = plan(layout, header, packet, view).and_then(|cut| {
+            apart.resize(cut.sealed_length(), 0);
+            segment(layout, header, packet, &mut apart)
+        });
+        let laid = cut.and_then(|cut| {
+            let mut packets = cut.packets().filter_map(|range| apart.get(range));
+            packets.try_for_each(|packet| self.lay_one(sending, outside, mtu, packet))
+        });
+        self.apart = apart;
+        laid
+    }
+
+    fn lay_one(
+        &mut self,
+        sending: &Arc<Sending>,
+        outside: Outside,
+        mtu: u16,
+        packet: &[u8],
+    ) -> Result<(), DropReason> {
+        let view = InnerView::parse(packet)?;
+        let layout = sending.sa().layout_for(mtu.into());
+        if packet.len() <= mtu.into() {
+            let whole = OffloadHeader::default();
+            self.board(sending, outside, plan(layout, whole, packet, &view)?);
+            let cut = segment(layout, whole, packet, self.train.free())?;
+            self.train.push(cut);
             return Ok(());
         }
-        let bound_for = self.bound_for.clone();
-        for range in cut.packets() {
-            self.depart();
-            self.bound_for.clone_from(&bound_for);
-            let packet = self.scratch.get(range).ok_or(DropReason::NoRoom)?;
-            let fragments = fragment(cut.layout, packet, mtu.into(), self.train.free())?;
-            self.train.push(fragments);
+        if view.dont_fragment() {
+            self.answer_too_big(packet, mtu);
+            return Err(DropReason::TooBig);
         }
+        self.depart();
+        self.bound_for = Some((Arc::clone(sending), outside));
+        let fragments = fragment(layout, packet, mtu.into(), self.train.free())?;
+        self.train.push(fragments);
         Ok(())
     }
 
-    fn answer_too_big(&mut self, cut: Cut, mtu: u16) {
-        self.worker.drops_out.esp(DropReason::TooBig, 1);
-        let first = cut.packets().next().and_then(|range| self.scratch.get(range)).unwrap_or_default();
-        if let Ok(answered) = too_big::answer(first, mtu, &mut self.answer) {
+    fn answer_too_big(&mut self, packet: &[u8], mtu: u16) {
+        if let Ok(answered) = too_big::answer(packet, mtu, &mut self.answer) {
             let answer = self.answer.get(..answered).unwrap_or_default();
             // An answer that the device does not take is lost like any ICMP message.
             let _ = self.worker.queue.write(OffloadHeader::default().to_bytes(), answer);
@@ -332,3 +376,6 @@ impl Outbound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

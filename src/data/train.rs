@@ -5,9 +5,9 @@ use sekisho_esp::{DropReason, Sealer};
 
 use crate::net::udp::{MAX_SEGMENTS, MAX_TRAIN};
 
-/// The ESP packets of one super-packet of 64 KiB, even with segments of a hundred bytes, and of one that waits.
+/// The ESP packets of one super-packet of 64 KiB, even with segments of a hundred bytes; or of four with long ones.
 const BUFFER: usize = 320 << 10;
-/// From here on nothing more is added: a whole super-packet must fit behind what waits.
+/// From here on no single packet is added.
 const FULL: usize = MAX_TRAIN;
 
 /// Packets cut from one packet or super-packet of the TUN.
@@ -23,13 +23,23 @@ pub(super) struct Train {
     segment: usize,
     count: usize,
     closed: bool,
+    /// Times that something was laid, in all trains.
+    boarded: u64,
 }
 
 impl Train {
     pub(super) fn new() -> Self {
         // A super-packet and as many packets as may join it: steady traffic allocates nothing.
         let cuts = Vec::with_capacity(MAX_SEGMENTS + 1);
-        Self { buffer: vec![0; BUFFER].into(), cuts, filled: 0, segment: 0, count: 0, closed: false }
+        Self {
+            buffer: vec![0; BUFFER].into(),
+            cuts,
+            filled: 0,
+            segment: 0,
+            count: 0,
+            closed: false,
+            boarded: 0,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -41,18 +51,31 @@ impl Train {
         self.count
     }
 
+    /// Changes whenever something is laid.
+    pub(super) fn boarded(&self) -> u64 {
+        self.boarded
+    }
+
     /// Bytes of each ESP packet but the last.
     pub(super) fn segment(&self) -> usize {
         self.segment
     }
 
-    /// Whether an ESP packet of `length` bytes may follow what is there.
-    pub(super) fn takes(&self, length: usize) -> bool {
-        self.is_empty()
-            || (!self.closed
-                && length <= self.segment
-                && self.count < MAX_SEGMENTS
-                && self.filled.saturating_add(length) <= FULL)
+    /// Whether these may follow what is there. Packets of super-packets fill the buffer: were each sent by itself, most
+    /// would leave a few packets for a train of their own, since the kernel takes less than 64 KiB of ESP at once.
+    pub(super) fn takes(&self, cut: Cut) -> bool {
+        let end = self.filled.saturating_add(cut.sealed_length());
+        let fits = if cut.count > 1 {
+            cut.stride == self.segment && end <= BUFFER && self.cuts.len() < MAX_SEGMENTS
+        } else {
+            cut.stride <= self.segment && end <= FULL && self.count < MAX_SEGMENTS
+        };
+        self.is_empty() || (fits && !self.closed)
+    }
+
+    /// Whether there is room for these at all.
+    pub(super) fn holds(cut: Cut) -> bool {
+        cut.sealed_length() <= BUFFER
     }
 
     /// Where the next packets are to be laid.
@@ -70,6 +93,7 @@ impl Train {
         self.cuts.push((self.filled, cut));
         self.filled += cut.sealed_length();
         self.count += cut.count;
+        self.boarded = self.boarded.wrapping_add(1);
     }
 
     /// Makes ESP of all packets, in place and in order.
@@ -138,13 +162,32 @@ mod tests {
 
     #[test]
     fn packets_of_one_size_ride_together_and_a_shorter_one_closes_the_train() {
-        assert!(train(&[]).takes(65_535), "a lone packet may have any size");
-        assert!(train(&[1_000]).takes(1_000));
-        assert!(train(&[1_000]).takes(10));
-        assert!(!train(&[1_000]).takes(1_001));
-        assert!(!train(&[1_000, 100]).takes(100));
-        assert!(!train(&[100; MAX_SEGMENTS]).takes(100), "more than the kernel takes");
-        assert!(!train(&[MAX_TRAIN / 2, MAX_TRAIN / 2]).takes(1), "longer than the kernel takes");
+        let takes = |lengths: &[usize], length| train(lengths).takes(cut(1, length, length));
+        assert!(takes(&[], 65_532), "a lone packet may have any size");
+        assert!(takes(&[1_000], 1_000));
+        assert!(takes(&[1_000], 100));
+        assert!(!takes(&[1_000], 1_004));
+        assert!(!takes(&[1_000, 100], 100));
+        assert!(!takes(&[100; MAX_SEGMENTS], 100), "more than the kernel takes");
+        assert!(!takes(&[MAX_TRAIN / 2, MAX_TRAIN / 2], 100), "longer than the kernel takes");
+    }
+
+    /// Or each of 47 packets would leave as one train of 44 and one of 3.
+    #[test]
+    fn super_packets_ride_together_as_long_as_there_is_room() {
+        let mut long = train(&[1_448]);
+        while long.takes(cut(47, 1_448, 1_448)) {
+            long.push(cut(47, 1_448, 1_448));
+        }
+        assert_eq!(long.count(), 1 + 4 * 47);
+        assert!(!long.takes(cut(47, 1_448, 1_000)));
+        let pieces: Vec<_> = long.pieces().map(|piece| piece.len() / 1_448).collect();
+        assert_eq!(pieces, [44, 44, 44, 44, 13]);
+
+        let mut short = Train::new();
+        short.push(cut(47, 1_448, 1_000));
+        assert!(!short.takes(cut(47, 1_448, 1_448)), "its last packet is short");
+        assert!(!train(&[1_448]).takes(cut(2, 1_444, 1_444)), "nothing but the last may be shorter");
     }
 
     #[test]
@@ -153,7 +196,7 @@ mod tests {
         long.push(cut(48, 1_448, 1_000));
         let pieces: Vec<_> = long.pieces().map(<[u8]>::len).collect();
         assert_eq!(pieces, [1_448 * 44, 1_448 * 3 + 1_000]);
-        assert!(!long.takes(1_000), "its last packet is short");
+        assert!(!long.takes(cut(1, 1_000, 1_000)), "its last packet is short");
         let many = train(&[100; 130]);
         assert_eq!(many.pieces().map(<[u8]>::len).collect::<Vec<_>>(), [6_400, 6_400, 200]);
         assert_eq!(train(&[]).pieces().count(), 0);

@@ -1,6 +1,7 @@
 //! The operating system leaf: sockets, devices, clocks, routing and names. It knows neither IKE nor ESP.
 
 pub mod clock;
+pub mod guard;
 pub mod http;
 pub mod icmp;
 pub mod netlink;

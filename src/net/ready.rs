@@ -4,6 +4,7 @@ use std::array::from_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -12,6 +13,33 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 /// The most sources that one thread waits for.
 const MAX_SOURCES: usize = 8;
+
+/// How often a thread lets others have its processor before it sleeps.
+const COURTESIES: u8 = 2;
+
+/// A thread that has nothing to do lets others go on before it sleeps. If those that feed it wait for this processor, it then
+/// finds much at once, where it would have been woken for each piece.
+#[derive(Debug, Default)]
+pub struct Courtesy {
+    shown: u8,
+}
+
+impl Courtesy {
+    /// There was something to do.
+    pub fn renew(&mut self) {
+        self.shown = 0;
+    }
+
+    /// Lets others go on, and then there may be something to do; false, if it is time to sleep.
+    pub fn show(&mut self) -> bool {
+        let again = self.shown < COURTESIES;
+        if again {
+            self.shown += 1;
+            thread::yield_now();
+        }
+        again
+    }
+}
 
 /// A flag that, once raised, wakes every thread that waits with it.
 #[derive(Debug)]
@@ -140,7 +168,17 @@ mod tests {
     use std::os::fd::AsFd;
     use std::time::Duration;
 
-    use super::{Bell, Stop, Woken};
+    use super::{Bell, COURTESIES, Courtesy, Stop, Woken};
+
+    /// Or a thread with nothing to do would not sleep.
+    #[test]
+    fn courtesy_ends_until_there_is_something_to_do() {
+        let mut courtesy = Courtesy::default();
+        for _ in 0..2 {
+            assert_eq!((0..10).filter(|_| courtesy.show()).count(), usize::from(COURTESIES));
+            courtesy.renew();
+        }
+    }
 
     #[test]
     fn a_bell_wakes_until_it_is_answered() {

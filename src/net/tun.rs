@@ -100,6 +100,13 @@ impl Tun {
         Ok(Self { file, name: self.name.clone(), granted: self.granted.clone() })
     }
 
+    /// What reads and writes packets like a device, for tests.
+    #[cfg(test)]
+    pub(crate) fn stand_in(file: File) -> Self {
+        let granted = Granted { offloads: super::offload::Offloads::TcpAndUdp, refused: Vec::new() };
+        Self { file, name: "stand-in".to_owned(), granted }
+    }
+
     /// The name of the interface.
     pub fn name(&self) -> &str {
         &self.name

@@ -26,7 +26,7 @@ fn site_and_peer() -> (Site, Peer) {
     other.ip(&format!("address add {}/24 dev wire", there.outer));
     let site = Site::new(namespace, here, there);
     site.install(1, there);
-    site.data.switch_outbound(1);
+    site.switch_outbound(1);
     let socket = |port| {
         let socket = other.run(|| UdpSocket::bind((there.outer, port)).expect("bind"));
         socket.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
@@ -201,7 +201,7 @@ fn packets_go_the_new_way_after_a_path_change() {
         remote: moved.local_addr().expect("address"),
         encap: true,
     };
-    site.data.repath(1, new);
+    site.repath(new);
     host.send(b"after").expect("send");
     let (_, from) = moved.recv_from(&mut buffer).expect("the new way");
     assert_eq!(from, new.local);

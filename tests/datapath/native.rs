@@ -17,8 +17,8 @@ use crate::traffic::{carries_everything, exchange, udp_pair};
 fn install(site: &Site, id: u64, remote: Place) {
     let (inbound, outbound) = sas(id, site.place, remote);
     let path = UdpPath { encap: false, ..path(site.place, remote) };
-    site.data.install(NewSa { id, tunnel: 1, policy: POLICY, inbound, outbound, path });
-    site.data.switch_outbound(id);
+    site.install_sa(NewSa { id, tunnel: 1, policy: POLICY, inbound, outbound, path });
+    site.switch_outbound(id);
 }
 
 fn pair(outer_ipv6: bool, workers: u8) -> (Site, Site) {
@@ -50,9 +50,9 @@ fn a_nat_that_appears_has_the_same_sa_go_on_in_udp() {
     install(&b, 1, a.place);
     let (left, right) = udp_pair(&a, &b, false);
     exchange(&left, &right, b"without UDP");
-    a.data.repath(1, path(a.place, b.place));
+    a.repath(path(a.place, b.place));
     exchange(&left, &right, b"one way in UDP");
-    b.data.repath(1, path(b.place, a.place));
+    b.repath(path(b.place, a.place));
     exchange(&left, &right, b"both ways in UDP");
     assert_eq!(b.data.usage(1).expect("usage").packets_in, 3);
 }

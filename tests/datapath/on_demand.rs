@@ -45,7 +45,7 @@ fn the_first_packets_are_kept_and_sent_in_order_before_those_that_follow() {
         b.install(1, a.place);
         a.install(1, b.place);
         left.send(&[20]).expect("send");
-        a.data.switch_outbound(1);
+        a.switch_outbound(1);
         for number in 21..40_u8 {
             left.send(&[number]).expect("send");
         }
@@ -69,7 +69,7 @@ fn a_lone_packet_leaves_as_soon_as_its_sa_is_there() {
     told_to_acquire(&mut a);
     b.install(1, a.place);
     a.install(1, b.place);
-    a.data.switch_outbound(1);
+    a.switch_outbound(1);
     let mut bytes = [0; 8];
     assert_eq!(right.recv(&mut bytes).expect("the packet"), 5);
 }
@@ -87,7 +87,7 @@ fn what_cannot_be_set_up_is_dropped_and_the_next_packet_asks_again() {
     told_to_acquire(&mut a);
     b.install(1, a.place);
     a.install(1, b.place);
-    a.data.switch_outbound(1);
+    a.switch_outbound(1);
     let mut bytes = [0; 8];
     assert_eq!(right.recv(&mut bytes).expect("the packet"), 5);
     assert_eq!(&bytes[..5], b"again");

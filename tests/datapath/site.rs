@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use sekisho::data::{self, DataPath, FromDataReceiver, NewSa, UdpPath};
+use sekisho::data::{self, DataPath, FromDataReceiver, NewSa, SaUsage, UdpPath};
 use sekisho::net::offload::Asked;
 use sekisho::net::tun::Tun;
 use sekisho::net::udp::{self, Sockets};
@@ -109,7 +109,32 @@ impl Site {
     pub(crate) fn install(&self, id: u64, remote: Place) {
         let (inbound, outbound) = sas(id, self.place, remote);
         let sa = NewSa { id, tunnel: 1, policy: POLICY, inbound, outbound, path: path(self.place, remote) };
+        self.install_sa(sa);
+    }
+
+    /// Install it, with effect at once.
+    pub(crate) fn install_sa(&self, sa: NewSa) {
         self.data.install(sa);
+        self.data.publish();
+    }
+
+    /// Send on it from now on.
+    pub(crate) fn switch_outbound(&self, id: u64) {
+        self.data.switch_outbound(id);
+        self.data.publish();
+    }
+
+    /// Forget it from now on; what it has carried.
+    pub(crate) fn remove(&self, id: u64) -> Option<SaUsage> {
+        let usage = self.data.remove(id);
+        self.data.publish();
+        usage
+    }
+
+    /// Send this way from now on.
+    pub(crate) fn repath(&self, path: UdpPath) {
+        self.data.repath(1, path);
+        self.data.publish();
     }
 
     pub(crate) fn drops(&self, reason: &str) -> u64 {
@@ -122,8 +147,8 @@ impl Site {
 pub(crate) fn connect(id: u64, a: &Site, b: &Site) {
     a.install(id, b.place);
     b.install(id, a.place);
-    a.data.switch_outbound(id);
-    b.data.switch_outbound(id);
+    a.switch_outbound(id);
+    b.switch_outbound(id);
 }
 
 /// The two halves of a Child SA as `local` holds them.

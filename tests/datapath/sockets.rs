@@ -174,3 +174,22 @@ fn a_machine_without_ipv6_still_serves_ipv4() {
     let sockets = namespace.run(|| Sockets::bind(SETTINGS).expect("bind"));
     assert!(sockets.of(0).iter().filter(|socket| !socket.is_ipv6()).count() == 2);
 }
+
+/// While a thread has no processor the kernel drops in silence: whoever looks for lost packets must find them.
+#[test]
+fn what_the_kernel_drops_for_want_of_room_is_counted() {
+    let namespace = Namespace::new();
+    let sockets = namespace.run(|| Sockets::bind(SETTINGS).expect("bind"));
+    assert_eq!(sockets.overflowed(), 0);
+    let stranger = namespace.run(|| UdpSocket::bind("127.0.0.1:0").expect("bind"));
+    let mut sent = 0;
+    while sockets.overflowed() < 10 {
+        stranger.send_to(&[0xc1; 8_000], "127.0.0.1:4500").expect("send");
+        sent += 1;
+        assert!(sent < 100_000, "none is counted");
+    }
+    let dropped = sockets.overflowed();
+    let socket = sockets.between(0, address("127.0.0.1:4500"), address("127.0.0.1:1")).expect("a socket");
+    let arrived = sent - usize::try_from(dropped).expect("a number");
+    assert_eq!(receive(socket, arrived).0.len(), arrived, "all others are there");
+}

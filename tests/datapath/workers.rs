@@ -144,8 +144,8 @@ fn many_tunnels(workers: u8) -> (Site, Site) {
         let id = u64::from(tunnel);
         let install = |site: &Site, path: UdpPath, sides: [Vec<Selector>; 2], lower: bool| {
             let (inbound, outbound) = sas_between(id, &sides, lower);
-            site.data.install(NewSa { id, tunnel: id, policy: id, inbound, outbound, path });
-            site.data.switch_outbound(id);
+            site.install_sa(NewSa { id, tunnel: id, policy: id, inbound, outbound, path });
+            site.switch_outbound(id);
         };
         install(&a, path(at_a, there), [ours(), theirs()], true);
         install(&b, path(there, at_a), [theirs(), ours()], false);
@@ -357,7 +357,7 @@ fn what_waits_at_any_worker_is_sent_or_let_go() {
     send();
     b.install(1, at_a);
     a.install(1, at_b);
-    a.data.switch_outbound(1);
+    a.switch_outbound(1);
     let mut from = BTreeSet::new();
     while from.len() < usize::from(WAITING) {
         from.insert(sink.recv_from(&mut [0; 100]).expect("every packet").1);

@@ -44,6 +44,7 @@ mod respond;
 mod restart;
 mod revocation;
 mod several_children;
+mod spoofed;
 mod suites;
 mod tfc_padding;
 mod unprotect;

@@ -78,6 +78,11 @@ impl Namespace {
         run(self.command("nft").arg(ruleset));
     }
 
+    /// The nftables ruleset, as `nft` writes it.
+    pub fn nft_list(&self) -> String {
+        run(self.command("nft").args(["list", "ruleset"]))
+    }
+
     /// What its kernel dropped for want of room, where it did: UDP sockets' buffers and devices' queues.
     pub fn kernel_drops(&self) -> Vec<String> {
         let sockets = run(self.command("nstat").args(["--json", "--zeros", "--ignore", "--noupdate"]));

@@ -4,7 +4,7 @@
 use super::coalesce::{Coalescer, Joins};
 use super::header::OffloadHeader;
 use super::rewrite::{complete_transport_checksum, set_ip_length, set_udp_length, transport_sum};
-use super::segment::{Train, complete_checksum, segment as cut};
+use super::segment::{Train, complete_checksum, plan, segment as cut};
 use crate::checksum::Sum;
 use crate::inner::{Fragment, InnerView, TCP, UDP};
 use crate::suite::Suite;
@@ -12,7 +12,7 @@ use crate::suite::Suite;
 /// Cuts any bytes by any offload header: the first ten are the header, the next says how much room there is.
 ///
 /// # Panics
-/// If what is cut does not go where the packet went, or has other lengths than are told.
+/// If what is cut does not go where the packet went, or has other lengths than are told or were planned.
 pub fn virtio_header(data: &[u8]) {
     let Some((&[ref offload @ .., room], packet)) = data.split_first_chunk::<{ OffloadHeader::LENGTH + 1 }>()
     else {
@@ -21,8 +21,11 @@ pub fn virtio_header(data: &[u8]) {
     let header = OffloadHeader::from_bytes(*offload);
     assert_eq!(header.to_bytes(), *offload);
     let mut out = vec![0; usize::from(room) << 8];
-    if let Ok(train) = cut(Suite::AES_256_GCM_16.layout(), header, packet, &mut out) {
+    let layout = Suite::AES_256_GCM_16.layout();
+    if let Ok(train) = cut(layout, header, packet, &mut out) {
         check_train(packet, train, &out);
+        let planned = InnerView::parse(packet).and_then(|inner| plan(layout, header, packet, &inner));
+        assert_eq!(planned, Ok(train), "it was planned otherwise");
     }
     let mut completed = packet.to_vec();
     if complete_checksum(header, &mut completed).is_ok() {

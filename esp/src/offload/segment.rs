@@ -45,6 +45,23 @@ impl Train {
     }
 }
 
+/// What [`segment`] will make of `packet`, whose headers say `inner`.
+///
+/// # Errors
+/// Those of [`segment`], but for want of room.
+pub fn plan(
+    layout: Layout,
+    header: OffloadHeader,
+    packet: &[u8],
+    inner: &InnerView,
+) -> Result<Train, DropReason> {
+    let packet = packet.get(..inner.total_length()).ok_or(DropReason::InnerLength)?;
+    if header.gso() == OffloadHeader::GSO_NONE {
+        return Ok(whole(layout, packet.len()));
+    }
+    Ok(Cut::new(header, inner, packet)?.train(layout))
+}
+
 /// Cuts `packet`, read from a TUN with `header`, into `out`, for an SA with this layout. A packet that needs no cutting
 /// becomes a train of one, its checksum complete.
 ///
@@ -110,6 +127,10 @@ fn covers_transport(header: OffloadHeader, inner: &InnerView) -> bool {
         }
 }
 
+fn whole(layout: Layout, length: usize) -> Train {
+    Train { count: 1, stride: layout.sealed_length(length), length, last_length: length, layout }
+}
+
 fn copy_whole(
     layout: Layout,
     header: OffloadHeader,
@@ -117,7 +138,7 @@ fn copy_whole(
     out: &mut [u8],
 ) -> Result<Train, DropReason> {
     let length = packet.len();
-    let train = Train { count: 1, stride: layout.sealed_length(length), length, last_length: length, layout };
+    let train = whole(layout, length);
     let out = out.get_mut(..train.sealed_length()).ok_or(DropReason::NoRoom)?;
     let place = out.get_mut(layout.header_length()..).and_then(|place| place.get_mut(..length));
     let place = place.ok_or(DropReason::NoRoom)?;

@@ -95,7 +95,7 @@ impl Tunnel {
             Arrival::Outside => return ctx.output.drop(DropReason::OutsideWindow),
         }
         let Some(opened) = self.open(ctx, spi, datagram) else { return };
-        self.heard(ctx, spi, path);
+        self.asked(ctx, spi, path);
         let digest = opened.as_ref().map_or_else(|_| sha256(&[datagram.bytes]), |received| received.digest);
         let request = Request::new(&header, digest);
         let answered = opened.and_then(|Received { payloads, .. }| match header.exchange {

@@ -22,6 +22,23 @@ impl Tunnel {
         self.take_over(ctx, spi);
     }
 
+    /// The same, and it was a request.
+    pub(super) fn asked(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, path: Path) {
+        self.heard(ctx, spi, path);
+        self.doubt(ctx, path);
+    }
+
+    /// It came from elsewhere than we send to, and we did not follow: a NAT may have appeared on the way, which loses what is
+    /// sent to the old address while all that the peer asks is answered. So it is asked there; if it keeps silent, the tunnel
+    /// is set up anew, and the NAT is seen. Not more often than in silence, or two ends that each seem to have moved would
+    /// ask without end.
+    fn doubt(&mut self, ctx: &mut Context<'_>, path: Path) {
+        if path.remote != self.path.remote && self.doubt_from <= ctx.now.boot && self.ended().is_none() {
+            self.doubt_from = ctx.now.boot + self.connection().liveness;
+            self.tasks.push(ctx, Task::Probe);
+        }
+    }
+
     /// RFC 7296 §2.23: a host that is not behind a NAT "SHOULD send all packets to the IP address and port from the
     /// last valid authenticated packet", if the other end is behind one.
     fn follow(&mut self, ctx: &mut Context<'_>, path: Path) {

@@ -43,6 +43,8 @@ pub(crate) struct Tunnel {
     pub(super) last_heard: Instant,
     pub(super) keepalive_at: Option<Instant>,
     pub(super) path_mtu: PathMtu,
+    /// A request from elsewhere than we send to has the peer asked there, from now on.
+    pub(super) doubt_from: Instant,
     pub(super) starts: Starts,
     pub(super) addresses: Addresses,
     pub(super) peer_rekeys: (Instant, u32),
@@ -103,6 +105,7 @@ impl Tunnel {
             last_heard: ctx.now.boot,
             keepalive_at: keepalive,
             path_mtu: PathMtu::default(),
+            doubt_from: ctx.now.boot,
             starts: Starts::default(),
             addresses: Addresses::default(),
             peer_rekeys: (ctx.now.boot, 0),

@@ -184,7 +184,7 @@ impl Link {
         self.queue.keys().next().map(|(at, _)| *at)
     }
 
-    /// The next datagram that has arrived by now; one to a mapping that is gone never does.
+    /// The next datagram that has arrived by now; one to a mapping that is gone never does, nor one to an address behind a NAT.
     pub(super) fn receive(&mut self, now: Instant) -> Option<Datagram> {
         while let Some(entry) = self.queue.first_entry() {
             if entry.key().0 > now {
@@ -192,6 +192,7 @@ impl Link {
             }
             let mut datagram = entry.remove();
             match &self.nat {
+                Some((inside, _)) if datagram.to.ip() == *inside => continue,
                 Some((_, nat)) if datagram.to.ip() == nat.outside => match nat.forward.get(&datagram.to) {
                     Some(inside) => datagram.to = *inside,
                     None => continue,

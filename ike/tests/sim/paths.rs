@@ -96,3 +96,38 @@ fn a_tunnel_without_encapsulation_is_set_up_anew_from_another_address() {
     world.run_for(MINUTE);
     assert_eq!(world.disagreement(), None);
 }
+
+/// Or what B sends would get lost for as long as A asks from its new address and is answered. That A's packets arrive is sign
+/// of life enough for B.
+#[test]
+fn a_nat_that_appears_before_a_standing_tunnel_is_seen_though_one_way_still_works() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let (mut ours, mut theirs) = connection_pair();
+    (ours.encapsulation, theirs.encapsulation) = (Encapsulation::Detected, Encapsulation::Detected);
+    (theirs.remote, theirs.liveness) = (Remote::Any, 60 * MINUTE);
+    world.configure(Side::B, vec![theirs]);
+    world.configure(Side::A, vec![ours]);
+    world.traffic = Some(SECOND / 10);
+    world.run_for(MINUTE);
+    world.link.nat = Some((world.a.address, Nat::new([192, 0, 2, 7].into())));
+    let in_udp = |w: &World| [&w.a, &w.b].map(|host| host.outbound().is_some_and(|out| out.encapsulated));
+    assert!(world.run_until(5 * MINUTE, |w| w.is_up() && in_udp(w) == [true; 2]), "{:?}", world.b.ended);
+    let (sent, received) = (world.b.sent, world.a.received);
+    world.run_for(MINUTE);
+    assert!(world.a.received - received >= world.b.sent - sent - 2, "B reaches A again");
+    assert_eq!(world.disagreement(), None);
+}
+
+/// Whoever sees a request may send it on from anywhere, and nobody moves: the peer still answers where it was.
+#[test]
+fn a_request_that_was_sent_on_from_elsewhere_moves_nobody_and_ends_nothing() {
+    let mut world = encapsulated(Encapsulation::Detected, Encapsulation::Detected, false);
+    let (before, sent) = (world.b.outbound().unwrap().path, world.link.sent);
+    world.link.nat = Some((world.a.address, Nat::new([192, 0, 2, 7].into())));
+    assert!(world.run_until(MINUTE, |w| w.link.sent > sent), "one end asks the other");
+    world.link.nat = None;
+    world.run_for(5 * MINUTE);
+    assert_eq!(world.b.outbound().unwrap().path, before);
+    assert!(world.a.ended.is_empty() && world.b.ended.is_empty());
+    assert!(world.link.sent - sent < 300, "{} messages", world.link.sent - sent);
+}

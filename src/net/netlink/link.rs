@@ -39,6 +39,11 @@ impl TunnelLink {
         &self.netlink
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its interface index.
     pub fn index(&self) -> u32 {
         self.index

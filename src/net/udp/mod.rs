@@ -143,6 +143,13 @@ impl Sockets {
         self.udp.get(worker).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Datagrams and packets that the kernel dropped because nobody took the ones before in time, since the start.
+    pub fn overflowed(&self) -> u64 {
+        let udp = self.udp.iter().flatten().map(Socket::overflowed);
+        let native = self.native.iter().flatten().map(NativeSocket::overflowed);
+        udp.chain(native).map(u64::from).sum()
+    }
+
     /// What they were bound by.
     pub fn settings(&self) -> Settings {
         self.settings

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 
 use super::batch::{self, MOST, Slot};
 use super::control::Outgoing;
-use super::socket::{AtStep, SEND_PATIENCE, Sent, restless, set_option, widen_buffers};
+use super::socket::{AtStep, SEND_PATIENCE, Sent, drops, restless, set_option, widen_buffers};
 use super::steer;
 use crate::net::ready::wait_writable;
 
@@ -72,6 +72,11 @@ impl NativeSocket {
     /// Its address family.
     pub fn is_ipv6(&self) -> bool {
         self.ipv6
+    }
+
+    /// What came in and found no room since it was opened.
+    pub(super) fn overflowed(&self) -> u32 {
+        drops(&self.inner)
     }
 
     /// Receive what is there, as much as the batch has room for.

@@ -135,6 +135,11 @@ impl Socket {
         self.address.is_ipv6()
     }
 
+    /// What came in and found no room, or was damaged, since it was bound.
+    pub(super) fn overflowed(&self) -> u32 {
+        drops(&self.inner)
+    }
+
     /// Receive a datagram or a train (65,535 bytes hold any).
     ///
     /// # Errors
@@ -323,7 +328,7 @@ fn refuses_segmentation(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE | libc::EOPNOTSUPP))
 }
 
-#[expect(unsafe_code, reason = "setsockopt(2), and a buffer as socket2 wants it")]
+#[expect(unsafe_code, reason = "setsockopt(2), getsockopt(2), and a buffer as socket2 wants it")]
 mod sys {
     use super::{AsRawFd, MaybeUninit, io};
 
@@ -340,10 +345,28 @@ mod sys {
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
+    /// `SO_MEMINFO`, whose ninth number it is (`SK_MEMINFO_DROPS` of `linux/sock_diag.h`); 0 where the kernel does not say.
+    pub(in super::super) fn drops(socket: &socket2::Socket) -> u32 {
+        const DROPS: usize = 8;
+        let mut numbers = [0u32; DROPS + 1];
+        let mut length = libc::socklen_t::try_from(size_of_val(&numbers)).unwrap_or_default();
+        // SAFETY: the kernel writes at most `length` bytes of `numbers`, and to `length`; both outlive the call.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_MEMINFO,
+                (&raw mut numbers).cast(),
+                &raw mut length,
+            )
+        };
+        if result == 0 { numbers[DROPS] } else { 0 }
+    }
+
     pub(super) fn uninitialised(buffer: &mut [u8]) -> &mut [MaybeUninit<u8>] {
         // SAFETY: same layout; socket2 promises never to write uninitialised bytes into a receive buffer.
         unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) }
     }
 }
-pub(super) use sys::set_option;
 use sys::uninitialised;
+pub(super) use sys::{drops, set_option};

@@ -1,0 +1,125 @@
+//! What comes in clear in the name of a protected network is not forwarded (RFC 4301 §5.2): routing says where packets go,
+//! and nothing of where they may come from.
+//!
+//! Two rules of `nf_tables` in a table of our own, `sekisho_INTERFACE`, for both address families:
+//!
+//! ```text
+//! chain forward { type filter hook forward priority -10; policy accept;
+//!     iifname != "sekisho0" fib saddr oifname "sekisho0" counter drop     its answer would go into the tunnel
+//!     iifname != "sekisho0" fib saddr oif 0 counter drop                  its answer would go nowhere: the tunnel is down
+//! }
+//! ```
+//!
+//! Like the blackholes they outlive the daemon. Whoever changes the packet filter as a whole takes them away, so that a daemon
+//! looks after them.
+
+mod message;
+
+use std::io::{self, ErrorKind, Read};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use message::{Answers, Batch};
+
+/// What it means that there is none.
+pub const MISSING: &str = "what comes in clear in the name of a protected network is forwarded as if it came out of a tunnel, for want of nf_tables (with `fib`)";
+
+/// What the names of our tables begin with.
+const PREFIX: &str = "sekisho_";
+/// The kernel answers at once, or never.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of answers in one piece.
+const ROOM: usize = 32 << 10;
+
+/// Guards all that is routed to this interface, whether it exists or not, in the place of what stood for it before.
+///
+/// # Errors
+/// If the kernel has no `nf_tables`, or we may not.
+pub fn put(interface: &str) -> io::Result<()> {
+    let table = format!("{PREFIX}{interface}");
+    let mut batch = Batch::new();
+    // What is there is replaced at once: "add" makes sure that there is something to delete.
+    batch.add_table(&table);
+    batch.delete_table(&table);
+    batch.add_table(&table);
+    batch.add_forward_chain(&table);
+    batch.drop_clear(&table, interface, message::Lead::To(interface));
+    batch.drop_clear(&table, interface, message::Lead::Nowhere);
+    send(&batch)
+}
+
+/// Whether the guard of this interface stands.
+///
+/// # Errors
+/// If the kernel has no `nf_tables`, or we may not.
+pub fn stands(interface: &str) -> io::Result<bool> {
+    Ok(tables()?.contains(&format!("{PREFIX}{interface}")))
+}
+
+/// Takes all guards away, of whatever interface: how many there were.
+///
+/// # Errors
+/// If we may not. Where the kernel has no `nf_tables` there are none.
+pub fn remove() -> io::Result<usize> {
+    let ours: Vec<String> = match tables() {
+        Ok(tables) => tables.into_iter().filter(|table| table.starts_with(PREFIX)).collect(),
+        Err(error) if is_missing(&error) => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    if !ours.is_empty() {
+        let mut batch = Batch::new();
+        ours.iter().for_each(|table| batch.delete_table(table));
+        send(&batch)?;
+    }
+    Ok(ours.len())
+}
+
+/// Whether it is the kernel that knows nothing of it.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EPROTONOSUPPORT | libc::EOPNOTSUPP | libc::EINVAL | libc::ENOENT)
+    )
+}
+
+/// All or nothing of it takes effect.
+fn send(batch: &Batch) -> io::Result<()> {
+    let socket = open()?;
+    socket.send(&batch.bytes())?;
+    let mut answers = Answers::to(batch.last());
+    while !answers.are_complete() {
+        answers.read(&receive(&socket)?)?;
+    }
+    Ok(())
+}
+
+fn tables() -> io::Result<Vec<String>> {
+    let socket = open()?;
+    let (request, number) = message::list_tables();
+    socket.send(&request)?;
+    let mut answers = Answers::to(number);
+    while !answers.are_complete() {
+        answers.read(&receive(&socket)?)?;
+    }
+    Ok(answers.tables)
+}
+
+fn open() -> io::Result<Socket> {
+    let protocol = Protocol::from(libc::NETLINK_NETFILTER);
+    let socket = Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(protocol))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+fn receive(mut socket: &Socket) -> io::Result<Vec<u8>> {
+    let mut room = vec![0; ROOM];
+    let length = loop {
+        match socket.read(&mut room) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            length => break length?,
+        }
+    };
+    room.truncate(length);
+    Ok(room)
+}
