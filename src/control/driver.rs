@@ -9,14 +9,14 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::api::Reply;
-use crate::data::FromData;
+use crate::data::{FromData, InnerView};
 use crate::net::netlink::Change;
 use crate::telemetry::Fact;
 
 use super::apply::FollowUp;
-use super::install::ike_path;
+use super::install::{self, ike_path};
 use super::waiting::Settled;
-use super::{Control, Inputs, Order, now};
+use super::{Control, ICMP_BUDGET, Inputs, Order, now};
 
 /// Messages of the data path that are taken in one turn, so that timers and operators have theirs.
 const BUDGET: usize = 64;
@@ -54,7 +54,10 @@ impl Control {
                     self.endpoint.handle_completion(now(), job, completion);
                 }
                 change = self.out.routing.next() => self.network(change).await,
+                message = self.out.icmp.next(), if self.icmp_budget > 0 => self.hear_router(&message),
                 _ = usage.tick() => {
+                    self.icmp_budget = ICMP_BUDGET;
+                    self.out.routing.paths_mut().expire(now().boot);
                     self.tell_usage();
                     self.tell_expiry();
                     self.out.routing.look_after_guard();
@@ -70,47 +73,49 @@ impl Control {
 
     /// Events first: a Child SA must be able to receive before the message leaves that lets the peer send.
     async fn drain(&mut self) {
-        let mut peers = Vec::new();
         loop {
-            let mut follow_up = FollowUp::default();
-            while let Some(event) = self.endpoint.poll_event() {
-                if let Event::AddressesAssigned(assignment) = &event
-                    && assignment.inner.ours
-                {
-                    self.take_addresses(assignment).await;
+            let mut paths = Vec::new();
+            loop {
+                let mut follow_up = FollowUp::default();
+                while let Some(event) = self.endpoint.poll_event() {
+                    if let Event::AddressesAssigned(assignment) = &event
+                        && assignment.inner.ours
+                    {
+                        self.take_addresses(assignment).await;
+                    }
+                    self.apply(event, &mut follow_up);
                 }
-                self.apply(event, &mut follow_up);
+                // Once for all of them: a thousand peers may have come back at once.
+                self.out.data.publish();
+                paths.append(&mut follow_up.paths);
+                follow_up.failed.iter().for_each(|connection| self.abandon(connection));
+                let went_on = self.settle();
+                if follow_up.commands.is_empty() && !went_on {
+                    break;
+                }
+                follow_up.commands.into_iter().for_each(|command| self.command(command));
             }
-            // Once for all of them: a thousand peers may have come back at once.
-            self.out.data.publish();
-            peers.append(&mut follow_up.peers);
-            follow_up.failed.iter().for_each(|connection| self.abandon(connection));
-            let went_on = self.settle();
-            if follow_up.commands.is_empty() && !went_on {
+            self.drop_addresses().await;
+            while let Some(job) = self.endpoint.poll_job() {
+                self.jobs.start(job);
+            }
+            while let Some(transmit) = self.endpoint.poll_transmit() {
+                self.transmit(&transmit);
+            }
+            self.follow_paths(paths).await;
+            if !self.spread_paths().await {
                 break;
-            }
-            follow_up.commands.into_iter().for_each(|command| self.command(command));
-        }
-        self.drop_addresses().await;
-        while let Some(job) = self.endpoint.poll_job() {
-            self.jobs.start(job);
-        }
-        while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.transmit(&transmit);
-        }
-        for (tunnel, path) in peers {
-            if let Some(mtu) = self.out.routing.set_peer(tunnel, path).await {
-                self.out.data.set_mtu(mtu);
             }
         }
     }
 
     fn transmit(&mut self, transmit: &Transmit) {
-        let (local, remote) = (transmit.path.local, transmit.path.remote);
+        let (local, remote, whole) = (transmit.path.local, transmit.path.remote, transmit.dont_fragment);
+        let sockets = &self.out.sockets;
         let sent = match (&transmit.payload, transmit.path.transport) {
-            (Payload::Ike(bytes), Transport::UdpEncap) => self.out.sockets.send_marked(local, remote, bytes),
-            (Payload::Ike(bytes), Transport::Udp) => self.out.sockets.send(local, remote, bytes),
-            (Payload::Keepalive, _) => self.out.sockets.send(local, remote, &KEEPALIVE),
+            (Payload::Ike(bytes), Transport::UdpEncap) => sockets.send_marked(local, remote, whole, bytes),
+            (Payload::Ike(bytes), Transport::Udp) => sockets.send(local, remote, whole, bytes),
+            (Payload::Keepalive, _) => sockets.send(local, remote, whole, &KEEPALIVE),
         };
         if let Err(error) = sent {
             self.unsent = self.unsent.saturating_add(1);
@@ -123,7 +128,7 @@ impl Control {
         match message {
             FromData::Ike { path, bytes } => self.endpoint.handle_datagram(now(), ike_path(path), &bytes),
             FromData::FirstPacket(id) => self.command(Command::FirstPacket(ChildSaId(id))),
-            FromData::Acquire(policy) => self.acquire(policy),
+            FromData::Acquire(policy, first) => self.acquire(policy, first.as_ref()),
             FromData::Failed(what) => tracing::error!("{what}"),
             FromData::Dead(why) => {
                 self.stop(format!("since {why}"));
@@ -133,12 +138,13 @@ impl Control {
     }
 
     /// Packets wait for this child.
-    fn acquire(&mut self, policy: u64) {
+    fn acquire(&mut self, policy: u64, first: Option<&InnerView>) {
         let Some((connection, child)) = self.policies.name(policy).cloned() else {
             return self.out.data.abandon(policy);
         };
         tracing::debug!(tunnel = %connection, %child, "a packet waits");
-        let command = Command::Acquire { connection, child };
+        let packet = first.and_then(install::trigger).map(Box::new);
+        let command = Command::Acquire { connection, child, packet };
         if let Err(error) = self.endpoint.handle_command(now(), command) {
             tracing::debug!(%error, "packets wait in vain");
             self.out.data.abandon(policy);

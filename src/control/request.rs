@@ -102,7 +102,7 @@ impl Control {
     fn up(&self, name: &Name, child: Option<String>) -> Step {
         if let Some(child) = child {
             let child = Name::from(child.as_str());
-            let command = Command::Acquire { connection: name.clone(), child: child.clone() };
+            let command = Command::Acquire { connection: name.clone(), child: child.clone(), packet: None };
             return (vec![command], Goal::Up { children: vec![child] });
         }
         let status = self.connection(name);
@@ -208,6 +208,7 @@ impl Control {
                 live: &|child_sa| self.usage(child_sa),
                 ended: self.books.ended(),
                 unanswered: &|child_sa, usage| self.books.unanswered(now.boot, child_sa, usage),
+                packets: &|tunnel| self.packet_size(tunnel),
             };
             status::tunnel(now, &status, &self.config, &counted)
         })

@@ -87,8 +87,13 @@ impl Site {
         namespace.ip(&format!("route add {}/32 dev sekisho0 src {}", network(remote.inner6), place.inner6));
         [place.outer, place.inner6].into_iter().for_each(|address| namespace.settle(address));
         let (to_control, from_data) = data::channel();
-        let data = DataPath::start(queues, Arc::new(sockets), data::Settings { mtu: MTU }, to_control)
-            .expect("the data path");
+        let data = DataPath::start(
+            queues,
+            Arc::new(sockets),
+            data::Settings { mtu: MTU, clamp_mss: true },
+            to_control,
+        )
+        .expect("the data path");
         Self { namespace, place, data, from_data }
     }
 

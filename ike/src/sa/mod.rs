@@ -21,6 +21,7 @@ mod ike_sa;
 mod initiator;
 mod liveness;
 mod offloaded;
+mod path_mtu;
 mod pfs;
 mod pools;
 mod rekey_child;

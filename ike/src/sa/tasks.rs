@@ -35,6 +35,8 @@ pub(crate) enum Task {
     DeleteIke(IkeSpi),
     /// Is the peer there?
     Probe,
+    /// How large are the packets that get there?
+    ProbePath,
 }
 
 /// A task, when it may begin, and what earlier attempts have taught.
@@ -248,6 +250,7 @@ impl Tunnel {
                 let payloads = Informational { delete_ike: true, ..Informational::default() }.write();
                 self.send_request(ctx, spi, ExchangeType::INFORMATIONAL, &payloads, Exchange::DeleteIke);
             }
+            Task::ProbePath => self.start_probe_path(ctx),
             Task::Probe => {
                 self.send_request(ctx, self.current, ExchangeType::INFORMATIONAL, &[], Exchange::Probe);
             }
@@ -268,6 +271,8 @@ impl Tunnel {
             Ok(pending) => pending,
             Err(diagnosis) => return self.fail(diagnosis),
         };
+        let packet = rekeys.is_none().then(|| self.starts.packet(index)).flatten();
+        let pending = pending.triggered_by(packet);
         rekeys.into_iter().for_each(|id| self.pfs_asked(id));
         let old = rekeys.and_then(|id| self.children.get_mut(&id)).map(|child| {
             child.rekey_at = None;
