@@ -42,6 +42,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use contender::Contender;
+use measure::tcp::Streams;
 
 /// Tunnels of several implementations, measured in turns.
 #[derive(Parser)]
@@ -55,6 +56,10 @@ pub struct Options {
     /// Seconds a TCP measurement.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
+    /// Congestion control of the streams. Linux's own choice is CUBIC; what a machine may be set to instead, as BBR, paces what
+    /// it sends by a timer, and then that is measured.
+    #[arg(long, default_value = "cubic")]
+    congestion: String,
     /// Only these.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
@@ -102,6 +107,10 @@ impl Options {
         self.only.is_empty() || self.only.contains(&part)
     }
 
+    pub fn streams(&self, count: usize) -> Streams<'_> {
+        Streams { count, control: &self.congestion }
+    }
+
     pub fn measures(&self, measure: Measure) -> bool {
         self.measure.is_empty() || self.measure.contains(&measure)
     }
@@ -133,9 +142,9 @@ fn main() -> ExitCode {
     }
     let (figures, missing) = rounds::run(&options);
     if options.json {
-        println!("{}", report::json(&figures, &missing));
+        println!("{}", report::json(&figures, &missing, &options.congestion));
     } else {
-        report::table(&figures, &missing);
+        report::table(&figures, &missing, &options.congestion);
     }
     ExitCode::SUCCESS
 }

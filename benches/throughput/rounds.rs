@@ -47,7 +47,11 @@ pub fn run(options: &Options) -> (Figures, Missing) {
         }
         if let Some(crowds) = &crowds {
             for (key, crowd) in ["one_sa_tcp1_gbps", "many_sas_tcp1_gbps"].into_iter().zip(crowds) {
-                figures.add("crowd", key, tcp::carried(crowd.ends(), 1, options.seconds, &[]).gbps);
+                figures.add(
+                    "crowd",
+                    key,
+                    tcp::carried(crowd.ends(), options.streams(1), options.seconds, &[]).gbps,
+                );
             }
         }
     }
@@ -77,7 +81,7 @@ fn contender<N: Inside>(
     // What sets a tunnel up with the first packets does it now.
     echo::round_trips(ends, 50, Duration::ZERO);
     if options.measures(Measure::Rtt) {
-        round_trips(figures, name, ends, options.trips);
+        round_trips(options, figures, name, ends);
     }
     if options.measures(Measure::Tcp) {
         streams(options, figures, name, ends, pids);
@@ -90,11 +94,11 @@ fn contender<N: Inside>(
     }
 }
 
-fn round_trips<N: Inside>(figures: &mut Figures, name: &'static str, ends: Ends<'_, N>, trips: usize) {
-    let idle = echo::round_trips(ends, trips, Duration::ZERO);
+fn round_trips<N: Inside>(options: &Options, figures: &mut Figures, name: &'static str, ends: Ends<'_, N>) {
+    let idle = echo::round_trips(ends, options.trips, Duration::ZERO);
     figures.add(name, "rtt_idle_us_p50", idle.p50);
     figures.add(name, "rtt_idle_us_p99", idle.p99);
-    let stream = tcp::Load::start(ends, 1);
+    let stream = tcp::Load::start(ends, options.streams(1));
     echo::round_trips(ends, LOAD_TRIPS / 3, Duration::from_millis(1));
     let load = echo::round_trips(ends, LOAD_TRIPS, Duration::from_millis(2));
     drop(stream);
@@ -116,7 +120,7 @@ fn streams<N: Inside>(
         (4, true, "tcp4_back_gbps"),
     ] {
         let ends = if back { ends.turned() } else { ends };
-        let carried = tcp::carried(ends, count, options.seconds, pids);
+        let carried = tcp::carried(ends, options.streams(count), options.seconds, pids);
         figures.add(name, key, carried.gbps);
         if key == "tcp1_gbps" && !pids.is_empty() {
             figures.add(name, "cpu_seconds_per_gb", carried.cpu_seconds_per_gb);
@@ -125,13 +129,11 @@ fn streams<N: Inside>(
 }
 
 fn datagrams<N: Inside>(figures: &mut Figures, name: &'static str, ends: Ends<'_, N>) {
-    for (length, key) in PAYLOADS {
-        for trains in [false, true] {
-            let key = if trains { format!("{key}_trains") } else { key.to_owned() };
-            let guess = figures.last(name, &key).filter(|&rate| rate > 0.0);
-            let rate = udp::carried(ends, udp::Flow { length, trains }, guess);
-            figures.add(name, key, rate);
-        }
+    let single = PAYLOADS.map(|(length, key)| (udp::Flow { length, trains: false }, key));
+    let trains = (udp::Flow { trains: true, ..single[0].0 }, "pps64_trains");
+    for (flow, key) in single.into_iter().chain([trains]) {
+        let guess = figures.last(name, key).filter(|&rate| rate > 0.0);
+        figures.add(name, key, udp::carried(ends, flow, guess));
     }
 }
 
@@ -155,15 +157,18 @@ impl<'a> Lines<'a> {
     }
 
     fn measure(&self, options: &Options, figures: &mut Figures) {
-        let lines: [(&str, &Site, Outer); 4] = [
-            ("ipv4_tcp1_gbps", self.plain.0, Outer::V4),
-            ("ipv6_inside_tcp1_gbps", self.plain.0, Outer::V6),
-            ("ipv6_outside_tcp1_gbps", self.ipv6_outside.0, Outer::V4),
-            ("nat_tcp1_gbps", self.nat.0, Outer::V4),
+        let through = |site, inside| -> Ends<'_, Namespace> { ends(site, inside) };
+        let lines = [
+            ("ipv4_tcp1_gbps", through(self.plain.0, Outer::V4)),
+            ("ipv6_inside_tcp1_gbps", through(self.plain.0, Outer::V6)),
+            ("ipv6_outside_tcp1_gbps", through(self.ipv6_outside.0, Outer::V4)),
+            ("nat_tcp1_gbps", through(self.nat.0, Outer::V4)),
+            // What the line itself loses to a NAT.
+            ("bare_tcp1_gbps", Contender::Bare.ends(self.plain.0)),
+            ("bare_nat_tcp1_gbps", Contender::Bare.ends(self.nat.0)),
         ];
-        for (key, site, inside) in lines {
-            let ends: Ends<'_, Namespace> = ends(site, inside);
-            figures.add("lines", key, tcp::carried(ends, 1, options.seconds, &[]).gbps);
+        for (key, ends) in lines {
+            figures.add("lines", key, tcp::carried(ends, options.streams(1), options.seconds, &[]).gbps);
         }
     }
 }

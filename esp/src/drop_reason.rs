@@ -53,6 +53,9 @@ drop_reasons! {
     ExtensionHeaders = "extension_headers",
     /// Inner addresses, protocol or ports that the SA it came in on was not negotiated for.
     InboundSelector = "inbound_selector",
+    /// Source, protocol or ports that the SAs to this destination were not negotiated for: no SPD entry of theirs matches
+    /// (RFC 4301 §5.1).
+    OutboundSelector = "outbound_selector",
     /// A later fragment, which shows no ports, where the selectors name ports.
     FragmentWithoutPorts = "fragment_without_ports",
     /// A first fragment without the whole transport header, where the selectors name ports (RFC 1858).

@@ -239,7 +239,19 @@ impl<A: Address> Index<A> {
                 }
             }
         }
-        Err(Miss::Dropped(DropReason::NoSa))
+        Err(Miss::Dropped(self.unmatched(destination)))
+    }
+
+    /// Why a packet goes nowhere that fits no rule (RFC 4301 §5.1: "Discard the packet"): an SA may stand that goes there.
+    #[cold]
+    fn unmatched(&self, destination: A) -> DropReason {
+        let groups = self.covering(destination).iter();
+        let mut rules =
+            groups.flat_map(|&(first, end)| self.rules.get(wide(first)..wide(end)).unwrap_or_default());
+        let stands = |(_, target): &(Shape<A>, Target)| {
+            matches!(target, Target::Sa(_) | Target::Reserved(Absent::Narrowed))
+        };
+        if rules.any(stands) { DropReason::OutboundSelector } else { DropReason::NoSa }
     }
 
     /// The groups whose range holds this address, most specific first.

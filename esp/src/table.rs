@@ -34,7 +34,8 @@ impl<In, Out> Table<In, Out> {
     ///
     /// # Errors
     /// [`DropReason::NoSa`], also where something more specific is reserved; [`DropReason::Narrowed`] if that is for an SA
-    /// which carries less; [`DropReason::FragmentWithoutPorts`] if the most specific one names ports that a later
+    /// which carries less; [`DropReason::OutboundSelector`] if one goes there that was not negotiated for this source, protocol or
+    /// ports; [`DropReason::FragmentWithoutPorts`] if the most specific one names ports that a later
     /// fragment does not show.
     pub fn outbound(&self, packet: &InnerView) -> Result<&Arc<Out>, DropReason> {
         let found = self.find(packet).map_err(Miss::reason)?;

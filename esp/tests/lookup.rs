@@ -142,8 +142,22 @@ fn naive(sas: &[Sa], packet: &Packet) -> Result<usize, DropReason> {
     match best {
         Some((_, number, 2)) => Ok(number),
         Some(_) => Err(DropReason::FragmentWithoutPorts),
+        None if goes_there(sas, packet) => Err(DropReason::OutboundSelector),
         None => Err(DropReason::NoSa),
     }
+}
+
+/// Whether an SA carries other packets to this destination.
+fn goes_there(sas: &[Sa], packet: &Packet) -> bool {
+    let mut pairs = sas
+        .iter()
+        .flat_map(|(local, remote)| local.iter().flat_map(move |l| remote.iter().map(move |r| (l, r))));
+    pairs.any(|(local, remote)| {
+        let protocols = local.protocol == 0 || remote.protocol == 0 || local.protocol == remote.protocol;
+        let (first, last) = remote.addresses;
+        let holds = (first..=last).contains(&packet.destination);
+        protocols && local.ipv4 == packet.ipv4 && remote.ipv4 == packet.ipv4 && holds
+    })
 }
 
 fn outbound(spi: u32, local: Vec<Selector>, remote: Vec<Selector>) -> Arc<OutboundSa> {
@@ -258,6 +272,16 @@ fn what_is_reserved_says_what_becomes_of_it_until_an_sa_carries_it() {
         assert_eq!(table.outbound(&view).map(|sa| sa.spi()), sent, "{destination}");
         assert_eq!(table.acquires(&view), waits, "{destination}");
     }
+    let reason =
+        |source, destination| table.outbound(&view(source, destination)).map(|sa| sa.spi()).unwrap_err();
+    assert_eq!(reason("10.18.0.1", "10.1.0.1"), DropReason::NoSa, "no SA goes there");
+    for destination in ["10.3.0.1", "10.3.1.1", "10.2.3.1"] {
+        assert_eq!(
+            reason("10.18.0.1", destination),
+            DropReason::OutboundSelector,
+            "one goes there, from elsewhere"
+        );
+    }
     let elsewhere = view("10.18.0.1", "10.2.0.1");
     assert_eq!(table.acquires(&elsewhere), None, "a source that it is not reserved for");
 }
@@ -325,7 +349,7 @@ fn ten_thousand_sas_are_found_each_by_its_own_network_and_spi() {
         assert!(table.inbound(spi + 1).is_none());
     }
     assert_eq!(table.outbound(&view("10.200.1.1", "10.40.0.1")).unwrap_err(), DropReason::NoSa);
-    assert_eq!(table.outbound(&view("10.201.1.1", "10.1.1.1")).unwrap_err(), DropReason::NoSa);
+    assert_eq!(table.outbound(&view("10.201.1.1", "10.1.1.1")).unwrap_err(), DropReason::OutboundSelector);
 }
 
 #[test]

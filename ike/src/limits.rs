@@ -126,6 +126,10 @@ pub const NEAR_IDENTITY: usize = 128;
 pub const NEAR_MISSES: usize = 3;
 /// Tunnels with which one such refusal is kept.
 pub const NEAR_MISS_TUNNELS: usize = 8;
+/// Refusals of no tunnel that are kept for the operator, and for how long.
+pub const REFUSALS_KEPT: usize = 16;
+/// See [`REFUSALS_KEPT`].
+pub const REFUSALS_KEPT_FOR: Duration = Duration::from_hours(24);
 /// What deserves a look with one connection, of however many peers.
 pub const WARNINGS: usize = 8;
 /// Lines of a comparison in a diagnosis.
@@ -147,6 +151,8 @@ pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 pub const REFUSED_LIFETIME: Duration = Duration::from_secs(4);
 /// How often the cookie secret is replaced; the one before it is still accepted.
 pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_mins(2);
+/// A tunnel that its initiator deletes within this time, and without a packet, was not what it wanted.
+pub const DELETED_AT_ONCE: Duration = Duration::from_secs(10);
 /// How long a replaced Child SA still receives after its end was agreed, for packets on the way.
 pub const RETIRE_GRACE: Duration = Duration::from_secs(5);
 /// How long at least the end of a replaced SA is left to the peer whose duty it is; then we delete it ourselves.

@@ -131,7 +131,7 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
             let mut outcome = simulated(|_, _| {}, |_| {});
             outcome.0.command(Side::B, Command::Down("link".into())).unwrap();
             outcome.0.run_for(Duration::from_millis(100));
-            vec![outcome.a()]
+            vec![outcome.a(), deleted_at_once(&connection_pair().0, 1, 0)]
         }
         Kind::PeerError => {
             let errors = [
@@ -201,7 +201,8 @@ fn of_certificates(kind: Kind) -> Vec<Diagnosis> {
         }))],
         Kind::RevocationUnknown => {
             let why = "http://ocsp.example/: no connection within 5 s";
-            vec![certificate::revocation(&RevocationError::Unknown(why.into()))]
+            let nobody = "nobody says whether certificate `C=JP, O=Clinic, CN=hub` is revoked";
+            [why, nobody].map(|why| certificate::revocation(&RevocationError::Unknown(why.into()))).into()
         }
         Kind::CertificateUsage => {
             path(PathError::WrongKeyUsage { subject: subject(), needed: "digitalSignature" })

@@ -19,6 +19,6 @@ pub use protocol::{Failure, Freed, Reloaded, Reply, Request, What};
 pub use server::{Asked, BindError, Limits, Server};
 pub use status::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Offloads, PEERS_SHOWN, PacketSize,
-    Peer, Pool, Sas, State, Status, Tunnel,
+    Peer, Pool, Refused, Sas, State, Status, Tunnel, Unanswered,
 };
 pub use wanted::Wanted;

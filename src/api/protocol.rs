@@ -242,6 +242,9 @@ pub struct Reloaded {
     /// Settings of `[daemon]` that take effect at the next start only.
     #[serde(default)]
     pub restart_needed: Vec<String>,
+    /// Settings of `[daemon]` that changed and hold for SAs set up from now on.
+    #[serde(default)]
+    pub from_next_sa: Vec<String>,
     /// What is allowed but deserves a second look.
     pub warnings: Vec<String>,
     /// Networks that no tunnel covers any more and that stay blocked until `sekisho unprotect`.

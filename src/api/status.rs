@@ -20,6 +20,12 @@ pub struct Status {
     pub interface: String,
     /// Its MTU, bytes.
     pub mtu: u32,
+    /// How many workers the data path has, each with its own queue and sockets.
+    #[serde(default)]
+    pub workers: usize,
+    /// Settings that changed and take effect at the next start of the daemon.
+    #[serde(default)]
+    pub restart_needed: Vec<String>,
     /// What is exchanged with it in one read or write.
     #[serde(default)]
     pub offloads: Offloads,
@@ -30,6 +36,9 @@ pub struct Status {
     /// The pools that peers get their addresses from, by name.
     #[serde(default)]
     pub pools: Vec<Pool>,
+    /// Refusals of late that named no tunnel and were kept with none, the newest last. Nobody proved anything.
+    #[serde(default)]
+    pub refused: Vec<Refused>,
     /// Networks that are no longer configured and stay blocked until `sekisho unprotect --stale`.
     #[serde(default)]
     pub stale: Vec<String>,
@@ -59,6 +68,9 @@ pub struct Tunnel {
     pub local_id: String,
     /// Who the peer is.
     pub remote_id: String,
+    /// Where the peer is as configured: addresses and names; empty: anywhere.
+    #[serde(default)]
+    pub remote_hosts: Vec<String>,
     /// Our address, while it is up.
     pub local: Option<SocketAddr>,
     /// The peer's address, while it is up.
@@ -146,6 +158,12 @@ pub struct ConfiguredChild {
     /// The same of `remote`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out_remote: Vec<String>,
+    /// While it is up: what of our side the peer asked for besides and was not given, since it is not configured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld_local: Vec<String>,
+    /// The same of the peer's side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld_remote: Vec<String>,
 }
 
 /// What a configured child is doing.
@@ -318,6 +336,25 @@ pub struct NearMiss {
     pub failed: Failed,
 }
 
+/// A refusal that named no tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Where it came from.
+    pub remote: IpAddr,
+    /// How often the same happened.
+    pub times: u32,
+    /// The last time, and why.
+    #[serde(flatten)]
+    pub failed: Failed,
+}
+
+impl From<sekisho_ike::event::Refusal> for Refused {
+    fn from(refusal: sekisho_ike::event::Refusal) -> Self {
+        let failed = Failed { at: refusal.at, diagnosis: (&refusal.diagnosis).into() };
+        Self { remote: refusal.remote, times: refusal.times, failed }
+    }
+}
+
 /// An IKE SA.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IkeSa {
@@ -358,6 +395,9 @@ pub struct IkeSa {
     /// Whether ESP is in UDP; otherwise it is IP protocol 50.
     #[serde(default = "yes")]
     pub esp_in_udp: bool,
+    /// Whether that is what we ask for (`encapsulation = "always"`), whatever lies on the way.
+    #[serde(default)]
+    pub esp_in_udp_configured: bool,
 }
 
 /// Of a daemon that knew nothing else.
@@ -404,6 +444,21 @@ pub struct Child {
     pub bytes_in: u64,
     /// Bytes of inner packets sent.
     pub bytes_out: u64,
+    /// Since the last packet was accepted; absent if none was.
+    #[serde(default)]
+    pub last_in_s: Option<u64>,
+    /// What was sent and brought nothing back, if that is worth a look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<Unanswered>,
+}
+
+/// Packets that were sent since the last one was accepted. Traffic of one direction looks like this too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// How many.
+    pub packets: u64,
+    /// Since the first of them.
+    pub for_s: u64,
 }
 
 fn off() -> String {

@@ -10,6 +10,7 @@ mod output;
 mod rekey;
 mod reload;
 mod sas;
+mod silence;
 mod status;
 mod target;
 mod unprotect;

@@ -12,8 +12,18 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
 }
 
 fn show(reloaded: &Reloaded) -> String {
-    let Reloaded { added, changed, renewed, reviewed, removed, unchanged, restart_needed, warnings, stale } =
-        reloaded;
+    let Reloaded {
+        added,
+        changed,
+        renewed,
+        reviewed,
+        removed,
+        unchanged,
+        restart_needed,
+        from_next_sa,
+        warnings,
+        stale,
+    } = reloaded;
     let mut lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     for (what, names) in [
         ("added", added),
@@ -22,6 +32,7 @@ fn show(reloaded: &Reloaded) -> String {
         ("with other trust, by which the peers of what stands are judged", reviewed),
         ("removed", removed),
         ("needs a restart of the daemon to take effect", restart_needed),
+        ("counts from each tunnel's next SA on (`sekisho rekey NAME` makes one now)", from_next_sa),
     ] {
         if !names.is_empty() {
             lines.push(format!("{what}: {}", names.join(", ")));
@@ -48,12 +59,14 @@ mod tests {
         let reloaded = Reloaded {
             removed: vec!["lab".to_owned()],
             unchanged: vec!["centre".to_owned()],
+            restart_needed: vec!["workers".to_owned()],
+            from_next_sa: vec!["dscp".to_owned(), "ecn".to_owned()],
             stale: vec!["10.99.0.0/16".parse().unwrap()],
             ..Reloaded::default()
         };
         assert_eq!(
             show(&reloaded),
-            "removed: lab\nunchanged tunnels: 1\nno longer configured, and still blocked: 10.99.0.0/16; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all"
+            "removed: lab\nneeds a restart of the daemon to take effect: workers\ncounts from each tunnel's next SA on (`sekisho rekey NAME` makes one now): dscp, ecn\nunchanged tunnels: 1\nno longer configured, and still blocked: 10.99.0.0/16; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all"
         );
     }
 }

@@ -61,20 +61,34 @@ fn ike(sa: &IkeSa) -> String {
         nat_here,
         nat_there,
         esp_in_udp,
+        esp_in_udp_configured,
     } = sa;
     let role = if *initiator { "initiator" } else { "responder" };
-    let nat = match (nat_here, nat_there) {
-        (false, false) => "",
-        (true, false) => ", NAT here",
-        (false, true) => ", in UDP: the peer is behind a NAT or asks for it",
-        (true, true) => ", NAT here, and the peer is behind one or asks for UDP",
+    let esp = if *esp_in_udp {
+        in_udp(*esp_in_udp_configured, *nat_here, *nat_there)
+    } else {
+        "ESP without UDP".to_owned()
     };
-    let esp = if *esp_in_udp { "" } else { ", ESP without UDP" };
     format!(
-        "  IKE SA    {suite}, {role}, peer by {peer_auth}, SPIs {spi_i} {spi_r}, age {}, {}{nat}{esp}\n",
+        "  IKE SA    {suite}, {role}, peer by {peer_auth}, SPIs {spi_i} {spi_r}, age {}, {}, {esp}\n",
         time(*age_s),
         rekey(*rekey_in_s)
     )
+}
+
+/// A peer that asks for encapsulation looks like one behind a NAT.
+fn in_udp(configured: bool, nat_here: bool, nat_there: bool) -> String {
+    let reasons = [
+        (configured, "as configured"),
+        (nat_here, "as a NAT is before us"),
+        (nat_there, "as the peer asks for it or is behind a NAT"),
+    ];
+    let reasons: Vec<_> = reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why).collect();
+    if reasons.is_empty() {
+        "ESP in UDP".to_owned()
+    } else {
+        format!("ESP in UDP {}", reasons.join(", and "))
+    }
 }
 
 fn rekey(in_s: Option<u64>) -> String {
@@ -112,6 +126,16 @@ fn child(sa: &Child) -> String {
 mod tests {
     use super::*;
     use crate::api::Status;
+
+    #[test]
+    fn why_esp_is_in_udp_is_said() {
+        assert_eq!(in_udp(true, false, false), "ESP in UDP as configured");
+        assert_eq!(
+            in_udp(true, false, true),
+            "ESP in UDP as configured, and as the peer asks for it or is behind a NAT"
+        );
+        assert_eq!(in_udp(false, true, false), "ESP in UDP as a NAT is before us");
+    }
 
     #[test]
     fn only_what_stands_is_shown() {

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::duration;
+use super::keys;
 use super::limits::Bounds;
 use super::problem::{Place, Problem};
 
@@ -193,7 +194,8 @@ impl<'t> Section<'t> {
         let span = value.span();
         let (floor, ceiling): (u64, u64) = (range.0.into(), range.1.into());
         let DeValue::Integer(digits) = value.get_ref() else {
-            wrong_kind(judge, key, &span, value.get_ref(), &format!("a number from {floor} to {ceiling}"));
+            let form = format!("a number from {floor} to {ceiling}, without quotes");
+            wrong_kind(judge, key, &span, value.get_ref(), &form);
             return None;
         };
         let number = u64::from_str_radix(digits.as_str(), digits.radix()).ok();
@@ -222,14 +224,16 @@ impl<'t> Section<'t> {
         key: &'static str,
         words: &[(&str, T)],
     ) -> Option<Spanned<T>> {
-        let text = self.text(judge, key)?;
+        let quoted: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let (last, others) = quoted.split_last()?;
+        let form = format!("{} or {last}", others.join(", "));
+        let value = self.take(key)?;
+        let text = text_of(judge, key, value, &form)?;
         if let Some((_, value)) = words.iter().find(|(word, _)| word == text.get_ref()) {
             return Some(Spanned::new(text.span(), *value));
         }
         let message = format!("`{key}` cannot be `{}`", text.get_ref().escape_debug());
-        let quoted: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        let (last, others) = quoted.split_last()?;
-        judge.error(&text.span(), message, format!("write {} or {last}", others.join(", ")));
+        judge.error(&text.span(), message, format!("write {form}"));
         None
     }
 
@@ -301,27 +305,10 @@ impl<'t> Section<'t> {
         for key in self.table.keys() {
             let name: &str = key.get_ref();
             let message = format!("{} has no setting `{}`", self.title, name.escape_debug());
-            let help = match nearest(name, &self.known) {
-                _ if is_secret(name) => {
-                    let key = if ["password", "passphrase"].contains(&name) {
-                        "passphrase_file"
-                    } else {
-                        "psk_file"
-                    };
-                    format!(
-                        "a secret does not stand in this file: put it into a file of its own (mode 0600) and name that in `{key}`"
-                    )
-                }
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("allowed are {}", self.known.join(", ")),
-            };
+            let help = keys::meant(name, &self.title, &self.known);
             judge.error(&key.span(), message, help);
         }
     }
-}
-
-fn is_secret(key: &str) -> bool {
-    ["psk", "secret", "password", "passphrase", "shared_secret", "key"].contains(&key)
 }
 
 fn text_of(judge: &mut Judge<'_>, key: &str, value: Value<'_>, form: &str) -> Option<Spanned<String>> {
@@ -336,7 +323,30 @@ fn text_of(judge: &mut Judge<'_>, key: &str, value: Value<'_>, form: &str) -> Op
 }
 
 fn wrong_kind(judge: &mut Judge<'_>, key: &str, span: &Span, value: &DeValue<'_>, form: &str) {
-    judge.error(span, format!("`{key}` cannot be {}", kind(value)), format!("write {form}"));
+    let example = example(key, value, form).map_or_else(String::new, |example| format!("{example}: "));
+    judge.error(span, format!("`{key}` cannot be {}", kind(value)), format!("write {example}{form}"));
+}
+
+/// What was written as it would be right, where that can be seen.
+fn example(key: &str, value: &DeValue<'_>, form: &str) -> Option<String> {
+    let text = match value {
+        DeValue::String(text) => {
+            let bare = text.trim();
+            let right = match bare {
+                "yes" | "on" | "true" if form.starts_with("true") => "true",
+                "no" | "off" | "false" if form.starts_with("true") => "false",
+                number if form.starts_with("a number") && number.parse::<u64>().is_ok() => number,
+                _ => return None,
+            };
+            return Some(format!("{key} = {right}"));
+        }
+        DeValue::Integer(number) if form.starts_with("a text") => number.as_str().to_owned(),
+        DeValue::Array(items) if form == "a text in quotes" && items.len() == 1 => {
+            items.first()?.get_ref().as_str()?.to_owned()
+        }
+        _ => return None,
+    };
+    Some(format!("{key} = \"{}\"", text.escape_debug()))
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {
@@ -366,49 +376,4 @@ pub(super) fn name(judge: &mut Judge<'_>, text: &Spanned<String>) -> Option<Name
         format!("letters, digits, -, _ and . are allowed, 1 to {most} of them"),
     );
     None
-}
-
-/// The known word that was probably meant, if one is near.
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let near = known.iter().map(|k| (distance(word, k), *k)).min()?;
-    (near.0 <= 1 + word.len().min(20) / 5).then_some(near.1)
-}
-
-/// Letters to insert, delete or replace until one word is the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    // A key of a kilobyte is no slip of the finger.
-    if a.len() > 64 {
-        return a.len();
-    }
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut left = i + 1;
-        let mut diagonal = i;
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (cell, y) in row.iter_mut().skip(1).zip(b.chars()) {
-            let best = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
-            diagonal = *cell;
-            *cell = best;
-            left = best;
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slips_of_the_finger_are_recognised() {
-        let known = ["remote_networks", "local_networks", "remote", "liveness"];
-        assert_eq!(nearest("remote_netwroks", &known), Some("remote_networks"));
-        assert_eq!(nearest("remotes", &known), Some("remote"));
-        assert_eq!(nearest("livenes", &known), Some("liveness"));
-        assert_eq!(nearest("dpd_delay", &known), None);
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-    }
 }

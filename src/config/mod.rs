@@ -26,6 +26,7 @@ mod files;
 #[cfg(test)]
 mod fixtures;
 pub mod fuzz;
+mod keys;
 pub mod limits;
 mod material;
 mod pem;

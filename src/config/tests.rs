@@ -13,7 +13,7 @@ mod certificates;
 mod pools;
 mod starts;
 
-fn judged(text: &str) -> Result<Config, ConfigError> {
+pub(super) fn judged(text: &str) -> Result<Config, ConfigError> {
     let source = Path::new("/etc/sekisho/sekisho.toml");
     parse(text, source, &Store::new(source, &fixtures::file, fixtures::NOW))
 }

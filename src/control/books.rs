@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use sekisho_ike::Instant;
 use sekisho_ike::event::{ChildSaId, ChildSaParameters, EndReason, IkeSaRecord, TunnelId, Usage};
 
+use crate::api::Unanswered;
 use crate::telemetry::{ChildSa, ChildSaEnd, Fact, IkeSa, IkeSaEnd};
+
+use super::silence::Silence;
 
 /// The SAs that stand.
 #[derive(Debug, Default)]
@@ -21,6 +25,7 @@ struct Installed {
     tunnel: TunnelId,
     sa: ChildSa,
     replaces: Option<ChildSaId>,
+    silence: Silence,
 }
 
 impl Books {
@@ -32,6 +37,18 @@ impl Books {
     /// What ended Child SAs of standing tunnels carried.
     pub(super) fn ended(&self) -> &BTreeMap<TunnelId, Usage> {
         &self.ended
+    }
+
+    /// What a Child SA has carried until now.
+    pub(super) fn read(&mut self, now: Instant, child_sa: ChildSaId, usage: &Usage) {
+        if let Some(installed) = self.children.get_mut(&child_sa) {
+            installed.silence.read(now, usage);
+        }
+    }
+
+    /// What was sent on it and brought nothing back, if that is worth a look.
+    pub(super) fn unanswered(&self, now: Instant, child_sa: ChildSaId, usage: &Usage) -> Option<Unanswered> {
+        self.children.get(&child_sa)?.silence.unanswered(now, usage)
     }
 
     /// Which one a Child SA replaces.
@@ -59,8 +76,15 @@ impl Books {
 
     pub(super) fn child_up(&mut self, child: &ChildSaParameters) -> Fact {
         let sa = ChildSa::from(child);
-        self.children
-            .insert(child.id, Installed { tunnel: child.tunnel, sa: sa.clone(), replaces: child.replaces });
+        self.children.insert(
+            child.id,
+            Installed {
+                tunnel: child.tunnel,
+                sa: sa.clone(),
+                replaces: child.replaces,
+                silence: Silence::default(),
+            },
+        );
         Fact::ChildSaUp(sa)
     }
 

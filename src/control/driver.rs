@@ -9,12 +9,12 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::api::Reply;
-use crate::data::FromData;
+use crate::data::{FromData, InnerView};
 use crate::net::netlink::Change;
 use crate::telemetry::Fact;
 
 use super::apply::FollowUp;
-use super::install::ike_path;
+use super::install::{self, ike_path};
 use super::waiting::Settled;
 use super::{Control, ICMP_BUDGET, Inputs, Order, now};
 
@@ -128,7 +128,7 @@ impl Control {
         match message {
             FromData::Ike { path, bytes } => self.endpoint.handle_datagram(now(), ike_path(path), &bytes),
             FromData::FirstPacket(id) => self.command(Command::FirstPacket(ChildSaId(id))),
-            FromData::Acquire(policy) => self.acquire(policy),
+            FromData::Acquire(policy, first) => self.acquire(policy, first.as_ref()),
             FromData::Failed(what) => tracing::error!("{what}"),
             FromData::Dead(why) => {
                 self.stop(format!("since {why}"));
@@ -138,12 +138,13 @@ impl Control {
     }
 
     /// Packets wait for this child.
-    fn acquire(&mut self, policy: u64) {
+    fn acquire(&mut self, policy: u64, first: Option<&InnerView>) {
         let Some((connection, child)) = self.policies.name(policy).cloned() else {
             return self.out.data.abandon(policy);
         };
         tracing::debug!(tunnel = %connection, %child, "a packet waits");
-        let command = Command::Acquire { connection, child };
+        let packet = first.and_then(install::trigger).map(Box::new);
+        let command = Command::Acquire { connection, child, packet };
         if let Err(error) = self.endpoint.handle_command(now(), command) {
             tracing::debug!(%error, "packets wait in vain");
             self.out.data.abandon(policy);
@@ -163,7 +164,9 @@ impl Control {
     fn tell_usage(&mut self) {
         let installed: Vec<ChildSaId> = self.books.installed().collect();
         for child_sa in installed {
-            self.command(Command::Usage(child_sa, self.usage(child_sa)));
+            let usage = self.usage(child_sa);
+            self.books.read(now().boot, child_sa, &usage);
+            self.command(Command::Usage(child_sa, usage));
         }
     }
 

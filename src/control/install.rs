@@ -2,9 +2,11 @@
 
 pub(super) use sekisho_esp::ConfigError;
 use sekisho_esp::ecn::Marking;
-use sekisho_esp::{AesKey, GcmTag, Hmac, InboundSa, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite};
+use sekisho_esp::{
+    AesKey, GcmTag, Hmac, InboundSa, InnerView, Keymat, Layout, OutboundSa, Ports, SaConfig, Selector, Suite,
+};
 use sekisho_ike::config::{Child, Connection, Start};
-use sekisho_ike::event::{ChildSaParameters, DirectionKeys, TfcPadding};
+use sekisho_ike::event::{ChildSaParameters, DirectionKeys, TfcPadding, Trigger};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
@@ -93,6 +95,21 @@ pub(super) fn ike_path(path: UdpPath) -> Path {
     Path { local: path.local, remote: path.remote, transport }
 }
 
+/// What a packet says, for the endpoint. What stands for ports in ICMP is left out: not all peers know it as such.
+pub(super) fn trigger(packet: &InnerView) -> Option<Trigger> {
+    let ports = match packet.ports() {
+        Ports::Known { source, destination } if ![ICMP, ICMPV6].contains(&packet.protocol()) => {
+            Some((source, destination))
+        }
+        _ => None,
+    };
+    Trigger::new(packet.source(), packet.destination(), packet.protocol(), ports)
+}
+
+/// IP protocol numbers.
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
 fn direction(
     child: &ChildSaParameters,
     keys: &DirectionKeys,
@@ -180,6 +197,7 @@ mod tests {
             encapsulated: true,
             established: Now { boot: Instant::default(), wall: 0 },
             tfc_padding: TfcPadding::On,
+            withheld: None,
         }
     }
 

@@ -27,6 +27,7 @@ mod random;
 mod reload;
 mod request;
 mod routing;
+mod silence;
 mod spi;
 mod status;
 mod strangers;
@@ -112,6 +113,8 @@ pub struct Control {
     strangers: Strangers,
     expiry: Expiry,
     given: Given,
+    /// Settings that changed and wait for the next start.
+    restart_needed: Vec<String>,
     /// IKE datagrams that the network refused.
     unsent: u64,
     /// Messages of routers that are listened to before the next second begins.
@@ -152,6 +155,7 @@ impl Control {
             jobs,
             strangers: Strangers::new(now().boot),
             expiry: Expiry::new(now().boot),
+            restart_needed: Vec::new(),
             unsent: 0,
             icmp_budget: ICMP_BUDGET,
             started: now().boot,

@@ -37,6 +37,7 @@ impl Control {
             );
             reloaded.restart_needed.push("encapsulation".to_owned());
         }
+        self.restart_needed.clone_from(&reloaded.restart_needed);
         self.configure(&new);
         self.record(Fact::ConfigLoaded {
             source: source.display().to_string(),
@@ -88,6 +89,7 @@ fn difference(old: &Config, new: &Config) -> Reloaded {
     let (before, after) = (by_name(old), by_name(new));
     let mut reloaded = Reloaded {
         restart_needed: restart_needed(&old.daemon, &new.daemon),
+        from_next_sa: from_next_sa(&old.daemon, &new.daemon),
         warnings: new.warnings.iter().map(ToString::to_string).collect(),
         ..Reloaded::default()
     };
@@ -109,8 +111,18 @@ fn difference(old: &Config, new: &Config) -> Reloaded {
     reloaded
 }
 
+/// What was changed and is a matter of each SA's making. A tunnel whose own settings changed is set up anew anyway.
+fn from_next_sa(old: &Daemon, new: &Daemon) -> Vec<String> {
+    changed([
+        ("replay_window", old.replay_window != new.replay_window),
+        ("copy_dscp", old.copy_dscp != new.copy_dscp),
+        ("dscp", old.dscp != new.dscp),
+        ("ecn", old.ecn != new.ecn),
+    ])
+}
+
 fn restart_needed(old: &Daemon, new: &Daemon) -> Vec<String> {
-    let changed = [
+    changed([
         ("control_socket", old.control_socket != new.control_socket),
         ("control_group", old.control_group != new.control_group),
         ("state_dir", old.state_dir != new.state_dir),
@@ -126,8 +138,11 @@ fn restart_needed(old: &Daemon, new: &Daemon) -> Vec<String> {
         ("workers", old.workers != new.workers),
         ("half_open_max", old.half_open_max != new.half_open_max),
         ("offloads", old.offloads != new.offloads),
-    ];
-    changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name.to_owned()).collect()
+    ])
+}
+
+fn changed<const N: usize>(settings: [(&str, bool); N]) -> Vec<String> {
+    settings.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name.to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -142,5 +157,9 @@ mod tests {
         let now = in_force(&old, &new);
         assert_eq!((now.ike_port, now.mtu, now.replay_window), (500, Some(1300), 64));
         assert_eq!(restart_needed(&now, &new), ["ike_port"], "still, at the next reload");
+        assert_eq!(from_next_sa(&old, &new), ["replay_window"]);
+        assert_eq!(from_next_sa(&now, &new), [""; 0], "told once");
+        let marked = Daemon { copy_dscp: !old.copy_dscp, dscp: 46, ecn: !old.ecn, ..old.clone() };
+        assert_eq!(from_next_sa(&old, &marked), ["copy_dscp", "dscp", "ecn"]);
     }
 }

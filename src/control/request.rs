@@ -8,6 +8,7 @@ use sekisho_ike::event::{ChildSaId, ChildSaStatus, Command, CommandError, Connec
 use tokio::sync::oneshot;
 
 use crate::api::{Offloads, Reply, Request, Sas, Status, Tunnel, What};
+use crate::net::guard;
 
 use super::status::{self, Counted};
 use super::waiting::Goal;
@@ -101,7 +102,7 @@ impl Control {
     fn up(&self, name: &Name, child: Option<String>) -> Step {
         if let Some(child) = child {
             let child = Name::from(child.as_str());
-            let command = Command::Acquire { connection: name.clone(), child: child.clone() };
+            let command = Command::Acquire { connection: name.clone(), child: child.clone(), packet: None };
             return (vec![command], Goal::Up { children: vec![child] });
         }
         let status = self.connection(name);
@@ -163,7 +164,13 @@ impl Control {
 
     fn status(&self) -> Status {
         let mut drops: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
-        let own = [("ike_not_sent", self.unsent), ("failure_not_recorded", self.strangers.unrecorded())];
+        // Without a guard that is told of elsewhere.
+        let in_clear = guard::dropped(&self.config.daemon.interface).unwrap_or(0);
+        let own = [
+            ("ike_not_sent", self.unsent),
+            ("failure_not_recorded", self.strangers.unrecorded()),
+            ("clear_text_refused", in_clear),
+        ];
         for (reason, count) in self.out.data.drops().into_iter().chain(self.endpoint.drops()).chain(own) {
             *drops.entry(reason.to_owned()).or_default() += count;
         }
@@ -173,10 +180,13 @@ impl Control {
             uptime_s: now().boot.since(self.started).as_secs(),
             interface: self.config.daemon.interface.clone(),
             mtu: self.out.routing.mtu().into(),
+            workers: self.out.sockets.settings().workers.into(),
+            restart_needed: self.restart_needed.clone(),
             offloads: self.offloads(),
             tunnels: self.tunnels().collect(),
             drops,
             pools: self.endpoint.pools().into_iter().map(Into::into).collect(),
+            refused: self.endpoint.refusals(now()).into_iter().map(Into::into).collect(),
             stale: self.out.routing.stale().iter().map(ToString::to_string).collect(),
         }
     }
@@ -197,6 +207,7 @@ impl Control {
             let counted = Counted {
                 live: &|child_sa| self.usage(child_sa),
                 ended: self.books.ended(),
+                unanswered: &|child_sa, usage| self.books.unanswered(now.boot, child_sa, usage),
                 packets: &|tunnel| self.packet_size(tunnel),
             };
             status::tunnel(now, &status, &self.config, &counted)

@@ -9,11 +9,11 @@ use sekisho_ike::event::{
     self, ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, TunnelId, TunnelStatus,
     Usage, until,
 };
-use sekisho_ike::negotiate::{TrafficSelector, left_out};
+use sekisho_ike::negotiate::{TrafficSelector, left_out_in_words};
 
 use crate::api::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, PacketSize, Peer, Timestamp,
-    Tunnel,
+    Tunnel, Unanswered,
 };
 use crate::config::{Config, start_word};
 
@@ -37,6 +37,8 @@ fn near_miss(miss: &event::NearMiss) -> NearMiss {
 pub(super) struct Counted<'a> {
     pub(super) live: &'a dyn Fn(ChildSaId) -> Usage,
     pub(super) ended: &'a BTreeMap<TunnelId, Usage>,
+    /// What was sent by then and brought nothing back.
+    pub(super) unanswered: &'a dyn Fn(ChildSaId, &Usage) -> Option<Unanswered>,
     pub(super) packets: &'a dyn Fn(&TunnelStatus) -> Option<PacketSize>,
 }
 
@@ -55,6 +57,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         state: status.state.into(),
         local_id: connection.local_id.to_string(),
         remote_id: connection.remote_id.to_string(),
+        remote_hosts: hosts(connection),
         local: ike_sa.map(|sa| sa.path.local),
         remote: ike_sa.map(|sa| sa.path.remote),
         weak_psk: config.weak_psk.contains(&connection.name),
@@ -80,6 +83,14 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         packets_out: traffic.packets_out,
         bytes_in: traffic.bytes_in,
         bytes_out: traffic.bytes_out,
+    }
+}
+
+/// Of many peers each may come from anywhere.
+fn hosts(connection: &Connection) -> Vec<String> {
+    match &connection.remote {
+        Remote::Hosts(hosts) if connection.remote_id.exact().is_some() => hosts.clone(),
+        Remote::Hosts(_) | Remote::Any => Vec::new(),
     }
 }
 
@@ -115,45 +126,53 @@ fn traffic(tunnel: &TunnelStatus, counted: &Counted<'_>) -> Usage {
 }
 
 fn children(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Vec<Child> {
-    tunnel.children.iter().map(|child_sa| child(now, child_sa, (counted.live)(child_sa.id))).collect()
+    tunnel.children.iter().map(|child_sa| child(now, child_sa, counted)).collect()
 }
 
 fn configured(status: &ConnectionStatus, child: &config::Child) -> ConfiguredChild {
     let texts = |list: &[TrafficSelector]| list.iter().map(ToString::to_string).collect();
     let (left_out_local, left_out_remote) = narrowed(status, child);
+    let withheld = carrying(status, child).find_map(|sa| sa.withheld.as_deref().cloned()).unwrap_or_default();
     ConfiguredChild {
         name: child.name.to_string(),
         start: start_word(&status.connection, child).to_owned(),
         state: child_state(status, child),
         local: texts(&child.local),
         remote: texts(&child.remote),
-        left_out_local: texts(&left_out_local),
-        left_out_remote: texts(&left_out_remote),
+        left_out_local,
+        left_out_remote,
+        withheld_local: texts(&withheld.local),
+        withheld_remote: texts(&withheld.remote),
     }
 }
 
 /// What of both sides of a child is not carried though it is up. Where an address takes the place of the networks, or each of
 /// many peers has a part of them, that is nothing to tell of.
-fn narrowed(
-    status: &ConnectionStatus,
-    child: &config::Child,
-) -> (Vec<TrafficSelector>, Vec<TrafficSelector>) {
+fn narrowed(status: &ConnectionStatus, child: &config::Child) -> (Vec<String>, Vec<String>) {
     let connection = &status.connection;
-    let child_sas = status.tunnel().into_iter().flat_map(|tunnel| &tunnel.children);
-    let carried: Vec<_> = child_sas.filter(|sa| sa.sending && sa.child == child.name).collect();
+    let carried: Vec<_> = carrying(status, child).collect();
     let side =
         |whole: bool, configured: &[TrafficSelector], of: fn(&ChildSaStatus) -> &Vec<TrafficSelector>| {
             if !whole || carried.is_empty() {
                 return Vec::new();
             }
             let carried: Vec<_> = carried.iter().flat_map(|sa| of(sa)).cloned().collect();
-            left_out(configured, &carried)
+            left_out_in_words(configured, &carried)
         };
     let whole_remote = connection.pools.is_empty() && connection.remote_id.exact().is_some();
     (
         side(!connection.internal_address.is_asked(), &child.local, |sa| &sa.local),
         side(whole_remote, &child.remote, |sa| &sa.remote),
     )
+}
+
+/// The Child SAs of a child that are sent on, of the newest tunnel.
+fn carrying<'a>(
+    status: &'a ConnectionStatus,
+    child: &'a config::Child,
+) -> impl Iterator<Item = &'a ChildSaStatus> {
+    let child_sas = status.tunnel().into_iter().flat_map(|tunnel| &tunnel.children);
+    child_sas.filter(|sa| sa.sending && sa.child == child.name)
 }
 
 fn child_state(status: &ConnectionStatus, child: &config::Child) -> ChildState {
@@ -193,10 +212,12 @@ fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
         nat_here: sa.nat.here,
         nat_there: sa.nat.there,
         esp_in_udp: sa.nat.encapsulates(),
+        esp_in_udp_configured: sa.nat.forced,
     }
 }
 
-fn child(now: Now, child_sa: &ChildSaStatus, usage: Usage) -> Child {
+fn child(now: Now, child_sa: &ChildSaStatus, counted: &Counted<'_>) -> Child {
+    let usage = (counted.live)(child_sa.id);
     Child {
         id: child_sa.id.0,
         name: child_sa.child.to_string(),
@@ -215,5 +236,7 @@ fn child(now: Now, child_sa: &ChildSaStatus, usage: Usage) -> Child {
         packets_out: usage.packets_out,
         bytes_in: usage.bytes_in,
         bytes_out: usage.bytes_out,
+        last_in_s: usage.last_in.map(|at| now.boot.since(at).as_secs()),
+        unanswered: (counted.unanswered)(child_sa.id, &usage),
     }
 }

@@ -99,6 +99,11 @@ impl Held {
         self.children.iter().filter_map(|(child, waiting)| Some((*child, waiting.packets.front()?)))
     }
 
+    /// The first packet that waits for this child.
+    pub(super) fn front(&self, child: u64) -> Option<&Packet> {
+        self.children.get(&child)?.packets.front()
+    }
+
     /// What waits for this child, in the order it came.
     pub(super) fn take(&mut self, child: u64) -> VecDeque<Packet> {
         let Some(waiting) = self.children.remove(&child) else { return VecDeque::new() };
@@ -158,6 +163,7 @@ mod tests {
         }
         let first: Vec<u64> = held.first().map(|(child, _)| child).collect();
         assert_eq!(first, [1, 2]);
+        assert_eq!(held.front(1).map(|(_, packet)| &**packet), Some(&b"a"[..]));
         assert_eq!(taken(&mut held, 1), [b"a", b"c", b"d"]);
         assert_eq!(taken(&mut held, 1), [[0; 0]; 0]);
         assert!(!held.is_empty());

@@ -5,6 +5,7 @@
 //! names: its packets come in there, and what answers them is read there. Control installs and removes SAs through
 //! [`DataPath`], and publishes what it has changed; what concerns control comes back over one bounded channel. Identifiers are plain numbers of control's.
 
+mod allowance;
 mod drops;
 mod failure;
 mod held;
@@ -25,10 +26,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-pub use sekisho_esp::Layout;
 pub use sekisho_esp::icmp_quote::Quote;
 use sekisho_esp::pmtu::Outer;
 use sekisho_esp::{DropReason, Fragments};
+pub use sekisho_esp::{InnerView, Layout};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::net::offload::Offloads;
@@ -59,8 +60,8 @@ pub enum FromData {
     /// The first packet arrived on the inbound SPI of this SA. Told once in an SA's life.
     FirstPacket(u64),
     /// Packets wait for the Child SA of this policy, which has none and is set up on demand. Told once by each worker for all
-    /// that wait there; answered by an SA, or by [`DataPath::abandon`].
-    Acquire(u64),
+    /// that wait there, with what the first of them says; answered by an SA, or by [`DataPath::abandon`].
+    Acquire(u64, Option<InnerView>),
     /// The device or a socket fails persistently, for the reason told. The thread goes on trying.
     Failed(String),
     /// A thread has ended, for the reason told: nothing passes any more until the daemon starts again.
@@ -303,6 +304,9 @@ impl DataPath {
         let all = self.workers.iter().flat_map(|worker| [&worker.drops_out, &worker.drops_in]);
         let mut drops = Drops::read(&all.chain([&self.drops]).collect::<Vec<_>>());
         drops.push(("receive_queue_full", self.shared.sockets.overflowed()));
+        // All queues are of one device.
+        let device = self.workers.first().map_or(0, |worker| worker.queue.overflowed());
+        drops.push(("device_queue_full", device));
         drops
     }
 
@@ -380,7 +384,7 @@ impl fmt::Debug for FromData {
         match self {
             Self::Ike { path, bytes } => write!(f, "Ike({path:?}, {} bytes)", bytes.len()),
             Self::FirstPacket(id) => write!(f, "FirstPacket({id})"),
-            Self::Acquire(policy) => write!(f, "Acquire({policy})"),
+            Self::Acquire(policy, _) => write!(f, "Acquire({policy})"),
             Self::Failed(what) => write!(f, "Failed({what:?})"),
             Self::Dead(why) => write!(f, "Dead({why:?})"),
         }

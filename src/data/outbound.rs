@@ -20,6 +20,7 @@ use sekisho_esp::{
     DropReason, Fragment, InnerView, Layout, OffloadHeader, fragment, mss, plan, segment, too_big,
 };
 
+use super::allowance::Allowance;
 use super::drops::Loss;
 use super::failure::Failure;
 use super::held::Held;
@@ -44,6 +45,8 @@ pub(super) struct Outbound {
     spare: Box<[u8]>,
     /// An ICMP answer.
     answer: Box<[u8]>,
+    /// Of answers.
+    allowance: Allowance,
     train: Train,
     /// Whom the train is for, and how it looks.
     bound_for: Option<(Arc<Sending>, Outside)>,
@@ -72,6 +75,7 @@ impl Outbound {
             packet: vec![0; MAX_PACKET].into(),
             spare: vec![0; MAX_PACKET].into(),
             answer: vec![0; too_big::LENGTH].into(),
+            allowance: Allowance::new(since_boot()),
             train: Train::new(),
             bound_for: None,
             apart: Vec::new(),
@@ -157,7 +161,10 @@ impl Outbound {
     fn ask(&mut self) {
         let now = since_boot();
         while let Some(policy) = self.held.due(now) {
-            let told = self.shared.to_control.try_send(FromData::Acquire(policy)).is_ok();
+            let told = {
+                let first = self.held.front(policy).and_then(|(_, packet)| InnerView::parse(packet).ok());
+                self.shared.to_control.try_send(FromData::Acquire(policy, first)).is_ok()
+            };
             self.held.asked(now, policy, told);
         }
     }
@@ -331,8 +338,11 @@ impl Outbound {
         Ok(())
     }
 
+    /// The sender is told, unless many were told just now.
     fn answer_too_big(&mut self, packet: &[u8], mtu: u16) {
-        if let Ok(answered) = too_big::answer(packet, mtu, &mut self.answer) {
+        if self.allowance.take(since_boot())
+            && let Ok(answered) = too_big::answer(packet, mtu, &mut self.answer)
+        {
             let answer = self.answer.get(..answered).unwrap_or_default();
             // An answer that the device does not take is lost like any ICMP message.
             let _ = self.worker.queue.write(OffloadHeader::default().to_bytes(), answer);

@@ -5,7 +5,7 @@
 //! `netlink`. That crate's offload path cuts super-packets into buffers of its own, where ours cuts them straight
 //! into the ESP train; and it has needed a row of memory-safety fixes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -117,6 +117,12 @@ impl Tun {
         &self.granted
     }
 
+    /// Packets that the kernel dropped because nobody read the ones before in time; 0 where it does not say.
+    pub fn overflowed(&self) -> u64 {
+        let devices = fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
+        dropped_on_the_way_out(&devices, &self.name).unwrap_or(0)
+    }
+
     /// Read one packet, or one super-packet, into `packet` ([`MAX_PACKET`] bytes hold any): its virtio header, and
     /// how long it is.
     ///
@@ -144,6 +150,12 @@ impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// The twelfth number of a device's line (proc(5), `/proc/net/dev`).
+fn dropped_on_the_way_out(devices: &str, name: &str) -> Option<u64> {
+    let numbers = devices.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'))?;
+    numbers.split_whitespace().nth(11)?.parse().ok()
 }
 
 /// A descriptor of the device that the request names.
@@ -222,7 +234,7 @@ mod sys {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{Asked, Tun, TunError, request};
+    use super::{Asked, Tun, TunError, dropped_on_the_way_out, request};
 
     #[test]
     fn a_name_that_the_kernel_would_refuse_or_expand_is_refused_with_the_rule() {
@@ -231,6 +243,15 @@ mod tests {
             assert!(error.to_string().contains("1 to 15"));
         }
         assert!(request("sekisho0", 0).is_ok());
+    }
+
+    #[test]
+    fn what_was_dropped_on_the_way_out_is_found_in_the_line_of_the_device() {
+        let devices = "Inter-|   Receive  |  Transmit\n face |bytes packets errs drop ...\n    \
+            tun1: 1 2 3 4 5 6 7 8 9 10 11 99 13 14 15 16\n    tun:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n";
+        assert_eq!(dropped_on_the_way_out(devices, "tun"), Some(12));
+        assert_eq!(dropped_on_the_way_out(devices, "tun1"), Some(99));
+        assert_eq!(dropped_on_the_way_out(devices, "tu"), None);
     }
 
     #[test]

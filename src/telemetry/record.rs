@@ -6,6 +6,7 @@ use data_encoding::HEXLOWER;
 use ipnet::IpNet;
 use sekisho_ike::diagnosis;
 use sekisho_ike::event::{Assignment, ChildSaParameters, EndReason, IkeSaRecord, Usage};
+use sekisho_ike::negotiate::TrafficSelector;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
@@ -202,6 +203,12 @@ pub struct ChildSa {
     pub local_networks: Vec<String>,
     /// What the peer's side may send from.
     pub remote_networks: Vec<String>,
+    /// What of our side the peer asked for besides and was not given, since it is not configured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld_local: Vec<String>,
+    /// The same of the peer's side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld_remote: Vec<String>,
 }
 
 /// The end of a Child SA.
@@ -357,6 +364,7 @@ impl From<&Assignment> for Addresses {
 
 impl From<&ChildSaParameters> for ChildSa {
     fn from(sa: &ChildSaParameters) -> Self {
+        let texts = |list: &[TrafficSelector]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
         Self {
             tunnel: sa.connection.to_string(),
             child: sa.child.to_string(),
@@ -366,8 +374,10 @@ impl From<&ChildSaParameters> for ChildSa {
             suite: sa.suite.to_string(),
             spi_in: sa.inbound.spi.to_string(),
             spi_out: sa.outbound.spi.to_string(),
-            local_networks: sa.local.iter().map(ToString::to_string).collect(),
-            remote_networks: sa.remote.iter().map(ToString::to_string).collect(),
+            local_networks: texts(&sa.local),
+            remote_networks: texts(&sa.remote),
+            withheld_local: sa.withheld.iter().flat_map(|withheld| texts(&withheld.local)).collect(),
+            withheld_remote: sa.withheld.iter().flat_map(|withheld| texts(&withheld.remote)).collect(),
         }
     }
 }

@@ -19,6 +19,8 @@ fn child_sa() -> ChildSa {
         spi_out: "c0000002".to_owned(),
         local_networks: vec!["10.17.0.0/24".to_owned()],
         remote_networks: vec!["10.0.0.0/16".to_owned()],
+        withheld_local: vec![],
+        withheld_remote: vec![],
     }
 }
 

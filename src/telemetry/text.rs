@@ -118,7 +118,18 @@ impl fmt::Display for Fact {
                 write!(f, "down with {}: {}; {traffic}", sa.remote_id, end.explanation)
             }
             Self::AddressesAssigned(addresses) => addresses.fmt(f),
-            Self::ChildSaUp(sa) => write!(f, "{sa} can receive"),
+            Self::ChildSaUp(sa) => {
+                write!(f, "{sa} can receive")?;
+                let sides = [("ours", &sa.withheld_local), ("its own", &sa.withheld_remote)];
+                let sides = sides.into_iter().filter(|(_, networks)| !networks.is_empty());
+                let sides: Vec<_> =
+                    sides.map(|(whose, networks)| format!("{} of {whose}", networks.join(" "))).collect();
+                if sides.is_empty() {
+                    return Ok(());
+                }
+                let sides = sides.join(", and ");
+                write!(f, "; the peer asked for more, which is not configured here: {sides}")
+            }
             Self::ChildSaSending(sa) => write!(f, "{sa} is sent on"),
             Self::ChildSaDown(ChildSaEnd { sa, end, traffic }) => {
                 write!(f, "{sa} ended: {}; {traffic}", end.explanation)

@@ -29,7 +29,7 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 
 fn told_to_acquire(site: &mut Site) {
     let told = site.from_data.blocking_recv();
-    assert!(matches!(told, Some(FromData::Acquire(POLICY))), "{told:?}");
+    assert!(matches!(told, Some(FromData::Acquire(POLICY, Some(_)))), "{told:?}");
 }
 
 #[test]

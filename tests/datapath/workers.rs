@@ -348,7 +348,7 @@ fn what_waits_at_any_worker_is_sent_or_let_go() {
     };
     send();
     let told = a.from_data.blocking_recv();
-    assert!(matches!(told, Some(FromData::Acquire(POLICY))), "{told:?}");
+    assert!(matches!(told, Some(FromData::Acquire(POLICY, Some(_)))), "{told:?}");
     until("all to be let go", || {
         a.data.abandon(POLICY);
         a.drops("acquire_failed") == u64::from(WAITING)

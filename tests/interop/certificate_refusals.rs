@@ -74,6 +74,20 @@ fn our_certificate_is_refused_by_the_peer() {
     assert_diagnosis(&sekisho.await_failure(), "authentication_failed", "peer");
 }
 
+/// As the initiator it sees our proof last, when the tunnel stands for us already: it says so, or only deletes it.
+#[test]
+fn our_certificate_is_refused_by_a_peer_that_initiates() {
+    let site = Site::new("refused_by_the_initiator");
+    let (root, other) = (Authority::root("Root"), Authority::root("Other"));
+    let mut parties = Parties::good(&site, End::B, &root);
+    parties.theirs.belief = Belief::Authorities(vec![other.certificate]);
+    let (sekisho, _strongswan) = parties.start();
+    let failure = sekisho.await_failure();
+    assert_eq!(failure["refused_by"], "peer", "{failure:#}");
+    let summary = failure["summary"].as_str().unwrap();
+    assert!(summary.contains("accept our certificate `") && summary.contains("issued by `"), "{summary}");
+}
+
 /// strongSwan knows the older RSA method with SHA-1 only, which we refuse by name.
 #[test]
 fn rsa_of_old_is_made_with_sha1_and_refused() {

@@ -35,6 +35,47 @@ fn no_common_suite_for_the_ike_sa() {
     assert_row(&here, "PRF", (&["prfsha256"], Some(&["prfsha384"])), Some(false));
 }
 
+/// A first message says nothing of who sent it: shown by a tunnel that listens, where its peer may come from anywhere.
+#[test]
+fn a_refusal_of_no_tunnel_is_shown_where_it_may_be_of_its_peer() {
+    let change = |tunnel: &mut Tunnel| (tunnel.remote, tunnel.ike_proposal) = (None, OTHER_IKE);
+    let site = Site::new("explain_of_no_tunnel");
+    let mut here = Tunnel::at(&site, End::B, Outer::V4);
+    change(&mut here);
+    let sekisho = Sekisho::start(&site.b, &here);
+    assert!(
+        explain(&sekisho)["text"].as_str().is_some_and(|text| text.contains("nobody was refused lately"))
+    );
+    let strongswan = StrongSwan::start(&site.a, &Tunnel::at(&site, End::A, Outer::V4));
+    assert!(!strongswan.try_initiate().status.success());
+    let explained = await_explained(&sekisho, "no_ike_proposal");
+    let words = [
+        "Perhaps this tunnel's peer",
+        "198.51.100.2",
+        "differ in cipher, PRF and key exchange",
+        "it must try again",
+    ];
+    assert_told(&explained, ("no_ike_proposal", "here"), &words);
+    assert!(explained["failure"].is_null(), "it named nobody");
+    assert_row(&explained["refused"][0], "cipher", (&["aes128gcm16"], Some(&["aes256gcm16"])), Some(false));
+    let status = sekisho.json(&["status"]);
+    assert_eq!(status["refused"][0]["remote"], "198.51.100.2", "{status:#}");
+    let of_peer = sekisho.json(&["explain", "--peer", "198.51.100.2"]);
+    assert_eq!(of_peer["refused"], status["refused"]);
+    assert_told(
+        &serde_json::json!({ "text": of_peer["text"], "kind": "no_ike_proposal", "refused_by": "here" }),
+        ("no_ike_proposal", "here"),
+        &["198.51.100.2 was refused in IKE_SA_INIT"],
+    );
+
+    sekisho.rewrite(&Tunnel { remote: None, ..Tunnel::at(&site, End::B, Outer::V4) });
+    sekisho.json(&["reload"]);
+    strongswan.initiate();
+    sekisho.await_up();
+    assert_eq!(sekisho.json(&["status"])["refused"], serde_json::json!([]), "it is in");
+    assert_eq!(explain(&sekisho)["kind"], Value::Null);
+}
+
 #[test]
 fn no_common_suite_for_the_child_sa() {
     let change = |tunnel: &mut Tunnel| tunnel.esp_proposal = OTHER_ESP;
@@ -63,7 +104,7 @@ fn other_networks() {
 #[test]
 fn another_identity() {
     let change = |tunnel: &mut Tunnel| tunnel.remote_id = "other.example";
-    let words = ["knows no `other.example`", "strongSwan: `remote.id`"];
+    let words = ["itself as `other.example`", "strongSwan: `remote.id`"];
     initiated("explain_identity_there", change, ("authentication_failed", "peer"), &words);
     let words = ["calls itself `clinic-17.example`", "is not configured"];
     asked("explain_identity_here", change, ("unknown_identity", "here"), &words);

@@ -2,7 +2,9 @@
 //!
 //! Not with strongSwan here: its user-space ESP knows ESP in UDP alone.
 
-use crate::lab::{Capture, Crossed, End, Outer, Sekisho, Site, Tunnel, both_ways};
+use std::time::Duration;
+
+use crate::lab::{Capture, Crossed, End, Outer, Sekisho, Site, Tunnel, asks_once, both_ways, wait_for};
 use crate::peers::assert_carries_tcp;
 
 const AUTO: &str = "encapsulation = \"auto\"\n";
@@ -52,4 +54,34 @@ fn in_udp_all_the_same_behind_a_nat() {
     site.masquerade();
     let (in_udp, crossed) = carried(&site, Outer::V4, [AUTO, AUTO]);
     assert!(in_udp && crossed.native == 0, "{crossed:?}");
+}
+
+/// A firewall lets IKE pass and drops IP protocol 50: both ends hold their SAs, and nothing comes back.
+#[test]
+fn a_firewall_that_drops_it_is_named() {
+    let site = Site::new("native_filtered");
+    let at = |end| Tunnel { settings: AUTO, initiate: end == End::A, ..Tunnel::at(&site, end, Outer::V4) };
+    let _b = Sekisho::start(&site.b, &at(End::B));
+    let a = Sekisho::start(&site.a, &at(End::A));
+    a.await_up();
+    assert_eq!(a.json(&["explain", Tunnel::NAME])["kind"], serde_json::Value::Null);
+    site.close_native_esp();
+    let (from, to) = ((&site.a.host, site.a.inside[0]), (&site.b.host, site.b.inside[0]));
+    let text = wait_for(Duration::from_mins(1), "the silence to be told of", || {
+        assert!(!asks_once(from, to, Duration::from_secs(1)), "nothing passes");
+        let text = a.json(&["explain", Tunnel::NAME])["text"].as_str().unwrap().replace('\n', " ");
+        text.contains("none came back").then_some(text)
+    });
+    assert!(!text.contains("Nothing is wrong"), "{text}");
+    assert!(text.contains("drops IP protocol 50") && text.contains("`encapsulation = \"always\"`"), "{text}");
+    let status = String::from_utf8(a.try_command(&["status"]).stdout).unwrap();
+    assert!(status.contains("warning: on Child SA centre,"), "{status}");
+    assert_eq!(a.tunnel()["state"], "up", "the IKE SA stands");
+
+    site.mend();
+    wait_for(Duration::from_secs(20), "a packet to be answered", || {
+        asks_once(from, to, Duration::from_secs(1)).then_some(())
+    });
+    let mended = a.json(&["explain", Tunnel::NAME])["text"].as_str().unwrap().to_owned();
+    assert!(!mended.contains("none came back"), "{mended}");
 }

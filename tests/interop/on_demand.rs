@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{Capture, End, Outer, Sekisho, Site, StrongSwan, Tunnel, asks_once, wait_for};
+use crate::lab::{Capture, End, Outer, Part, Sekisho, Site, StrongSwan, Tunnel, asks_once, wait_for};
 use crate::peers::assert_carries_tcp;
 use crate::refusals::assert_diagnosis;
 
@@ -38,8 +38,13 @@ fn the_first_packet_starts_the_tunnel_and_is_answered() {
 
     let (a, b) = ((&site.a.host, site.a.inside[0]), (&site.b.host, site.b.inside[0]));
     assert!(asks_once(a, b, PATIENCE), "the packet that started the tunnel came through");
-    sekisho.await_up();
+    let tunnel = sekisho.await_up();
     strongswan.await_up();
+    let configured = &tunnel["configured_children"][0];
+    assert!(
+        configured["left_out_local"].is_null() && configured["left_out_remote"].is_null(),
+        "the packet's own addresses, which come first (RFC 7296 §2.9), take nothing away: {tunnel:#}"
+    );
     assert_carries_tcp(&site, 100);
 
     // Deleted by the peer it stays away until the next packet.
@@ -58,6 +63,33 @@ fn the_first_packet_starts_the_tunnel_and_is_answered() {
     assert_eq!(await_state(&sekisho, "admin_down")["configured_children"][0]["state"], "down");
     assert!(!asks_once(a, b, Duration::from_secs(1)), "what an operator took down no packet starts");
     capture.finish().assert_no_clear_text();
+}
+
+/// strongSwan has the network in two halves, of which one Child SA carries one: it is the one that the packet is for.
+#[test]
+fn a_peer_that_narrows_keeps_what_the_packet_needs() {
+    for last in [200, 9] {
+        let site = Site::new("on_demand_narrowed");
+        let host = format!("10.0.0.{last}");
+        site.b.host.ip(&format!("addr add {host}/24 dev lan"));
+        // strongSwan wants an address of its own in what it carries.
+        site.b.namespace.ip("addr add 10.0.0.254/24 dev lan");
+        let (mut here, mut there) = ends(&site, "start = \"on-demand\"");
+        (here.local_networks, here.remote_networks) =
+            (vec!["10.17.0.0/24".into()], vec!["10.0.0.0/24".into()]);
+        let half = |name, network: &str| Part {
+            name,
+            local_networks: vec![network.to_owned()],
+            remote_networks: vec!["10.17.0.0/24".to_owned()],
+            settings: "",
+        };
+        there.parts = vec![half("low", "10.0.0.0/25"), half("high", "10.0.0.128/25")];
+        let _strongswan = StrongSwan::start(&site.b, &there);
+        let sekisho = Sekisho::start(&site.a, &here);
+        await_state(&sekisho, "idle");
+        let (a, b) = ((&site.a.host, site.a.inside[0]), (&site.b.host, host.parse().unwrap()));
+        assert!(asks_once(a, b, PATIENCE), "{host}: {:#}", sekisho.tunnel());
+    }
 }
 
 #[test]

@@ -181,6 +181,15 @@ fn what_one_end_leaves_out_is_not_carried() {
         } else {
             assert!(left_out.is_null(), "we have all that we are configured for: {left_out}");
         }
+        let withheld = &tunnel["configured_children"][0]["withheld_local"];
+        if (end, wide) == (End::B, End::A) {
+            assert_eq!(withheld, &serde_json::json!(["10.0.1.0-10.0.255.255"]), "the peer asked for more");
+            assert!(explained.contains("asked for more than child centre is configured for"), "{explained}");
+            let events = String::from_utf8(sekisho.try_command(&["events"]).stdout).unwrap();
+            assert!(events.contains("the peer asked for more, which is not configured here"), "{events}");
+        } else {
+            assert!(withheld.is_null(), "{withheld}");
+        }
         let (a, b) = ((&site.a.host, site.a.inside[0]), (&site.b.host, site.b.inside[0]));
         assert!(asks_once(a, b, PATIENCE), "what both allow passes");
         if (end, wide) == (End::A, End::A) {

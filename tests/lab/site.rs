@@ -120,6 +120,11 @@ impl Site {
         self.drop_forwarded(&format!("udp dport {port}"));
     }
 
+    /// From now on a firewall lets no ESP pass that is not in UDP; nobody is told.
+    pub fn close_native_esp(&self) {
+        self.drop_forwarded("meta l4proto esp");
+    }
+
     /// From now on the router's lines carry no more than this, and it says so.
     pub fn narrow(&self, mtu: u16) {
         for plan in [&PLAN_A, &PLAN_B] {

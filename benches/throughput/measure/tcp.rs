@@ -25,6 +25,14 @@ pub struct Load {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// How streams are to be sent.
+#[derive(Clone, Copy)]
+pub struct Streams<'a> {
+    pub count: usize,
+    /// Congestion control.
+    pub control: &'a str,
+}
+
 /// What streams carried, all together.
 pub struct Carried {
     pub gbps: f64,
@@ -32,8 +40,13 @@ pub struct Carried {
     pub cpu_seconds_per_gb: f64,
 }
 
-/// What so many streams carry in these seconds, and what that costs these processes.
-pub fn carried<N: Inside>(ends: Ends<'_, N>, streams: usize, seconds: f64, processes: &[u32]) -> Carried {
+/// What these streams carry in so many seconds, and what that costs these processes.
+pub fn carried<N: Inside>(
+    ends: Ends<'_, N>,
+    streams: Streams<'_>,
+    seconds: f64,
+    processes: &[u32],
+) -> Carried {
     let load = Load::start(ends, streams);
     thread::sleep(WARM_UP);
     let (bytes, used, start) = (load.received(), Usage::of(processes), Instant::now());
@@ -46,13 +59,13 @@ pub fn carried<N: Inside>(ends: Ends<'_, N>, streams: usize, seconds: f64, proce
 
 impl Load {
     /// Streams from here to there.
-    pub fn start<N: Inside>(ends: Ends<'_, N>, streams: usize) -> Self {
+    pub fn start<N: Inside>(ends: Ends<'_, N>, streams: Streams<'_>) -> Self {
         let (here, there) = (ends.here, ends.there);
         let listener = there.0.inside(|| TcpListener::bind((there.1, 0)).expect("listen"));
         let target = listener.local_addr().expect("an address");
         let mut load = Self { received: Arc::default(), streams: Vec::new(), threads: Vec::new() };
-        for _ in 0..streams {
-            let sending = here.0.inside(|| connect(SocketAddr::new(here.1, 0), target));
+        for _ in 0..streams.count {
+            let sending = here.0.inside(|| connect(SocketAddr::new(here.1, 0), target, streams.control));
             let (receiving, _) = listener.accept().expect("accept");
             load.run(sending, receiving);
         }
@@ -87,8 +100,9 @@ impl Drop for Load {
     }
 }
 
-fn connect(local: SocketAddr, target: SocketAddr) -> TcpStream {
+fn connect(local: SocketAddr, target: SocketAddr, control: &str) -> TcpStream {
     let socket = Socket::new(Domain::for_address(local), Type::STREAM, None).expect("a socket");
+    socket.set_tcp_congestion(control.as_bytes()).expect("a congestion control of this kernel's");
     socket.bind(&local.into()).expect("bind");
     socket.connect_timeout(&target.into(), PATIENCE).expect("connect through the tunnel");
     socket.into()

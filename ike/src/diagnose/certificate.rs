@@ -153,9 +153,14 @@ pub(crate) fn revocation(error: &RevocationError) -> Diagnosis {
         RevocationError::Unknown(reasons) if reasons.contains(FROM_THE_FUTURE) => {
             return skew(&error, "an answer about revocation is dated ahead of the clock here");
         }
+        // No place that was asked is named.
+        RevocationError::Unknown(reasons) if !reasons.contains("://") => (
+            DiagnosisKind::RevocationUnknown,
+            "The certificate names no server that could be asked: name the authority's list in `crl_files`, or have it issued anew with a CRL or OCSP address; until then revocation = \"soft\" lets the peer in, unless it is known to be revoked",
+        ),
         RevocationError::Unknown(_) => (
             DiagnosisKind::RevocationUnknown,
-            "See that the authority's servers can be reached from here; until then revocation = \"soft\" lets the peer in, unless it is known to be revoked",
+            "See that these servers can be reached from this machine (`curl -I` with the address; the tunnel itself does not carry this), or keep the authority's list in `crl_files`; until then revocation = \"soft\" lets the peer in, unless it is known to be revoked",
         ),
     };
     here(kind, &error, advice)

@@ -5,6 +5,7 @@ use super::{certificate, diagnosis};
 use crate::config::{Connection, LocalAuth};
 use crate::diagnosis::{Diagnosis, DiagnosisKind, Row, Side};
 use crate::identity::{Identity, ProofError, RemoteId};
+use crate::pki::Utc;
 use crate::wire::{AuthMethod, IdData};
 
 const IKE_AUTH: &str = "IKE_AUTH";
@@ -55,17 +56,20 @@ pub(crate) fn no_auth(peer: &RemoteId) -> Diagnosis {
     diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice).during(IKE_AUTH)
 }
 
-pub(crate) fn auth_refused_there(connection: &Connection) -> Diagnosis {
+/// `now`: seconds since 1970 UTC.
+pub(crate) fn auth_refused_there(connection: &Connection, now: u64) -> Diagnosis {
     let (local, remote) = (&connection.local_id, &connection.remote_id);
-    let summary = format!("the peer does not accept that we are `{local}`, or knows no `{remote}`");
-    let proof = match connection.local_auth {
-        LocalAuth::Psk(_) => "Compare the pre-shared key at both ends (`psk_file`; strongSwan: `secret`)",
-        LocalAuth::Signature(_) => {
-            "See that the peer trusts the authority of our certificate, that this has not expired or been revoked, and that it names our `local_id`"
-        }
+    let proof = proof_of_ours(connection);
+    let summary = format!(
+        "the peer does not accept {proof} for `{local}`, or has no tunnel with us as `{local}` and itself as `{remote}`"
+    );
+    let summary = match expired(connection, now) {
+        Some(expired) => format!("{expired}; {summary}"),
+        None => summary,
     };
     let advice = format!(
-        "{proof}, and that the peer is configured for exactly these two identities (strongSwan: `remote.id` is our `local_id`, `local.id` our `remote_id`); its log says which of it; or an operator took the tunnel down there"
+        "{}, and that the peer is configured for exactly these two identities (strongSwan: `remote.id` is our `local_id`, `local.id` our `remote_id`); its log says which of it; or an operator took the tunnel down there",
+        compare_proof(connection, now)
     );
     diagnosis(DiagnosisKind::AuthenticationFailed, Side::Peer, summary, &advice)
         .about(format!("local_id {local}, remote_id {remote}"), None)
@@ -74,6 +78,51 @@ pub(crate) fn auth_refused_there(connection: &Connection) -> Diagnosis {
             Row::ours("peer's identity", vec![remote.to_string()]),
         ])
         .during(IKE_AUTH)
+}
+
+/// A tunnel that the peer began and deleted so soon after it came up that it probably found something wrong with us.
+pub(crate) fn deleted_at_once(connection: &Connection, seconds: u64, now: u64) -> Diagnosis {
+    let proof = proof_of_ours(connection);
+    let summary = format!(
+        "the peer deleted the tunnel {seconds} s after it had set it up, without a reason: most often it did not accept {proof}, or not that we are `{}`",
+        connection.local_id
+    );
+    let summary = match expired(connection, now) {
+        Some(expired) => format!("{expired}; {summary}"),
+        None => summary,
+    };
+    let advice = format!("{}; its log says why it went", compare_proof(connection, now));
+    diagnosis(DiagnosisKind::DeletedByPeer, Side::Peer, summary, &advice)
+}
+
+/// What we prove our identity with.
+fn proof_of_ours(connection: &Connection) -> String {
+    match &connection.local_auth {
+        LocalAuth::Psk(_) => "our pre-shared key".to_owned(),
+        LocalAuth::Signature(credential) => match credential.chain.first() {
+            Some(own) => format!("our certificate `{}`, issued by `{}`,", own.subject(), own.issuer()),
+            None => "our raw public key".to_owned(),
+        },
+    }
+}
+
+/// That our certificate, or one that we send with it, has expired: before all guesses.
+fn expired(connection: &Connection, now: u64) -> Option<String> {
+    let LocalAuth::Signature(credential) = &connection.local_auth else { return None };
+    let expired = credential.chain.iter().find(|certificate| certificate.not_after() < now)?;
+    Some(format!("our own certificate `{}` expired on {}", expired.subject(), Utc(expired.not_after())))
+}
+
+fn compare_proof(connection: &Connection, now: u64) -> &'static str {
+    match connection.local_auth {
+        LocalAuth::Psk(_) => "Compare the pre-shared key at both ends (`psk_file`; strongSwan: `secret`)",
+        LocalAuth::Signature(_) if expired(connection, now).is_some() => {
+            "Have our certificate renewed, put the new one into the same file, and `sekisho reload` (if it is not that old, the clock here is wrong: `date -u`); then see that the peer trusts its authority"
+        }
+        LocalAuth::Signature(_) => {
+            "See that the peer trusts the authority of our certificate, that this has not been revoked, and that it names our `local_id`"
+        }
+    }
 }
 
 /// Two identities that are configured for one connection.

@@ -17,7 +17,7 @@ pub(crate) use addresses::{
     address_not_asked, address_refused_there, address_unusable, no_address, pool_exhausted, started_by_peer,
 };
 pub(crate) use certificate::no_signature;
-pub(crate) use identity::{Pair, auth_refused_there, no_auth, proof, unknown_identity};
+pub(crate) use identity::{Pair, auth_refused_there, deleted_at_once, no_auth, proof, unknown_identity};
 pub(crate) use near::Form;
 pub(crate) use proposal::{
     Negotiated, Standing, key_exchange_group, no_child_proposal_here, no_child_proposal_there,

@@ -9,7 +9,7 @@ use super::proven::Proven;
 use crate::config::{Childless, Connection, Encapsulation, Name, Remote, RemoteAuth, Start, Uniqueness};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
-use crate::event::{JobId, NearMiss, TunnelId};
+use crate::event::{JobId, NearMiss, Trigger, TunnelId};
 use crate::identity::Identity;
 use crate::limits;
 use crate::negotiate::TrafficSelector;
@@ -38,8 +38,8 @@ pub(super) struct Managed {
     pub(super) unfinished: u32,
     /// What is known of the peer and perfect forward secrecy.
     pub(super) proven: Proven,
-    /// Children that were asked for while there is no tunnel, by their place.
-    pub(super) wanted: BTreeSet<usize>,
+    /// Children that were asked for while there is no tunnel, by their place, each with the first packet that asked.
+    pub(super) wanted: BTreeMap<usize, Option<Box<Trigger>>>,
     /// An operator wants the IKE SA, also without a child that is ours to set up.
     pub(super) bare: bool,
     /// The addresses that the peer gave us last: we ask for them again, also of one that has forgotten.
@@ -84,7 +84,7 @@ impl Managed {
             last_address: None,
             unfinished: 0,
             proven: Proven::default(),
-            wanted: BTreeSet::new(),
+            wanted: BTreeMap::new(),
             bare: false,
             last_given: Vec::new(),
             tunnels: Vec::new(),
@@ -134,7 +134,7 @@ impl Managed {
 
     /// The children that an attempt is to set up, by their place.
     pub(super) fn to_start(&self) -> Vec<usize> {
-        self.config.always().chain(self.wanted.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
+        self.config.always().chain(self.wanted.keys().copied()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     pub(super) fn trying(&self) -> Option<IkeSpi> {

@@ -87,7 +87,7 @@ fn decrement(counts: &mut BTreeMap<IpAddr, usize>, key: IpAddr) {
 }
 
 /// The /24 of an IPv4 address, the /64 of an IPv6 address: what one subscriber may have.
-fn prefix(address: IpAddr) -> IpAddr {
+pub(super) fn prefix(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & 0xffff_ff00).into()),
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),

@@ -209,7 +209,9 @@ impl Endpoint {
         let name = named.as_ref().map(|c| c.name.clone()).or_else(guess);
         if named.is_none() {
             let meant = meant.as_ref().map(|c| &c.name);
-            self.note_near_misses(now, remote, name.as_ref(), meant, &diagnosis);
+            if !self.note_near_misses(now, remote, name.as_ref(), meant, &diagnosis) {
+                self.keep_refusal(now, remote, &diagnosis);
+            }
         }
         self.failed(now, name.as_ref(), Some(remote), diagnosis, None);
     }
@@ -220,6 +222,7 @@ impl Endpoint {
         let name = tunnel.connection().name.clone();
         self.tunnel_by_spi.extend(tunnel.ike_spis().map(|spi| (spi, id)));
         let peer = tunnel.remote_id().clone();
+        self.forget_refusals(tunnel.path.remote_ip());
         self.tunnels.insert(id, Box::new(tunnel));
         if let Some(managed) = self.connections.get_mut(&name) {
             managed.tunnels.push(id);

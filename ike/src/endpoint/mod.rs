@@ -10,6 +10,7 @@ mod near_misses;
 mod pools;
 mod proven;
 mod pursuit;
+mod refusals;
 mod schedule;
 mod stapling;
 mod status;
@@ -22,6 +23,7 @@ use allowance::Allowance;
 use connections::{Connections, Managed};
 use cookie::CookieJar;
 use half_open::HalfOpenTable;
+use refusals::Refusals;
 use schedule::{Owner, Schedule};
 
 use crate::config::{Connection, EndpointConfig, Name};
@@ -57,6 +59,8 @@ pub struct Endpoint {
     refusals: Allowance,
     /// For telling of refused `IKE_AUTH` requests.
     refused_proofs: Allowance,
+    /// Refusals that no tunnel was told of.
+    untold: Refusals,
     tunnels: BTreeMap<TunnelId, Box<Tunnel>>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
@@ -112,6 +116,7 @@ impl Endpoint {
             cookies: None,
             refusals: Allowance::new(limits::REFUSALS_TOLD, limits::REFUSALS_PERIOD),
             refused_proofs: Allowance::new(limits::REFUSED_PROOFS_TOLD, limits::REFUSALS_PERIOD),
+            untold: Refusals::default(),
             tunnels: BTreeMap::new(),
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),
@@ -159,7 +164,9 @@ impl Endpoint {
             Command::ConfigurePools(pools) => self.configure_pools(now, pools),
             Command::Up(name) => self.up(now, &name)?,
             Command::Down(name) => self.down(now, &name)?,
-            Command::Acquire { connection, child } => self.acquire(now, &connection, &child)?,
+            Command::Acquire { connection, child, packet } => {
+                self.acquire(now, &connection, &child, packet)?;
+            }
             Command::RekeyIke(name) => {
                 self.with_live(now, &name, |tunnel, ctx| tunnel.ask(ctx, Task::RekeyIke))?;
             }

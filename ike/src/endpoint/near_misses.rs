@@ -72,7 +72,7 @@ impl Managed {
 }
 
 impl Endpoint {
-    /// Keeps a refusal with the tunnels that it was perhaps meant for; `told` has it as its failure already.
+    /// Keeps a refusal with the tunnels that it was perhaps meant for: whether there is any. `told` has it as its failure already.
     pub(super) fn note_near_misses(
         &mut self,
         now: Now,
@@ -80,17 +80,20 @@ impl Endpoint {
         told: Option<&Name>,
         meant: Option<&Name>,
         diagnosis: &Diagnosis,
-    ) {
+    ) -> bool {
         let at_address = self.connections.iter().filter(|m| m.misses_one_at(remote)).map(|m| &m.config.name);
         let at_address: Vec<Name> = at_address.take(limits::NEAR_MISS_TUNNELS).cloned().collect();
         let called_so = meant.filter(|name| !at_address.contains(name)).cloned();
         let called_so = called_so.filter(|name| self.connections.get(name).is_some_and(Managed::misses_one));
+        let mut kept = told.is_some();
         let by_address = at_address.into_iter().map(|name| (name, Likeness::Address));
         for (name, likeness) in by_address.chain(called_so.map(|name| (name, Likeness::Identity))) {
             let Some(managed) = self.connections.get_mut(&name).filter(|_| Some(&name) != told) else {
                 continue;
             };
+            kept = true;
             managed.keep(NearMiss { at: now.wall, remote, likeness, times: 0, diagnosis: diagnosis.clone() });
         }
+        kept
     }
 }

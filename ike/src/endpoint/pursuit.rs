@@ -9,7 +9,7 @@ use super::{Endpoint, deadline};
 use crate::config::{Childless, Connection, Name, Retry};
 use crate::diagnose;
 use crate::diagnosis::{Diagnosis, DiagnosisKind};
-use crate::event::{CommandError, DeadlineReason, EndReason, JobId, JobKind, TunnelId};
+use crate::event::{CommandError, DeadlineReason, EndReason, JobId, JobKind, Trigger, TunnelId};
 use crate::path::Path;
 use crate::sa::{Asking, Attempt, AttemptStep, JobOwner};
 use crate::time::Now;
@@ -97,6 +97,7 @@ impl Endpoint {
         let Some(path) = paths.pop_front() else { return self.resolve_next(now, name, hosts, failure) };
         let Some(managed) = self.connections.get(name) else { return };
         let (config, children) = (managed.config.clone(), managed.to_start());
+        let packets = managed.wanted.clone();
         // INITIAL_CONTACT says that we have no other SA with this peer.
         let initial_contact = managed.tunnels.is_empty();
         let last = managed.last_given.clone();
@@ -104,7 +105,7 @@ impl Endpoint {
         others.extend(self.core.pools.selectors().cloned());
         let asking = Asking { others, ends: self.ends_of_others(&config), last };
         let ctx = &mut self.core.context(now);
-        match Attempt::begin(ctx, config, path, children, asking, initial_contact) {
+        match Attempt::begin(ctx, config, path, (children, packets), asking, initial_contact) {
             Ok(attempt) => {
                 self.set_pursuit(name, Pursuit::Trying { attempt: attempt.spi(), paths, hosts });
                 self.keep_attempt(attempt);
@@ -253,7 +254,7 @@ impl Endpoint {
         if let Some(id) = managed.tunnels.last().copied() {
             if managed.config.initiate {
                 self.with_tunnel(now, id, |tunnel, ctx| {
-                    children.into_iter().for_each(|index| tunnel.acquire(ctx, index));
+                    children.into_iter().for_each(|index| tunnel.acquire(ctx, index, None));
                 });
             }
             return Ok(());
@@ -264,13 +265,21 @@ impl Endpoint {
             return if was_down { Ok(()) } else { Err(CommandError::CannotInitiate(name.clone())) };
         }
         managed.bare = children.is_empty();
-        managed.wanted.extend(children);
+        for index in children {
+            managed.wanted.entry(index).or_default();
+        }
         self.pursue(now, name);
         Ok(())
     }
 
     /// The data path has a packet for a child and no SA.
-    pub(super) fn acquire(&mut self, now: Now, name: &Name, child: &Name) -> Result<(), CommandError> {
+    pub(super) fn acquire(
+        &mut self,
+        now: Now,
+        name: &Name,
+        child: &Name,
+        packet: Option<Box<Trigger>>,
+    ) -> Result<(), CommandError> {
         if self.stopping {
             return Err(CommandError::Stopping);
         }
@@ -284,13 +293,14 @@ impl Endpoint {
             return Err(CommandError::OnlyAnswered(name.clone(), child.clone()));
         }
         if let Some(id) = managed.tunnels.last().copied() {
-            self.with_tunnel(now, id, |tunnel, ctx| tunnel.acquire(ctx, index));
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.acquire(ctx, index, packet));
             return Ok(());
         }
         if managed.hosts().is_empty() {
             return Err(CommandError::CannotInitiate(name.clone()));
         }
-        managed.wanted.insert(index);
+        let wanted = managed.wanted.entry(index).or_default();
+        *wanted = wanted.take().or(packet);
         // An attempt on its way takes it along, a wait is kept.
         if matches!(managed.pursuit, Pursuit::Idle) {
             self.pursue(now, name);
@@ -305,9 +315,9 @@ impl Endpoint {
         let wanted = std::mem::take(&mut managed.wanted);
         managed.bare = false;
         self.with_tunnel(now, id, |tunnel, ctx| {
-            for index in wanted {
+            for (index, packet) in wanted {
                 if !tunnel.was_refused(index) {
-                    tunnel.acquire(ctx, index);
+                    tunnel.acquire(ctx, index, packet);
                 }
             }
             tunnel.keep_children_up(ctx);

@@ -76,6 +76,8 @@ fn without_child(managed: &Managed, tunnel: &Tunnel) -> ConnectionState {
         None if at_rest && starts => ConnectionState::Idle,
         None if at_rest => ConnectionState::Waiting,
         None => ConnectionState::Connecting,
+        // Nothing is scheduled: the peer is to ask again.
+        Some(_) if !starts => ConnectionState::Waiting,
         Some(_) => ConnectionState::BackOff,
     }
 }

@@ -2,6 +2,7 @@
 
 mod job;
 mod status;
+mod trigger;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -20,8 +21,9 @@ use crate::wire::{EspSpi, IkeSpi};
 pub use job::{Completion, Job, JobId, JobKind};
 pub use status::{
     ChildSaStatus, ConnectionState, ConnectionStatus, InnerAddresses, Likeness, NearMiss, Pfs, PoolStatus,
-    TunnelStatus, until,
+    Refusal, TunnelStatus, until,
 };
+pub use trigger::Trigger;
 
 /// A tunnel: an IKE SA, the IKE SAs that replace it, and their Child SAs. Never used again in an endpoint's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -202,6 +204,18 @@ pub struct ChildSaParameters {
     pub established: Now,
     /// Whether what we send hides how long it is.
     pub tfc_padding: TfcPadding,
+    /// What the peer asked for besides.
+    pub withheld: Option<Box<Withheld>>,
+}
+
+/// What a peer asked for and was not given, since it is not configured here (RFC 7296 §2.9). Without what it cannot know: the
+/// part that is one of many peers', or an address that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Withheld {
+    /// Of our side.
+    pub local: Vec<TrafficSelector>,
+    /// Of its own side.
+    pub remote: Vec<TrafficSelector>,
 }
 
 /// Whether packets are padded to the MTU, so that their length tells nothing (RFC 4303 §2.7).
@@ -312,6 +326,8 @@ pub enum Command {
         connection: Name,
         /// Its child.
         child: Name,
+        /// The packet, if it was one.
+        packet: Option<Box<Trigger>>,
     },
     /// Replace the IKE SA now.
     RekeyIke(Name),

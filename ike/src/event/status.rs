@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ChildSaId, IkeSaRecord, TfcPadding};
+use super::{ChildSaId, IkeSaRecord, TfcPadding, Withheld};
 use crate::config::{Connection, Name};
 use crate::diagnosis::Diagnosis;
 use crate::negotiate::TrafficSelector;
@@ -44,6 +44,19 @@ pub struct NearMiss {
     pub remote: IpAddr,
     /// What speaks for it.
     pub likeness: Likeness,
+    /// How often the same happened.
+    pub times: u32,
+    /// Why it was refused.
+    pub diagnosis: Diagnosis,
+}
+
+/// A refusal that named no tunnel and that no tunnel was told of. Whoever was refused proved nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The wall-clock time of the last.
+    pub at: u64,
+    /// Where it came from.
+    pub remote: IpAddr,
     /// How often the same happened.
     pub times: u32,
     /// Why it was refused.
@@ -221,6 +234,8 @@ pub struct ChildSaStatus {
     pub sending: bool,
     /// Whether what is sent hides how long it is.
     pub tfc_padding: TfcPadding,
+    /// What the peer asked for besides, and was not given.
+    pub withheld: Option<Box<Withheld>>,
 }
 
 /// How long from `now` until `at`: for `status`.

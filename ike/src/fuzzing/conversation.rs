@@ -110,7 +110,7 @@ impl Play {
             2 | 3 => Command::RekeyChildren(link()),
             4 => Command::Up(link()),
             5 => Command::Down(link()),
-            6 | 7 => Command::Acquire { connection: link(), child: OTHER.into() },
+            6 | 7 => Command::Acquire { connection: link(), child: OTHER.into(), packet: None },
             8 => match self.child(side) {
                 Some(id) => Command::DeleteChild(id),
                 None => return,

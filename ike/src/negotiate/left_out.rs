@@ -15,6 +15,27 @@ pub fn left_out(configured: &[TrafficSelector], carried: &[TrafficSelector]) -> 
     rest
 }
 
+/// The same in words, also where some protocols or ports are carried of what is left out: `10.0.0.0/16 except tcp`.
+pub fn left_out_in_words(configured: &[TrafficSelector], carried: &[TrafficSelector]) -> Vec<String> {
+    left_out(configured, carried).iter().map(|rest| except(rest, carried)).collect()
+}
+
+fn except(rest: &TrafficSelector, carried: &[TrafficSelector]) -> String {
+    let carried = carried.iter().filter_map(|part| rest.intersection(part));
+    let named: Vec<String> = carried.map(|part| beside(rest, &part)).collect();
+    if named.is_empty() { rest.to_string() } else { format!("{rest} except {}", named.join(" and ")) }
+}
+
+/// The protocol and its ports alone, where the addresses are the same.
+fn beside(rest: &TrafficSelector, part: &TrafficSelector) -> String {
+    let text = part.to_string();
+    let protocol = text.rsplit_once('[').and_then(|(_, protocol)| protocol.strip_suffix(']'));
+    match protocol {
+        Some(protocol) if (rest.first(), rest.last()) == (part.first(), part.last()) => protocol.to_owned(),
+        _ => text,
+    }
+}
+
 /// At most four pieces: before and after in addresses, below and above in ports.
 fn without(whole: &TrafficSelector, part: &TrafficSelector) -> Vec<TrafficSelector> {
     let Some(common) = whole.intersection(part) else { return vec![whole.clone()] };
@@ -56,6 +77,19 @@ mod tests {
 
     fn list(text: &str) -> Vec<TrafficSelector> {
         text.split_whitespace().map(|text| text.parse().expect(text)).collect()
+    }
+
+    #[test]
+    fn what_is_carried_of_it_is_said() {
+        for (configured, carried, words) in [
+            ("10.0.0.0/16", "10.0.0.0/16[tcp]", "10.0.0.0/16 except tcp"),
+            ("10.0.0.0/16", "10.0.0.0/16[tcp/443] 10.0.0.0/16[udp]", "10.0.0.0/16 except tcp/443 and udp"),
+            ("10.0.0.0/16", "10.0.1.0/24[tcp]", "10.0.0.0/16 except 10.0.1.0/24[tcp]"),
+            ("10.0.0.0/16 10.9.0.0/16", "10.0.0.0/16", "10.9.0.0/16"),
+        ] {
+            let found = left_out_in_words(&list(configured), &list(carried));
+            assert_eq!(found.join(", "), words, "{configured} of which {carried}");
+        }
     }
 
     #[test]

@@ -7,17 +7,17 @@ use super::spis::EspSpiLease;
 use crate::config::{Child, Connection};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
-use crate::event::{ChildSaId, TfcPadding};
+use crate::event::{ChildSaId, TfcPadding, Trigger, Withheld};
 use crate::exchange::{ChildOffer, ChildRequest, KeyExchangeData};
 use crate::identity::Identity;
 use crate::limits;
-use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow::{self, is_within, narrow};
 use crate::negotiate::proposal::{accept_esp, choose_esp, offer_esp};
+use crate::negotiate::{TrafficSelector, left_out};
 use crate::path::Path;
 use crate::secret::Secret;
 use crate::suite::{EspProposal, EspSuite, Group};
-use crate::wire::{EspSpi, NotifyType};
+use crate::wire::{EspSpi, NotifyType, WireSelector};
 use crate::work::Agreement;
 
 /// What we keep while our request for a Child SA is on its way.
@@ -27,6 +27,8 @@ pub(crate) struct PendingChild {
     pub(crate) rekeys: Option<ChildSaId>,
     pub(crate) nonce: Vec<u8>,
     pub(crate) share: Option<Share>,
+    /// The packet that asked for it.
+    packet: Option<Box<Trigger>>,
     /// SPIs that the peer has deleted meanwhile and that we do not know: one may be of the answer on its way, which the
     /// DELETE has overtaken.
     deleted: Vec<EspSpi>,
@@ -49,6 +51,8 @@ pub(crate) struct AgreedChild {
     /// We sent the request.
     pub(crate) initiator: bool,
     pub(crate) tfc_padding: TfcPadding,
+    /// What the peer asked for besides.
+    pub(crate) withheld: Option<Box<Withheld>>,
 }
 
 /// Why there is no Child SA (yet), and what the peer is told.
@@ -88,7 +92,12 @@ impl PendingChild {
     ) -> Result<Self, Diagnosis> {
         let lease =
             ctx.spis.esp(path.remote, ctx.random).ok_or_else(|| diagnose::local("no ESP SPI is left"))?;
-        Ok(Self { index, rekeys, nonce: ctx.nonce(), share, deleted: Vec::new(), lease })
+        Ok(Self { index, rekeys, nonce: ctx.nonce(), share, packet: None, deleted: Vec::new(), lease })
+    }
+
+    /// The same for this packet.
+    pub(crate) fn triggered_by(self, packet: Option<Box<Trigger>>) -> Self {
+        Self { packet, ..self }
     }
 
     /// The peer has deleted a Child SA that we do not know.
@@ -105,10 +114,14 @@ impl PendingChild {
 
     /// What we would have; `key_exchange` is false in `IKE_AUTH`.
     pub(crate) fn offer(&self, config: &Child, networks: &Networks, key_exchange: bool) -> ChildOffer {
+        let (local, remote) = match &self.packet {
+            Some(packet) if !networks.local_is_given => packet.before(&networks.local, &networks.remote),
+            _ => (networks.local.clone(), networks.remote.clone()),
+        };
         ChildOffer {
             proposals: offer_esp(&config.proposals, &self.lease.spi().0.to_be_bytes(), key_exchange),
-            ts_i: narrow::to_wire(&networks.local),
-            ts_r: narrow::to_wire(&networks.remote),
+            ts_i: narrow::to_wire(&local),
+            ts_r: narrow::to_wire(&remote),
             refuses_padding: false,
         }
     }
@@ -168,6 +181,7 @@ impl PendingChild {
             first: !with_ke,
             initiator: true,
             tfc_padding: tfc_padding(config, answer),
+            withheld: None,
         })
     }
 }
@@ -232,6 +246,7 @@ pub(crate) fn accept(
     let no_spi = || ChildRefusal::new(NotifyType::NO_ADDITIONAL_SAS, diagnose::local("no ESP SPI is left"));
     let lease = ctx.spis.esp(asked.path.remote, ctx.random).ok_or_else(no_spi)?;
     let suite = choice.suite;
+    let withheld = withheld(connection, asked.offer, (&local, &remote));
     let answer = ChildOffer {
         proposals: vec![choice.answer(&lease.spi().0.to_be_bytes())],
         ts_i: narrow::to_wire(&remote),
@@ -250,8 +265,24 @@ pub(crate) fn accept(
         first: !with_ke,
         initiator: false,
         tfc_padding: child.map_or(TfcPadding::Off, |child| tfc_padding(child, asked.offer)),
+        withheld,
     };
     Ok((agreed, answer, public))
+}
+
+/// What of an offer is beyond these two sides, where both ends are to have the same configured.
+fn withheld(
+    connection: &Connection,
+    offer: &ChildOffer,
+    (local, remote): (&[TrafficSelector], &[TrafficSelector]),
+) -> Option<Box<Withheld>> {
+    if !connection.pools.is_empty() || connection.internal_address.is_asked() {
+        return None;
+    }
+    let beyond =
+        |asked: &[WireSelector], given: &[TrafficSelector]| left_out(&narrow::from_wire(asked), given);
+    let withheld = Withheld { local: beyond(&offer.ts_r, local), remote: beyond(&offer.ts_i, remote) };
+    (withheld != Withheld::default()).then(|| Box::new(withheld))
 }
 
 fn no_proposal(asked: &Asked<'_>, ours: &[EspProposal]) -> ChildRefusal {
@@ -276,9 +307,16 @@ fn fitting_child(
     });
     // The child that loses least to narrowing: first one whose selectors the peer names exactly, then one that lets
     // all pass that the peer asks for, then the one with the least networks.
+    // Before that one that holds what the peer asks for first, which may be its packet: "If the responder's policy allows it to
+    // accept the first selector of TSi and TSr, then the responder MUST narrow the Traffic Selectors to a subset that includes
+    // the initiator's first choices".
+    let holds = |side: &[TrafficSelector], asked: &[TrafficSelector]| {
+        asked.first().is_none_or(|first| side.iter().any(|selector| selector.contains(first)))
+    };
     let loss = |(index, local, remote): &(usize, Vec<TrafficSelector>, Vec<TrafficSelector>)| {
+        let first = holds(local, &ours) && holds(remote, &theirs);
         let exact = networks.get(*index).is_some_and(|c| c.local == *local && c.remote == *remote);
-        (!exact, *local != ours || *remote != theirs, networks.get(*index).map(room))
+        (!first, !exact, *local != ours || *remote != theirs, networks.get(*index).map(room))
     };
     fits.min_by_key(loss).ok_or_else(|| {
         let children: Vec<_> = candidates().map(|(_, networks)| networks.sides()).collect();

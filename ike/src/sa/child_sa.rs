@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::spis::EspSpiLease;
 use crate::config::{Child, ChildLifetime, Connection};
-use crate::event::{ChildSaId, Pfs, TfcPadding, Usage};
+use crate::event::{ChildSaId, Pfs, TfcPadding, Usage, Withheld};
 use crate::negotiate::TrafficSelector;
 use crate::suite::{Esn, EspSuite};
 use crate::time::{Instant, Now};
@@ -51,6 +51,8 @@ pub(crate) struct ChildSa {
     /// Its next rekey is to show whether the peer agrees to a key exchange.
     pub(crate) proves_pfs: bool,
     pub(crate) tfc_padding: TfcPadding,
+    /// What the peer asked for besides.
+    pub(crate) withheld: Option<Box<Withheld>>,
     pub(crate) expires_at: Instant,
     pub(crate) meter: Meter,
     /// When the last packet passed, as far as is known; before the first, when it or the first of its line was set up.
@@ -106,6 +108,11 @@ impl Meter {
     /// Whether a packet has passed since the last reading.
     pub(crate) fn is_growing(&self, usage: &Usage) -> bool {
         usage.packets_in > self.last.packets_in || usage.packets_out > self.last.packets_out
+    }
+
+    /// Whether a packet has come.
+    pub(crate) fn has_received(&self) -> bool {
+        self.last.packets_in > 0
     }
 
     /// Whether a packet has left since the last reading.

@@ -7,6 +7,7 @@ use super::ike_sa::{Exchange, Place};
 use super::tasks::Task;
 use super::tunnel::Tunnel;
 use crate::diagnose;
+use crate::diagnosis::Diagnosis;
 use crate::event::{ChildSaId, EndReason, Event};
 use crate::exchange::{Informational, Protected};
 use crate::limits;
@@ -23,7 +24,9 @@ impl Tunnel {
         if let Some(kind @ (NotifyType::AUTHENTICATION_FAILED | NotifyType::INVALID_SYNTAX)) = request.error {
             // RFC 7296 §2.21.2: the peer refuses us after the fact; it has dropped the IKE SA.
             self.fail(match kind {
-                NotifyType::AUTHENTICATION_FAILED => diagnose::auth_refused_there(self.connection()),
+                NotifyType::AUTHENTICATION_FAILED => {
+                    diagnose::auth_refused_there(self.connection(), ctx.now.wall)
+                }
                 other => diagnose::peer_error("our last message", other),
             });
             return (Vec::new(), Afterwards::IkeSaDeleted);
@@ -144,11 +147,23 @@ impl Tunnel {
         } else {
             // Who was given no address has no use for it; why there was none is what counts.
             if self.ended().is_none() && !self.addresses.lacks_lease(self.connection()) {
-                self.fail(diagnose::deleted_by_peer());
+                let diagnosis = self.why_deleted(ctx);
+                self.fail_unless_known(diagnosis);
             }
             self.end(ctx, EndReason::DeletedByPeer);
             self.leave_to_peer(ctx);
         }
+    }
+
+    /// A peer that is the initiator sees our proof last, when the tunnel stands for us already: if it goes at once, that is why,
+    /// in all likelihood.
+    fn why_deleted(&self, ctx: &Context<'_>) -> Diagnosis {
+        let age = ctx.now.boot.since(self.origin.established);
+        let used = self.children.values().any(|child| child.meter.has_received());
+        if self.origin.initiated || used || age >= limits::DELETED_AT_ONCE {
+            return diagnose::deleted_by_peer();
+        }
+        diagnose::deleted_at_once(self.connection(), age.as_secs(), ctx.now.wall)
     }
 
     /// The tunnel has ended by the peer's DELETE on one of its IKE SAs; it may send one on the others too.

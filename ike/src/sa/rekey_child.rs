@@ -334,6 +334,9 @@ impl Tunnel {
         let config = connection.children.get(agreed.index).ok_or(CryptoError::BadKeyLength)?;
         let (rekey_at, expires_at) = lifetimes(ctx, config.lifetime.time, &connection);
         let old = agreed.rekeys.and_then(|id| self.children.get(&id));
+        // Who asks for no more than it has, has not forgotten what it wanted.
+        let before = old.filter(|_| agreed.initiator).and_then(|old| old.withheld.clone());
+        let withheld = agreed.withheld.or(before);
         let id = ctx.ids.child_sa();
         let parameters = Box::new(ChildSaParameters {
             id,
@@ -351,6 +354,7 @@ impl Tunnel {
             encapsulated: self.nat.encapsulates(),
             established: ctx.now,
             tfc_padding: agreed.tfc_padding,
+            withheld: withheld.clone(),
         });
         if connection.remote_id.exact().is_none() {
             ctx.output.claims.add(&parameters);
@@ -375,6 +379,7 @@ impl Tunnel {
             retry_at: None,
             proves_pfs: false,
             tfc_padding: agreed.tfc_padding,
+            withheld,
             expires_at,
             meter: Meter::default(),
             active_at: old.map_or(ctx.now.boot, |old| old.active_at),

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::ike_sa::Exchange;
 use super::tasks::Task;
 use super::tunnel::Tunnel;
-use crate::event::{ChildSaId, EndReason, Event};
+use crate::event::{ChildSaId, EndReason, Event, Trigger};
 use crate::limits;
 use crate::time::Instant;
 
@@ -18,6 +18,8 @@ pub(super) struct Starts {
     refused: BTreeMap<usize, (u32, Instant)>,
     /// Those that ended because nothing passed: a packet brings them back.
     asleep: BTreeSet<usize>,
+    /// The first packets that wait for them.
+    packets: BTreeMap<usize, Box<Trigger>>,
 }
 
 impl Starts {
@@ -25,15 +27,29 @@ impl Starts {
     pub(super) fn stands(&mut self, index: usize) {
         self.refused.remove(&index);
         self.asleep.remove(&index);
+        self.packets.remove(&index);
+    }
+
+    /// This packet waits for it, if none did before.
+    pub(super) fn note_packet(&mut self, index: usize, packet: Option<Box<Trigger>>) {
+        if let Some(packet) = packet {
+            self.packets.entry(index).or_insert(packet);
+        }
+    }
+
+    /// The packet that it is asked for now.
+    pub(super) fn packet(&self, index: usize) -> Option<Box<Trigger>> {
+        self.packets.get(&index).cloned()
     }
 }
 
 impl Tunnel {
     /// A packet, or an operator, asks for this child. What was refused is not asked for before its time.
-    pub(crate) fn acquire(&mut self, ctx: &mut Context<'_>, index: usize) {
+    pub(crate) fn acquire(&mut self, ctx: &mut Context<'_>, index: usize, packet: Option<Box<Trigger>>) {
         if self.ended().is_some() || self.stands(index) || self.is_asking_for(index) {
             return;
         }
+        self.starts.note_packet(index, packet);
         let at = self.starts.refused.get(&index).map_or(ctx.now.boot, |(_, at)| *at);
         self.tasks.push_later(Task::CreateChild(index), at, 0);
         self.start_tasks(ctx);
@@ -56,6 +72,7 @@ impl Tunnel {
 
     /// A child was refused or lost: what is ours to keep up is set up again, the rest when somebody asks for it.
     pub(super) fn start_child_later(&mut self, ctx: &mut Context<'_>, index: usize) {
+        self.starts.packets.remove(&index);
         let retry = self.connection().retry;
         let count = self.starts.refused.get(&index).map_or(0, |(count, _)| *count);
         let wait = retry.first.saturating_mul(1 << count.min(16)).min(retry.max);

@@ -271,6 +271,8 @@ impl Tunnel {
             Ok(pending) => pending,
             Err(diagnosis) => return self.fail(diagnosis),
         };
+        let packet = rekeys.is_none().then(|| self.starts.packet(index)).flatten();
+        let pending = pending.triggered_by(packet);
         rekeys.into_iter().for_each(|id| self.pfs_asked(id));
         let old = rekeys.and_then(|id| self.children.get_mut(&id)).map(|child| {
             child.rekey_at = None;

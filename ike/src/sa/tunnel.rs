@@ -203,6 +203,11 @@ impl Tunnel {
         self.failure = Some(diagnosis);
     }
 
+    /// The same, where nothing better is known.
+    pub(super) fn fail_unless_known(&mut self, diagnosis: Diagnosis) {
+        self.failure.get_or_insert(diagnosis);
+    }
+
     /// The failure noted since the last call.
     pub(crate) fn take_failure(&mut self) -> Option<Diagnosis> {
         self.failure.take()
@@ -260,6 +265,7 @@ impl Tunnel {
                 expires_at: child.expires_at,
                 sending: child.sending,
                 tfc_padding: child.tfc_padding,
+                withheld: child.withheld.clone(),
             })
         });
         let established = self.origin.established;

@@ -249,6 +249,22 @@ fn each_wrong_certificate_has_its_own_diagnosis() {
     assert_eq!(refused(|_| raw), DiagnosisKind::CertificateIssuer);
 }
 
+/// Whatever else may be behind a refusal.
+#[test]
+fn our_own_expired_certificate_is_told_first() {
+    let mut world = start_with(1, Conditions::GOOD, |pki, a, _| {
+        let mut params = host("a");
+        (params.not_before, params.not_after) =
+            (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2029, 1, 1));
+        a.local_auth = LocalAuth::Signature(Arc::new(pki.issue(params)));
+    });
+    world.run_for(3 * SECOND);
+    let told = world.a.failures.first().unwrap();
+    assert_eq!(told.kind, DiagnosisKind::AuthenticationFailed);
+    assert!(told.summary.starts_with("our own certificate `"), "{told}");
+    assert!(told.summary.contains("expired on 2029-01-01") && told.advice.contains("renewed"), "{told}");
+}
+
 /// A certificate is renewed while the tunnel stands: nothing happens to it, and the next one is made with the new one.
 #[test]
 fn a_renewed_certificate_is_taken_up_without_touching_the_tunnel() {
@@ -303,6 +319,9 @@ fn a_responder_with_a_wrong_certificate_is_refused_by_the_initiator() {
     assert!(world.a.installed.is_empty() && world.b.installed.is_empty());
     assert_eq!(world.a.failures.first().unwrap().kind, DiagnosisKind::CertificateName);
     assert!(!world.b.ended.is_empty(), "B had believed that the tunnel stood");
+    let told = world.b.failures.first().unwrap();
+    assert_eq!(told.kind, DiagnosisKind::AuthenticationFailed, "and not only that it was deleted: {told}");
+    assert!(told.summary.contains("our certificate `"), "the one in question is named: {told}");
 }
 
 // ---- revocation -------------------------------------------------------------------------------------------------------

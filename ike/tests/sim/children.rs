@@ -105,7 +105,8 @@ fn the_first_packet_brings_up_its_child_and_no_other() {
         three(a, b);
         a.children.iter_mut().for_each(|child| child.start = Start::OnDemand);
     });
-    let acquire = |child: &str| Command::Acquire { connection: "link".into(), child: child.into() };
+    let acquire =
+        |child: &str| Command::Acquire { connection: "link".into(), child: child.into(), packet: None };
     world.command(Side::A, acquire("third")).unwrap();
     world.run_for(MINUTE);
     for side in [Side::A, Side::B] {
@@ -167,7 +168,8 @@ fn both_ends_may_have_packets_for_all_of_them_at_once() {
             connection.children.iter_mut().for_each(|child| child.start = Start::OnDemand);
             world.configure(side, vec![connection]);
         }
-        let acquire = |child: &str| Command::Acquire { connection: "link".into(), child: child.into() };
+        let acquire =
+            |child: &str| Command::Acquire { connection: "link".into(), child: child.into(), packet: None };
         world.command(Side::A, acquire("net")).unwrap();
         assert!(world.run_until(MINUTE, |w| names(w, Side::A) == ["net"]));
         for child in ["second", "third"] {

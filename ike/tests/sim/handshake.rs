@@ -1,7 +1,7 @@
 //! Setting a tunnel up, on good lines and bad ones.
 
 use sekisho_ike::config::EndpointConfig;
-use sekisho_ike::event::ConnectionState;
+use sekisho_ike::event::{Command, ConnectionState};
 use sekisho_ike::sim::{Conditions, Side, World, connection, connection_pair, run_seeds};
 
 use crate::{MINUTE, patient, start_with};
@@ -143,5 +143,19 @@ fn a_responder_narrows_and_both_ends_use_what_is_left() {
         let child = &host.status().into_tunnel().unwrap().children[0];
         let selectors = if ours { &child.local } else { &child.remote };
         assert_eq!(text(selectors), ["192.168.2.0/25[tcp/443]", "2001:db8::/32"]);
+        // Who narrowed knows what was wanted, and who was narrowed what it is configured for.
+        let withheld =
+            child.withheld.as_ref().map(|withheld| (text(&withheld.local), text(&withheld.remote)));
+        let beyond = [
+            "0.0.0.0/0",
+            "::-2001:db7:ffff:ffff:ffff:ffff:ffff:ffff",
+            "2001:db9::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        ];
+        assert_eq!(withheld, ours.then(|| (beyond.map(str::to_owned).to_vec(), vec![])));
     }
+    // It is known after a rekey too, whoever makes it: the initiator of that asks for no more than it is configured for.
+    world.command(Side::B, Command::RekeyChildren("link".into())).unwrap();
+    world.run_for(MINUTE);
+    let child = &world.b.status().into_tunnel().unwrap().children[0];
+    assert!(child.withheld.is_some(), "{child:?}");
 }

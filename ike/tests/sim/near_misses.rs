@@ -106,3 +106,28 @@ fn a_stranger_fills_a_bounded_place_and_writes_nothing_that_a_terminal_obeys() {
         assert!(text.chars().count() < 4_000, "{}", text.chars().count());
     }
 }
+
+#[test]
+fn what_no_tunnel_is_told_of_is_kept_until_its_sender_gets_in() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let (mut a, _) = connection_pair();
+    let good = a.clone();
+    a.proposals = vec!["aes128gcm16-prfsha256-ecp256".parse().unwrap()];
+    let mut hub = [of_hub("annex", "a.example"), of_hub("ward", "ward.example")];
+    for b in &mut hub {
+        b.proposals = vec!["aes256gcm16-prfsha384-x25519".parse().unwrap()];
+    }
+    world.configure(Side::B, hub.into());
+    world.configure(Side::A, vec![a]);
+    world.run_for(MINUTE);
+    assert_eq!(near_misses(&world, "ward"), [], "a first message says nothing of who sent it");
+    let [refused] =
+        world.b.endpoint.refusals(world.clock()).try_into().expect("one, however often it happened");
+    assert_eq!((refused.remote, refused.diagnosis.kind.code()), (world.a.address, "no_ike_proposal"));
+    assert!(refused.times > 3, "{}", refused.times);
+
+    world.configure(Side::A, vec![good]);
+    world.run_for(MINUTE);
+    assert!(world.b.endpoint.status().iter().any(|status| status.tunnel().is_some()));
+    assert_eq!(world.b.endpoint.refusals(world.clock()), []);
+}

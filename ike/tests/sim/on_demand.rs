@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use sekisho_ike::config::{Connection, Start};
-use sekisho_ike::event::{Command, CommandError, ConnectionState, EndReason, Usage};
+use sekisho_ike::event::{Command, CommandError, ConnectionState, EndReason, Trigger, Usage};
+use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::sim::{Conditions, Host, Side, World, connection, run_seeds};
 
 use crate::{MINUTE, SECOND, patient, start_with};
@@ -13,7 +14,16 @@ fn on_demand(connection: &mut Connection) {
 }
 
 fn acquire(world: &mut World, side: Side) -> Result<(), CommandError> {
-    world.command(side, Command::Acquire { connection: "link".into(), child: "net".into() })
+    world.command(side, Command::Acquire { connection: "link".into(), child: "net".into(), packet: None })
+}
+
+/// The same for a packet between these two.
+fn acquire_for(world: &mut World, [source, destination]: [&str; 2]) {
+    let [source, destination] = [source, destination].map(|text| text.parse().unwrap());
+    let packet = Trigger::new(source, destination, 6, Some((40_000, 443))).map(Box::new);
+    assert!(packet.is_some());
+    let command = Command::Acquire { connection: "link".into(), child: "net".into(), packet };
+    world.command(Side::A, command).unwrap();
 }
 
 fn state(host: &Host) -> ConnectionState {
@@ -129,7 +139,7 @@ fn what_cannot_be_acquired_says_why() {
     let mut world = start_with(1, Conditions::GOOD, |a, _| a.children[0].start = Start::Listen);
     assert!(matches!(acquire(&mut world, Side::A), Err(CommandError::OnlyAnswered(..))));
     assert!(matches!(acquire(&mut world, Side::B), Err(CommandError::OnlyAnswered(..))));
-    let wrong = Command::Acquire { connection: "link".into(), child: "nothing".into() };
+    let wrong = Command::Acquire { connection: "link".into(), child: "nothing".into(), packet: None };
     assert!(matches!(world.command(Side::A, wrong), Err(CommandError::UnknownChild(..))));
     world.command(Side::A, Command::Down("link".into())).unwrap();
     assert!(matches!(acquire(&mut world, Side::A), Err(CommandError::AdminDown(_))));
@@ -234,7 +244,12 @@ fn it_is_known_whether_a_child_is_being_set_up() {
     let setting_up =
         |world: &World, child: &str| world.a.endpoint.is_setting_up(&"link".into(), &child.into());
     let acquire = |world: &mut World, child: &str| {
-        world.command(Side::A, Command::Acquire { connection: "link".into(), child: child.into() }).unwrap();
+        world
+            .command(
+                Side::A,
+                Command::Acquire { connection: "link".into(), child: child.into(), packet: None },
+            )
+            .unwrap();
     };
     let mut world = start_with(1, Conditions::GOOD, |a, _| {
         on_demand(a);
@@ -258,4 +273,40 @@ fn it_is_known_whether_a_child_is_being_set_up() {
     assert!(setting_up(&world, "net"));
     world.run_for(MINUTE);
     assert!(!setting_up(&world, "net"), "given up, and waits for its next try");
+}
+
+/// RFC 7296 §2.9: a responder that cannot let all pass keeps what the packet needs that had it set up, whatever child of its own
+/// that is; in `IKE_AUTH` and after it.
+#[test]
+fn what_a_peer_leaves_of_a_child_carries_the_packet_that_asked_for_it() {
+    for (destination, kept, in_auth) in [
+        ("192.168.2.9", "192.168.2.0/25", true),
+        ("192.168.2.200", "192.168.2.128/25", true),
+        ("192.168.2.9", "192.168.2.0/25", false),
+        ("192.168.2.200", "192.168.2.128/25", false),
+    ] {
+        let mut world = start_with(1, Conditions::GOOD, |a, b| {
+            on_demand(a);
+            let half = |text: &str| text.parse::<TrafficSelector>().unwrap();
+            let halves = ["192.168.2.0/25", "192.168.2.128/25"].map(half);
+            let mut second = b.children[0].clone();
+            second.name = "second".into();
+            (b.children[0].local, second.local) = (vec![halves[0].clone()], vec![halves[1].clone()]);
+            b.children.push(second);
+        });
+        if !in_auth {
+            acquire(&mut world, Side::A).unwrap();
+            assert!(world.run_until(SECOND, |w| w.a.status().tunnel().is_some()));
+            let id = *world.a.installed.keys().next().unwrap();
+            world.command(Side::A, Command::DeleteChild(id)).unwrap();
+            world.run_for(SECOND * 10);
+            assert!(world.a.installed.is_empty());
+        }
+        acquire_for(&mut world, ["192.168.1.5", destination]);
+        world.run_for(SECOND);
+        let tunnel = world.a.status().into_tunnel().unwrap();
+        let remote: Vec<_> = tunnel.children[0].remote.iter().map(ToString::to_string).collect();
+        assert_eq!(remote, [kept], "for {destination}, in IKE_AUTH: {in_auth}");
+        assert_eq!(tunnel.children[0].local.len(), 1, "{:?}", tunnel.children[0].local);
+    }
 }

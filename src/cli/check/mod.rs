@@ -2,6 +2,7 @@
 
 mod explain;
 mod machine;
+mod networks;
 mod ports;
 
 use std::path::{Path, PathBuf};

@@ -84,6 +84,7 @@ fn outbound(peer: &UdpSocket, tfc_padding: bool) -> (Outbound, Arc<Worker>, Unix
         to_control: channel().0,
     });
     let (device, inside) = UnixDatagram::pair().unwrap();
+    device.set_nonblocking(true).unwrap();
     let worker = Worker::new(0, Tun::stand_in(File::from(OwnedFd::from(device)))).unwrap();
     (Outbound::new(shared, Arc::clone(&worker)), worker, inside)
 }
@@ -128,6 +129,23 @@ fn what_is_dropped_holds_up_nothing_that_waits_to_leave() {
         }
         inside.set_nonblocking(true).unwrap();
         assert!(inside.recv(&mut arrived).is_ok(), "who sent what is too big was told");
+    });
+}
+
+/// Whoever sends it can have others answered in the name of whom they please.
+#[test]
+fn a_flood_of_what_is_too_big_is_not_answered_packet_by_packet() {
+    apart(|| {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (mut outbound, worker, inside) = outbound(&peer, false);
+        inside.set_nonblocking(true).unwrap();
+        let answered = (0..20_000).filter(|_| {
+            take(&mut outbound, &packet([10, 2, 0, 1], usize::from(MTU)));
+            inside.recv(&mut [0; 2_000]).is_ok()
+        });
+        let answered = answered.count();
+        assert!((100..10_000).contains(&answered), "{answered}");
+        assert!(crate::data::drops::Drops::read(&[&worker.drops_out]).contains(&("too_big", 20_000)));
     });
 }
 

@@ -18,6 +18,7 @@ const GET_TABLE: u16 = 1;
 const DELETE_TABLE: u16 = 2;
 const NEW_CHAIN: u16 = 3;
 const NEW_RULE: u16 = 6;
+const GET_RULE: u16 = 7;
 /// Both address families.
 const INET: u8 = 1;
 
@@ -117,17 +118,24 @@ pub(super) fn list_tables() -> (Vec<u8>, u32) {
     (message(SUBSYSTEM << 8 | GET_TABLE, REQUEST | DUMP, 1, (INET, 0), &[]), 1)
 }
 
+/// A request for the rules of a table, and its number.
+pub(super) fn list_rules(table: &str) -> (Vec<u8>, u32) {
+    (message(SUBSYSTEM << 8 | GET_RULE, REQUEST | DUMP, 1, (INET, 0), &text(1, table)), 1)
+}
+
 /// What the kernel says to messages up to one of this number.
 #[derive(Debug)]
 pub(super) struct Answers {
     last: u32,
     complete: bool,
     pub(super) tables: Vec<String>,
+    /// What all rules counted.
+    pub(super) packets: u64,
 }
 
 impl Answers {
     pub(super) fn to(last: u32) -> Self {
-        Self { last, complete: false, tables: Vec::new() }
+        Self { last, complete: false, tables: Vec::new(), packets: 0 }
     }
 
     pub(super) fn are_complete(&self) -> bool {
@@ -156,6 +164,9 @@ impl Answers {
                 }
                 DONE => self.complete |= is_last,
                 kind if kind == SUBSYSTEM << 8 | NEW_TABLE => self.tables.extend(table_name(body)),
+                kind if kind == SUBSYSTEM << 8 | NEW_RULE => {
+                    self.packets = self.packets.saturating_add(counted(body));
+                }
                 _ => {}
             }
             rest = rest.get(length.next_multiple_of(ALIGN)..).unwrap_or_default();
@@ -165,17 +176,34 @@ impl Answers {
 }
 
 fn table_name(body: &[u8]) -> Option<String> {
-    let mut rest = body.get(FAMILY_HEADER..)?;
-    while let Some((&[l0, l1, k0, k1], _)) = rest.split_first_chunk::<4>() {
+    let name = find(body.get(FAMILY_HEADER..)?, 1)?.split(|byte| *byte == 0).next()?;
+    String::from_utf8(name.to_vec()).ok()
+}
+
+/// What the counters of a rule say.
+fn counted(body: &[u8]) -> u64 {
+    let expressions = find(body.get(FAMILY_HEADER..).unwrap_or_default(), 4).unwrap_or_default();
+    let counter =
+        |(_, expression)| find(expression, 1).filter(|name| *name == b"counter\0").and(find(expression, 2));
+    let packets =
+        |data| find(data, 2).and_then(|number| number.first_chunk().copied()).map_or(0, u64::from_be_bytes);
+    attributes(expressions).filter_map(counter).map(packets).sum()
+}
+
+/// The value of the first attribute of this kind.
+fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(bytes).find(|(other, _)| *other == kind).map(|(_, value)| value)
+}
+
+/// Kinds and values, as far as they make sense.
+fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let &[l0, l1, k0, k1] = rest.first_chunk()?;
         let length = usize::from(u16::from_ne_bytes([l0, l1]));
         let value = rest.get(4..length)?;
-        if u16::from_ne_bytes([k0, k1]) == 1 {
-            let name = value.split(|byte| *byte == 0).next()?;
-            return String::from_utf8(name.to_vec()).ok();
-        }
-        rest = rest.get(length.next_multiple_of(ALIGN)..)?;
-    }
-    None
+        rest = rest.get(length.next_multiple_of(ALIGN)..).unwrap_or_default();
+        Some((u16::from_ne_bytes([k0, k1]) & !FLAG_NESTED, value))
+    })
 }
 
 fn message(kind: u16, flags: u16, number: u32, (family, resource): (u8, u16), attributes: &[u8]) -> Vec<u8> {

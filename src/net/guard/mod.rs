@@ -57,6 +57,17 @@ pub fn stands(interface: &str) -> io::Result<bool> {
     Ok(tables()?.contains(&format!("{PREFIX}{interface}")))
 }
 
+/// What the guard of this interface has dropped since it was put up; 0 without any.
+///
+/// # Errors
+/// If the kernel has no `nf_tables`, or we may not.
+pub fn dropped(interface: &str) -> io::Result<u64> {
+    match ask(message::list_rules(&format!("{PREFIX}{interface}"))) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(0),
+        answers => Ok(answers?.packets),
+    }
+}
+
 /// Takes all guards away, of whatever interface: how many there were.
 ///
 /// # Errors
@@ -87,22 +98,26 @@ fn is_missing(error: &io::Error) -> bool {
 fn send(batch: &Batch) -> io::Result<()> {
     let socket = open()?;
     socket.send(&batch.bytes())?;
-    let mut answers = Answers::to(batch.last());
-    while !answers.are_complete() {
-        answers.read(&receive(&socket)?)?;
-    }
-    Ok(())
+    listen(&socket, batch.last()).map(drop)
 }
 
 fn tables() -> io::Result<Vec<String>> {
+    Ok(ask(message::list_tables())?.tables)
+}
+
+fn ask((request, number): (Vec<u8>, u32)) -> io::Result<Answers> {
     let socket = open()?;
-    let (request, number) = message::list_tables();
     socket.send(&request)?;
+    listen(&socket, number)
+}
+
+/// Until the last answer is here.
+fn listen(socket: &Socket, number: u32) -> io::Result<Answers> {
     let mut answers = Answers::to(number);
     while !answers.are_complete() {
-        answers.read(&receive(&socket)?)?;
+        answers.read(&receive(socket)?)?;
     }
-    Ok(answers.tables)
+    Ok(answers)
 }
 
 fn open() -> io::Result<Socket> {

@@ -77,7 +77,10 @@ impl Attempt {
         }
         let child = match self.children.first() {
             _ if self.childless => None,
-            Some(first) => Some(PendingChild::begin(ctx, self.path, *first, None, None)?),
+            Some(first) => {
+                let packet = self.packets.remove(first).flatten();
+                Some(PendingChild::begin(ctx, self.path, *first, None, None)?.triggered_by(packet))
+            }
             None => return Err(diagnose::no_childless_there()),
         };
         // Still the message of the exchange before: our IKE_SA_INIT.
@@ -148,7 +151,9 @@ impl Attempt {
         };
         match response.into_inner() {
             AuthResponse::Error(kind) => AttemptStep::Failed(Box::new(match kind {
-                NotifyType::AUTHENTICATION_FAILED => diagnose::auth_refused_there(&self.connection),
+                NotifyType::AUTHENTICATION_FAILED => {
+                    diagnose::auth_refused_there(&self.connection, ctx.now.wall)
+                }
                 NotifyType::NO_PROPOSAL_CHOSEN => {
                     diagnose::no_ike_proposal_there(&self.connection.proposals, IKE_AUTH)
                 }
@@ -282,7 +287,10 @@ impl Attempt {
             tunnel.first_child_answered(ctx, child, examining.answer, nonces);
         }
         let others = self.children.into_iter().skip(by_auth);
-        others.for_each(|index| tunnel.tasks.push(ctx, Task::CreateChild(index)));
+        for index in others {
+            tunnel.starts.note_packet(index, self.packets.remove(&index).flatten());
+            tunnel.tasks.push(ctx, Task::CreateChild(index));
+        }
         tunnel
     }
 

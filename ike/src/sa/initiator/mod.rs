@@ -12,6 +12,7 @@ mod auth;
 mod init;
 mod line;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use super::tunnel::Tunnel;
 use crate::config::{Childless, Connection};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
-use crate::event::JobId;
+use crate::event::{JobId, Trigger};
 use crate::exchange::{AuthResponse, InitResponse, Message, OpenError};
 use crate::limits;
 use crate::negotiate::TrafficSelector;
@@ -63,6 +64,8 @@ pub(crate) struct Attempt {
     initial_contact: bool,
     /// The children that it is to set up, by their place; the first by `IKE_AUTH`.
     children: Vec<usize>,
+    /// The packets that asked for them.
+    packets: BTreeMap<usize, Option<Box<Trigger>>>,
     asking: Asking,
     /// `IKE_AUTH` is to set up none.
     childless: bool,
@@ -120,7 +123,7 @@ impl Attempt {
         ctx: &mut Context<'_>,
         connection: Arc<Connection>,
         path: Path,
-        children: Vec<usize>,
+        (children, packets): (Vec<usize>, BTreeMap<usize, Option<Box<Trigger>>>),
         asking: Asking,
         initial_contact: bool,
     ) -> Result<Self, Diagnosis> {
@@ -134,6 +137,7 @@ impl Attempt {
             started: ctx.now.boot,
             initial_contact,
             children,
+            packets,
             asking,
             childless: false,
             retransmission: Retransmission::new(connection.retransmit, ctx),

@@ -128,7 +128,7 @@ impl Trial {
             Op::RekeyChildren(side) => self.world.command(side, Command::RekeyChildren(link())),
             Op::Acquire(side, child) => {
                 let child = NAMES[child].into();
-                self.world.command(side, Command::Acquire { connection: link(), child })
+                self.world.command(side, Command::Acquire { connection: link(), child, packet: None })
             }
             Op::DeleteChild(side, child) => {
                 let tunnel = self.world.host(side).status().into_tunnel();

@@ -1,0 +1,90 @@
+//! What else deserves a look, whether traffic passes or not.
+
+use super::super::silence::{Silence, silences};
+use crate::api::{ConfiguredChild, State, Status, Tunnel};
+use crate::config::limits::EXPIRY_WARNING;
+
+/// Child SAs of which nothing comes back that are told of.
+const SILENT: usize = 4;
+/// The counter of what has a network of a tunnel for its destination and fits no selector of it.
+const OUTSIDE: &str = "outbound_selector";
+
+/// What to do about a certificate of ours that ends.
+const RENEW: &str = "have it renewed, put the new one into the same file, and `sekisho reload`";
+
+/// What is behind most failures of a tunnel that has it, whatever else is said of them.
+pub(super) fn expired(tunnel: &Tunnel) -> Option<String> {
+    let days = tunnel.certificate_days_left.filter(|left| *left < 0)?.unsigned_abs();
+    let on = tunnel.certificate_expires.map_or_else(String::new, |at| {
+        format!(", on {}", at.to_string().split('T').next().unwrap_or_default())
+    });
+    Some(format!("Our own certificate has expired, {days} days ago{on}, and peers refuse it: {RENEW}."))
+}
+
+/// What is not of this tunnel alone, and perhaps not of this one.
+pub(super) fn asides(tunnel: &Tunnel, status: &Status) -> Option<String> {
+    let outside = status.drops.get(OUTSIDE).copied().filter(|outside| *outside > 0)?;
+    (tunnel.state == State::Up).then(|| {
+        format!(
+            "Of all tunnels together, {outside} packets to networks of standing tunnels were dropped since their source, protocol or ports fit no selector (`{OUTSIDE}` in `sekisho status`). What this machine sends itself needs an address in `local_networks`: try `ping -I` with one."
+        )
+    })
+}
+
+/// What else deserves a look.
+pub(super) fn remarks(tunnel: &Tunnel) -> Vec<String> {
+    let warned = i64::try_from(EXPIRY_WARNING.as_secs() / 86_400).unwrap_or_default();
+    let ends = |left: Option<i64>, whose: &str, who: &str| match left {
+        Some(..0) => Some(format!("{whose} has expired: {who}.")),
+        Some(days) if days <= warned => Some(format!("{whose} expires in {days} days: {who}.")),
+        _ => None,
+    };
+    // Before all else, where it has expired.
+    let ours = tunnel.certificate_days_left.filter(|left| *left >= 0);
+    let ours = ends(ours, "Our certificate", RENEW);
+    let theirs =
+        ends(tunnel.peer_certificate_days_left, "The peer's certificate", "the peer needs a new one");
+    let note = tunnel.ike.as_ref().and_then(|ike| ike.peer_auth_note.as_ref());
+    let note = note.map(|note| {
+        format!(
+            "The peer passed unchecked: {note}. What to do: See that the authority's servers can be reached from this machine (`curl -I` with the address above), or name its list in `crl_files`; with revocation = \"strict\" this peer would be refused."
+        )
+    });
+    let weak = tunnel.weak_psk.then(|| "Its pre-shared key is weak (allow_weak_psk): replace it.".to_owned());
+    let children = || tunnel.configured_children.iter();
+    let narrowed = children().filter_map(narrowed).chain(children().filter_map(withheld));
+    let silent = silences(tunnel).into_iter().take(SILENT).map(|Silence { mut seen, advice }| {
+        // A sentence begins with a capital.
+        seen.get_mut(..1).into_iter().for_each(str::make_ascii_uppercase);
+        format!("{seen}. {advice}.")
+    });
+    ours.into_iter().chain(theirs).chain(note).chain(weak).chain(silent).chain(narrowed).collect()
+}
+
+/// What the peer did not let a child carry.
+fn narrowed(child: &ConfiguredChild) -> Option<String> {
+    let ConfiguredChild { name, left_out_local: ours, left_out_remote: theirs, .. } = child;
+    let (out, named) =
+        of_sides([("our side", ours, "`remote_ts`"), ("the peer's side", theirs, "`local_ts`")])?;
+    Some(format!(
+        "Child {name} carries less than is configured, since the peer asks for or allows less. Dropped is {out}. What to do: Widen the peer's networks (strongSwan: {named}), or take these out of the configuration here."
+    ))
+}
+
+/// What the peer asked for, and was not given.
+fn withheld(child: &ConfiguredChild) -> Option<String> {
+    let ConfiguredChild { name, withheld_local: ours, withheld_remote: theirs, .. } = child;
+    let (out, named) =
+        of_sides([("our side", ours, "`local_networks`"), ("the peer's side", theirs, "`remote_networks`")])?;
+    Some(format!(
+        "The peer asked for more than child {name} is configured for here, and was not given {out}: it drops what it has for that. What to do: If these are to pass, add them to {named}, else take them out of the peer's networks."
+    ))
+}
+
+/// Which networks of which sides, and what these are called elsewhere.
+fn of_sides(sides: [(&str, &Vec<String>, &str); 2]) -> Option<(String, String)> {
+    let sides = sides.into_iter().filter(|(_, networks, _)| !networks.is_empty());
+    let (networks, named): (Vec<_>, Vec<_>) =
+        sides.map(|(whose, networks, named)| (format!("{} of {whose}", networks.join(", ")), named)).unzip();
+    (!networks.is_empty()).then(|| (networks.join(", and "), named.join(" and ")))
+}

@@ -1,0 +1,97 @@
+//! Packets that bring nothing back, in words: what was seen, and what may be behind it. Traffic of one direction is no fault.
+
+use super::output::time;
+use crate::api::{Child, IkeSa, Tunnel, Unanswered};
+
+/// A Child SA that may carry packets in one direction only.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Silence {
+    /// What was seen.
+    pub(super) seen: String,
+    /// What to look at.
+    pub(super) advice: &'static str,
+}
+
+const NATIVE: &str = "ESP goes without UDP here, and a firewall on the way that passes IKE and drops IP protocol 50 looks just like this: let protocol 50 pass in both directions, or set `encapsulation = \"always\"`. If the packets are of a kind that nobody answers, nothing is wrong";
+const IN_UDP: &str = "IKE passes on the same UDP port, so look behind the peer first: whether it forwards, whether its hosts have a way back to our networks, and their firewalls; a firewall on the way may also tell ESP from IKE on UDP port 4500. If the packets are of a kind that nobody answers, nothing is wrong";
+
+/// Those of a tunnel, of all its peers.
+pub(super) fn silences(tunnel: &Tunnel) -> Vec<Silence> {
+    if tunnel.peers.is_empty() {
+        let native = tunnel.ike.as_ref().is_some_and(is_native);
+        return tunnel.children.iter().filter_map(|child| silence(None, child, native)).collect();
+    }
+    let of_peer = |peer: &crate::api::Peer| {
+        let native = is_native(&peer.ike);
+        let silences = peer.children.iter().filter_map(|child| silence(Some(&peer.remote_id), child, native));
+        silences.collect::<Vec<_>>()
+    };
+    tunnel.peers.iter().flat_map(of_peer).collect()
+}
+
+fn is_native(ike: &IkeSa) -> bool {
+    !ike.esp_in_udp
+}
+
+fn silence(peer: Option<&str>, child: &Child, native: bool) -> Option<Silence> {
+    let Unanswered { packets, for_s } = child.unanswered.filter(|_| child.sending)?;
+    let to = peer.map_or_else(String::new, |peer| format!(" to {peer}"));
+    let last = match child.last_in_s {
+        Some(ago) => format!("the last came {} ago", time(ago)),
+        None => "none has come since it was set up".to_owned(),
+    };
+    let seen = format!(
+        "on Child SA {}, {packets} packets were sent{to} within {} and none came back; {last}",
+        child.name,
+        time(for_s)
+    );
+    Some(Silence { seen, advice: if native { NATIVE } else { IN_UDP } })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::api::Status;
+
+    fn tunnel(name: &str) -> Tunnel {
+        let status: Status = serde_json::from_str(include_str!("../../tests/status.json")).unwrap();
+        status.tunnels.into_iter().find(|tunnel| tunnel.name == name).unwrap()
+    }
+
+    #[test]
+    fn what_was_seen_and_the_likely_cause_are_told_by_how_esp_travels() {
+        let mut tunnel = tunnel("centre");
+        assert_eq!(silences(&tunnel), [], "packets come");
+        tunnel.children[0].unanswered = Some(Unanswered { packets: 53, for_s: 40 });
+        tunnel.children[0].last_in_s = None;
+        let told = silences(&tunnel);
+        assert_eq!(
+            told[0].seen,
+            "on Child SA centre, 53 packets were sent within 40s and none came back; none has come since it was set up"
+        );
+        assert!(told[0].advice.starts_with("IKE passes on the same UDP port"));
+        tunnel.ike.as_mut().unwrap().esp_in_udp = false;
+        tunnel.children[0].last_in_s = Some(75);
+        let told = silences(&tunnel);
+        assert!(told[0].seen.ends_with("and none came back; the last came 1m15s ago"), "{}", told[0].seen);
+        assert!(
+            told[0].advice.contains("IP protocol 50")
+                && told[0].advice.contains("encapsulation = \"always\"")
+        );
+        tunnel.children[0].sending = false;
+        assert_eq!(silences(&tunnel), [], "it is being replaced");
+    }
+
+    #[test]
+    fn of_many_peers_the_silent_one_is_named() {
+        let mut tunnel = tunnel("homes");
+        tunnel.peers[0].children[0].unanswered = Some(Unanswered { packets: 12, for_s: 21 });
+        let told = silences(&tunnel);
+        assert!(
+            told[0].seen.contains("12 packets were sent to one.home.example within 21s"),
+            "{}",
+            told[0].seen
+        );
+    }
+}
