@@ -3,6 +3,7 @@
 /// Those of `[daemon]`.
 const DAEMON: &[&str] = &[
     "control_socket",
+    "clamp_mss",
     "control_group",
     "state_dir",
     "sa_log",

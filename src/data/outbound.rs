@@ -372,7 +372,7 @@ impl Outbound {
             })
         } else {
             sockets.native(sending.worker, remote).map(|socket| {
-                self.send_pieces(|piece| socket.send_train(way, tos, piece, size));
+                self.send_pieces(|piece| socket.send_train(way, (tos, whole), piece, size));
             })
         };
         if let Err(error) = sent {

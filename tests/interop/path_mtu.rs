@@ -132,6 +132,40 @@ fn two_of_us_find_out_both_directions_of_a_black_hole() {
     assert_eq!(crossed.fragments, 0, "{crossed:?}");
 }
 
+/// ESP without UDP has a room of its own, eight bytes more.
+#[test]
+fn esp_without_udp_heeds_routers_and_black_holes() {
+    const AUTO: &str = "encapsulation = \"auto\"\n";
+    for (name, outer, silent, inner) in
+        [("path_mtu_native_ipv4", Outer::V4, false, 1346), ("path_mtu_native_ipv6", Outer::V6, true, 1326)]
+    {
+        let site = Site::new(name);
+        let narrow = || {
+            site.narrow(NARROW);
+            silent.then(|| site.silence_router());
+        };
+        silent.then(narrow);
+        let capture = Capture::start(&site);
+        let here = Tunnel { initiate: true, settings: AUTO, ..Tunnel::at(&site, End::A, outer) };
+        let there = Tunnel { remote: None, settings: AUTO, ..Tunnel::at(&site, End::B, outer) };
+        let b = Sekisho::start(&site.b, &there);
+        let a = Sekisho::start(&site.a, &here);
+        if !silent {
+            await_path(&a, 1500, "interface");
+            narrow();
+            assert_carries_udp(&site.a, &site.b);
+        }
+        let packets = await_path(&a, NARROW, if silent { "probed" } else { "router" });
+        assert_eq!(packets["mtu"], inner, "{packets}");
+        assert_all_passes(&site);
+        assert_eq!(a.tunnel()["ike"]["esp_in_udp"], false);
+        drop((a, b));
+        let crossed = capture.finish();
+        crossed.assert_no_clear_text();
+        assert!(crossed.native > 100 && crossed.fragments == 0, "{crossed:?}");
+    }
+}
+
 /// What a router would say of a packet of ESP in UDP from one address to another.
 fn too_big(from: Ipv4Addr, to: Ipv4Addr, spi: u32) -> Vec<u8> {
     let mut icmp = vec![3, 4, 0, 0, 0, 0, 0x02, 0x58, 0x45, 0, 0x05, 0xdc, 0, 0, 0x40, 0, 63, 17, 0, 0];

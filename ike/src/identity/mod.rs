@@ -3,6 +3,7 @@
 mod binding;
 mod examination;
 mod id;
+mod peer_proof;
 mod proof;
 mod psk;
 mod remote;
@@ -10,8 +11,8 @@ mod review;
 
 pub use binding::{BindingError, binds};
 pub(crate) use examination::{Examination, Ours, ProofError, Verdict, VerifiedPeer};
-pub use examination::{PeerProof, Revocation};
 pub use id::{Identity, IdentityError};
+pub use peer_proof::{PeerProof, Revocation};
 pub(crate) use proof::{PeerWishes, Proof, Proving, SignedOctets, our_hashes};
 pub use psk::{PskError, WeakPsk, auth_value, parse_psk, psk_strength, signed_octets};
 pub use remote::{Pattern, RemoteId};

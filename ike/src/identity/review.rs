@@ -5,7 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::examination::{ProofError, Settled, VerifiedPeer, trusted_path};
+use super::examination::{ProofError, VerifiedPeer, trusted_path};
+use super::peer_proof::Settled;
 use super::{Identity, PeerProof};
 use crate::config::{Connection, RemoteAuth};
 use crate::pki::{self, Answer, Assessment, Evidence, Fetch, Offered, RevocationError, Trust, TrustedPath};

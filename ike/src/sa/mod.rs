@@ -19,6 +19,7 @@ mod dispatch;
 mod gathering;
 mod ike_sa;
 mod initiator;
+mod install_child;
 mod liveness;
 mod offloaded;
 mod path_mtu;

@@ -12,6 +12,7 @@ mod control;
 mod native;
 mod socket;
 mod steer;
+mod wholeness;
 
 use std::fs;
 use std::io::{self, ErrorKind};

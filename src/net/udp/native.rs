@@ -9,8 +9,9 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 
 use super::batch::{self, MOST, Slot};
 use super::control::Outgoing;
-use super::socket::{AtStep, SEND_PATIENCE, Sent, drops, restless, set_option, widen_buffers};
+use super::socket::{AtStep, SEND_PATIENCE, Sent, drops, restless, widen_buffers};
 use super::steer;
+use super::wholeness::Wholeness;
 use crate::net::ready::wait_writable;
 
 /// Bytes of the longest packet that is received: the longest inner one, and what a tunnel adds.
@@ -22,6 +23,7 @@ const LONGEST: usize = 9_216 + 128;
 pub struct NativeSocket {
     inner: socket2::Socket,
     ipv6: bool,
+    wholeness: Wholeness,
 }
 
 /// Room for the packets of one call.
@@ -52,12 +54,7 @@ impl NativeSocket {
         let inner = socket2::Socket::new(domain, Type::RAW.nonblocking(), protocol)
             .map_err(at("open a raw socket for ESP, with CAP_NET_RAW"))?;
         inner.set_mark(mark).map_err(at("set SO_MARK"))?;
-        let (level, option, never) = if ipv6 {
-            (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT)
-        } else {
-            (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)
-        };
-        set_option(&inner, level, option, never).map_err(at("set IP_MTU_DISCOVER"))?;
+        let wholeness = Wholeness::new(&inner, ipv6)?;
         if ipv6 {
             inner.set_recv_tclass_v6(true).map_err(at("set IPV6_RECVTCLASS"))?;
         }
@@ -66,7 +63,7 @@ impl NativeSocket {
             let attached = steer::keep_own(inner.as_fd(), ipv6, worker, workers);
             attached.map_err(at("set SO_ATTACH_FILTER"))?;
         }
-        Ok(Self { inner, ipv6 })
+        Ok(Self { inner, ipv6, wholeness })
     }
 
     /// Its address family.
@@ -89,15 +86,16 @@ impl NativeSocket {
         Ok(())
     }
 
-    /// Send a train: ESP packets of `segment` bytes each, the last may be shorter. Waits a little for room in the socket
-    /// buffer. An unspecified local address leaves the choice to the kernel.
+    /// Send a train: ESP packets of `segment` bytes each, the last may be shorter; `whole` or perhaps in fragments. Waits a little
+    /// for room in the socket buffer. An unspecified local address leaves the choice to the kernel.
     pub fn send_train(
         &self,
         (local, remote): (SocketAddr, SocketAddr),
-        tos: u8,
+        (tos, whole): (u8, bool),
         train: &[u8],
         segment: usize,
     ) -> Sent {
+        self.wholeness.want(&self.inner, whole);
         let (local, remote) = (without_port(local), SockAddr::from(without_port(remote)));
         let control = Outgoing::new(local, tos, None);
         let mut packets = train.chunks(segment.max(1)).peekable();

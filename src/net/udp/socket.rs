@@ -4,13 +4,13 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, Protocol, SockAddr, Type};
 
 use super::control::{Incoming, Outgoing};
+use super::wholeness::Wholeness;
 use crate::net::ready::wait_writable;
 
 /// The kernel's limit of datagrams in a train.
@@ -37,10 +37,7 @@ const SEGMENTATION_REST: u32 = 1_000;
 pub struct Socket {
     inner: socket2::Socket,
     address: SocketAddr,
-    /// Whether what is sent now wears the Don't Fragment bit.
-    whole: AtomicBool,
-    /// Held while that is changed, or must not change.
-    wholeness: Mutex<()>,
+    wholeness: Wholeness,
 }
 
 /// Whether the kernel cuts trains for one peer. Each has its own: what is refused on the way to one, through a narrow line or a
@@ -109,15 +106,19 @@ impl Socket {
         } else {
             socket.set_recv_tos_v4(true).map_err(at("set IP_RECVTOS"))?;
         }
-        for (what, level, option, value) in options(address) {
-            set_option(&socket, level, option, value).map_err(at(what))?;
-        }
+        let (what, level, option) = if address.is_ipv6() {
+            ("set IPV6_RECVPKTINFO", libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
+        } else {
+            ("set IP_PKTINFO", libc::IPPROTO_IP, libc::IP_PKTINFO)
+        };
+        set_option(&socket, level, option, 1).map_err(at(what))?;
+        let wholeness = Wholeness::new(&socket, address.is_ipv6())?;
         widen_buffers(&socket);
         // A kernel before 5.0 hands over datagrams one by one; nothing else changes.
         let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1);
         socket.set_reuse_port(shared).map_err(at("set SO_REUSEPORT"))?;
         socket.bind(&address.into()).map_err(at("bind"))?;
-        Ok(Self { inner: socket, address, whole: AtomicBool::new(false), wholeness: Mutex::new(()) })
+        Ok(Self { inner: socket, address, wholeness })
     }
 
     /// Let others of ours have the same port.
@@ -179,8 +180,7 @@ impl Socket {
         parts: [&[u8]; N],
     ) -> io::Result<()> {
         let control = Outgoing::new(local, 0, None);
-        let _unchanged = self.wholeness.lock().unwrap_or_else(PoisonError::into_inner);
-        self.set_whole(whole);
+        let _unchanged = self.wholeness.hold(&self.inner, whole);
         self.send_message(&remote.into(), &control, &parts.map(IoSlice::new))
     }
 
@@ -198,11 +198,7 @@ impl Socket {
         if train.is_empty() || segment == 0 {
             return Sent::default();
         }
-        // Another thread may send otherwise in between: then a few packets may be fragmented that should not be, or are lost.
-        if self.whole.load(Ordering::Relaxed) != whole {
-            let _changing = self.wholeness.lock().unwrap_or_else(PoisonError::into_inner);
-            self.set_whole(whole);
-        }
+        self.wholeness.want(&self.inner, whole);
         let remote = SockAddr::from(remote);
         let alone = train.len() <= segment;
         if alone || !segmentation.is_allowed() {
@@ -220,24 +216,6 @@ impl Socket {
                 sent
             }
             Err(error) => Sent { lost: train.len().div_ceil(segment), error: Some(error) },
-        }
-    }
-
-    /// Neither kind believes what the kernel has heard of the path by ICMP, where it is not to fragment: whether a packet passes
-    /// is for us to judge.
-    fn set_whole(&self, whole: bool) {
-        if self.whole.load(Ordering::Relaxed) == whole {
-            return;
-        }
-        let (level, option, value) = match (self.is_ipv6(), whole) {
-            (true, true) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
-            (true, false) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT),
-            (false, true) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
-            (false, false) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT),
-        };
-        // What every kernel allowed when the socket was set up cannot fail now.
-        if set_option(&self.inner, level, option, value).is_ok() {
-            self.whole.store(whole, Ordering::Relaxed);
         }
     }
 
@@ -287,22 +265,6 @@ impl Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inner.as_fd()
-    }
-}
-
-/// Options that differ by family: name, level, option, value. Packets may be fragmented on the way until told otherwise.
-fn options(address: SocketAddr) -> [(&'static str, libc::c_int, libc::c_int, libc::c_int); 2] {
-    let (v4, v6) = (libc::IPPROTO_IP, libc::IPPROTO_IPV6);
-    if address.is_ipv6() {
-        [
-            ("set IPV6_RECVPKTINFO", v6, libc::IPV6_RECVPKTINFO, 1),
-            ("set IPV6_MTU_DISCOVER", v6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT),
-        ]
-    } else {
-        [
-            ("set IP_PKTINFO", v4, libc::IP_PKTINFO, 1),
-            ("set IP_MTU_DISCOVER", v4, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT),
-        ]
     }
 }
 
