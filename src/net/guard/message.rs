@@ -32,11 +32,14 @@ const VERDICT: u32 = 0;
 const ACCEPT: u32 = 1;
 const DROP: u32 = 0;
 const INTERFACE_NAME: u32 = 6;
+/// The index of the member of a VRF that a packet came in by.
+const MEMBER: u32 = 33;
 const EQUAL: u32 = 0;
 const UNEQUAL: u32 = 1;
 const FIB_INTERFACE: u32 = 1;
 const FIB_INTERFACE_NAME: u32 = 2;
-const FIB_OF_SOURCE: u32 = 1;
+/// That of the source, as a packet with the mark that this one has: who routes by marks is understood.
+const FIB_OF_SOURCE: u32 = 1 | 1 << 2;
 
 const REQUEST: u16 = 0x001;
 const ACKNOWLEDGE: u16 = 0x004;
@@ -77,7 +80,8 @@ impl Batch {
         self.push(NEW_CHAIN, CREATE, &parts.concat());
     }
 
-    /// What did not come from this interface, and whose answer would go there, or nowhere.
+    /// What did not come from this interface, and whose answer would go there, or nowhere. A VRF has routes of its own, of which
+    /// older kernels would not think.
     pub(super) fn drop_clear(&mut self, table: &str, interface: &str, lead: Lead<'_>) {
         let (result, value) = match lead {
             Lead::To(interface) => (FIB_INTERFACE_NAME, name_register(interface)),
@@ -85,7 +89,9 @@ impl Batch {
         };
         let verdict = nest(2, &nest(2, &number(1, DROP)));
         let expressions = [
-            expression("meta", &[number(1, REGISTER), number(2, INTERFACE_NAME)].concat()),
+            load(MEMBER),
+            compare(EQUAL, &[0; 4]),
+            load(INTERFACE_NAME),
             compare(UNEQUAL, &name_register(interface)),
             expression("fib", &[number(1, REGISTER), number(2, result), number(3, FIB_OF_SOURCE)].concat()),
             compare(EQUAL, &value),
@@ -242,6 +248,10 @@ fn text(kind: u16, text: &str) -> Vec<u8> {
 
 fn expression(name: &str, data: &[u8]) -> Vec<u8> {
     nest(1, &[text(1, name), nest(2, data)].concat())
+}
+
+fn load(what: u32) -> Vec<u8> {
+    expression("meta", &[number(1, REGISTER), number(2, what)].concat())
 }
 
 fn compare(how: u32, value: &[u8]) -> Vec<u8> {

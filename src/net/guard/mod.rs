@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! chain forward { type filter hook forward priority -10; policy accept;
-//!     iifname != "sekisho0" fib saddr oifname "sekisho0" counter drop     its answer would go into the tunnel
-//!     iifname != "sekisho0" fib saddr oif 0 counter drop                  its answer would go nowhere: the tunnel is down
+//!     meta sdif 0 iifname != "sekisho0" fib saddr . mark oifname "sekisho0" counter drop    its answer would go into the tunnel
+//!     meta sdif 0 iifname != "sekisho0" fib saddr . mark oif 0 counter drop                 or nowhere: the tunnel is down
 //! }
 //! ```
 //!
