@@ -179,7 +179,7 @@ fn explain_tells_why_a_tunnel_is_down() {
     assert_eq!((&json["state"], &json["kind"]), (&"backoff".into(), &"no_ike_proposal".into()));
     assert_eq!(json["failure"], status["tunnels"][1]["last_failure"], "the whole diagnosis");
     let (output, _) = asked(&answer, &["explain", "spare"]);
-    assert!(text(&output.stdout).contains("spare.example refused in IKE_SA_INIT (no_ike_proposal)"));
+    assert!(text(&output.stdout).contains("the peer refused in IKE_SA_INIT (no_ike_proposal)"));
     let (output, _) = asked(&answer, &["explain", "other"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("configured are: centre, spare, support, ward"));

@@ -117,7 +117,7 @@ fn a_marked_socket_reaches_its_peer_inside_a_selector_of_everything() {
             };
             let sockets = udp::Sockets::bind(settings).unwrap();
             let local = SocketAddr::new(route.source, 500);
-            sockets.send(local, SocketAddr::new(peer, 500), b"our own IKE").unwrap();
+            sockets.send(local, SocketAddr::new(peer, 500), true, b"our own IKE").unwrap();
             line.wait_for(b"our own IKE");
         }
     });

@@ -142,9 +142,9 @@ fn main() -> ExitCode {
     }
     let (figures, missing) = rounds::run(&options);
     if options.json {
-        println!("{}", report::json(&figures, &missing));
+        println!("{}", report::json(&figures, &missing, &options.congestion));
     } else {
-        report::table(&figures, &missing);
+        report::table(&figures, &missing, &options.congestion);
     }
     ExitCode::SUCCESS
 }

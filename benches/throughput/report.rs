@@ -8,7 +8,7 @@ use crate::goals::GOALS;
 use crate::rounds::Missing;
 
 /// Rows of the table: key, unit, divisor, decimals.
-const ROWS: [(&str, &str, f64, usize); 16] = [
+const ROWS: [(&str, &str, f64, usize); 14] = [
     ("tcp1_gbps", "Gb/s", 1.0, 2),
     ("tcp1_back_gbps", "Gb/s", 1.0, 2),
     ("tcp4_gbps", "Gb/s", 1.0, 2),
@@ -17,8 +17,6 @@ const ROWS: [(&str, &str, f64, usize); 16] = [
     ("pps512", "thousand/s", 1e3, 0),
     ("pps1400", "thousand/s", 1e3, 0),
     ("pps64_trains", "thousand/s", 1e3, 0),
-    ("pps512_trains", "thousand/s", 1e3, 0),
-    ("pps1400_trains", "thousand/s", 1e3, 0),
     ("rtt_idle_us_p50", "µs", 1.0, 0),
     ("rtt_idle_us_p99", "µs", 1.0, 0),
     ("rtt_load_us_p50", "µs", 1.0, 0),
@@ -28,7 +26,7 @@ const ROWS: [(&str, &str, f64, usize); 16] = [
 ];
 
 /// Measures of sekisho stand at the top, each contender's own below its name, every round's values below `rounds`.
-pub fn json(figures: &Figures, missing: &Missing) -> Value {
+pub fn json(figures: &Figures, missing: &Missing, congestion: &str) -> Value {
     let mut object = medians(figures, "sekisho");
     for goal in &GOALS {
         object.insert(goal.key.to_owned(), json!(goal.reached(figures).map(rounded)));
@@ -44,12 +42,13 @@ pub fn json(figures: &Figures, missing: &Missing) -> Value {
     }
     object.insert("contenders".to_owned(), Value::Object(contenders));
     object.insert("missing".to_owned(), json!(missing));
+    object.insert("tcp_congestion_control".to_owned(), json!(congestion));
     object.insert("rounds".to_owned(), Value::Object(rounds));
     Value::Object(object)
 }
 
 /// The same for people.
-pub fn table(figures: &Figures, missing: &Missing) {
+pub fn table(figures: &Figures, missing: &Missing, congestion: &str) {
     let names = Contender::ALL.map(Contender::name);
     let present: Vec<_> = names.into_iter().filter(|name| figures.names().any(|of| of == *name)).collect();
     print!("{:22} {:10}", "medians", "");
@@ -68,7 +67,7 @@ pub fn table(figures: &Figures, missing: &Missing) {
         println!();
     }
     others(figures);
-    println!();
+    println!("TCP streams by {congestion}\n");
     goals(figures);
     for (name, why) in missing {
         println!("MISSING: {name}: {why}");

@@ -129,13 +129,11 @@ fn streams<N: Inside>(
 }
 
 fn datagrams<N: Inside>(figures: &mut Figures, name: &'static str, ends: Ends<'_, N>) {
-    for (length, key) in PAYLOADS {
-        for trains in [false, true] {
-            let key = if trains { format!("{key}_trains") } else { key.to_owned() };
-            let guess = figures.last(name, &key).filter(|&rate| rate > 0.0);
-            let rate = udp::carried(ends, udp::Flow { length, trains }, guess);
-            figures.add(name, key, rate);
-        }
+    let single = PAYLOADS.map(|(length, key)| (udp::Flow { length, trains: false }, key));
+    let trains = (udp::Flow { trains: true, ..single[0].0 }, "pps64_trains");
+    for (flow, key) in single.into_iter().chain([trains]) {
+        let guess = figures.last(name, key).filter(|&rate| rate > 0.0);
+        figures.add(name, key, udp::carried(ends, flow, guess));
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Connection {
     pub proposals: Vec<IkeProposal>,
     /// Bytes of the IP packets that carry an IKE message at most: one that is longer is sent in fragments (RFC 7383).
     pub fragment_size: u16,
+    /// Whether packets outside may be fragmented on their way.
+    pub dont_fragment: DontFragment,
     /// The Child SAs; at least one, names unique. The first is set up by `IKE_AUTH`.
     pub children: Vec<Child>,
     /// What becomes of a second tunnel of the same peer.
@@ -142,6 +144,7 @@ impl Connection {
             initiate: false,
             proposals: Profile::default().ike_proposals(),
             fragment_size: limits::FRAGMENT_SIZE,
+            dont_fragment: DontFragment::default(),
             children,
             unique: Uniqueness::default(),
             childless: Childless::default(),
@@ -288,6 +291,19 @@ pub enum Encapsulation {
     Forced,
     /// Only where a NAT is detected (needs native ESP).
     Detected,
+}
+
+/// Whether the packets of a tunnel's Child SAs wear the Don't Fragment bit outside, so that none is fragmented on its way. IKE
+/// messages never do, but for those that find out how much the path carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DontFragment {
+    /// Where it is found out how much the path carries: with peers that take IKE messages in fragments.
+    #[default]
+    Auto,
+    /// Always: paths that carry less must have routers that say so.
+    Always,
+    /// Never, and how much the path carries is not sought: for paths that deceive us.
+    Never,
 }
 
 /// One Child SA as configured.

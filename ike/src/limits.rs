@@ -23,6 +23,28 @@ pub const MESSAGE: usize = 65_536;
 /// Bytes of the IP packets that carry a fragment, while it is not known for whom: every line that carries IPv6 carries
 /// them (RFC 8200 §5).
 pub const FRAGMENT_SIZE: u16 = 1280;
+/// What every IPv4 host takes (RFC 791 §3.2): no path is taken to carry less.
+pub const PATH_MTU_LEAST_IPV4: u16 = 576;
+/// What every IPv6 line carries (RFC 8200 §5): the same.
+pub const PATH_MTU_LEAST_IPV6: u16 = 1280;
+/// What nearly every path carries (`BASE_PLPMTU`, RFC 8899 §5.1.2): believed while it is found out what a path carries that
+/// swallowed a larger packet.
+pub const PATH_MTU_BASE: u16 = 1280;
+/// How often a packet of one size gets lost, while small ones do not, before that size is taken not to pass.
+pub const PATH_MTU_LOSSES: u32 = 2;
+/// How often it gets lost together with small ones before it is taken not to pass.
+pub const PATH_MTU_UNCLEAR: u32 = 5;
+/// The longest that the answer to such a packet is waited for.
+pub const PATH_MTU_WAIT: Duration = Duration::from_secs(4);
+/// How long after what a path carries was found out it is sought again, give or take a tenth (`PMTU_RAISE_TIMER`, RFC 8899
+/// §5.1.1).
+pub const PATH_MTU_AGAIN: Duration = Duration::from_mins(10);
+/// How long after that it is verified that as much still passes, if packets were sent since.
+pub const PATH_MTU_VERIFIED: Duration = Duration::from_secs(90);
+/// The same, if packets were sent and none came back.
+pub const PATH_MTU_DOUBTED: Duration = Duration::from_secs(10);
+/// How long no packet has come then.
+pub const PATH_MTU_SILENCE: Duration = Duration::from_secs(3);
 /// The longest cookie that we return, bytes (RFC 7296 §2.6).
 pub const COOKIE: usize = 64;
 /// How often one attempt returns a cookie or changes its group before it is given up.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::limits;
+
 /// How IKE messages travel between two addresses. Others (TCP, RFC 9329) will be added here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
@@ -55,6 +57,11 @@ impl Path {
         let ip = if self.remote.is_ipv4() { 20 } else { 40 };
         let marker = if self.transport == Transport::UdpEncap { 4 } else { 0 };
         ip + UDP + marker
+    }
+
+    /// Bytes of IP packet that every path of its kind carries.
+    pub(crate) fn least_mtu(self) -> u16 {
+        if self.remote.is_ipv4() { limits::PATH_MTU_LEAST_IPV4 } else { limits::PATH_MTU_LEAST_IPV6 }
     }
 
     /// The peer's IP address.

@@ -18,7 +18,7 @@ pub use frame::{Frames, MAX_REPLY, MAX_REQUEST, TooLong};
 pub use protocol::{Failure, Freed, Reloaded, Reply, Request, What};
 pub use server::{Asked, BindError, Limits, Server};
 pub use status::{
-    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Offloads, PEERS_SHOWN, Peer, Pool,
-    Refused, Sas, State, Status, Tunnel, Unanswered,
+    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Offloads, PEERS_SHOWN, PacketSize,
+    Peer, Pool, Refused, Sas, State, Status, Tunnel, Unanswered,
 };
 pub use wanted::Wanted;

@@ -108,6 +108,9 @@ pub struct Tunnel {
     pub age_s: Option<u64>,
     /// The IKE SA, while it is up.
     pub ike: Option<IkeSa>,
+    /// How large packets may be, while it is up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets: Option<PacketSize>,
     /// The addresses inside it that one end gave to the other, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal: Option<Internal>,
@@ -194,6 +197,9 @@ pub struct Peer {
     pub age_s: u64,
     /// The IKE SA.
     pub ike: IkeSa,
+    /// How large packets may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets: Option<PacketSize>,
     /// The Child SAs, the ones being replaced included.
     pub children: Vec<Child>,
     /// Packets received and accepted since its tunnel came up.
@@ -204,6 +210,24 @@ pub struct Peer {
     pub bytes_in: u64,
     /// Bytes of inner packets sent since its tunnel came up.
     pub bytes_out: u64,
+}
+
+/// How large packets may be on the way to a peer, and how that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketSize {
+    /// Bytes of the largest packet that the tunnel carries whole.
+    pub mtu: u16,
+    /// Bytes of the largest packet that the path carries, with all that the tunnel adds.
+    pub path_mtu: u16,
+    /// `interface`: that of our own line, nothing says that the path carries less; `router`: a router said so; `probed`: a packet
+    /// of that size has passed, and a larger one has not; `assumed`: larger ones got lost, how much passes is being found
+    /// out; `configured`: `mtu` in `[daemon]` allows less than the path.
+    pub source: String,
+    /// The router that said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router: Option<IpAddr>,
+    /// What is larger is fragmented inside the tunnel or refused, and nothing is fragmented on its way.
+    pub dont_fragment: bool,
 }
 
 /// What a tunnel is doing.

@@ -111,6 +111,8 @@ pub struct Daemon {
     pub dscp: u8,
     /// Whether congestion that routers mark outside is told inside (RFC 6040).
     pub ecn: bool,
+    /// Whether the segments that TCP announces are made to fit the tunnel.
+    pub clamp_mss: bool,
     /// Whether packets of one flow are exchanged with the kernel many at a time, as far as it can.
     pub offloads: bool,
 }
@@ -177,6 +179,7 @@ impl Default for Daemon {
             copy_dscp: true,
             dscp: 0,
             ecn: true,
+            clamp_mss: true,
             offloads: true,
         }
     }

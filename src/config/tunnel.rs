@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use sekisho_ike::Secret;
 use sekisho_ike::config::{
-    Child, Connection, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth, Retransmit, Retry,
-    Start,
+    Child, Connection, DontFragment, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth,
+    Retransmit, Retry, Start,
 };
 use sekisho_ike::identity::{Identity, RemoteId};
 use sekisho_ike::suite::{IkeProposal, Profile};
@@ -95,6 +95,7 @@ pub(super) fn read(
     let retry = retry(judge, &mut section);
     let sizes = &limits::FRAGMENT_SIZE;
     let fragment_size = section.number(judge, "fragment_size", (sizes.floor, sizes.ceiling));
+    let dont_fragment = section.choice(judge, "dont_fragment", &DONT_FRAGMENT);
     section.finish(judge);
 
     let (local_id, remote_id) = identities?;
@@ -110,6 +111,7 @@ pub(super) fn read(
         childless,
         proposals: proposals?,
         fragment_size: fragment_size.map_or(sizes.default, Spanned::into_inner),
+        dont_fragment: dont_fragment.map(Spanned::into_inner).unwrap_or_default(),
         lifetime: lifetime.into_inner(),
         encapsulation: encapsulation.map_or(Encapsulation::Forced, Spanned::into_inner),
         keepalive: Keepalive { interval, forced },
@@ -215,6 +217,9 @@ fn remote_id(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Spanned
     let id = judge.ok(text.get_ref().parse(), &text.span(), &help)?;
     Some(Spanned::new(text.span(), id))
 }
+
+const DONT_FRAGMENT: [(&str, DontFragment); 3] =
+    [("auto", DontFragment::Auto), ("always", DontFragment::Always), ("never", DontFragment::Never)];
 
 const IDENTITIES: &str = "write a host name, name@host, an IP address, a distinguished name such as C=JP, O=Clinic, CN=clinic-17, or keyid:TEXT or keyid:0xHEX";
 

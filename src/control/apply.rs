@@ -1,8 +1,8 @@
 //! From an event of the endpoint to its effects: the data path, the records, the requests that wait.
 
-use sekisho_ike::config::Name;
+use sekisho_ike::config::{DontFragment, Name};
 use sekisho_ike::diagnosis::DiagnosisKind;
-use sekisho_ike::event::{ChildSaId, ChildSaParameters, Command, Event, TunnelId, Usage};
+use sekisho_ike::event::{ChildSaId, ChildSaParameters, Command, Event, IkeSaRecord, TunnelId, Usage};
 use sekisho_ike::{Instant, Path};
 
 use crate::data::{NewSa, SaUsage};
@@ -16,10 +16,23 @@ use super::{Control, now};
 pub(super) struct FollowUp {
     /// Commands for the endpoint.
     pub(super) commands: Vec<Command>,
-    /// Tunnels whose peers' addresses came, changed or went: the MTU may follow.
-    pub(super) peers: Vec<(TunnelId, Option<Path>)>,
+    /// Tunnels whose paths came, changed or went: the MTU may follow.
+    pub(super) paths: Vec<(TunnelId, PathChange)>,
     /// Connections that could not be set up, as a whole or a child of them.
     pub(super) failed: Vec<Name>,
+}
+
+/// What became of a tunnel's path.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PathChange {
+    /// It is there: whether packets may not be fragmented on it, and whether it is found out how much it carries.
+    Up(Path, (bool, bool)),
+    /// It is another one.
+    Moved(Path),
+    /// By what the endpoint has found out, it carries so much; whether that has passed.
+    Found(u16, bool),
+    /// It is gone.
+    Gone,
 }
 
 impl Control {
@@ -31,12 +44,12 @@ impl Control {
         self.waiting.observe(&event, replaced);
         let fact = match event {
             Event::TunnelUp(sa) => {
-                follow_up.peers.push((sa.tunnel, Some(sa.path)));
+                follow_up.paths.push((sa.tunnel, PathChange::Up(sa.path, how_to_send(&sa))));
                 Some(self.books.tunnel_up(&sa))
             }
             Event::IkeSaRekeyed(sa) => Some(self.books.ike_sa_rekeyed(&sa)),
             Event::TunnelDown { tunnel, reason, .. } => {
-                follow_up.peers.push((tunnel, None));
+                follow_up.paths.push((tunnel, PathChange::Gone));
                 self.given.lost(tunnel);
                 self.books.tunnel_down(tunnel, &reason)
             }
@@ -56,8 +69,12 @@ impl Control {
             }
             Event::PathChanged { tunnel, path, encapsulated } => {
                 self.out.data.repath(tunnel.0, esp_path(path, encapsulated));
-                follow_up.peers.push((tunnel, Some(path)));
+                follow_up.paths.push((tunnel, PathChange::Moved(path)));
                 self.books.path_changed(tunnel, path)
+            }
+            Event::PathMtu { tunnel, mtu, proven } => {
+                follow_up.paths.push((tunnel, PathChange::Found(mtu, proven)));
+                None
             }
             Event::NegotiationFailed { connection: None, .. } if !self.strangers.may_record(now().boot) => {
                 None
@@ -113,6 +130,16 @@ impl Control {
     /// What a Child SA has carried until now.
     pub(super) fn usage(&self, child_sa: ChildSaId) -> Usage {
         self.out.data.usage(child_sa.0).map(usage).unwrap_or_default()
+    }
+}
+
+/// Whether packets of a tunnel may not be fragmented outside, and whether it is found out how much its path carries. In doubt
+/// they may, where that is not found out: a path that swallows what is too large would swallow them.
+fn how_to_send(sa: &IkeSaRecord) -> (bool, bool) {
+    match sa.dont_fragment {
+        DontFragment::Auto => (sa.fragmentation, sa.fragmentation),
+        DontFragment::Always => (true, sa.fragmentation),
+        DontFragment::Never => (false, false),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::telemetry::Fact;
 use super::apply::FollowUp;
 use super::install::{self, ike_path};
 use super::waiting::Settled;
-use super::{Control, Inputs, Order, now};
+use super::{Control, ICMP_BUDGET, Inputs, Order, now};
 
 /// Messages of the data path that are taken in one turn, so that timers and operators have theirs.
 const BUDGET: usize = 64;
@@ -54,7 +54,10 @@ impl Control {
                     self.endpoint.handle_completion(now(), job, completion);
                 }
                 change = self.out.routing.next() => self.network(change).await,
+                message = self.out.icmp.next(), if self.icmp_budget > 0 => self.hear_router(&message),
                 _ = usage.tick() => {
+                    self.icmp_budget = ICMP_BUDGET;
+                    self.out.routing.paths_mut().expire(now().boot);
                     self.tell_usage();
                     self.tell_expiry();
                     self.out.routing.look_after_guard();
@@ -70,47 +73,49 @@ impl Control {
 
     /// Events first: a Child SA must be able to receive before the message leaves that lets the peer send.
     async fn drain(&mut self) {
-        let mut peers = Vec::new();
         loop {
-            let mut follow_up = FollowUp::default();
-            while let Some(event) = self.endpoint.poll_event() {
-                if let Event::AddressesAssigned(assignment) = &event
-                    && assignment.inner.ours
-                {
-                    self.take_addresses(assignment).await;
+            let mut paths = Vec::new();
+            loop {
+                let mut follow_up = FollowUp::default();
+                while let Some(event) = self.endpoint.poll_event() {
+                    if let Event::AddressesAssigned(assignment) = &event
+                        && assignment.inner.ours
+                    {
+                        self.take_addresses(assignment).await;
+                    }
+                    self.apply(event, &mut follow_up);
                 }
-                self.apply(event, &mut follow_up);
+                // Once for all of them: a thousand peers may have come back at once.
+                self.out.data.publish();
+                paths.append(&mut follow_up.paths);
+                follow_up.failed.iter().for_each(|connection| self.abandon(connection));
+                let went_on = self.settle();
+                if follow_up.commands.is_empty() && !went_on {
+                    break;
+                }
+                follow_up.commands.into_iter().for_each(|command| self.command(command));
             }
-            // Once for all of them: a thousand peers may have come back at once.
-            self.out.data.publish();
-            peers.append(&mut follow_up.peers);
-            follow_up.failed.iter().for_each(|connection| self.abandon(connection));
-            let went_on = self.settle();
-            if follow_up.commands.is_empty() && !went_on {
+            self.drop_addresses().await;
+            while let Some(job) = self.endpoint.poll_job() {
+                self.jobs.start(job);
+            }
+            while let Some(transmit) = self.endpoint.poll_transmit() {
+                self.transmit(&transmit);
+            }
+            self.follow_paths(paths).await;
+            if !self.spread_paths().await {
                 break;
-            }
-            follow_up.commands.into_iter().for_each(|command| self.command(command));
-        }
-        self.drop_addresses().await;
-        while let Some(job) = self.endpoint.poll_job() {
-            self.jobs.start(job);
-        }
-        while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.transmit(&transmit);
-        }
-        for (tunnel, path) in peers {
-            if let Some(mtu) = self.out.routing.set_peer(tunnel, path).await {
-                self.out.data.set_mtu(mtu);
             }
         }
     }
 
     fn transmit(&mut self, transmit: &Transmit) {
-        let (local, remote) = (transmit.path.local, transmit.path.remote);
+        let (local, remote, whole) = (transmit.path.local, transmit.path.remote, transmit.dont_fragment);
+        let sockets = &self.out.sockets;
         let sent = match (&transmit.payload, transmit.path.transport) {
-            (Payload::Ike(bytes), Transport::UdpEncap) => self.out.sockets.send_marked(local, remote, bytes),
-            (Payload::Ike(bytes), Transport::Udp) => self.out.sockets.send(local, remote, bytes),
-            (Payload::Keepalive, _) => self.out.sockets.send(local, remote, &KEEPALIVE),
+            (Payload::Ike(bytes), Transport::UdpEncap) => sockets.send_marked(local, remote, whole, bytes),
+            (Payload::Ike(bytes), Transport::Udp) => sockets.send(local, remote, whole, bytes),
+            (Payload::Keepalive, _) => sockets.send(local, remote, whole, &KEEPALIVE),
         };
         if let Err(error) = sent {
             self.unsent = self.unsent.saturating_add(1);

@@ -20,6 +20,8 @@ mod given;
 mod install;
 mod jobs;
 pub mod last_good;
+mod path_mtu;
+mod paths;
 mod policies;
 mod random;
 mod reload;
@@ -45,6 +47,7 @@ use crate::api::{Asked, Reply};
 use crate::config::Config;
 use crate::data::{DataPath, FromDataReceiver};
 use crate::net::clock;
+use crate::net::icmp::Icmp;
 use crate::net::udp::Sockets;
 use crate::telemetry::Telemetry;
 
@@ -60,6 +63,9 @@ use strangers::Strangers;
 use waiting::Waiting;
 
 pub use routing::{Routing, policy};
+
+/// Messages of routers in a second: anybody may send them, and each costs a look at all SAs.
+const ICMP_BUDGET: u32 = 100;
 
 /// What the daemon orders, besides the operators' requests.
 #[derive(Debug)]
@@ -89,6 +95,8 @@ pub struct Outputs {
     pub sockets: Arc<Sockets>,
     /// Routes, which stand already.
     pub routing: Routing,
+    /// What routers say of packets that were too big.
+    pub icmp: Icmp,
     /// Where facts are recorded.
     pub telemetry: Telemetry,
 }
@@ -109,6 +117,8 @@ pub struct Control {
     restart_needed: Vec<String>,
     /// IKE datagrams that the network refused.
     unsent: u64,
+    /// Messages of routers that are listened to before the next second begins.
+    icmp_budget: u32,
     started: Instant,
     /// When the daemon ends at the latest, once it was told to.
     end: Option<Instant>,
@@ -147,6 +157,7 @@ impl Control {
             expiry: Expiry::new(now().boot),
             restart_needed: Vec::new(),
             unsent: 0,
+            icmp_budget: ICMP_BUDGET,
             started: now().boot,
             end: None,
             dead: None,

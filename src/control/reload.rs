@@ -47,6 +47,7 @@ impl Control {
         // What needs a restart stays as it was, also for the next comparison.
         let daemon = in_force(&self.config.daemon, &new.daemon);
         self.config = Config { daemon, ..new };
+        self.limit_all_paths();
         reloaded.stale = self.out.routing.stale().iter().copied().collect();
         Reply::done(&reloaded)
     }
@@ -77,9 +78,8 @@ impl Control {
 
 /// What of `[daemon]` can change while the daemon runs: it holds for SAs set up from now on.
 fn in_force(old: &Daemon, new: &Daemon) -> Daemon {
-    let (mtu, replay_window) = (new.mtu, new.replay_window);
-    let (copy_dscp, dscp, ecn) = (new.copy_dscp, new.dscp, new.ecn);
-    Daemon { mtu, replay_window, copy_dscp, dscp, ecn, ..old.clone() }
+    let Daemon { mtu, replay_window, copy_dscp, dscp, ecn, clamp_mss, .. } = *new;
+    Daemon { mtu, replay_window, copy_dscp, dscp, ecn, clamp_mss, ..old.clone() }
 }
 
 fn difference(old: &Config, new: &Config) -> Reloaded {

@@ -208,6 +208,7 @@ impl Control {
                 live: &|child_sa| self.usage(child_sa),
                 ended: self.books.ended(),
                 unanswered: &|child_sa, usage| self.books.unanswered(now.boot, child_sa, usage),
+                packets: &|tunnel| self.packet_size(tunnel),
             };
             status::tunnel(now, &status, &self.config, &counted)
         })

@@ -1,5 +1,6 @@
 //! Routes and the TUN's MTU, kept in step with the configuration, the peers and the machine.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,13 +12,14 @@ use sekisho_ike::event::TunnelId;
 use tokio::time::{Instant, sleep_until};
 
 use super::install;
+use super::path_mtu::PathMtus;
 use crate::config::{self, Config, prefixes, protected, remote_side};
 use crate::data::{self, Layout};
 use crate::net::guard;
 use crate::net::netlink::{Change, Error, Netlink, Policy, Protection, TunnelLink, Watch};
 
 /// What a line is taken to carry before its peer is known.
-const ETHERNET: u32 = 1500;
+const ETHERNET: u16 = 1500;
 /// No more than this is made of a line, however large its packets.
 const LARGEST: u32 = 9000;
 /// Below this the kernel takes IPv6 off an interface (RFC 8200 §5).
@@ -55,7 +57,7 @@ pub struct Routing {
     hosts: Vec<IpAddr>,
     /// Of the suites that a tunnel may come up with.
     layouts: Vec<Layout>,
-    peers: BTreeMap<TunnelId, IpAddr>,
+    paths: PathMtus,
     mtu: u16,
 }
 
@@ -119,7 +121,7 @@ impl Routing {
             configured_mtu: None,
             hosts: Vec::new(),
             layouts: Vec::new(),
-            peers: BTreeMap::new(),
+            paths: PathMtus::default(),
             mtu: 0,
             netlink,
             link,
@@ -201,6 +203,7 @@ impl Routing {
                 self.repair_again = Some(Instant::now() + REPAIR_AGAIN);
             }
         }
+        self.refresh_lines().await;
         self.update_mtu().await
     }
 
@@ -255,13 +258,41 @@ impl Routing {
         mtu
     }
 
-    /// A tunnel's peer is at this address now, or the tunnel is gone. The new MTU, if it changed.
-    pub async fn set_peer(&mut self, tunnel: TunnelId, path: Option<Path>) -> Option<u16> {
-        let before = match path {
-            Some(path) => self.peers.insert(tunnel, path.remote_ip()),
-            None => self.peers.remove(&tunnel),
-        };
-        if before == path.map(Path::remote_ip) { None } else { self.update_mtu().await }
+    /// A tunnel's peer is at this address now; whether its packets may not be fragmented outside, and whether it is found out
+    /// how much the path carries.
+    pub(super) async fn lead(&mut self, tunnel: TunnelId, path: Path, is: (bool, bool)) {
+        let remote = path.remote_ip();
+        let line = line(&self.netlink, remote).await.unwrap_or(ETHERNET);
+        self.paths.lead(tunnel, remote, line, is);
+    }
+
+    /// What is known of the tunnels' paths.
+    pub(super) fn paths(&self) -> &PathMtus {
+        &self.paths
+    }
+
+    /// What is known of the tunnels' paths, to be changed. [`Self::update_mtu`] follows.
+    pub(super) fn paths_mut(&mut self) -> &mut PathMtus {
+        &mut self.paths
+    }
+
+    /// What was configured as the MTU of the TUN.
+    pub(super) fn configured_mtu(&self) -> Option<u16> {
+        self.configured_mtu
+    }
+
+    /// Lines may carry more or less than before.
+    async fn refresh_lines(&mut self) {
+        let mut lines = BTreeMap::new();
+        let tunnels: Vec<_> = self.paths.iter().map(|(tunnel, path)| (tunnel, path.remote)).collect();
+        for (tunnel, remote) in tunnels {
+            if let Entry::Vacant(unknown) = lines.entry(remote) {
+                unknown.insert(line(&self.netlink, remote).await);
+            }
+            if let Some(Some(line)) = lines.get(&remote) {
+                self.paths.set_line(tunnel, *line);
+            }
+        }
     }
 
     /// Puts those of the given addresses onto the TUN that it lacks.
@@ -298,15 +329,15 @@ impl Routing {
         self.stale = protection.stale;
     }
 
-    /// The narrowest way to any peer decides, since all tunnels share the TUN; and the suite that leaves the least of it,
-    /// of those that the configuration allows: so the MTU stays when a tunnel comes up with another suite than before.
-    async fn update_mtu(&mut self) -> Option<u16> {
+    /// The widest path to any peer decides, since all tunnels share the TUN and each makes what is too big for its own smaller,
+    /// or has it made; and the suite that leaves the least of it, of those that the configuration allows: so the MTU stays
+    /// when a tunnel comes up with another suite than before. The new MTU, if it changed.
+    pub(super) async fn update_mtu(&mut self) -> Option<u16> {
         let wanted = if let Some(mtu) = self.configured_mtu {
             mtu
         } else {
-            let known = self.peers.values().chain(&self.hosts).copied().collect();
             let floor = if self.policy.has_ipv6() { SMALLEST_IPV6 } else { SMALLEST_IPV4 };
-            match derive_mtu(&self.netlink, &self.layouts, known).await {
+            match widest(&self.netlink, &self.layouts, &self.paths, &self.hosts).await {
                 Some(mtu) => mtu.max(floor),
                 // The last peer has gone: the next may well come the same way.
                 None if self.mtu != 0 => return None,
@@ -334,22 +365,27 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-/// What fits through the narrowest way to any of the peers.
-async fn derive_mtu(netlink: &Netlink, layouts: &[Layout], peers: BTreeSet<IpAddr>) -> Option<u16> {
-    let mut narrowest = None;
-    for peer in peers {
-        if let Ok(route) = netlink.route(peer, 0).await {
-            let inner = inner_mtu(layouts, peer.is_ipv6(), route.mtu);
-            narrowest = Some(narrowest.map_or(inner, |least: u16| least.min(inner)));
-        }
+/// What fits through the widest path to any of the peers; before there are any, to those that are configured.
+async fn widest(netlink: &Netlink, layouts: &[Layout], paths: &PathMtus, hosts: &[IpAddr]) -> Option<u16> {
+    let inner = |remote: IpAddr, mtu| inner_mtu(layouts, remote.is_ipv6(), mtu);
+    let known = paths.iter().map(|(_, path)| inner(path.remote, path.mtu)).max();
+    let mut widest = known;
+    for host in hosts.iter().filter(|_| known.is_none()) {
+        let line = line(netlink, *host).await;
+        widest = widest.max(line.map(|line| inner(*host, line)));
     }
-    narrowest
+    widest
+}
+
+/// Bytes of IP packet that the line to this address carries.
+async fn line(netlink: &Netlink, remote: IpAddr) -> Option<u16> {
+    let route = netlink.route(remote, 0).await.ok()?;
+    u16::try_from(route.mtu.min(LARGEST)).ok()
 }
 
 /// What any of the layouts leaves of a line.
-fn inner_mtu(layouts: &[Layout], ipv6: bool, line: u32) -> u16 {
-    let line = usize::try_from(line.min(LARGEST)).unwrap_or_default();
-    let least = layouts.iter().map(|layout| data::inner_mtu(*layout, ipv6, line)).min();
+fn inner_mtu(layouts: &[Layout], ipv6: bool, line: u16) -> u16 {
+    let least = layouts.iter().map(|layout| data::inner_mtu(*layout, ipv6, line.into())).min();
     least.and_then(|least| u16::try_from(least).ok()).unwrap_or(SMALLEST_IPV6)
 }
 
@@ -373,7 +409,6 @@ mod tests {
         assert_eq!(inner_mtu(&gcm, false, 1500), 1438);
         assert_eq!(inner_mtu(&gcm, true, 1500), 1418);
         assert_eq!(inner_mtu(&gcm, false, 1454), 1390, "PPPoE");
-        assert_eq!(inner_mtu(&gcm, false, 65_536), inner_mtu(&gcm, false, 9000), "loopback is no jumbo line");
     }
 
     #[test]

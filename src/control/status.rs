@@ -12,8 +12,8 @@ use sekisho_ike::event::{
 use sekisho_ike::negotiate::{TrafficSelector, left_out_in_words};
 
 use crate::api::{
-    Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, Peer, Timestamp, Tunnel,
-    Unanswered,
+    Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, PacketSize, Peer, Timestamp,
+    Tunnel, Unanswered,
 };
 use crate::config::{Config, start_word};
 
@@ -39,6 +39,7 @@ pub(super) struct Counted<'a> {
     pub(super) ended: &'a BTreeMap<TunnelId, Usage>,
     /// What was sent by then and brought nothing back.
     pub(super) unanswered: &'a dyn Fn(ChildSaId, &Usage) -> Option<Unanswered>,
+    pub(super) packets: &'a dyn Fn(&TunnelStatus) -> Option<PacketSize>,
 }
 
 /// One tunnel as an operator sees it.
@@ -72,6 +73,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         warnings: status.warnings.iter().map(failed).collect(),
         age_s: newest.map(|tunnel| now.boot.since(tunnel.established).as_secs()),
         ike: ike_sa.map(|sa| self::ike_sa(now, sa)),
+        packets: newest.and_then(counted.packets),
         children: newest.map(|tunnel| children(now, tunnel, counted)).unwrap_or_default(),
         configured_children: connection.children.iter().map(|child| configured(status, child)).collect(),
         internal: newest.and_then(|tunnel| tunnel.inner.clone()).map(Into::into),
@@ -108,6 +110,7 @@ fn peer(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Peer {
         remote: sa.path.remote,
         age_s: now.boot.since(tunnel.established).as_secs(),
         ike: ike_sa(now, sa),
+        packets: (counted.packets)(tunnel),
         children: children(now, tunnel, counted),
         packets_in: traffic.packets_in,
         packets_out: traffic.packets_out,

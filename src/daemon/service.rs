@@ -12,6 +12,7 @@ use crate::api::{Limits, Server};
 use crate::config::Config;
 use crate::control::{Control, Inputs, Order, Outputs, Routing};
 use crate::data::{self, DataPath};
+use crate::net::icmp::Icmp;
 use crate::net::netlink::Netlink;
 use crate::net::offload::Asked;
 use crate::net::tun::Tun;
@@ -35,6 +36,7 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
     let ports = udp::Settings { ike_port, nat_port, mark, workers, native };
     let sockets = Arc::new(Sockets::bind(ports).map_err(Failure::new)?);
     let routing = Routing::start(netlink, &config).await.map_err(Failure::new)?;
+    let icmp = listen_to_routers();
     let signals = Signals::new()?;
     let socket = args.socket.as_ref().unwrap_or(&daemon.control_socket);
     let server = Server::bind(socket, &daemon.control_group, Limits::default()).map_err(Failure::new)?;
@@ -44,15 +46,16 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
     let telemetry = Telemetry::with_sa_log(&daemon.sa_log);
 
     let (to_control, from_data) = data::channel();
-    let settings = data::Settings { mtu: routing.mtu() };
+    let settings = data::Settings { mtu: routing.mtu(), clamp_mss: daemon.clamp_mss };
     let data = DataPath::start(queues, sockets.clone(), settings, to_control)
         .map_err(|error| Failure(format!("cannot start the data path: {error}")))?;
     let (asked, requests) = mpsc::channel(REQUESTS);
     let (orders, ordered) = mpsc::channel(1);
     let inputs = Inputs { data: from_data, requests, orders: ordered };
     announce(&config, &telemetry);
-    let control = Control::new(config, Outputs { data, sockets, routing, telemetry: telemetry.clone() })
-        .map_err(|error| Failure(format!("cannot start the control loop: {error}")))?;
+    let control =
+        Control::new(config, Outputs { data, sockets, routing, icmp, telemetry: telemetry.clone() })
+            .map_err(|error| Failure(format!("cannot start the control loop: {error}")))?;
     let serving = server.run(asked, telemetry.clone());
     let served = tokio::spawn(async {
         if let Err(error) = serving.await {
@@ -63,6 +66,15 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
     served.abort();
     telemetry.flush();
     ended
+}
+
+/// Without it, only probes find out that a path carries less than the line.
+fn listen_to_routers() -> Icmp {
+    let (icmp, problems) = Icmp::open();
+    for error in problems {
+        tracing::warn!(%error, "routers are not listened to that say that a packet was too big");
+    }
+    icmp
 }
 
 fn announce(config: &Config, telemetry: &Telemetry) {

@@ -250,7 +250,9 @@ fn open<'packet, 'snapshot>(
     let run = run.as_mut().ok_or(DropReason::UnknownSpi)?;
     let inner = run.opener.open(packet, tos)?;
     let inner = packet.get_mut(inner).ok_or(DropReason::InnerLength)?;
-    mss::clamp(inner, shared.mtu.load(Ordering::Relaxed));
+    if shared.clamp_mss.load(Ordering::Relaxed) {
+        mss::clamp(inner, run.receiving.mtu());
+    }
     Ok(inner)
 }
 

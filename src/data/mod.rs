@@ -20,13 +20,15 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+pub use sekisho_esp::icmp_quote::Quote;
 use sekisho_esp::pmtu::Outer;
+use sekisho_esp::{DropReason, Fragments};
 pub use sekisho_esp::{InnerView, Layout};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -43,6 +45,8 @@ pub use publish::{NewSa, Reservation};
 
 /// Messages to control that may wait; beyond it datagrams are dropped and counted.
 const QUEUE: usize = 256;
+/// Packets of the TUN whose fragments are followed at once.
+const FRAGMENTED: usize = 1_024;
 
 /// What the data path tells control.
 pub enum FromData {
@@ -91,6 +95,19 @@ pub struct UdpPath {
 pub struct Settings {
     /// Bytes of the longest inner packet: the MTU of the TUN.
     pub mtu: u16,
+    /// Whether the segments that TCP announces are made to fit the tunnel.
+    pub clamp_mss: bool,
+}
+
+/// What is known of a tunnel's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathLimits {
+    /// Bytes of the largest IP packet outside.
+    pub mtu: u16,
+    /// Bytes of the largest inner packet, whatever the path carries.
+    pub most: u16,
+    /// No packet may be fragmented outside.
+    pub dont_fragment: bool,
 }
 
 /// What a Child SA has carried until now; bytes of inner packets.
@@ -115,6 +132,8 @@ pub struct DataPath {
     workers: Vec<Arc<Worker>>,
     installed: Mutex<Installed>,
     threads: Vec<JoinHandle<()>>,
+    /// What control finds.
+    drops: Drops,
 }
 
 /// What all threads see.
@@ -122,8 +141,10 @@ pub struct DataPath {
 struct Shared {
     sockets: Arc<Sockets>,
     snapshot: ArcSwap<Snapshot>,
+    clamp_mss: AtomicBool,
+    /// Of packets on their way out: where selectors name ports.
+    fragments: Mutex<Fragments>,
     refusals: Arc<Refusals>,
-    mtu: AtomicU16,
     stop: Stop,
     /// Control knows that a thread has ended.
     told_dead: AtomicBool,
@@ -169,17 +190,18 @@ impl DataPath {
         let shared = Arc::new(Shared {
             sockets,
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
+            clamp_mss: AtomicBool::new(settings.clamp_mss),
+            fragments: Mutex::new(Fragments::new(FRAGMENTED)),
             refusals: Arc::default(),
-            mtu: AtomicU16::new(settings.mtu),
             stop: Stop::new()?,
             told_dead: AtomicBool::new(false),
             to_control,
         });
         let workers = queues.into_iter().enumerate().map(|(number, queue)| Worker::new(number, queue));
         let workers: Vec<_> = workers.collect::<io::Result<_>>()?;
-        let installed = Mutex::new(Installed::new(workers.len()));
+        let installed = Mutex::new(Installed::new(workers.len(), settings.mtu));
         // Whatever fails from here on, the drop stops what was started.
-        let mut data = Self { shared, workers, installed, threads: Vec::new() };
+        let mut data = Self { shared, workers, installed, threads: Vec::new(), drops: Drops::default() };
         for worker in data.workers.clone() {
             let number = worker.number;
             let mut outbound = Outbound::new(Arc::clone(&data.shared), Arc::clone(&worker));
@@ -280,7 +302,7 @@ impl DataPath {
     /// Packets dropped until now by reason: stable words, those that never happened included.
     pub fn drops(&self) -> Vec<(&'static str, u64)> {
         let all = self.workers.iter().flat_map(|worker| [&worker.drops_out, &worker.drops_in]);
-        let mut drops = Drops::read(&all.collect::<Vec<_>>());
+        let mut drops = Drops::read(&all.chain([&self.drops]).collect::<Vec<_>>());
         drops.push(("receive_queue_full", self.shared.sockets.overflowed()));
         // All queues are of one device.
         let device = self.workers.first().map_or(0, |worker| worker.queue.overflowed());
@@ -304,7 +326,37 @@ impl DataPath {
 
     /// The MTU of the TUN has changed.
     pub fn set_mtu(&self, mtu: u16) {
-        self.shared.mtu.store(mtu, Ordering::Relaxed);
+        self.installed().set_mtu(mtu);
+    }
+
+    /// Whether the segments that TCP announces are made to fit the tunnel from now on.
+    pub fn set_clamp_mss(&self, clamp: bool) {
+        self.shared.clamp_mss.store(clamp, Ordering::Relaxed);
+    }
+
+    /// This is what is known of the path of a tunnel from now on.
+    pub fn limit_path(&self, tunnel: u64, limits: PathLimits) {
+        self.installed().limit_path(tunnel, limits);
+    }
+
+    /// A tunnel is gone, and with it what was known of its path.
+    pub fn forget_path(&self, tunnel: u64) {
+        self.installed().forget_path(tunnel);
+    }
+
+    /// Bytes of the largest inner packet that an SA carries whole.
+    pub fn inner_mtu(&self, id: u64) -> Option<u16> {
+        self.installed().inner_mtu(id)
+    }
+
+    /// The tunnel of which a router quotes a packet that was sent lately. What might be about us and is not proven is counted.
+    pub fn quoted(&self, quote: &Quote) -> Option<u64> {
+        let tunnel = self.installed().quoted(quote);
+        let nat_port = self.shared.sockets.settings().nat_port;
+        if tunnel.is_none() && quote.ports.is_none_or(|(source, _)| source == nat_port) {
+            self.drops.esp(DropReason::TooBigUnproven, 1);
+        }
+        tunnel
     }
 
     /// Stop the threads and wait for their end; the device goes with them.

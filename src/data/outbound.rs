@@ -5,7 +5,8 @@
 //! 2. `forward` reads its headers, drops link-local noise and looks up the SA in the snapshot; `hold` keeps what is for a
 //!    Child SA that is set up on demand, and `release` sends that once there is one;
 //! 3. `board` makes sure that the train which waits is one that it may join;
-//! 4. `lay` cuts it into packets at the end of the train, answers what is too big, and clamps the MSS of a SYN;
+//! 4. `lay` cuts it into packets at the end of the train and clamps the MSS of a SYN; `lay_apart` does so packet by packet, and
+//!    fragments what is too big for the path, or tells its sender;
 //! 5. `depart` makes ESP of all in place and sends the train, in UDP or without: one call, if the kernel segments. It holds the SA's lock
 //!    meanwhile, so that sequence numbers are in order on the wire whoever sends.
 
@@ -15,7 +16,9 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use sekisho_esp::{DropReason, InnerView, Layout, OffloadHeader, mss, plan, segment, too_big};
+use sekisho_esp::{
+    DropReason, Fragment, InnerView, Layout, OffloadHeader, fragment, mss, plan, segment, too_big,
+};
 
 use super::allowance::Allowance;
 use super::drops::Loss;
@@ -28,6 +31,9 @@ use crate::net::clock::since_boot;
 use crate::net::ready::{Courtesy, Woken};
 use crate::net::tun::MAX_PACKET;
 use crate::net::udp::Sent;
+
+/// What IPv6 sends without asking (RFC 8200 §5).
+const SMALLEST_IPV6: usize = 1280;
 
 /// One thread's buffers and what it has under way.
 pub(super) struct Outbound {
@@ -42,13 +48,23 @@ pub(super) struct Outbound {
     /// Of answers.
     allowance: Allowance,
     train: Train,
-    /// Whom the train is for, and its TOS.
-    bound_for: Option<(Arc<Sending>, u8)>,
+    /// Whom the train is for, and how it looks.
+    bound_for: Option<(Arc<Sending>, Outside)>,
+    /// What is laid packet by packet.
+    apart: Vec<u8>,
     /// What waits for its Child SA.
     held: Held,
     /// The snapshot by which that was last looked through.
     looked: u64,
     device: Failure,
+}
+
+/// What the packets of a train look like outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outside {
+    tos: u8,
+    /// None of them may be fragmented.
+    whole: bool,
 }
 
 impl Outbound {
@@ -62,6 +78,7 @@ impl Outbound {
             allowance: Allowance::new(since_boot()),
             train: Train::new(),
             bound_for: None,
+            apart: Vec::new(),
             held: Held::default(),
             looked: 0,
             device: Failure::new("reading from the TUN device"),
@@ -196,18 +213,36 @@ impl Outbound {
         if view.is_link_local() {
             return Err(DropReason::LinkLocal);
         }
-        let sending = match snapshot.outbound(&view) {
+        let judged = self.judge(snapshot, packet, &view)?;
+        let sending = match snapshot.outbound(&judged) {
             Ok(sending) => sending,
             Err(reason) => {
-                let policy = snapshot.acquires(&view).ok_or(reason)?;
+                let policy = snapshot.acquires(&judged).ok_or(reason)?;
                 self.hold(policy, header, length);
                 return Ok(());
             }
         };
-        let layout = sending.sa().layout_for(self.shared.mtu.load(Ordering::Relaxed).into());
-        let cut = plan(layout, header, packet, &view)?;
-        self.board(sending, sending.sa().outer_tos(view.tos()), cut);
-        self.lay(layout, header, length, &view)
+        let mtu = sending.mtu();
+        let cut = plan(sending.sa().layout_for(mtu.into()), header, packet, &view)?;
+        let too_big = cut.length > mtu.into();
+        // What IPv6 need not make smaller is fragmented outside, where the path carries less (RFC 8200 §5).
+        let cut_outside = too_big && cut.length <= SMALLEST_IPV6 && view.source().is_ipv6();
+        let whole = sending.is_whole() && !cut_outside;
+        let outside = Outside { tos: sending.sa().outer_tos(view.tos()), whole };
+        if (too_big && !cut_outside) || !Train::holds(cut) {
+            return self.lay_apart((sending, outside), (header, length), mtu, &view);
+        }
+        self.board(sending, outside, cut);
+        self.lay(cut.layout, header, length, mtu)
+    }
+
+    /// Where ports decide, a later fragment is judged by those of the first.
+    fn judge(&self, snapshot: &Snapshot, packet: &[u8], view: &InnerView) -> Result<InnerView, DropReason> {
+        if view.fragment() == Fragment::Whole || !snapshot.names_ports() {
+            return Ok(*view);
+        }
+        let now = u64::try_from(since_boot().as_nanos()).unwrap_or(u64::MAX);
+        self.shared.fragments.lock().unwrap_or_else(PoisonError::into_inner).judge(now, packet, view)
     }
 
     /// Keeps it until there is an SA for it.
@@ -220,71 +255,120 @@ impl Outbound {
         }
     }
 
-    /// What is of the same SA, TOS and size rides together.
-    fn board(&mut self, sending: &Arc<Sending>, tos: u8, cut: Cut) {
+    /// What is of the same SA, look and size rides together.
+    fn board(&mut self, sending: &Arc<Sending>, outside: Outside, cut: Cut) {
         let same = self
             .bound_for
             .as_ref()
-            .is_some_and(|(other, other_tos)| Arc::ptr_eq(other, sending) && *other_tos == tos);
+            .is_some_and(|(other, others)| Arc::ptr_eq(other, sending) && *others == outside);
         if !(same && self.train.takes(cut)) {
             self.depart();
         }
         if self.bound_for.is_none() {
-            self.bound_for = Some((Arc::clone(sending), tos));
+            self.bound_for = Some((Arc::clone(sending), outside));
         }
     }
 
-    /// At the end of the train; or the sender is told that it is too big.
+    /// At the end of the train.
     fn lay(
         &mut self,
         layout: Layout,
         header: OffloadHeader,
         length: usize,
-        view: &InnerView,
+        mtu: u16,
     ) -> Result<(), DropReason> {
         let packet = self.packet.get(..length).unwrap_or_default();
         let room = self.train.free();
         let cut = segment(layout, header, packet, room)?;
-        let mtu = self.shared.mtu.load(Ordering::Relaxed);
         let first = cut.packets().next().and_then(|range| room.get_mut(range)).ok_or(DropReason::NoRoom)?;
-        if first.len() > usize::from(mtu) && view.dont_fragment() {
-            self.worker.drops_out.esp(DropReason::TooBig, 1);
-            if self.allowance.take(since_boot())
-                && let Ok(answered) = too_big::answer(first, mtu, &mut self.answer)
-            {
-                let answer = self.answer.get(..answered).unwrap_or_default();
-                // An answer that the device does not take is lost like any ICMP message.
-                let _ = self.worker.queue.write(OffloadHeader::default().to_bytes(), answer);
-            }
-            return Ok(());
-        }
-        if cut.count == 1 {
+        if cut.count == 1 && self.shared.clamp_mss.load(Ordering::Relaxed) {
             mss::clamp(first, mtu);
         }
         self.train.push(cut);
         Ok(())
     }
 
+    /// Each packet by itself: what is too big for the path, or would with its padding need more room than there is.
+    fn lay_apart(
+        &mut self,
+        (sending, outside): (&Arc<Sending>, Outside),
+        (header, length): (OffloadHeader, usize),
+        mtu: u16,
+        view: &InnerView,
+    ) -> Result<(), DropReason> {
+        let mut apart = mem::take(&mut self.apart);
+        let packet = self.packet.get(..length).unwrap_or_default();
+        let layout = sending.sa().layout();
+        let cut = plan(layout, header, packet, view).and_then(|cut| {
+            apart.resize(cut.sealed_length(), 0);
+            segment(layout, header, packet, &mut apart)
+        });
+        let laid = cut.and_then(|cut| {
+            let mut packets = cut.packets().filter_map(|range| apart.get(range));
+            packets.try_for_each(|packet| self.lay_one(sending, outside, mtu, packet))
+        });
+        self.apart = apart;
+        laid
+    }
+
+    fn lay_one(
+        &mut self,
+        sending: &Arc<Sending>,
+        outside: Outside,
+        mtu: u16,
+        packet: &[u8],
+    ) -> Result<(), DropReason> {
+        let view = InnerView::parse(packet)?;
+        let layout = sending.sa().layout_for(mtu.into());
+        if packet.len() <= mtu.into() {
+            let whole = OffloadHeader::default();
+            self.board(sending, outside, plan(layout, whole, packet, &view)?);
+            let cut = segment(layout, whole, packet, self.train.free())?;
+            self.train.push(cut);
+            return Ok(());
+        }
+        if view.dont_fragment() {
+            self.answer_too_big(packet, mtu);
+            return Err(DropReason::TooBig);
+        }
+        self.depart();
+        self.bound_for = Some((Arc::clone(sending), outside));
+        let fragments = fragment(layout, packet, mtu.into(), self.train.free())?;
+        self.train.push(fragments);
+        Ok(())
+    }
+
+    /// The sender is told, unless many were told just now.
+    fn answer_too_big(&mut self, packet: &[u8], mtu: u16) {
+        if self.allowance.take(since_boot())
+            && let Ok(answered) = too_big::answer(packet, mtu, &mut self.answer)
+        {
+            let answer = self.answer.get(..answered).unwrap_or_default();
+            // An answer that the device does not take is lost like any ICMP message.
+            let _ = self.worker.queue.write(OffloadHeader::default().to_bytes(), answer);
+        }
+    }
+
     /// Send what waits, and let go of its SA: one that was removed must not live on here.
     fn depart(&mut self) {
-        let Some((sending, tos)) = self.bound_for.take() else { return };
+        let Some((sending, outside)) = self.bound_for.take() else { return };
         let mut sealer = sending.sa().sealer();
         if let Err((reason, lost)) = self.train.seal(&mut sealer) {
             self.worker.drops_out.esp(reason, lost);
         }
-        self.send(&sending, tos);
+        self.send(&sending, outside);
         drop(sealer);
         self.train.clear();
     }
 
     /// By the socket of the SA's worker, whoever sends: the kernel may choose the line's queue by it.
-    fn send(&self, sending: &Sending, tos: u8) {
+    fn send(&self, sending: &Sending, Outside { tos, whole }: Outside) {
         let UdpPath { local, remote, encap } = sending.path;
         let (sockets, way, size) = (&self.shared.sockets, (local, remote), self.train.segment());
         let sent = if encap {
             let segmentation = &sending.segmentation;
             sockets.between(sending.worker, local, remote).map(|socket| {
-                self.send_pieces(|piece| socket.send_train(way, tos, piece, size, segmentation));
+                self.send_pieces(|piece| socket.send_train(way, (tos, whole), piece, size, segmentation));
             })
         } else {
             sockets.native(sending.worker, remote).map(|socket| {

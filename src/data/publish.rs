@@ -7,12 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
+use sekisho_esp::icmp_quote::Quote;
+use sekisho_esp::pmtu::Outer;
 use sekisho_esp::{Absent, InboundSa, OutboundSa, Selector, Table, TableBuilder};
 
-use super::{FromData, FromDataSender, SaUsage, UdpPath};
+use super::{FromData, FromDataSender, PathLimits, SaUsage, UdpPath};
 use crate::net::udp::Segmentation;
 
 /// What packets are looked up in.
@@ -77,6 +79,7 @@ pub(super) struct Receiving {
     sa: InboundSa,
     /// The first packet came, and control does not know yet.
     untold: AtomicBool,
+    room: Arc<Room>,
 }
 
 /// The sending half.
@@ -88,11 +91,26 @@ pub(super) struct Sending {
     pub(super) worker: usize,
     /// Whether the kernel cuts its trains, this way.
     pub(super) segmentation: Segmentation,
+    room: Arc<Room>,
+}
+
+/// What the path of an SA leaves for it: changed by control at any time, and read with each packet.
+#[derive(Debug)]
+struct Room {
+    /// Bytes of the largest inner packet.
+    mtu: AtomicU16,
+    /// No packet may be fragmented outside.
+    whole: AtomicBool,
 }
 
 impl Receiving {
     pub(super) fn sa(&self) -> &InboundSa {
         &self.sa
+    }
+
+    /// Bytes of the largest inner packet that passes whole the other way.
+    pub(super) fn mtu(&self) -> u16 {
+        self.room.mtu.load(Ordering::Relaxed)
     }
 
     /// Tell control of the first packet. If its queue is full, again with the next train.
@@ -105,12 +123,42 @@ impl Receiving {
 }
 
 impl Sending {
-    fn new(sa: Arc<OutboundSa>, path: UdpPath, worker: usize) -> Self {
-        Self { sa, path, worker, segmentation: Segmentation::default() }
+    fn new(sa: Arc<OutboundSa>, path: UdpPath, worker: usize, room: Arc<Room>) -> Self {
+        Self { sa, path, worker, segmentation: Segmentation::default(), room }
     }
 
     pub(super) fn sa(&self) -> &OutboundSa {
         &self.sa
+    }
+
+    /// Bytes of the largest inner packet that passes whole.
+    pub(super) fn mtu(&self) -> u16 {
+        self.room.mtu.load(Ordering::Relaxed)
+    }
+
+    /// Whether no packet may be fragmented outside.
+    pub(super) fn is_whole(&self) -> bool {
+        self.room.whole.load(Ordering::Relaxed)
+    }
+
+    /// Whether this quotes a packet that was sent here lately.
+    fn is_quoted(&self, quote: &Quote) -> bool {
+        let ports = self.path.encap.then(|| (self.path.local.port(), self.path.remote.port()));
+        let proven = quote.esp.is_some_and(|(spi, sequence)| {
+            spi == self.sa.spi()
+                && quote.destination == self.path.remote.ip()
+                && self.sa.has_sent_lately(sequence)
+        });
+        ports == quote.ports && proven
+    }
+
+    /// What the path leaves for an inner packet.
+    fn make_room(&self, limits: PathLimits) {
+        let outer = Outer { ipv6: self.path.remote.is_ipv6(), udp: self.path.encap };
+        let inner = outer.inner_mtu(self.sa.layout(), limits.mtu.into());
+        let inner = u16::try_from(inner).unwrap_or(u16::MAX).min(limits.most);
+        self.room.mtu.store(inner, Ordering::Relaxed);
+        self.room.whole.store(limits.dont_fragment, Ordering::Relaxed);
     }
 }
 
@@ -139,6 +187,10 @@ pub(super) struct Installed {
     /// Switches made until now.
     switches: u64,
     reserved: Vec<Reservation>,
+    /// What is known of the tunnels' paths.
+    paths: BTreeMap<u64, PathLimits>,
+    /// What an inner packet may have where nothing is known of its path.
+    mtu: u16,
     /// Snapshots made until now.
     made: u64,
     /// Something has changed since the last one.
@@ -159,19 +211,22 @@ pub(super) struct Entry {
 }
 
 impl Installed {
-    /// Nothing, for this many workers.
-    pub(super) fn new(workers: usize) -> Self {
-        Self { workers, ..Self::default() }
+    /// Nothing, for this many workers, and with what an inner packet may have where nothing is known of its path.
+    pub(super) fn new(workers: usize, mtu: u16) -> Self {
+        Self { mtu, workers, ..Self::default() }
     }
 
     /// Receive on it. An SA of the same number is replaced.
     pub(super) fn install(&mut self, new: NewSa) {
         self.remove(new.id);
-        let receiving = Receiving { id: new.id, sa: new.inbound, untold: AtomicBool::new(false) };
+        let room = Arc::new(Room { mtu: AtomicU16::new(self.mtu), whole: AtomicBool::new(false) });
+        let untold = AtomicBool::new(false);
+        let receiving = Receiving { id: new.id, sa: new.inbound, untold, room: Arc::clone(&room) };
         // As the sockets' filter says it.
         let [.., last] = receiving.sa.spi().to_be_bytes();
         let worker = usize::from(last).checked_rem(self.workers).unwrap_or_default();
-        let sending = Sending::new(Arc::new(new.outbound), new.path, worker);
+        let sending = Sending::new(Arc::new(new.outbound), new.path, worker, room);
+        self.paths.get(&new.tunnel).into_iter().for_each(|limits| sending.make_room(*limits));
         let (receiving, sending) = (Arc::new(receiving), Arc::new(sending));
         let entry = Entry { tunnel: new.tunnel, policy: new.policy, receiving, sending, switched: None };
         self.entries.insert(new.id, entry);
@@ -214,10 +269,42 @@ impl Installed {
     /// Packets of a tunnel travel another way from now on.
     pub(super) fn repath(&mut self, tunnel: u64, path: UdpPath) {
         for entry in self.entries.values_mut().filter(|entry| entry.tunnel == tunnel) {
-            let (sa, worker) = (Arc::clone(&entry.sending.sa), entry.sending.worker);
-            entry.sending = Arc::new(Sending::new(sa, path, worker));
+            let Sending { sa, worker, room, .. } = &*entry.sending;
+            entry.sending = Arc::new(Sending::new(Arc::clone(sa), path, *worker, Arc::clone(room)));
             self.changed = true;
         }
+    }
+
+    /// What is known of the path of a tunnel.
+    pub(super) fn limit_path(&mut self, tunnel: u64, limits: PathLimits) {
+        self.paths.insert(tunnel, limits);
+        for entry in self.entries.values().filter(|entry| entry.tunnel == tunnel) {
+            entry.sending.make_room(limits);
+        }
+    }
+
+    /// A tunnel is gone.
+    pub(super) fn forget_path(&mut self, tunnel: u64) {
+        self.paths.remove(&tunnel);
+    }
+
+    /// What an inner packet may have from now on where nothing is known of its path.
+    pub(super) fn set_mtu(&mut self, mtu: u16) {
+        self.mtu = mtu;
+        let unknown = |entry: &&Entry| !self.paths.contains_key(&entry.tunnel);
+        for entry in self.entries.values().filter(unknown) {
+            entry.sending.room.mtu.store(mtu, Ordering::Relaxed);
+        }
+    }
+
+    /// The tunnel of which this quotes a packet that was sent lately.
+    pub(super) fn quoted(&self, quote: &Quote) -> Option<u64> {
+        self.entries.values().find(|entry| entry.sending.is_quoted(quote)).map(|entry| entry.tunnel)
+    }
+
+    /// Bytes of the largest inner packet that an SA carries whole.
+    pub(super) fn inner_mtu(&self, id: u64) -> Option<u16> {
+        self.entries.get(&id).map(|entry| entry.sending.mtu())
     }
 
     /// What is configured, in the place of what was.

@@ -73,6 +73,11 @@ impl Train {
         self.is_empty() || (fits && !self.closed)
     }
 
+    /// Whether there is room for these at all.
+    pub(super) fn holds(cut: Cut) -> bool {
+        cut.sealed_length() <= BUFFER
+    }
+
     /// Where the next packets are to be laid.
     pub(super) fn free(&mut self) -> &mut [u8] {
         self.buffer.get_mut(self.filled..).unwrap_or_default()

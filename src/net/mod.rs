@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod guard;
 pub mod http;
+pub mod icmp;
 pub mod netlink;
 pub mod offload;
 pub mod packet;

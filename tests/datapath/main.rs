@@ -7,6 +7,7 @@ mod lifecycle;
 mod namespace;
 mod native;
 mod on_demand;
+mod path_mtu;
 mod site;
 mod sockets;
 mod traffic;

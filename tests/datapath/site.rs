@@ -86,8 +86,13 @@ impl Site {
         namespace.ip(&format!("route add {}/16 dev sekisho0 src {}", network(remote.inner4), place.inner4));
         namespace.ip(&format!("route add {}/32 dev sekisho0 src {}", network(remote.inner6), place.inner6));
         let (to_control, from_data) = data::channel();
-        let data = DataPath::start(queues, Arc::new(sockets), data::Settings { mtu: MTU }, to_control)
-            .expect("the data path");
+        let data = DataPath::start(
+            queues,
+            Arc::new(sockets),
+            data::Settings { mtu: MTU, clamp_mss: true },
+            to_control,
+        )
+        .expect("the data path");
         Self { namespace, place, data, from_data }
     }
 

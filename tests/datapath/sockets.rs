@@ -41,12 +41,13 @@ fn train(count: u8, size: usize) -> Vec<u8> {
 fn a_train_arrives_whole_with_addresses_and_tos() {
     let sockets = Namespace::new().run(|| Sockets::bind(SETTINGS).expect("bind"));
     // 127.0.0.2 rather than 127.0.0.1: what the kernel would choose must not pass for what we chose.
-    for (from, to) in [("127.0.0.2:4500", "127.0.0.3:4500"), ("[::1]:500", "[::1]:4500")] {
+    for (from, to, whole) in [("127.0.0.2:4500", "127.0.0.3:4500", false), ("[::1]:500", "[::1]:4500", true)]
+    {
         let (from, to) = (address(from), address(to));
         let train = train(40, 1_300);
         let sent = sockets.between(0, from, to).expect("a socket").send_train(
             (from, to),
-            0xb9,
+            (0xb9, whole),
             &train,
             1_300,
             &Segmentation::default(),
@@ -69,9 +70,37 @@ fn a_train_that_the_kernel_will_not_segment_leaves_datagram_by_datagram() {
     let segmentation = Segmentation::default();
     for size in [1_450, 1_000] {
         let train = train(20, size);
-        let sent = socket.send_train((from, to), 0, &train, size, &segmentation);
+        let sent = socket.send_train((from, to), (0, false), &train, size, &segmentation);
         assert_eq!(sent.lost, 0, "{:?}", sent.error);
         assert_eq!(receive(socket, 20).0.concat(), train);
+    }
+    // Whole or not at all.
+    let sent = socket.send_train((from, to), (0, true), &train(20, 1_450), 1_450, &segmentation);
+    assert_eq!(sent.lost, 19, "all but the last, which is short");
+    assert_eq!(sent.error.and_then(|error| error.raw_os_error()), Some(libc::EMSGSIZE));
+    assert_eq!(receive(socket, 1).0.concat().len(), 725);
+    let sent = socket.send_train((from, to), (0, true), &train(20, 1_000), 1_000, &segmentation);
+    assert_eq!(sent.lost, 0, "{:?}", sent.error);
+    assert_eq!(receive(socket, 20).0.len(), 20);
+}
+
+#[test]
+fn a_datagram_leaves_whole_or_in_fragments_as_it_is_asked() {
+    let namespace = Namespace::new();
+    namespace.ip("link set lo mtu 1400");
+    let sockets = namespace.run(|| Sockets::bind(SETTINGS).expect("bind"));
+    for (from, to) in [("127.0.0.1:4500", "127.0.0.2:500"), ("[::1]:4500", "[::1]:500")] {
+        let (from, to) = (address(from), address(to));
+        for (whole, length, passes) in
+            [(true, 1_300, true), (true, 1_500, false), (false, 1_500, true), (true, 1_500, false)]
+        {
+            let sent = sockets.send(from, to, whole, &vec![7; length]);
+            assert_eq!(sent.is_ok(), passes, "{from}, {whole}, {length}");
+            if passes {
+                let received = receive(sockets.between(0, to, from).expect("a socket"), 1);
+                assert_eq!(received.0.concat().len(), length);
+            }
+        }
     }
 }
 
@@ -87,7 +116,7 @@ fn a_refusal_is_remembered_for_its_peer_alone_and_nothing_is_lost_by_it() {
     // Datagrams that were sent one by one come one by one.
     let joined = |segmentation: &Segmentation, size: usize| {
         let train = train(20, size);
-        assert_eq!(socket.send_train((from, to), 0, &train, size, segmentation).lost, 0);
+        assert_eq!(socket.send_train((from, to), (0, false), &train, size, segmentation).lost, 0);
         let (datagrams, trains) = receive(socket, 20);
         assert_eq!(datagrams.concat(), train);
         trains.len() < 20
@@ -113,15 +142,15 @@ fn ike_messages_wear_the_marker_where_asked_and_an_unspecified_source_will_do() 
     let to = peer.local_addr().expect("address");
     let mut buffer = [0; 100];
 
-    sockets.send(address("127.0.0.9:500"), to, b"ike").expect("send");
+    sockets.send(address("127.0.0.9:500"), to, false, b"ike").expect("send");
     let (length, from) = peer.recv_from(&mut buffer).expect("recv");
     assert_eq!((&buffer[..length], from), (&b"ike"[..], address("127.0.0.9:500")));
 
-    sockets.send_marked(address("0.0.0.0:4500"), to, b"ike").expect("send");
+    sockets.send_marked(address("0.0.0.0:4500"), to, false, b"ike").expect("send");
     let (length, from) = peer.recv_from(&mut buffer).expect("recv");
     assert_eq!((&buffer[..length], from), (&b"\0\0\0\0ike"[..], address("127.0.0.1:4500")));
 
-    assert!(sockets.send(address("127.0.0.1:501"), to, b"ike").is_err(), "no socket has that port");
+    assert!(sockets.send(address("127.0.0.1:501"), to, false, b"ike").is_err(), "no socket has that port");
 }
 
 #[test]

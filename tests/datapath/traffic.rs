@@ -14,12 +14,12 @@ use crate::site::{Site, connect};
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
 
 /// Bytes that repeat nowhere near, so that a segment in a wrong place shows.
-fn pattern(length: usize) -> Vec<u8> {
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|position| (position ^ (position >> 8) ^ (position >> 16)).to_le_bytes()[0]).collect()
 }
 
 /// Send bytes over TCP from one place to another and back again.
-fn echo_over_tcp(client: &Namespace, server: &Namespace, address: IpAddr, bytes: &[u8]) {
+pub(crate) fn echo_over_tcp(client: &Namespace, server: &Namespace, address: IpAddr, bytes: &[u8]) {
     let listener = server.run(|| TcpListener::bind((address, 0)).expect("listen"));
     let target = listener.local_addr().expect("address");
     thread::scope(|scope| {

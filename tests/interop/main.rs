@@ -34,6 +34,7 @@ mod native;
 mod offloads;
 mod on_demand;
 mod pair;
+mod path_mtu;
 mod peers;
 mod pfs;
 mod real_client;

@@ -125,6 +125,32 @@ impl Site {
         self.drop_forwarded("meta l4proto esp");
     }
 
+    /// From now on the router's lines carry no more than this, and it says so.
+    pub fn narrow(&self, mtu: u16) {
+        for plan in [&PLAN_A, &PLAN_B] {
+            let [v4, v6] = plan.router;
+            let network4 = v4.rsplit_once('.').expect("an IPv4 address").0;
+            let network6 = v6.rsplit_once("::").expect("an IPv6 address").0;
+            let (port, kernel) = (plan.port, "proto kernel");
+            self.router.ip(&format!(
+                "route replace {network4}.0/24 dev {port} {kernel} scope link src {v4} mtu lock {mtu}"
+            ));
+            self.router.ip(&format!(
+                "-6 route replace {network6}::/64 dev {port} {kernel} metric 256 mtu lock {mtu}"
+            ));
+        }
+    }
+
+    /// From now on the router tells nobody that a packet was too big.
+    pub fn silence_router(&self) {
+        self.router.nft(
+            "add table inet silence; \
+             add chain inet silence leaving { type filter hook output priority 0; }; \
+             add rule inet silence leaving icmp type destination-unreachable drop; \
+             add rule inet silence leaving icmpv6 type packet-too-big drop",
+        );
+    }
+
     /// Cuts the line: nothing passes.
     pub fn cut(&self) {
         self.drop_forwarded("");

@@ -182,6 +182,10 @@ impl Endpoint {
             }
             Command::FirstPacket(id) => self.with_child(now, id, |tunnel, ctx| tunnel.first_packet(ctx, id)),
             Command::Usage(id, usage) => self.with_child(now, id, |tunnel, ctx| tunnel.used(ctx, id, usage)),
+            Command::LineCarries(id, mtu) => self.with_tunnel(now, id, |t, ctx| t.line_carries(ctx, mtu)),
+            Command::PathTooNarrow(id, mtu) => {
+                self.with_tunnel(now, id, |tunnel, ctx| tunnel.path_too_narrow(ctx, mtu));
+            }
             Command::NetworkChanged => self.network_changed(now),
             Command::Shutdown => self.shut_down(now),
         }

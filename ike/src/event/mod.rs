@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Connection, ConnectionError, Name, Pool};
+use crate::config::{Connection, ConnectionError, DontFragment, Name, Pool};
 use crate::diagnosis::Diagnosis;
 use crate::identity::{Identity, PeerProof};
 use crate::negotiate::TrafficSelector;
@@ -80,6 +80,15 @@ pub enum Event {
         /// Whether ESP is in UDP.
         encapsulated: bool,
     },
+    /// What a path carries by all that is known, after [`Command::LineCarries`]: told again whenever it changes.
+    PathMtu {
+        /// Which.
+        tunnel: TunnelId,
+        /// Bytes of the largest IP packet: of ESP as well as IKE.
+        mtu: u16,
+        /// A packet of that size has passed; else it is a guess.
+        proven: bool,
+    },
     /// An attempt to set up a tunnel or a Child SA failed, ours or a peer's.
     NegotiationFailed {
         /// The connection, if it was known by then.
@@ -118,6 +127,10 @@ pub struct IkeSaRecord {
     pub suite: IkeSuite,
     /// How its messages travel.
     pub path: Path,
+    /// Whether its messages may travel in fragments (RFC 7383).
+    pub fragmentation: bool,
+    /// Whether packets of its Child SAs may be fragmented on their way, as configured.
+    pub dont_fragment: DontFragment,
     /// Whether a NAT was detected on the way.
     pub nat: NatStatus,
     /// When it was set up.
@@ -330,6 +343,12 @@ pub enum Command {
     FirstPacket(ChildSaId),
     /// What a Child SA has carried until now.
     Usage(ChildSaId, Usage),
+    /// The line that a tunnel's packets leave by carries IP packets of this many bytes: find out whether the whole path does,
+    /// now and from time to time. Ended by [`Event::PathChanged`]: it is to be said again of the new path. Of no effect
+    /// where the peer takes no fragments or the configuration forbids it.
+    LineCarries(TunnelId, u16),
+    /// A router said, and proved that it is on the path, that the path carries no more than this many bytes.
+    PathTooNarrow(TunnelId, u16),
     /// Delete everything and take nothing new: the daemon stops.
     Shutdown,
 }
@@ -385,6 +404,9 @@ pub struct Transmit {
     pub path: Path,
     /// What it is.
     pub payload: Payload,
+    /// Nobody on the way may fragment it, nor may we: whether it arrives whole is what is to be found out. All others are to arrive
+    /// in any way.
+    pub dont_fragment: bool,
 }
 
 /// What a datagram is.
@@ -439,4 +461,6 @@ pub enum DeadlineReason {
     Review,
     /// Whoever says whether our own certificate is good is asked again.
     Staple,
+    /// How much a path carries is found out (again).
+    PathMtu,
 }

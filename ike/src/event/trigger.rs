@@ -26,7 +26,7 @@ impl Trigger {
         (local.is_ipv4() == remote.is_ipv4()).then_some(Self { local, remote })
     }
 
-    /// Both sides with this packet first: "the initiator SHOULD include as the first Traffic Selector in each of TSi and TSr a
+    /// Both sides with this packet first: "the initiator SHOULD include as the first Traffic Selector in each of `TSi` and `TSr` a
     /// very specific Traffic Selector including the addresses in the packet triggering the request". Unchanged if it is not for
     /// this child, or if the peer might not read one more.
     pub(crate) fn before(

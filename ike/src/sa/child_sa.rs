@@ -115,6 +115,11 @@ impl Meter {
         self.last.packets_in > 0
     }
 
+    /// Whether a packet has left since the last reading.
+    pub(crate) fn has_sent(&self, usage: &Usage) -> bool {
+        usage.packets_out > self.last.packets_out
+    }
+
     /// Takes a new reading.
     pub(crate) fn read(
         &mut self,

@@ -276,11 +276,17 @@ impl Output {
 
     /// Queues a message that is one datagram.
     pub(crate) fn transmit_datagram(&mut self, path: Path, message: Vec<u8>) {
-        self.push(Transmit { path, payload: Payload::Ike(message) });
+        self.push(Transmit { path, payload: Payload::Ike(message), dont_fragment: false });
+    }
+
+    /// Queues a message that is one datagram and may become no more on its way.
+    pub(crate) fn transmit_whole(&mut self, path: Path, message: &Message) {
+        let payload = Payload::Ike(message.first().to_vec());
+        self.push(Transmit { path, payload, dont_fragment: true });
     }
 
     pub(crate) fn keepalive(&mut self, path: Path) {
-        self.push(Transmit { path, payload: Payload::Keepalive });
+        self.push(Transmit { path, payload: Payload::Keepalive, dont_fragment: false });
     }
 
     fn push(&mut self, transmit: Transmit) {

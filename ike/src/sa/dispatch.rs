@@ -142,7 +142,7 @@ impl Tunnel {
         request: &Request,
         payloads: &[Payload],
     ) {
-        let most = path.room(self.connection().fragment_size);
+        let most = path.room(self.fragment_size());
         let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
         // Sealing fails only once 2^64 messages were sealed: without an answer the peer gives this SA up.
         if let Ok(answer) = ike_sa.channel.seal(request.exchange, true, request.message_id, payloads, most) {
@@ -190,6 +190,9 @@ impl Tunnel {
             return ctx.output.drop(DropReason::OutsideWindow);
         }
         let Some(opened) = self.open(ctx, spi, datagram) else { return };
+        if let Some(asked) = self.ike_sas.get(&spi).and_then(|sa| sa.window.outstanding()) {
+            self.path_mtu.answered(ctx.now.boot, asked);
+        }
         self.heard(ctx, spi, path);
         match opened.and_then(|received| Response::read(datagram.header.exchange, received.payloads)) {
             Ok(response) => {
@@ -246,9 +249,19 @@ impl Tunnel {
                 ids.into_iter().for_each(|id| self.child_deleted(ctx, id, &EndReason::DeletedHere));
                 Ok(())
             }
+            (Exchange::ProbePath(probe), Response::Informational) => {
+                self.path_probed(ctx, &probe);
+                Ok(())
+            }
             (Exchange::Probe | Exchange::DeleteIke, Response::Informational) => Ok(()),
             _ => Err(diagnose::malformed("an answer", "it is of another exchange than the request")),
         }
+    }
+
+    /// Bytes of the IP packets that carry a fragment: no more than the path is known to carry.
+    fn fragment_size(&self) -> u16 {
+        let size = self.connection().fragment_size;
+        self.path_mtu.believed().map_or(size, |mtu| mtu.min(size))
     }
 
     /// Sends a request on an IKE SA whose window is free.
@@ -261,7 +274,7 @@ impl Tunnel {
         exchange: Exchange,
     ) {
         let retransmission = Retransmission::new(self.connection().retransmit, ctx);
-        let most = self.path.room(self.connection().fragment_size);
+        let most = self.path.room(self.fragment_size());
         let Some(ike_sa) = self.ike_sas.get_mut(&spi) else { return };
         let Some(message_id) = ike_sa.window.free() else { return };
         let Ok(message) = ike_sa.channel.seal(kind, false, message_id, payloads, most) else { return };

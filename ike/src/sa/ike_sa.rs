@@ -7,6 +7,7 @@ use super::collision::{Collision, lowest_nonce};
 use super::context::Context;
 use super::crossing::IkeActivity;
 use super::offloaded::{Answering, Held};
+use super::path_mtu::Probe;
 use super::rekey_ike::PendingIke;
 use super::spis::IkeSpiLease;
 use super::window::Window;
@@ -17,7 +18,7 @@ use crate::exchange::{Message, OpenError, Protected, Reassembly, Received, seal}
 use crate::keys::{ChildKeySource, DirectionProtection, IkeKeys, Nonces, Spis};
 use crate::suite::IkeSuite;
 use crate::time::{Instant, Now};
-use crate::wire::{Body, Datagram, ExchangeType, Header, IkeSpi, Payload, PayloadType};
+use crate::wire::{Body, Datagram, ExchangeType, Header, IkeSpi, Notify, NotifyType, Payload, PayloadType};
 
 /// Seals what we send on an IKE SA and opens what we receive.
 #[derive(Debug)]
@@ -59,7 +60,28 @@ impl Channel {
         payloads: &[Payload],
         most: usize,
     ) -> Result<Message, CryptoError> {
-        let header = Header {
+        let header = self.header(exchange, response, message_id);
+        seal(header, payloads, &mut self.outgoing, self.fragmentation.then_some(most))
+    }
+
+    /// Seals a request that says nothing in a datagram of `size` bytes, or as many less as the cipher wants, and another one
+    /// that says nothing in as few as can be.
+    pub(crate) fn seal_of_size(
+        &mut self,
+        message_id: u32,
+        size: usize,
+    ) -> Result<(Message, Message), CryptoError> {
+        /// Bytes of a Notify payload without SPI and data.
+        const NOTIFY: usize = 8;
+        let padding = vec![0; self.outgoing.frame().whole_room(size).saturating_sub(NOTIFY)];
+        let payloads = [Payload::Notify(Notify::new(NotifyType::PATH_MTU_PROBE, padding))];
+        let header = self.header(ExchangeType::INFORMATIONAL, false, message_id);
+        let whole = seal(header, &payloads, &mut self.outgoing, None)?;
+        Ok((whole, seal(header, &[], &mut self.outgoing, None)?))
+    }
+
+    fn header(&self, exchange: ExchangeType, response: bool, message_id: u32) -> Header {
+        Header {
             spi_i: self.spis.initiator,
             spi_r: self.spis.responder,
             next_payload: PayloadType::SK,
@@ -68,8 +90,7 @@ impl Channel {
             response,
             message_id,
             length: 0,
-        };
-        seal(header, payloads, &mut self.outgoing, self.fragmentation.then_some(most))
+        }
     }
 
     /// Opens a message that the window awaits, once all of it is here.
@@ -99,10 +120,15 @@ impl Channel {
         self.responses.held().0
     }
 
-    /// Whether a fragment is the peer's; it is not kept.
+    /// Whether a message or fragment is the peer's; it is not kept.
     pub(crate) fn is_genuine(&self, datagram: &Datagram<'_>) -> bool {
-        let Body::Fragment(fragment) = &datagram.body else { return false };
-        self.fragmentation && Reassembly::is_genuine(fragment, &self.incoming)
+        match &datagram.body {
+            Body::Fragment(fragment) => {
+                self.fragmentation && Reassembly::is_genuine(fragment, &self.incoming)
+            }
+            Body::Encrypted(sk) => Protected::open(sk, &self.incoming).is_ok(),
+            Body::Clear(_) => false,
+        }
     }
 }
 
@@ -119,6 +145,8 @@ pub(crate) enum Exchange {
     DeleteIke,
     /// Is the peer there?
     Probe,
+    /// Does a packet of this size get there?
+    ProbePath(Box<Probe>),
 }
 
 impl Exchange {
@@ -126,7 +154,7 @@ impl Exchange {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Child { .. } | Self::RekeyIke { .. } => "CREATE_CHILD_SA",
-            Self::DeleteChildren(_) | Self::DeleteIke | Self::Probe => "INFORMATIONAL",
+            Self::DeleteChildren(_) | Self::DeleteIke | Self::Probe | Self::ProbePath(_) => "INFORMATIONAL",
         }
     }
 }
@@ -207,7 +235,7 @@ impl IkeSa {
             (Place::Replaced { .. }, _) => IkeActivity::Replaced,
             (_, Some(Exchange::RekeyIke { .. })) => IkeActivity::Rekeying,
             (_, Some(Exchange::Child { .. } | Exchange::DeleteChildren(_))) => IkeActivity::BusyWithChild,
-            (_, Some(Exchange::Probe) | None) => IkeActivity::Idle,
+            (_, Some(Exchange::Probe | Exchange::ProbePath(_)) | None) => IkeActivity::Idle,
         }
     }
 }

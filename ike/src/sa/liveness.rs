@@ -45,6 +45,7 @@ impl Tunnel {
         let moved = path.remote != self.path.remote && path.transport == self.path.transport;
         if moved && self.nat.there && !self.nat.here {
             self.path = path;
+            self.forget_path_mtu();
             self.tell_path(ctx);
         }
     }
@@ -62,6 +63,7 @@ impl Tunnel {
             return;
         }
         self.path.local.set_ip(local);
+        self.forget_path_mtu();
         self.tell_path(ctx);
         if self.nat.here || self.nat.forced {
             self.probe(ctx);
@@ -116,6 +118,7 @@ impl Tunnel {
         let Some(child) = self.children.get_mut(&id) else { return };
         let Some(config) = connection.children.get(child.index) else { return };
         let (index, growing) = (child.index, child.meter.is_growing(&usage));
+        let sent = child.meter.has_sent(&usage);
         let schedule = connection.retransmit.whole();
         let wear = child.meter.read(ctx.now.boot, usage, &config.lifetime, child.suite.esn, schedule);
         let now = ctx.now.boot;
@@ -126,6 +129,9 @@ impl Tunnel {
             }
             Wear::Fresh | Wear::Rekey => {}
             Wear::Spent => self.expire_child(ctx, id),
+        }
+        if sent {
+            self.path_used(now, usage.last_in);
         }
         self.check_activity(ctx, id, index, growing);
         self.start_tasks(ctx);

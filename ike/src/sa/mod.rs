@@ -22,6 +22,7 @@ mod initiator;
 mod install_child;
 mod liveness;
 mod offloaded;
+mod path_mtu;
 mod pfs;
 mod pools;
 mod rekey_child;

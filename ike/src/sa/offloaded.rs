@@ -158,7 +158,7 @@ impl Exchange {
         match self {
             Self::Child { pending, .. } => pending.share.as_mut(),
             Self::RekeyIke { pending, .. } => Some(&mut pending.share),
-            Self::DeleteChildren(_) | Self::DeleteIke | Self::Probe => None,
+            Self::DeleteChildren(_) | Self::DeleteIke | Self::Probe | Self::ProbePath(_) => None,
         }
     }
 }

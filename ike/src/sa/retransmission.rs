@@ -13,6 +13,8 @@ pub(crate) struct Retransmission {
     attempt: u32,
     next: Instant,
     first_sent: Instant,
+    /// The schedule begins only when this first wait has passed.
+    early: bool,
 }
 
 /// What a passed deadline means.
@@ -28,7 +30,13 @@ impl Retransmission {
     pub(crate) fn new(schedule: Retransmit, ctx: &mut Context<'_>) -> Self {
         let now = ctx.now.boot;
         let wait = ctx.jitter(schedule.wait(0));
-        Self { schedule, attempt: 0, next: now + wait, first_sent: now }
+        Self { schedule, attempt: 0, next: now + wait, first_sent: now, early: false }
+    }
+
+    /// The request was sent just now, and may well get lost: after this long what is sent in its place has the whole schedule.
+    pub(crate) fn after(wait: Duration, schedule: Retransmit, ctx: &mut Context<'_>) -> Self {
+        let now = ctx.now.boot;
+        Self { schedule, attempt: 0, next: now + ctx.jitter(wait), first_sent: now, early: true }
     }
 
     pub(crate) fn next(&self) -> Instant {
@@ -53,7 +61,9 @@ impl Retransmission {
         if self.attempt >= self.schedule.tries {
             return Some(Overdue::GiveUp(now.since(self.first_sent)));
         }
-        self.attempt += 1;
+        if !std::mem::take(&mut self.early) {
+            self.attempt += 1;
+        }
         self.next = now + ctx.jitter(self.schedule.wait(self.attempt));
         Some(Overdue::SendAgain)
     }

@@ -35,6 +35,8 @@ pub(crate) enum Task {
     DeleteIke(IkeSpi),
     /// Is the peer there?
     Probe,
+    /// How large are the packets that get there?
+    ProbePath,
 }
 
 /// A task, when it may begin, and what earlier attempts have taught.
@@ -248,6 +250,7 @@ impl Tunnel {
                 let payloads = Informational { delete_ike: true, ..Informational::default() }.write();
                 self.send_request(ctx, spi, ExchangeType::INFORMATIONAL, &payloads, Exchange::DeleteIke);
             }
+            Task::ProbePath => self.start_probe_path(ctx),
             Task::Probe => {
                 self.send_request(ctx, self.current, ExchangeType::INFORMATIONAL, &[], Exchange::Probe);
             }

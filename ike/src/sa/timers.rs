@@ -8,13 +8,26 @@ use super::ike_sa::{Exchange, IkeSa, Place};
 use super::retransmission::Overdue;
 use super::tasks::Task;
 use super::tunnel::Tunnel;
+use super::window::Outstanding;
 use crate::diagnose;
 use crate::diagnose::Silence;
 use crate::event::{ChildSaId, Deadline, DeadlineReason, EndReason, Event};
+use crate::exchange::Message;
 use crate::limits;
 use crate::path::Path;
 use crate::time::Instant;
 use crate::wire::IkeSpi;
+
+impl Outstanding<Exchange> {
+    /// What is sent when no answer comes.
+    fn again(&mut self) -> impl Iterator<Item = &Message> {
+        let (instead, same) = match &mut self.exchange {
+            Exchange::ProbePath(probe) => probe.again(),
+            _ => (None, true),
+        };
+        instead.into_iter().chain(same.then_some(&self.message))
+    }
+}
 
 impl Tunnel {
     /// The next deadline.
@@ -58,6 +71,7 @@ impl Tunnel {
             self.probe_at().filter(|_| running).map(deadline(DeadlineReason::Liveness)),
             self.keepalive_at.filter(|_| running).map(deadline(DeadlineReason::Keepalive)),
             self.review_at().filter(|_| running).map(deadline(DeadlineReason::Review)),
+            self.probe_path_at().filter(|_| running).map(deadline(DeadlineReason::PathMtu)),
         ];
         ike_sas.chain(children).chain(whole).flatten().chain(closed)
     }
@@ -83,6 +97,7 @@ impl Tunnel {
             }
             self.check_liveness(ctx);
             self.check_review(ctx);
+            self.check_path(ctx);
         }
         self.start_tasks(ctx);
     }
@@ -93,7 +108,9 @@ impl Tunnel {
         let Some(outstanding) = ike_sa.window.outstanding_mut().filter(|o| !o.is_answered) else { return };
         match outstanding.retransmission.check(ctx) {
             None => {}
-            Some(Overdue::SendAgain) => ctx.output.transmit(path, &outstanding.message),
+            Some(Overdue::SendAgain) => {
+                outstanding.again().for_each(|message| ctx.output.transmit(path, message));
+            }
             // An IKE SA that was to go is gone, with or without an answer.
             Some(Overdue::GiveUp(_)) if matches!(outstanding.exchange, Exchange::DeleteIke) => {
                 ike_sa.window.take();

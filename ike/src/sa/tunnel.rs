@@ -7,6 +7,7 @@ use super::addresses::Addresses;
 use super::child_sa::{ChildPlace, ChildSa};
 use super::context::Context;
 use super::ike_sa::{Exchange, IkeSa, Place};
+use super::path_mtu::PathMtu;
 use super::pfs::PfsFinding;
 use super::review::Reviewing;
 use super::spis::IkeSpiLease;
@@ -41,6 +42,7 @@ pub(crate) struct Tunnel {
     pub(super) tasks: TaskQueue,
     pub(super) last_heard: Instant,
     pub(super) keepalive_at: Option<Instant>,
+    pub(super) path_mtu: PathMtu,
     /// A request from elsewhere than we send to has the peer asked there, from now on.
     pub(super) doubt_from: Instant,
     pub(super) starts: Starts,
@@ -102,6 +104,7 @@ impl Tunnel {
             tasks: TaskQueue::default(),
             last_heard: ctx.now.boot,
             keepalive_at: keepalive,
+            path_mtu: PathMtu::default(),
             doubt_from: ctx.now.boot,
             starts: Starts::default(),
             addresses: Addresses::default(),
@@ -238,6 +241,8 @@ impl Tunnel {
             remote_proof: self.peer.proof().clone(),
             suite: ike_sa.suite,
             path: self.path,
+            fragmentation: ike_sa.channel.fragmentation,
+            dont_fragment: self.connection().dont_fragment,
             nat: self.nat,
             established: ike_sa.established,
             rekey_at: ike_sa.rekey_at,

@@ -67,6 +67,8 @@ pub struct Host {
     pub refused: u64,
     /// User packets sent.
     pub sent: u64,
+    /// What a path was said to carry, and whether that was found out.
+    pub path_mtus: Vec<(u16, bool)>,
     /// It says what it likes, see [`crate::exchange::tamper`].
     pub hostile: bool,
     spis: Arc<Mutex<BTreeSet<EspSpi>>>,
@@ -92,6 +94,7 @@ impl Host {
             received: 0,
             refused: 0,
             sent: 0,
+            path_mtus: Vec::new(),
             hostile: false,
             spis,
         }
@@ -155,6 +158,7 @@ impl Host {
                     (child.path, child.encapsulated) = (path, encapsulated);
                 }
             }
+            Event::PathMtu { mtu, proven, .. } => self.path_mtus.push((mtu, proven)),
             Event::NegotiationFailed { diagnosis, .. } => self.failures.push(*diagnosis),
         }
     }

@@ -44,7 +44,10 @@ impl Conditions {
 /// What travels.
 #[derive(Clone, Debug)]
 pub(super) enum Packet {
-    Ike(Vec<u8>),
+    Ike {
+        message: Vec<u8>,
+        dont_fragment: bool,
+    },
     Keepalive,
     /// A user packet: its SPI and what stands for having been sealed with the right key.
     Esp {
@@ -65,7 +68,7 @@ pub(super) struct Datagram {
 impl Datagram {
     /// Bytes of the IP packet of an IKE message; others are never too long.
     fn packet_length(&self) -> usize {
-        let Packet::Ike(message) = &self.packet else { return 0 };
+        let Packet::Ike { message, .. } = &self.packet else { return 0 };
         let ip = if self.to.is_ipv4() { 20 } else { 40 };
         let marker = if self.transport == Transport::UdpEncap { 4 } else { 0 };
         ip + 8 + marker + message.len()
@@ -105,10 +108,14 @@ pub struct Link {
     pub nat: Option<(std::net::IpAddr, Nat)>,
     /// A firewall lets nothing to this port pass.
     pub closed_port: Option<u16>,
-    /// The longest IP packet that passes, bytes; the line cuts none and tells of none.
+    /// The longest IP packet that passes, bytes; the line tells of none that does not.
     pub mtu: usize,
+    /// It cuts longer ones that may be cut, and they pass.
+    pub cuts: bool,
     /// IKE datagrams that were longer.
     pub too_long: u64,
+    /// IKE datagrams that nobody may cut.
+    pub whole: u64,
     /// IKE datagrams to lose, by their number from the start of the world.
     pub lose: BTreeSet<u64>,
     /// IKE datagrams sent so far.
@@ -126,7 +133,9 @@ impl Link {
             closed_port: None,
             nat: None,
             mtu: usize::MAX,
+            cuts: false,
             too_long: 0,
+            whole: 0,
             lose: BTreeSet::new(),
             sent: 0,
             random,
@@ -137,14 +146,17 @@ impl Link {
 
     pub(super) fn send(&mut self, now: Instant, path: Path, packet: Packet) {
         let mut datagram = Datagram { from: path.local, to: path.remote, transport: path.transport, packet };
-        let ike = matches!(datagram.packet, Packet::Ike(_));
+        let ike = matches!(datagram.packet, Packet::Ike { .. });
         if ike {
             self.sent += 1;
         }
         let chosen = ike && self.lose.contains(&self.sent);
         // User packets are only delayed: what is lost of them is lost by the endpoints.
         let lost = ike && self.random.fraction() < self.conditions.loss;
-        let too_long = datagram.packet_length() > self.mtu;
+        let whole = matches!(datagram.packet, Packet::Ike { dont_fragment: true, .. });
+        self.whole += u64::from(whole);
+        let cut = self.cuts && !whole;
+        let too_long = datagram.packet_length() > self.mtu && !cut;
         self.too_long += u64::from(too_long);
         let closed = self.closed_port == Some(datagram.to.port());
         if self.cut || closed || chosen || lost || too_long {

@@ -189,15 +189,15 @@ impl World {
     fn deliver(&mut self, datagram: super::link::Datagram) {
         let side = [Side::A, Side::B].into_iter().find(|side| self.host(*side).address == datagram.to.ip());
         let Some(side) = side else {
-            if let Packet::Ike(bytes) = datagram.packet {
-                self.strays.push(bytes);
+            if let Packet::Ike { message, .. } = datagram.packet {
+                self.strays.push(message);
             }
             return;
         };
         let now = self.clock();
         let path = Path { local: datagram.to, remote: datagram.from, transport: datagram.transport };
         match datagram.packet {
-            Packet::Ike(bytes) => self.turn(side).endpoint.handle_datagram(now, path, &bytes),
+            Packet::Ike { message, .. } => self.turn(side).endpoint.handle_datagram(now, path, &message),
             Packet::Esp { spi, key } => self.turn(side).receive_esp(now, spi, &key),
             Packet::Keepalive => {}
         }
@@ -215,7 +215,10 @@ impl World {
         while let Some(transmit) = host.endpoint.poll_transmit() {
             match transmit.payload {
                 Payload::Ike(bytes) if transmit.path == path => answers.push(bytes),
-                Payload::Ike(bytes) => others.push((transmit.path, Packet::Ike(bytes))),
+                Payload::Ike(message) => {
+                    let packet = Packet::Ike { message, dont_fragment: transmit.dont_fragment };
+                    others.push((transmit.path, packet));
+                }
                 Payload::Keepalive => others.push((transmit.path, Packet::Keepalive)),
             }
         }
@@ -234,7 +237,7 @@ impl World {
                     if !tamper::datagram(&mut bytes) {
                         continue;
                     }
-                    Packet::Ike(bytes)
+                    Packet::Ike { message: bytes, dont_fragment: transmit.dont_fragment }
                 }
                 Payload::Keepalive => Packet::Keepalive,
             };

@@ -204,6 +204,13 @@ impl Frame {
         Header::LENGTH + 4 + self.overhead + (chain + 1).next_multiple_of(self.block.max(1))
     }
 
+    /// How many bytes of a chain a message of `message` bytes at most carries in one piece; 0 if none.
+    pub fn whole_room(self, message: usize) -> usize {
+        let fixed = Header::LENGTH + 4 + self.overhead;
+        let blocks = message.saturating_sub(fixed) / self.block.max(1);
+        (blocks * self.block).saturating_sub(1)
+    }
+
     /// How many bytes of a chain one fragment carries in a message of `message` bytes at most; 0 if none.
     pub fn room(self, message: usize) -> usize {
         let fixed = Header::LENGTH + 4 + FragmentPlace::LENGTH + self.overhead;

@@ -58,7 +58,8 @@ registry! {
 }
 
 registry! {
-    /// RFC 7296 §3.10.1. Types below 16,384 are errors.
+    /// RFC 7296 §3.10.1. Types below 16,384 are errors. The last is of the range for private use, and ours: "an implementation
+    /// ... MUST ignore" status that it does not know, so it serves to make a message longer.
     NotifyType(u16) {
         UNSUPPORTED_CRITICAL_PAYLOAD = 1, INVALID_IKE_SPI = 4, INVALID_MAJOR_VERSION = 5, INVALID_SYNTAX = 7,
         INVALID_MESSAGE_ID = 9, INVALID_SPI = 11, NO_PROPOSAL_CHOSEN = 14, INVALID_KE_PAYLOAD = 17,
@@ -71,6 +72,7 @@ registry! {
         ESP_TFC_PADDING_NOT_SUPPORTED = 16394, NON_FIRST_FRAGMENTS_ALSO = 16395, MOBIKE_SUPPORTED = 16396,
         CHILDLESS_IKEV2_SUPPORTED = 16418,
         IKEV2_FRAGMENTATION_SUPPORTED = 16430, SIGNATURE_HASH_ALGORITHMS = 16431, INTERMEDIATE_EXCHANGE_SUPPORTED = 16438,
+        PATH_MTU_PROBE = 61_234,
     }
 }
 

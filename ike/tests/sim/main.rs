@@ -17,6 +17,7 @@ mod model;
 mod near_misses;
 mod offloaded;
 mod on_demand;
+mod path_mtu;
 mod paths;
 mod patterns;
 mod reach;

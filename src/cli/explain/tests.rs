@@ -82,7 +82,7 @@ fn each_state_is_explained() {
     silent.diagnosis.comparison.clear();
     let unanswered = Tunnel { last_failure: Some(silent), ..down.clone() };
     let idle = Tunnel { state: State::Idle, ..tunnel("imaging") };
-    let all = [
+    let all = vec![
         ("up", up),
         ("up_well", well),
         ("up_narrowed", narrowed),

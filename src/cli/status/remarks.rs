@@ -3,7 +3,8 @@
 use super::super::output::{Colour, bytes, details, time};
 use super::super::silence::{Silence, silences};
 use crate::api::{
-    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Peer, State, Timestamp, Tunnel,
+    Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PacketSize, Peer, State,
+    Timestamp, Tunnel,
 };
 use crate::config::limits::EXPIRY_WARNING;
 
@@ -44,6 +45,7 @@ pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> 
         remarks.extend(tunnel.configured_children.iter().map(configured));
     }
     remarks.extend(tunnel.configured_children.iter().flat_map(narrowed));
+    remarks.extend(tunnel.packets.as_ref().map(packets));
     remarks.extend(peers(tunnel));
     remarks.extend(tunnel.internal.as_ref().map(internal));
     remarks.extend(certificates);
@@ -86,6 +88,20 @@ fn configured(child: &ConfiguredChild) -> (Colour, String) {
     };
     let (local, remote) = (child.local.join(" "), child.remote.join(" "));
     (colour, format!("{} {local} <-> {remote}: {doing}", child.name))
+}
+
+/// How large packets may be.
+fn packets(packets: &PacketSize) -> (Colour, String) {
+    let PacketSize { mtu, path_mtu, source, router, dont_fragment } = packets;
+    let known = match (source.as_str(), router) {
+        ("router", Some(router)) => format!("so says the router {router}"),
+        ("probed", _) => "larger packets do not get there".to_owned(),
+        ("assumed", _) => "larger packets get lost, and how much passes is being found out".to_owned(),
+        ("configured", _) => "`mtu` in [daemon] allows no more".to_owned(),
+        _ => "as our own line does".to_owned(),
+    };
+    let outside = if *dont_fragment { "" } else { "; larger ones may be fragmented on the way" };
+    (Colour::Dim, format!("carries packets of {mtu} bytes: the path takes {path_mtu}, {known}{outside}"))
 }
 
 /// What the peer did not let it carry, and what we did not let the peer have.

@@ -4,15 +4,17 @@ use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use nix::sched::{CloneFlags, unshare};
 use sekisho_esp::ecn::Marking;
-use sekisho_esp::{InboundSa, Keymat, OffloadHeader, OutboundSa, SaConfig, Selector, Suite};
+use sekisho_esp::{
+    Fragments, InboundSa, InnerView, Keymat, OffloadHeader, OutboundSa, SaConfig, Selector, Suite,
+};
 
 use super::Outbound;
 use crate::data::publish::Installed;
@@ -35,7 +37,7 @@ fn apart(test: impl FnOnce() + Send + 'static) {
 }
 
 /// A Child SA from 10.1.0.0/16 to 10.2.0.0/16, whose peer is at this address of loopback.
-fn sa(remote: &UdpSocket) -> NewSa {
+fn sa(remote: &UdpSocket, tfc_padding: bool) -> NewSa {
     let net = |second| {
         let last = [10, second, 255, 255];
         vec![Selector::new([10, second, 0, 0].into(), last.into(), 0, (0, u16::MAX)).unwrap()]
@@ -56,7 +58,7 @@ fn sa(remote: &UdpSocket) -> NewSa {
         tunnel: 1,
         policy: 1,
         inbound: InboundSa::new(config(0x1000)).unwrap(),
-        outbound: OutboundSa::new(config(0x2000)).unwrap(),
+        outbound: OutboundSa::new(config(0x2000)).unwrap().with_tfc_padding(tfc_padding),
         path: UdpPath {
             local: ([127, 0, 0, 1], PORT).into(),
             remote: remote.local_addr().unwrap(),
@@ -66,16 +68,17 @@ fn sa(remote: &UdpSocket) -> NewSa {
 }
 
 /// An outbound thread's work with one SA to `peer`, and the other end of its device.
-fn outbound(peer: &UdpSocket) -> (Outbound, Arc<Worker>, UnixDatagram) {
+fn outbound(peer: &UdpSocket, tfc_padding: bool) -> (Outbound, Arc<Worker>, UnixDatagram) {
     let settings = Settings { ike_port: 500, nat_port: PORT, mark: 1, workers: 1, native: false };
-    let mut installed = Installed::new(1);
-    installed.install(sa(peer));
+    let mut installed = Installed::new(1, MTU);
+    installed.install(sa(peer, tfc_padding));
     installed.switch_outbound(1);
     let shared = Arc::new(Shared {
         sockets: Arc::new(Sockets::bind(settings).unwrap()),
         snapshot: ArcSwap::from_pointee(installed.news().unwrap()),
         refusals: Arc::default(),
-        mtu: AtomicU16::new(MTU),
+        clamp_mss: AtomicBool::new(true),
+        fragments: Mutex::new(Fragments::new(8)),
         stop: Stop::new().unwrap(),
         told_dead: AtomicBool::new(false),
         to_control: channel().0,
@@ -104,7 +107,7 @@ fn take(outbound: &mut Outbound, packet: &[u8]) {
 fn what_is_dropped_holds_up_nothing_that_waits_to_leave() {
     apart(|| {
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let (mut outbound, worker, inside) = outbound(&peer);
+        let (mut outbound, worker, inside) = outbound(&peer, false);
         let drops: [(&[u8], &str); 4] = [
             (&packet([10, 9, 0, 1], 9), "no_sa"),
             (&packet([224, 0, 0, 251], 9), "link_local"),
@@ -134,7 +137,7 @@ fn what_is_dropped_holds_up_nothing_that_waits_to_leave() {
 fn a_flood_of_what_is_too_big_is_not_answered_packet_by_packet() {
     apart(|| {
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let (mut outbound, worker, inside) = outbound(&peer);
+        let (mut outbound, worker, inside) = outbound(&peer, false);
         inside.set_nonblocking(true).unwrap();
         let answered = (0..20_000).filter(|_| {
             take(&mut outbound, &packet([10, 2, 0, 1], usize::from(MTU)));
@@ -143,5 +146,58 @@ fn a_flood_of_what_is_too_big_is_not_answered_packet_by_packet() {
         let answered = answered.count();
         assert!((100..10_000).contains(&answered), "{answered}");
         assert!(crate::data::drops::Drops::read(&[&worker.drops_out]).contains(&("too_big", 20_000)));
+    });
+}
+
+/// What arrives until nothing more does, in bytes.
+fn arrived(peer: &UdpSocket) -> Vec<usize> {
+    peer.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    std::iter::from_fn(|| peer.recv(&mut [0; 9_000]).ok()).collect()
+}
+
+#[test]
+fn what_is_too_big_and_may_be_cut_is_cut_before_it_is_sealed() {
+    apart(|| {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (mut outbound, worker, _inside) = outbound(&peer, false);
+        let mut packet = packet([10, 2, 0, 1], 3_000);
+        packet[6] = 0;
+        take(&mut outbound, &packet);
+        outbound.depart();
+        let sealed = |inner| Suite::AES_256_GCM_16.layout().sealed_length(inner);
+        // Of 3,008 bytes with the UDP header, multiples of eight in each but the last.
+        assert_eq!(arrived(&peer), [sealed(1_396), sealed(1_396), sealed(20 + 3_008 - 2 * 1_376)]);
+        let counted = crate::data::drops::Drops::read(&[&worker.drops_out]);
+        assert!(counted.iter().all(|(_, count)| *count == 0), "{counted:?}");
+    });
+}
+
+/// Small segments of a large super-packet, each padded to the MTU, are more than a train has room for.
+#[test]
+fn padding_loses_no_segment_however_small_they_are() {
+    apart(|| {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (mut outbound, worker, _inside) = outbound(&peer, true);
+        let (size, count) = (100, 400);
+        let packet = packet([10, 2, 0, 1], size * count);
+        outbound.packet[..packet.len()].copy_from_slice(&packet);
+        let header = OffloadHeader {
+            flags: OffloadHeader::NEEDS_CSUM,
+            gso_type: OffloadHeader::GSO_UDP_L4,
+            hdr_len: 28,
+            gso_size: 100,
+            csum_start: 20,
+            csum_offset: 6,
+        };
+        outbound.take(header, packet.len());
+        outbound.depart();
+        let snapshot = outbound.shared.snapshot.load();
+        let sending = snapshot.outbound(&InnerView::parse(&packet).unwrap()).unwrap();
+        assert_eq!(sending.sa().usage().packets, count as u64);
+        // The peer's socket has no room for all.
+        let (sealed, arrived) = (Suite::AES_256_GCM_16.layout().sealed_length(MTU.into()), arrived(&peer));
+        assert!(!arrived.is_empty() && arrived.iter().all(|length| *length == sealed), "{arrived:?}");
+        let counted = crate::data::drops::Drops::read(&[&worker.drops_out]);
+        assert!(counted.iter().all(|(_, count)| *count == 0), "{counted:?}");
     });
 }

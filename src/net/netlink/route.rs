@@ -136,7 +136,7 @@ impl Netlink {
         if !matches!(route.header.kind, RouteType::Unicast | RouteType::Local) {
             return Err(unreachable(libc::EHOSTUNREACH));
         }
-        let (mut source, mut mtu, mut interface) = (None, None, None);
+        let (mut source, mut mtu, mut interface, mut learned) = (None, None, None, false);
         for attribute in &route.attributes {
             match attribute {
                 RouteAttribute::PrefSource(from) => source = ip(from),
@@ -147,11 +147,13 @@ impl Netlink {
                         _ => None,
                     });
                 }
+                // What ends was learned from ICMP messages that anybody may have sent.
+                RouteAttribute::CacheInfo(info) => learned = info.expires != 0,
                 _ => {}
             }
         }
         let source = source.ok_or_else(|| unreachable(libc::EADDRNOTAVAIL))?;
-        let mtu = match (mtu, interface) {
+        let mtu = match (mtu.filter(|_| !learned), interface) {
             (Some(mtu), _) => mtu,
             (None, Some(interface)) => self.link_mtu(interface).await?,
             (None, None) => return Err(unreachable(libc::ENETUNREACH)),

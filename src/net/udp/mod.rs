@@ -170,21 +170,27 @@ impl Sockets {
             })
     }
 
-    /// Send one datagram as it is: IKE from the IKE port, or a keepalive. Never blocks. An unspecified local
-    /// address leaves the choice to the kernel.
+    /// Send one datagram as it is: IKE from the IKE port, or a keepalive; `whole` or perhaps in fragments. Never blocks. An
+    /// unspecified local address leaves the choice to the kernel.
     ///
     /// # Errors
     /// Those of [`Self::between`] and of sendmsg(2); nothing was sent then.
-    pub fn send(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        self.between(0, local, remote)?.send(local, remote, [bytes])
+    pub fn send(&self, local: SocketAddr, remote: SocketAddr, whole: bool, bytes: &[u8]) -> io::Result<()> {
+        self.between(0, local, remote)?.send(local, remote, whole, [bytes])
     }
 
     /// Send one IKE message on the encapsulation port, behind the non-ESP marker. Never blocks.
     ///
     /// # Errors
     /// As [`Self::send`].
-    pub fn send_marked(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        self.between(0, local, remote)?.send(local, remote, [&NON_ESP_MARKER, bytes])
+    pub fn send_marked(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        whole: bool,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        self.between(0, local, remote)?.send(local, remote, whole, [&NON_ESP_MARKER, bytes])
     }
 }
 

@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, Protocol, SockAddr, Type};
@@ -36,6 +37,10 @@ const SEGMENTATION_REST: u32 = 1_000;
 pub struct Socket {
     inner: socket2::Socket,
     address: SocketAddr,
+    /// Whether what is sent now wears the Don't Fragment bit.
+    whole: AtomicBool,
+    /// Held while that is changed, or must not change.
+    wholeness: Mutex<()>,
 }
 
 /// Whether the kernel cuts trains for one peer. Each has its own: what is refused on the way to one, through a narrow line or a
@@ -112,7 +117,7 @@ impl Socket {
         let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1);
         socket.set_reuse_port(shared).map_err(at("set SO_REUSEPORT"))?;
         socket.bind(&address.into()).map_err(at("bind"))?;
-        Ok(Self { inner: socket, address })
+        Ok(Self { inner: socket, address, whole: AtomicBool::new(false), wholeness: Mutex::new(()) })
     }
 
     /// Let others of ours have the same port.
@@ -165,30 +170,38 @@ impl Socket {
         })
     }
 
-    /// Send one datagram made of `parts`, at once or not at all.
+    /// Send one datagram made of `parts`, at once or not at all; `whole` or perhaps in fragments.
     pub(super) fn send<const N: usize>(
         &self,
         local: SocketAddr,
         remote: SocketAddr,
+        whole: bool,
         parts: [&[u8]; N],
     ) -> io::Result<()> {
         let control = Outgoing::new(local, 0, None);
+        let _unchanged = self.wholeness.lock().unwrap_or_else(PoisonError::into_inner);
+        self.set_whole(whole);
         self.send_message(&remote.into(), &control, &parts.map(IoSlice::new))
     }
 
     /// Send a train: datagrams of `segment` bytes each, the last may be shorter; at most [`MAX_SEGMENTS`] and
-    /// [`MAX_TRAIN`]. One call if the kernel segments, else one for each. Waits a little for room in the socket
-    /// buffer.
+    /// [`MAX_TRAIN`]; `whole` or perhaps in fragments. One call if the kernel segments, else one for each. Waits a
+    /// little for room in the socket buffer.
     pub fn send_train(
         &self,
         (local, remote): (SocketAddr, SocketAddr),
-        tos: u8,
+        (tos, whole): (u8, bool),
         train: &[u8],
         segment: usize,
         segmentation: &Segmentation,
     ) -> Sent {
         if train.is_empty() || segment == 0 {
             return Sent::default();
+        }
+        // Another thread may send otherwise in between: then a few packets may be fragmented that should not be, or are lost.
+        if self.whole.load(Ordering::Relaxed) != whole {
+            let _changing = self.wholeness.lock().unwrap_or_else(PoisonError::into_inner);
+            self.set_whole(whole);
         }
         let remote = SockAddr::from(remote);
         let alone = train.len() <= segment;
@@ -207,6 +220,24 @@ impl Socket {
                 sent
             }
             Err(error) => Sent { lost: train.len().div_ceil(segment), error: Some(error) },
+        }
+    }
+
+    /// Neither kind believes what the kernel has heard of the path by ICMP, where it is not to fragment: whether a packet passes
+    /// is for us to judge.
+    fn set_whole(&self, whole: bool) {
+        if self.whole.load(Ordering::Relaxed) == whole {
+            return;
+        }
+        let (level, option, value) = match (self.is_ipv6(), whole) {
+            (true, true) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
+            (true, false) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT),
+            (false, true) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
+            (false, false) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT),
+        };
+        // What every kernel allowed when the socket was set up cannot fail now.
+        if set_option(&self.inner, level, option, value).is_ok() {
+            self.whole.store(whole, Ordering::Relaxed);
         }
     }
 
@@ -259,8 +290,7 @@ impl AsFd for Socket {
     }
 }
 
-/// Options that differ by family: name, level, option, value. Outer packets may be fragmented on the way, rather
-/// than dropped where a path is narrower than we know.
+/// Options that differ by family: name, level, option, value. Packets may be fragmented on the way until told otherwise.
 fn options(address: SocketAddr) -> [(&'static str, libc::c_int, libc::c_int, libc::c_int); 2] {
     let (v4, v6) = (libc::IPPROTO_IP, libc::IPPROTO_IPV6);
     if address.is_ipv6() {

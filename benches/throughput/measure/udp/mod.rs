@@ -12,9 +12,9 @@ const LOSS: f64 = 0.001;
 /// Nobody is tried with less, and less is reported as 0.
 const LEAST: f64 = 1_000.0;
 /// The search ends when the rate that passed and the one that did not are this close.
-const CLOSE: f64 = 1.05;
+const CLOSE: f64 = 1.08;
 /// And after so many trials.
-const TRIALS: u32 = 10;
+const TRIALS: u32 = 9;
 
 /// The highest rate that was carried, datagrams a second. The search begins at `guess`: a rate that passes is raised, one
 /// that fails (twice: a machine has its hiccups) is lowered, until one of each is known; then halfway between.

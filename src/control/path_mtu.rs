@@ -1,0 +1,264 @@
+//! How large packets may be on the way to each peer, and how that is known (RFC 4301 §8.2).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sekisho_ike::Instant;
+use sekisho_ike::event::TunnelId;
+
+use crate::data::Quote;
+
+/// How long a router is believed where its word is not verified: "MUST NOT ... less than 5 minutes", and 10 are recommended (RFC
+/// 1191 §6.3).
+const BELIEVED: Duration = Duration::from_mins(10);
+
+/// How the MTU of a path is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// It is that of our own line: nothing says that the rest of the path carries less.
+    Line,
+    /// This router said so.
+    Router(IpAddr),
+    /// A packet of that size has passed, and larger ones have not.
+    Probed,
+    /// Larger packets got lost; how much passes is being found out.
+    Assumed,
+}
+
+/// What is known of one path, bytes of IP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PathMtu {
+    /// The peer's address.
+    pub(super) remote: IpAddr,
+    /// Of the largest packet.
+    pub(super) mtu: u16,
+    /// How that is known.
+    pub(super) source: Source,
+    /// No packet of ESP may be fragmented outside.
+    pub(super) dont_fragment: bool,
+    /// How much it carries is found out by probes.
+    probed: bool,
+    line: u16,
+    until: Option<Instant>,
+}
+
+/// Those of all tunnels.
+#[derive(Debug, Default)]
+pub(super) struct PathMtus {
+    paths: BTreeMap<TunnelId, PathMtu>,
+    /// Those that changed and were not told of.
+    changed: BTreeSet<TunnelId>,
+    /// Those whose line changed.
+    new_lines: BTreeSet<TunnelId>,
+}
+
+impl PathMtus {
+    /// A tunnel's packets go to this address by a line that carries so much; whether they may be fragmented, and whether what
+    /// the path carries is found out. Of a new path nothing else is known.
+    pub(super) fn lead(&mut self, tunnel: TunnelId, remote: IpAddr, line: u16, is: (bool, bool)) {
+        let (dont_fragment, probed) = is;
+        let source = Source::Line;
+        let path = PathMtu { remote, mtu: line, source, dont_fragment, probed, line, until: None };
+        self.paths.insert(tunnel, path);
+        self.changed.insert(tunnel);
+        self.new_lines.insert(tunnel);
+    }
+
+    /// The line of a tunnel carries so much now.
+    pub(super) fn set_line(&mut self, tunnel: TunnelId, line: u16) {
+        let known = self.paths.get(&tunnel).filter(|path| path.line != line).copied();
+        if let Some(path) = known {
+            self.lead(tunnel, path.remote, line, (path.dont_fragment, path.probed));
+        }
+    }
+
+    /// The tunnel is gone.
+    pub(super) fn remove(&mut self, tunnel: TunnelId) {
+        self.paths.remove(&tunnel);
+        self.changed.remove(&tunnel);
+        self.new_lines.remove(&tunnel);
+    }
+
+    /// What came of the search so far.
+    pub(super) fn found(&mut self, tunnel: TunnelId, mtu: u16, proven: bool) {
+        let Some(path) = self.paths.get_mut(&tunnel) else { return };
+        let before = (path.mtu, path.source);
+        path.source = match path.source {
+            _ if mtu >= path.line => Source::Line,
+            Source::Router(router) if path.mtu == mtu => Source::Router(router),
+            _ if proven => Source::Probed,
+            _ => Source::Assumed,
+        };
+        path.mtu = mtu.min(path.line);
+        path.until = None;
+        if before != (path.mtu, path.source) {
+            self.changed.insert(tunnel);
+        }
+    }
+
+    /// A router on the way says that a packet was too big, and has shown that it had one in hand. The new MTU, if there is one.
+    pub(super) fn too_big(
+        &mut self,
+        now: Instant,
+        tunnel: TunnelId,
+        router: IpAddr,
+        quote: &Quote,
+    ) -> Option<u16> {
+        let path = self.paths.get_mut(&tunnel)?;
+        let mtu = quote.lowers(path.mtu)?;
+        (path.mtu, path.source) = (mtu, Source::Router(router));
+        path.until = (!path.probed).then(|| now + BELIEVED);
+        self.changed.insert(tunnel);
+        Some(mtu)
+    }
+
+    /// What was believed of routers for long enough, and is not verified, is believed no more.
+    pub(super) fn expire(&mut self, now: Instant) {
+        for (tunnel, path) in &mut self.paths {
+            if path.until.is_some_and(|until| until <= now) {
+                (path.mtu, path.source, path.until) = (path.line, Source::Line, None);
+                self.changed.insert(*tunnel);
+            }
+        }
+    }
+
+    pub(super) fn get(&self, tunnel: TunnelId) -> Option<&PathMtu> {
+        self.paths.get(&tunnel)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TunnelId, &PathMtu)> {
+        self.paths.iter().map(|(tunnel, path)| (*tunnel, path))
+    }
+
+    /// Those that changed since this was last asked.
+    pub(super) fn take_changed(&mut self) -> Vec<(TunnelId, PathMtu)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.into_iter().filter_map(|tunnel| Some((tunnel, *self.paths.get(&tunnel)?))).collect()
+    }
+
+    /// What the lines carry that are new since this was last asked.
+    pub(super) fn take_new_lines(&mut self) -> Vec<(TunnelId, u16)> {
+        let new = std::mem::take(&mut self.new_lines);
+        new.into_iter().filter_map(|tunnel| Some((tunnel, self.paths.get(&tunnel)?.line))).collect()
+    }
+}
+
+impl PathMtu {
+    /// Whether no packet may be fragmented outside, and whether it is found out how much the path carries.
+    pub(super) fn how_to_send(&self) -> (bool, bool) {
+        (self.dont_fragment, self.probed)
+    }
+}
+
+impl Source {
+    /// A stable word for `status --json`.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Line => "interface",
+            Self::Router(_) => "router",
+            Self::Probed => "probed",
+            Self::Assumed => "assumed",
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const TUNNEL: TunnelId = TunnelId(7);
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_boot(Duration::from_secs(seconds))
+    }
+
+    fn remote() -> IpAddr {
+        "203.0.113.1".parse().unwrap()
+    }
+
+    fn router() -> IpAddr {
+        "198.51.100.1".parse().unwrap()
+    }
+
+    /// A router that carries no more than this says so of a packet of 1,500 bytes.
+    fn quote(mtu: u16) -> Quote {
+        let mut icmp = vec![0; 8 + 20 + 16];
+        icmp[..8].copy_from_slice(&[3, 4, 0, 0, 0, 0, mtu.to_be_bytes()[0], mtu.to_be_bytes()[1]]);
+        icmp[8..12].copy_from_slice(&[0x45, 0, 0x05, 0xdc]);
+        (icmp[17], icmp[36]) = (17, 1);
+        let sum: u32 = icmp.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+        let folded = u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+        icmp[2..4].copy_from_slice(&(!folded).to_be_bytes());
+        Quote::of_icmpv4(&icmp).unwrap()
+    }
+
+    fn known(paths: &PathMtus) -> (u16, Source) {
+        let path = paths.get(TUNNEL).unwrap();
+        (path.mtu, path.source)
+    }
+
+    #[test]
+    fn what_is_found_out_is_told_once_and_never_more_than_the_line_carries() {
+        let mut paths = PathMtus::default();
+        paths.lead(TUNNEL, remote(), 1500, (true, true));
+        assert_eq!((paths.take_new_lines(), paths.take_changed().len()), (vec![(TUNNEL, 1500)], 1));
+        for (mtu, proven, source) in [
+            (1500, false, Source::Line),
+            (1500, true, Source::Line),
+            (1280, false, Source::Assumed),
+            (1280, true, Source::Probed),
+            (1400, true, Source::Probed),
+            (9000, true, Source::Line),
+        ] {
+            paths.found(TUNNEL, mtu, proven);
+            assert_eq!(known(&paths), (mtu.min(1500), source));
+        }
+        assert_eq!(paths.take_changed().len(), 1);
+        paths.found(TUNNEL, 1500, true);
+        assert_eq!(paths.take_changed(), []);
+    }
+
+    #[test]
+    fn a_router_lowers_and_never_raises() {
+        let mut paths = PathMtus::default();
+        paths.lead(TUNNEL, remote(), 1500, (true, true));
+        assert_eq!(paths.too_big(at(0), TUNNEL, router(), &quote(1400)), Some(1400));
+        assert_eq!(known(&paths), (1400, Source::Router(router())));
+        for higher in [1400, 1450, 1500, 2000] {
+            assert_eq!(paths.too_big(at(0), TUNNEL, router(), &quote(higher)), None);
+        }
+        paths.found(TUNNEL, 1400, true);
+        assert_eq!(known(&paths), (1400, Source::Router(router())), "and it was right");
+        paths.expire(at(100_000));
+        assert_eq!(known(&paths).0, 1400, "the search raises it");
+        paths.found(TUNNEL, 1380, true);
+        assert_eq!(known(&paths), (1380, Source::Probed));
+    }
+
+    #[test]
+    fn where_nothing_is_probed_a_router_is_believed_for_ten_minutes() {
+        let mut paths = PathMtus::default();
+        paths.lead(TUNNEL, remote(), 1500, (true, false));
+        assert_eq!(paths.too_big(at(0), TUNNEL, router(), &quote(1400)), Some(1400));
+        paths.expire(at(599));
+        assert_eq!(known(&paths).0, 1400);
+        paths.expire(at(600));
+        assert_eq!(known(&paths), (1500, Source::Line));
+    }
+
+    #[test]
+    fn another_line_or_path_begins_anew_and_a_tunnel_that_is_gone_is_forgotten() {
+        let mut paths = PathMtus::default();
+        paths.lead(TUNNEL, remote(), 1500, (true, true));
+        paths.found(TUNNEL, 1400, true);
+        paths.take_new_lines();
+        paths.set_line(TUNNEL, 1500);
+        assert_eq!((known(&paths).0, paths.take_new_lines()), (1400, vec![]));
+        paths.set_line(TUNNEL, 1454);
+        assert_eq!((known(&paths).0, paths.take_new_lines()), (1454, vec![(TUNNEL, 1454)]));
+        paths.remove(TUNNEL);
+        assert!(paths.get(TUNNEL).is_none() && paths.take_changed().is_empty());
+    }
+}

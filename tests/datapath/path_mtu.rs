@@ -1,0 +1,44 @@
+//! Paths that carry less than the TUN lets packets have.
+
+use std::fs;
+
+use sekisho::data::PathLimits;
+
+use crate::site::{Site, connect};
+use crate::traffic::{echo_over_tcp, exchange, pattern, udp_pair};
+
+/// What the wire carries: less than any IPv6 packet may have to be.
+const NARROW: u16 = 1_000;
+
+#[test]
+fn over_a_narrow_path_packets_are_cut_inside_and_those_of_ipv6_outside() {
+    let (a, b) = Site::pair(false);
+    connect(1, &a, &b);
+    for site in [&a, &b] {
+        site.namespace.ip(&format!("link set wire mtu {NARROW}"));
+        // UDP without Don't Fragment.
+        site.namespace.run(|| fs::write("/proc/sys/net/ipv4/ip_no_pmtu_disc", "1")).expect("a sysctl");
+        site.data.limit_path(1, PathLimits { mtu: NARROW, most: u16::MAX, dont_fragment: true });
+        assert_eq!(site.data.inner_mtu(1), Some(938), "less IPv4, UDP and ESP");
+    }
+    let narrow = udp_pair(&a, &b, false);
+    for length in [1, 910, 911, 1_372, 5_000, 60_000] {
+        exchange(&narrow.0, &narrow.1, &pattern(length));
+    }
+    // The smallest that every IPv6 line carries, and this one does not.
+    let (left, right) = udp_pair(&a, &b, true);
+    for length in [1, 890, 891, 1_232] {
+        exchange(&left, &right, &pattern(length));
+    }
+    let bytes = pattern(1 << 20);
+    echo_over_tcp(&a.namespace, &b.namespace, b.place.inner4, &bytes);
+    for site in [&a, &b] {
+        assert_eq!((site.drops("send_failed"), site.drops("too_big")), (0, 0));
+    }
+    // Where they may be fragmented, they are not cut inside.
+    a.data.limit_path(1, PathLimits { mtu: 1_500, most: u16::MAX, dont_fragment: false });
+    drop(narrow);
+    let (left, right) = udp_pair(&a, &b, false);
+    left.send(&pattern(1_372)).expect("send");
+    right.recv(&mut [0; 2_000]).expect("what was fragmented outside");
+}

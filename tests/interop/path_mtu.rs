@@ -1,0 +1,169 @@
+//! Paths that carry less than the line they begin with: routers that say so, routers that do not, and strangers who lie.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use serde_json::Value;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::lab::{Capture, End, Gateway, Outer, Sekisho, Site, Tunnel, wait_until};
+use crate::peers::{assert_carries_tcp, we_initiate};
+
+/// What the path carries.
+const NARROW: u16 = 1400;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `status` says that the path carries so much, and how that is known.
+fn await_path(sekisho: &Sekisho<'_>, mtu: u16, source: &str) -> Value {
+    let what = format!("a path of {mtu} bytes, {source}");
+    let tunnel = sekisho.await_tunnel(&what, PATIENCE, |tunnel| {
+        tunnel["packets"]["path_mtu"] == mtu && tunnel["packets"]["source"] == source
+    });
+    tunnel["packets"].clone()
+}
+
+/// Large UDP from one host to the other, of both families: with Don't Fragment until it is told how much passes, and without.
+fn assert_carries_udp(from: &Gateway, to: &Gateway) {
+    for family in [0, 1] {
+        let socket = |gateway: &Gateway| {
+            let bind = || UdpSocket::bind((gateway.inside[family], 0)).expect("bind");
+            gateway.host.run(bind)
+        };
+        let (sender, receiver) = (socket(from), socket(to));
+        receiver.set_read_timeout(Some(Duration::from_millis(200))).expect("a time-out");
+        sender.connect(receiver.local_addr().expect("an address")).expect("connect");
+        for length in [100, 1_300, 1_440, 8_000] {
+            wait_until(PATIENCE, &format!("{length} bytes of UDP"), || {
+                // The kernel tells that a packet was too big by an error of the next call.
+                let _ = sender.send(&vec![7; length]);
+                match receiver.recv(&mut [0; 9_000]) {
+                    Ok(came) => came == length,
+                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                        false
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            });
+        }
+    }
+}
+
+/// Traffic of all kinds over a narrow path.
+fn assert_all_passes(site: &Site) {
+    assert_carries_tcp(site, 500);
+    assert_carries_udp(&site.a, &site.b);
+    site.a.host.sysctl("ipv4/ip_no_pmtu_disc", "1");
+    assert_carries_udp(&site.a, &site.b);
+}
+
+fn silent(name: &'static str, outer: Outer, inner: u16) {
+    let site = Site::new(name);
+    site.narrow(NARROW);
+    site.silence_router();
+    let capture = Capture::start(&site);
+    let (sekisho, strongswan) = we_initiate(&site, outer, |_| ());
+    let packets = await_path(&sekisho, NARROW, "probed");
+    assert_eq!(
+        (packets["mtu"].as_u64(), &packets["dont_fragment"]),
+        (Some(inner.into()), &Value::Bool(true))
+    );
+    assert_all_passes(&site);
+    // The IKE SA has not suffered.
+    sekisho.rekey_ike();
+    strongswan.rekey_ike();
+    sekisho.rekey_child();
+    assert_eq!(sekisho.tunnel()["last_failure"], Value::Null);
+    assert_carries_tcp(&site, 100);
+    // strongSwan knows nothing of the path: what it sends may be fragmented.
+    capture.finish().assert_no_clear_text();
+}
+
+#[test]
+fn a_black_hole_over_ipv4_is_found_out() {
+    silent("path_mtu_black_hole_ipv4", Outer::V4, 1338);
+}
+
+#[test]
+fn a_black_hole_over_ipv6_is_found_out() {
+    silent("path_mtu_black_hole_ipv6", Outer::V6, 1318);
+}
+
+fn spoken(name: &'static str, outer: Outer, router: &str) {
+    let site = Site::new(name);
+    let (sekisho, _strongswan) = we_initiate(&site, outer, |_| ());
+    await_path(&sekisho, 1500, "interface");
+    // The path gets narrow while the tunnel stands; nothing is probed for minutes.
+    site.narrow(NARROW);
+    assert_carries_udp(&site.a, &site.b);
+    let packets = await_path(&sekisho, NARROW, "router");
+    assert_eq!(packets["router"], router);
+    assert_all_passes(&site);
+    assert_eq!(sekisho.json(&["status"])["drops"]["too_big_unproven"], 0);
+}
+
+#[test]
+fn a_router_that_says_so_over_ipv4_is_believed() {
+    spoken("path_mtu_router_ipv4", Outer::V4, "198.51.100.1");
+}
+
+#[test]
+fn a_router_that_says_so_over_ipv6_is_believed() {
+    spoken("path_mtu_router_ipv6", Outer::V6, "2001:db8:aa::1");
+}
+
+#[test]
+fn two_of_us_find_out_both_directions_of_a_black_hole() {
+    let site = Site::new("path_mtu_pair");
+    site.narrow(NARROW);
+    site.silence_router();
+    let capture = Capture::start(&site);
+    let here = Tunnel { initiate: true, ..Tunnel::at(&site, End::A, Outer::V4) };
+    let there = Tunnel { remote: None, ..Tunnel::at(&site, End::B, Outer::V4) };
+    let b = Sekisho::start(&site.b, &there);
+    let a = Sekisho::start(&site.a, &here);
+    for end in [&a, &b] {
+        await_path(end, NARROW, "probed");
+    }
+    assert_all_passes(&site);
+    assert_carries_udp(&site.b, &site.a);
+    let crossed = capture.finish();
+    crossed.assert_no_clear_text();
+    assert_eq!(crossed.fragments, 0, "{crossed:?}");
+}
+
+/// What a router would say of a packet of ESP in UDP from one address to another.
+fn too_big(from: Ipv4Addr, to: Ipv4Addr, spi: u32) -> Vec<u8> {
+    let mut icmp = vec![3, 4, 0, 0, 0, 0, 0x02, 0x58, 0x45, 0, 0x05, 0xdc, 0, 0, 0x40, 0, 63, 17, 0, 0];
+    icmp.extend(from.octets().into_iter().chain(to.octets()));
+    icmp.extend([0x11, 0x94, 0x11, 0x94, 0x05, 0xc8, 0, 0]);
+    icmp.extend(spi.to_be_bytes().into_iter().chain(0x7fff_0001_u32.to_be_bytes()));
+    let sum: u32 = icmp.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let checksum = !u16::try_from((sum & 0xffff) + (sum >> 16)).expect("folded");
+    icmp[2..4].copy_from_slice(&checksum.to_be_bytes());
+    icmp
+}
+
+#[test]
+fn a_stranger_who_lies_changes_nothing_and_is_counted() {
+    let site = Site::new("path_mtu_forged");
+    let third = site.third();
+    let (sekisho, _strongswan) = we_initiate(&site, Outer::V4, |_| ());
+    let tunnel = await_path(&sekisho, 1500, "interface");
+    assert_carries_tcp(&site, 100);
+    let [IpAddr::V4(a), IpAddr::V4(b)] = [site.a.outside[0], site.b.outside[0]] else { panic!("IPv4") };
+    let spi = sekisho.tunnel()["children"][0]["spi_out"].as_str().expect("an SPI").to_owned();
+    let spi = u32::from_str_radix(spi.trim_start_matches("0x"), 16).expect("a number");
+    third.namespace.run(|| {
+        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)).expect("a raw socket");
+        // A wrong SPI; and the right one, which somebody may have overheard, with a number that was not sent lately.
+        for spi in [1_000_000, spi] {
+            socket.send_to(&too_big(a, b, spi), &SocketAddr::new(a.into(), 0).into()).expect("send");
+        }
+    });
+    let counted = || sekisho.json(&["status"])["drops"]["too_big_unproven"] == 2;
+    wait_until(PATIENCE, "two lies in the counters", counted);
+    assert_eq!(sekisho.tunnel()["packets"], tunnel);
+    assert_carries_tcp(&site, 100);
+}
