@@ -22,6 +22,7 @@ const DAEMON: &[&str] = &[
     "dscp",
     "ecn",
     "offloads",
+    "clamp_mss",
 ];
 /// Those of a tunnel; in it stand those of a child too, if it has one alone.
 const TUNNEL: &[&str] = &[
@@ -63,6 +64,7 @@ const TUNNEL: &[&str] = &[
     "remote_networks",
     "keepalive",
     "encapsulation",
+    "dont_fragment",
     "force_keepalive",
     "liveness",
     "retry_first",
