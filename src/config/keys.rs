@@ -23,6 +23,7 @@ const DAEMON: &[&str] = &[
     "dscp",
     "ecn",
     "offloads",
+    "clamp_mss",
 ];
 /// Those of a tunnel; in it stand those of a child too, if it has one alone.
 const TUNNEL: &[&str] = &[
@@ -64,6 +65,7 @@ const TUNNEL: &[&str] = &[
     "remote_networks",
     "keepalive",
     "encapsulation",
+    "dont_fragment",
     "force_keepalive",
     "liveness",
     "retry_first",
