@@ -69,6 +69,7 @@ const TUNNEL: &[&str] = &[
     "retry_first",
     "retry_max",
     "fragment_size",
+    "dont_fragment",
 ];
 /// Those of a pool.
 const POOL: &[&str] = &["addresses", "dns"];
