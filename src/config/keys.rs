@@ -23,7 +23,6 @@ const DAEMON: &[&str] = &[
     "dscp",
     "ecn",
     "offloads",
-    "clamp_mss",
 ];
 /// Those of a tunnel; in it stand those of a child too, if it has one alone.
 const TUNNEL: &[&str] = &[
@@ -71,7 +70,6 @@ const TUNNEL: &[&str] = &[
     "retry_first",
     "retry_max",
     "fragment_size",
-    "dont_fragment",
 ];
 /// Those of a pool.
 const POOL: &[&str] = &["addresses", "dns"];
