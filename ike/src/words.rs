@@ -68,6 +68,10 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
         Kind::NoAnswer => vec![
             simulated(|_, _| {}, |world| world.link.cut = true).a(),
             silence(&Silence { answers_short: true, ..silent("IKE_AUTH") }),
+            silence(&Silence {
+                told: Some("203.0.113.2 answered: port unreachable".into()),
+                ..silent("IKE_SA_INIT")
+            }),
         ],
         Kind::NatPortFiltered => both(&simulated(|_, _| {}, |world| world.link.closed_port = Some(4500))),
         Kind::FragmentsLost => fragments_lost(),
@@ -205,6 +209,7 @@ fn silent(exchange: &str) -> Silence {
         answered_elsewhere: false,
         pieces: 0,
         unsent: None,
+        told: None,
     }
 }
 

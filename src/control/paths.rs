@@ -7,7 +7,7 @@ use super::path_mtu::{PathMtu, Source};
 use super::{Control, now};
 use crate::api::PacketSize;
 use crate::data::{PathLimits, Quote};
-use crate::net::icmp::IcmpMessage;
+use crate::net::icmp::{IcmpMessage, Unreachable};
 
 impl Control {
     /// Paths came, changed or went.
@@ -85,9 +85,13 @@ impl Control {
         }
     }
 
-    /// A router says that a packet was too big for it. Who does not show one that we have sent lately is not heard.
+    /// A router says that a packet was too big for it. Who does not show one that we have sent lately is not heard. Or somebody
+    /// says that a packet did not arrive, which may help an operator.
     pub(super) fn hear_router(&mut self, message: &IcmpMessage) {
         self.icmp_budget = self.icmp_budget.saturating_sub(1);
+        if let Some(Unreachable { local_port, remote, why }) = message.unreachable() {
+            return self.endpoint.told(local_port, remote, &format!("{} answered: {why}", message.from));
+        }
         let read = if message.from.is_ipv4() { Quote::of_icmpv4 } else { Quote::of_icmpv6 };
         let Some(quote) = read(&message.bytes) else { return };
         let Some(tunnel) = self.out.data.quoted(&quote).map(TunnelId) else { return };

@@ -1,10 +1,14 @@
 //! Paths that carry less than the TUN lets packets have.
 
 use std::fs;
+use std::net::UdpSocket;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use sekisho::data::PathLimits;
+use sekisho::data::{NewSa, PathLimits};
+use sekisho_esp::Selector;
 
-use crate::site::{Site, connect};
+use crate::site::{POLICY, Place, Site, connect, path, sas_between};
 use crate::traffic::{echo_over_tcp, exchange, pattern, udp_pair};
 
 /// What the wire carries: less than any IPv6 packet may have to be.
@@ -41,4 +45,39 @@ fn over_a_narrow_path_packets_are_cut_inside_and_those_of_ipv6_outside() {
     let (left, right) = udp_pair(&a, &b, false);
     left.send(&pattern(1_372)).expect("send");
     right.recv(&mut [0; 2_000]).expect("what was fragmented outside");
+}
+
+/// UDP between port 7,000 of both.
+fn connect_port(site: &Site, remote: Place) {
+    let port = |address| Selector::new(address, address, 17, (7_000, 7_000)).expect("a selector");
+    let sides = [site.place, remote].map(|place| vec![port(place.inner4), port(place.inner6)]);
+    let (inbound, outbound) = sas_between(1, &sides, site.place.outer < remote.outer);
+    let path = path(site.place, remote);
+    site.install_sa(NewSa { id: 1, tunnel: 1, policy: POLICY, inbound, outbound, path });
+    site.switch_outbound(1);
+}
+
+/// Later fragments show no ports.
+#[test]
+fn under_selectors_that_name_ports_fragments_go_the_way_of_their_first() {
+    let (a, b) = Site::pair(false);
+    for (site, remote) in [(&a, b.place), (&b, a.place)] {
+        connect_port(site, remote);
+        site.namespace.run(|| fs::write("/proc/sys/net/ipv4/ip_no_pmtu_disc", "1")).expect("a sysctl");
+    }
+    for ipv6 in [false, true] {
+        let (left, right) = udp_pair(&a, &b, ipv6);
+        for length in [1, 1_400, 5_000, 60_000] {
+            exchange(&left, &right, &pattern(length));
+        }
+    }
+    let before = a.drops("no_sa");
+    let stray = a.namespace.run(|| UdpSocket::bind((a.place.inner4, 7_001))).expect("bind");
+    stray.send_to(&pattern(5_000), (b.place.inner4, 7_001)).expect("send");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while a.drops("no_sa") < before + 4 {
+        assert!(Instant::now() < deadline, "{:?}", a.data.drops());
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!((a.drops("no_sa"), b.drops("selectors")), (before + 4, 0), "four fragments to another port");
 }

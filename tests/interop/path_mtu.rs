@@ -201,3 +201,18 @@ fn a_stranger_who_lies_changes_nothing_and_is_counted() {
     assert_eq!(sekisho.tunnel()["packets"], tunnel);
     assert_carries_tcp(&site, 100);
 }
+
+/// No daemon runs there, and its kernel says so.
+#[test]
+fn what_somebody_says_of_our_first_message_reaches_the_diagnosis() {
+    let site = Site::new("path_mtu_unreachable");
+
+    for (outer, address) in [(Outer::V4, "203.0.113.2"), (Outer::V6, "2001:db8:bb::2")] {
+        let sekisho = Sekisho::start(&site.a, &Tunnel { initiate: true, ..Tunnel::at(&site, End::A, outer) });
+        let told = format!("{address} answered: port unreachable");
+        sekisho.await_tunnel("what the peer's kernel said", PATIENCE, |tunnel| {
+            tunnel["last_failure"]["kind"] == "no_answer"
+                && tunnel["last_failure"]["summary"].as_str().is_some_and(|summary| summary.contains(&told))
+        });
+    }
+}

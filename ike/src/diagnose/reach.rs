@@ -24,6 +24,8 @@ pub(crate) struct Silence {
     pub(crate) pieces: usize,
     /// Why our datagrams did not leave, if they did not.
     pub(crate) unsent: Option<String>,
+    /// What somebody on the way said, which proves nothing: anybody can say it.
+    pub(crate) told: Option<String>,
 }
 
 /// Every IPv4 line carries packets of this many bytes; what is no longer is not lost for its length.
@@ -61,13 +63,15 @@ fn no_answer(silence: &Silence) -> Diagnosis {
         )
     } else if exchange == "IKE_SA_INIT" {
         (
-            "; nothing came from there at all",
+            if silence.told.is_some() { "" } else { "; nothing came from there at all" },
             "Check the address in `remote`, that the peer's IKE daemon runs and has a connection for our address, and that UDP ports 500 and 4500 pass every firewall on the way",
         )
     } else {
         ("", "Look into the peer's log for the same moment: it answered what came before")
     };
-    let summary = format!("{remote} did not answer {exchange} within {seconds} s{why}");
+    let told =
+        silence.told.iter().fold(String::new(), |_, told| format!("; {told} (ICMP, which anybody can send)"));
+    let summary = format!("{remote} did not answer {exchange} within {seconds} s{why}{told}");
     diagnosis(DiagnosisKind::NoAnswer, Side::Nobody, summary, advice)
 }
 

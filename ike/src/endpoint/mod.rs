@@ -16,7 +16,7 @@ mod stapling;
 mod status;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use allowance::Allowance;
@@ -279,6 +279,14 @@ impl Endpoint {
     pub fn not_sent(&mut self, path: Path, why: &str) {
         let attempts = self.attempts.values_mut().filter(|attempt| attempt.path() == path);
         attempts.for_each(|attempt| attempt.not_sent(why));
+    }
+
+    /// Somebody on the way to this address and port says that what we send there from this port does not arrive: who and what, as a
+    /// sentence's end for the operator. It may be a lie, and is told as one may be.
+    pub fn told(&mut self, local_port: u16, remote: SocketAddr, what: &str) {
+        let meant = |path: Path| path.remote == remote && path.local.port() == local_port;
+        let attempts = self.attempts.values_mut().filter(|attempt| meant(attempt.path()));
+        attempts.for_each(|attempt| attempt.told(what));
     }
 
     /// The next datagram to send.

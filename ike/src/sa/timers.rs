@@ -222,6 +222,7 @@ fn silence(path: Path, ike_sa: &IkeSa, silent: Duration) -> (Silence, Instant) {
         answered_elsewhere: false,
         pieces: ike_sa.channel.held_of_answer(),
         unsent: None,
+        told: None,
     };
     (silence, outstanding.map_or(ike_sa.established.boot, |o| o.retransmission.first_sent()))
 }

@@ -27,6 +27,8 @@ pub(super) struct Line {
     answers_short: bool,
     /// Why our last message did not leave, if it did not.
     pub(super) unsent: Option<String>,
+    /// What somebody on the way said of it.
+    told: Option<String>,
 }
 
 impl Attempt {
@@ -57,6 +59,12 @@ impl Attempt {
         self.line.unsent = Some(why.to_owned());
     }
 
+    /// Somebody says that our messages do not arrive. A node "MUST NOT conclude that the other endpoint has failed based on any
+    /// routing information (e.g., ICMP messages)" (RFC 7296 §2.4): it decides nothing but what a diagnosis says.
+    pub(crate) fn told(&mut self, what: &str) {
+        self.line.told = Some(what.to_owned());
+    }
+
     /// The request of this phase was given up after this long.
     pub(super) fn silence(&self, exchange: &str, seconds: u64) -> Silence {
         let lengths = || self.message.datagrams().map(|datagram| self.path.packet(datagram.len()));
@@ -77,6 +85,7 @@ impl Attempt {
             answered_elsewhere: fragmentation.is_some() && floated,
             pieces,
             unsent: self.line.unsent.clone(),
+            told: self.line.told.clone(),
         }
     }
 }
