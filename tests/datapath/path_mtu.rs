@@ -71,13 +71,13 @@ fn under_selectors_that_name_ports_fragments_go_the_way_of_their_first() {
             exchange(&left, &right, &pattern(length));
         }
     }
-    let before = a.drops("no_sa");
+    let before = a.drops("outbound_selector");
     let stray = a.namespace.run(|| UdpSocket::bind((a.place.inner4, 7_001))).expect("bind");
     stray.send_to(&pattern(5_000), (b.place.inner4, 7_001)).expect("send");
     let deadline = Instant::now() + Duration::from_secs(10);
-    while a.drops("no_sa") < before + 4 {
+    while a.drops("outbound_selector") < before + 4 {
         assert!(Instant::now() < deadline, "{:?}", a.data.drops());
         thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!((a.drops("no_sa"), b.drops("selectors")), (before + 4, 0), "four fragments to another port");
+    assert_eq!((a.drops("outbound_selector"), b.drops("inbound_selector")), (before + 4, 0), "four fragments to another port");
 }
