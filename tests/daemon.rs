@@ -116,6 +116,8 @@ fn a_boot_with_a_broken_configuration_blocks_what_the_last_good_one_protected() 
             &["remot", "what the last good configuration protected is blocked"],
         );
         assert_closed(&line);
+        let tables = Command::new("nft").args(["list", "tables"]).output().unwrap();
+        assert!(String::from_utf8_lossy(&tables.stdout).contains("sekisho_"), "nothing guards: {tables:?}");
     });
 }
 

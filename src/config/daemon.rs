@@ -57,6 +57,7 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
         dscp: dscp.map_or(or.dscp, Spanned::into_inner),
         ecn: section.boolean(judge, "ecn").unwrap_or(or.ecn),
         clamp_mss: section.boolean(judge, "clamp_mss").unwrap_or(or.clamp_mss),
+        refuse_clear_text: section.boolean(judge, "refuse_clear_text").unwrap_or(or.refuse_clear_text),
         offloads: offloads(judge, &mut section).unwrap_or(or.offloads),
     };
     if daemon.ike_port == daemon.nat_port {

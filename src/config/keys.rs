@@ -22,6 +22,7 @@ const DAEMON: &[&str] = &[
     "copy_dscp",
     "dscp",
     "ecn",
+    "refuse_clear_text",
     "offloads",
 ];
 /// Those of a tunnel; in it stand those of a child too, if it has one alone.

@@ -113,6 +113,8 @@ pub struct Daemon {
     pub ecn: bool,
     /// Whether the segments that TCP announces are made to fit the tunnel.
     pub clamp_mss: bool,
+    /// Whether what comes in clear in the name of a protected network is refused where it would be forwarded.
+    pub refuse_clear_text: bool,
     /// Whether packets of one flow are exchanged with the kernel many at a time, as far as it can.
     pub offloads: bool,
 }
@@ -180,6 +182,7 @@ impl Default for Daemon {
             dscp: 0,
             ecn: true,
             clamp_mss: true,
+            refuse_clear_text: true,
             offloads: true,
         }
     }

@@ -166,7 +166,7 @@ fn the_commented_defaults_are_the_defaults() {
         .lines()
         .map(|line| setting(line).inspect(|_| shown += 1).unwrap_or_else(|| line.to_owned()))
         .collect();
-    assert_eq!(shown, 20 + 20, "every setting with a default");
+    assert_eq!(shown, 21 + 20, "every setting with a default");
     let config = loaded(&written(&active.join("\n"))).unwrap();
     let plain = example("facility.toml");
     assert_eq!(config.daemon, Daemon { mtu: Some(1400), ..plain.daemon.clone() });

@@ -60,7 +60,7 @@ impl Control {
                     self.out.routing.paths_mut().expire(now().boot);
                     self.tell_usage();
                     self.tell_expiry();
-                    self.out.routing.look_after_guard();
+                    self.out.routing.look_after_guard(self.config.daemon.refuse_clear_text);
                 }
                 () = sleep(nap) => {}
             }

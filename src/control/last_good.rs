@@ -27,15 +27,19 @@ pub struct LastGood {
     mark: u32,
     /// Where the lock of the daemon is, which must not run meanwhile.
     pub state_dir: PathBuf,
+    /// The interface from which alone packets may come in the name of what is protected.
+    #[serde(default)]
+    pub guarded: Option<String>,
     /// The remote prefixes, each with the local networks that may talk to it.
     pub policy: Policy,
 }
 
 impl LastGood {
     fn of(config: &Config) -> Self {
-        let Daemon { route_table, rule_priority, mark, ref state_dir, .. } = config.daemon;
+        let Daemon { route_table, rule_priority, mark, ref state_dir, ref interface, .. } = config.daemon;
+        let guarded = config.daemon.refuse_clear_text.then(|| interface.clone());
         let policy = policy(config);
-        Self { route_table, rule_priority, mark, state_dir: state_dir.clone(), policy }
+        Self { route_table, rule_priority, mark, state_dir: state_dir.clone(), guarded, policy }
     }
 
     /// The table, rule and mark.

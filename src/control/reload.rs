@@ -76,10 +76,10 @@ impl Control {
     }
 }
 
-/// What of `[daemon]` can change while the daemon runs: it holds for SAs set up from now on.
+/// What of `[daemon]` can change while the daemon runs: at once, or for SAs set up from now on.
 fn in_force(old: &Daemon, new: &Daemon) -> Daemon {
-    let Daemon { mtu, replay_window, copy_dscp, dscp, ecn, clamp_mss, .. } = *new;
-    Daemon { mtu, replay_window, copy_dscp, dscp, ecn, clamp_mss, ..old.clone() }
+    let Daemon { mtu, replay_window, copy_dscp, dscp, ecn, clamp_mss, refuse_clear_text, .. } = *new;
+    Daemon { mtu, replay_window, copy_dscp, dscp, ecn, clamp_mss, refuse_clear_text, ..old.clone() }
 }
 
 fn difference(old: &Config, new: &Config) -> Reloaded {

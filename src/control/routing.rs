@@ -207,16 +207,15 @@ impl Routing {
         self.update_mtu().await
     }
 
-    /// Puts the guard up again if somebody took it away with the rest of the packet filter.
-    pub fn look_after_guard(&mut self) {
+    /// Puts the guard up again if somebody took it away with the rest of the packet filter, and takes it away if it is not
+    /// wanted.
+    pub fn look_after_guard(&mut self, wanted: bool) {
         let now = Instant::now();
         if now < self.guard_again {
             return;
         }
         self.guard_again = now + GUARD_AGAIN;
-        let interface = self.link.name();
-        let guarded =
-            guard::stands(interface).and_then(|stands| if stands { Ok(()) } else { guard::put(interface) });
+        let guarded = guard::look_after(self.link.name(), wanted);
         let before = std::mem::replace(&mut self.unguarded, guarded.is_err());
         if let Err(error) = guarded
             && !before

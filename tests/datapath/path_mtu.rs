@@ -79,5 +79,9 @@ fn under_selectors_that_name_ports_fragments_go_the_way_of_their_first() {
         assert!(Instant::now() < deadline, "{:?}", a.data.drops());
         thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!((a.drops("outbound_selector"), b.drops("inbound_selector")), (before + 4, 0), "four fragments to another port");
+    assert_eq!(
+        (a.drops("outbound_selector"), b.drops("inbound_selector")),
+        (before + 4, 0),
+        "four fragments to another port"
+    );
 }

@@ -1,6 +1,7 @@
 //! Packets that come in clear and claim to be from behind the other gateway (RFC 4301 §5.2): what no tunnel carried does
 //! not reach the hosts, whether the tunnel is up, the daemon down or the packet filter loaded anew.
 
+use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -46,6 +47,15 @@ fn what_comes_in_clear_in_the_name_of_the_far_side_reaches_nobody() {
     let patience = Duration::from_secs(20);
     wait_until(patience, "the guard to be put up again", || rules().contains("sekisho_"));
     assert_eq!(reaches(&site), [false; 2], "after the packet filter was loaded anew");
+
+    let good = fs::read_to_string(a.configuration()).unwrap();
+    let lax = good.replacen("[daemon]\n", "[daemon]\nrefuse_clear_text = false\n", 1);
+    for (configuration, wanted) in [(lax, false), (good, true)] {
+        fs::write(a.configuration(), configuration).unwrap();
+        a.json(&["reload"]);
+        wait_until(patience, "the guard to be as it is wanted", || rules().contains("sekisho_") == wanted);
+        assert_eq!(reaches(&site), [!wanted; 2]);
+    }
 
     a.stop();
     assert_eq!(reaches(&site), [false; 2], "the daemon is down");

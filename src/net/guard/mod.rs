@@ -49,12 +49,19 @@ pub fn put(interface: &str) -> io::Result<()> {
     send(&batch)
 }
 
-/// Whether the guard of this interface stands.
+/// Has the guard of this interface stand, or not, as it is wanted. One that stands stays as it is.
 ///
 /// # Errors
-/// If the kernel has no `nf_tables`, or we may not.
-pub fn stands(interface: &str) -> io::Result<bool> {
-    Ok(tables()?.contains(&format!("{PREFIX}{interface}")))
+/// If it is wanted and the kernel has no `nf_tables`, or if we may not.
+pub fn look_after(interface: &str, wanted: bool) -> io::Result<()> {
+    let table = format!("{PREFIX}{interface}");
+    match tables() {
+        Ok(tables) if tables.contains(&table) == wanted => Ok(()),
+        Ok(_) if wanted => put(interface),
+        Ok(_) => take_away(&[table]),
+        Err(error) if !wanted && is_missing(&error) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What the guard of this interface has dropped since it was put up; 0 without any.
@@ -79,11 +86,15 @@ pub fn remove() -> io::Result<usize> {
         Err(error) => return Err(error),
     };
     if !ours.is_empty() {
-        let mut batch = Batch::new();
-        ours.iter().for_each(|table| batch.delete_table(table));
-        send(&batch)?;
+        take_away(&ours)?;
     }
     Ok(ours.len())
+}
+
+fn take_away(tables: &[String]) -> io::Result<()> {
+    let mut batch = Batch::new();
+    tables.iter().for_each(|table| batch.delete_table(table));
+    send(&batch)
 }
 
 /// Whether it is the kernel that knows nothing of it.
