@@ -25,6 +25,7 @@ struct Installed {
     tunnel: TunnelId,
     sa: ChildSa,
     replaces: Option<ChildSaId>,
+    replaced_by: Option<ChildSaId>,
     silence: Silence,
 }
 
@@ -41,8 +42,12 @@ impl Books {
 
     /// What a Child SA has carried until now.
     pub(super) fn read(&mut self, now: Instant, child_sa: ChildSaId, usage: &Usage) {
-        if let Some(installed) = self.children.get_mut(&child_sa) {
-            installed.silence.read(now, usage);
+        let Some(installed) = self.children.get_mut(&child_sa) else { return };
+        if installed.silence.read(now, usage)
+            && let Some(successor) = installed.replaced_by
+            && let Some(successor) = self.children.get_mut(&successor)
+        {
+            successor.silence.end();
         }
     }
 
@@ -75,16 +80,14 @@ impl Books {
     }
 
     pub(super) fn child_up(&mut self, child: &ChildSaParameters) -> Fact {
-        let sa = ChildSa::from(child);
-        self.children.insert(
-            child.id,
-            Installed {
-                tunnel: child.tunnel,
-                sa: sa.clone(),
-                replaces: child.replaces,
-                silence: Silence::default(),
-            },
-        );
+        let (tunnel, sa, replaces) = (child.tunnel, ChildSa::from(child), child.replaces);
+        let mut silence = Silence::default();
+        if let Some(old) = replaces.and_then(|old| self.children.get_mut(&old)) {
+            old.replaced_by = Some(child.id);
+            silence = old.silence.handed_on();
+        }
+        let installed = Installed { tunnel, sa: sa.clone(), replaces, replaced_by: None, silence };
+        self.children.insert(child.id, installed);
         Fact::ChildSaUp(sa)
     }
 
