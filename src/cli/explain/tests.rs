@@ -155,6 +155,12 @@ fn refusals_of_no_tunnel_are_told_where_they_may_be_of_its_peer() {
     assert!(up.refused.is_empty(), "its peer is in");
     let one_more = explain(&tunnel("homes"), &status, now);
     assert_eq!(one_more.refused.len(), 1, "there are more peers than those that are in");
+    let mut again = status.clone();
+    let mut newer = again.refused[0].clone();
+    newer.failed.diagnosis.kind = "authentication_failed".to_owned();
+    again.refused.push(newer);
+    let newest = explain(&waiting, &again, now);
+    assert_eq!((newest.kind.as_deref(), newest.refused.len()), (Some("authentication_failed"), 1));
 }
 
 #[test]

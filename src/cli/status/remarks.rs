@@ -100,8 +100,9 @@ fn packets(packets: &PacketSize) -> (Colour, String) {
         ("configured", _) => "`mtu` in [daemon] allows no more".to_owned(),
         _ => "as our own line does".to_owned(),
     };
+    let takes = if source == "interface" { "nothing speaks against a path of" } else { "the path takes" };
     let outside = if *dont_fragment { "" } else { "; larger ones may be fragmented on the way" };
-    (Colour::Dim, format!("carries packets of {mtu} bytes: the path takes {path_mtu}, {known}{outside}"))
+    (Colour::Dim, format!("carries packets of {mtu} bytes: {takes} {path_mtu}, {known}{outside}"))
 }
 
 /// What the peer did not let it carry, and what we did not let the peer have.
