@@ -4,7 +4,7 @@ use sekisho_ike::config::EndpointConfig;
 use sekisho_ike::event::{Command, ConnectionState};
 use sekisho_ike::sim::{Conditions, Side, World, connection, connection_pair, run_seeds};
 
-use crate::{MINUTE, patient, start_with};
+use crate::{MINUTE, patient, start_with, up};
 
 fn start(seed: u64, conditions: Conditions) -> World {
     start_with(seed, conditions, |_, _| {})
@@ -158,4 +158,17 @@ fn a_responder_narrows_and_both_ends_use_what_is_left() {
     world.run_for(MINUTE);
     let child = &world.b.status().into_tunnel().unwrap().children[0];
     assert!(child.withheld.is_some(), "{child:?}");
+}
+
+/// On a good line nothing is dropped that an honest peer sends.
+#[test]
+fn an_ordinary_start_drops_nothing() {
+    for seed in 0..20 {
+        let mut world = up(seed, Conditions::GOOD);
+        world.run_for(2 * MINUTE);
+        for host in [&world.a, &world.b] {
+            let dropped: Vec<_> = host.endpoint.drops().into_iter().filter(|(_, n)| *n > 0).collect();
+            assert!(dropped.is_empty(), "seed {seed}: {dropped:?}");
+        }
+    }
 }
