@@ -1,14 +1,14 @@
 //! What comes in from outside that is not what it should be: counted by reason, and nothing else happens.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sekisho::data::{FromData, UdpPath};
 use sekisho_esp::{HEADROOM, OutboundSa, TAILROOM};
 
 use crate::namespace::Namespace;
 use crate::site::{SETTINGS, Site, path, place, sas};
+use crate::traffic::until;
 
 /// A peer made by hand: a namespace with a socket on the encapsulation port and one on the IKE port, and an SA.
 struct Peer {
@@ -59,15 +59,6 @@ fn inner(source: [u8; 4], destination: [u8; 4]) -> Vec<u8> {
         .write(&mut packet, b"for a host behind it")
         .expect("a packet");
     packet
-}
-
-/// Wait until something holds that another thread brings about.
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let give_up = Instant::now() + Duration::from_secs(5);
-    while !holds() {
-        assert!(Instant::now() < give_up, "{what}");
-        thread::sleep(Duration::from_millis(2));
-    }
 }
 
 #[test]

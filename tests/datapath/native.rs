@@ -2,8 +2,7 @@
 
 use std::io::Read;
 use std::net::{SocketAddr, UdpSocket};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sekisho::data::{NewSa, UdpPath};
 use sekisho_esp::{HEADROOM, OutboundSa, TAILROOM};
@@ -11,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::namespace::Namespace;
 use crate::site::{POLICY, Place, Site, path, place, sas};
-use crate::traffic::{carries_everything, exchange, udp_pair};
+use crate::traffic::{carries_everything, exchange, udp_pair, until};
 
 /// Install a Child SA that goes without UDP, and send on it.
 fn install(site: &Site, id: u64, remote: Place) {
@@ -93,14 +92,6 @@ impl Peer {
 
     fn send(&self, packet: &[u8]) {
         self.socket.send_to(packet, &self.to.into()).expect("send");
-    }
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let give_up = Instant::now() + Duration::from_secs(5);
-    while !holds() {
-        assert!(Instant::now() < give_up, "{what}");
-        thread::sleep(Duration::from_millis(2));
     }
 }
 

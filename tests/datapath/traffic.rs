@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sekisho::data::FromData;
 use sekisho_esp::{AesKey, Hmac, Suite};
@@ -110,4 +110,13 @@ fn tcp_and_udp_of_both_families_cross_an_ipv6_network() {
 fn tcp_and_udp_of_both_families_cross_with_aes_cbc() {
     let longest = Suite::ALL.iter().position(|suite| *suite == Suite::AesCbc(AesKey::Bits256, Hmac::Sha512));
     everything_crosses(false, longest.expect("a suite") as u64);
+}
+
+/// Wait until something holds that another thread brings about.
+pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
+    let give_up = Instant::now() + Duration::from_secs(5);
+    while !holds() {
+        assert!(Instant::now() < give_up, "{what}");
+        thread::sleep(Duration::from_millis(2));
+    }
 }
