@@ -113,7 +113,6 @@ fn a_marked_socket_reaches_its_peer_inside_a_selector_of_everything() {
                 nat_port: 4500,
                 mark: SETTINGS.mark,
                 workers: 1,
-                native: false,
             };
             let sockets = udp::Sockets::bind(settings).unwrap();
             let local = SocketAddr::new(route.source, 500);
