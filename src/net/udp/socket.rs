@@ -153,6 +153,8 @@ impl Socket {
             .with_control(uninitialised(control.as_mut()));
         let length = self.inner.recvmsg(&mut message, 0)?;
         let (truncated, control_length) = (message.flags().is_truncated(), message.control_len());
+        // Of a train without its segments' size, all would be one packet.
+        let truncated = truncated || control.is_full(control_length);
         let ancillary = control.parse(control_length);
         let port = self.port();
         Ok(Received {
