@@ -86,7 +86,8 @@ impl Peer {
         let builder = etherparse::PacketBuilder::ipv4([10, 2, 0, 1], [10, 1, 0, 1], 64).udp(7_000, 7_000);
         builder.write(&mut inner, &[number]).expect("a packet");
         let mut buffer = [&[0; HEADROOM], inner.as_slice(), &[0; TAILROOM]].concat();
-        let range = self.outbound.sealer().seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
+        let range =
+            self.outbound.sealer(0).seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
         buffer[range].to_vec()
     }
 
@@ -178,7 +179,8 @@ fn dscp_and_ecn_are_carried_and_protocol_50_is_what_leaves() {
         ));
         builder.udp(7_000, 7_000).write(&mut inner, b"x").expect("a packet");
         let mut buffer = [&[0; HEADROOM], inner.as_slice(), &[0; TAILROOM]].concat();
-        let range = peer.outbound.sealer().seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
+        let range =
+            peer.outbound.sealer(0).seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
         if outer_ipv6 {
             peer.socket.set_tclass_v6(3).expect("IPV6_TCLASS");
         } else {

@@ -140,7 +140,7 @@ fn a_new_path_is_for_its_tunnel_only_and_the_sequence_goes_on() {
     }
     let snapshot = installed.snapshot();
     let sending = snapshot.outbound(&InnerView::parse(&packet_to(2)).unwrap()).unwrap();
-    sending.sa().sealer().seal(&mut [0x45; 100], 16..36).unwrap();
+    sending.sa().sealer(0).seal(&mut [0x45; 100], 16..36).unwrap();
     installed.repath(1, path(61_000));
     assert_eq!(leaves_by(&mut installed, 2), Some((1, 61_000)));
     assert_eq!(leaves_by(&mut installed, 3), Some((2, 4500)));
@@ -186,4 +186,26 @@ fn what_has_no_sa_waits_is_dropped_or_was_left_out_by_the_peer() {
     assert_eq!(told(&mut installed), [sent, narrowed, sent, narrowed, sent, lost]);
     installed.stop_outbound(1);
     assert_eq!(told(&mut installed)[..2], [kept, kept], "its end is near");
+}
+
+/// A thread looks packets up in the snapshot that it has, until it takes the next.
+#[test]
+fn what_a_removed_sa_has_carried_is_final_though_a_thread_still_finds_it() {
+    let mut installed = Installed::default();
+    installed.install(new_sa(1, 1, RECORDS, 2));
+    installed.switch_outbound(1);
+    let snapshot = installed.snapshot();
+    let sending = snapshot.outbound(&InnerView::parse(&packet_to(2)).unwrap()).unwrap();
+    let seal = || sending.sa().sealer(5).seal(&mut [0x45; 100], 16..36).map(drop);
+    assert_eq!(seal(), Ok(()));
+    let entry = installed.remove(1).unwrap();
+    assert_eq!(seal(), Ok(()), "it is not told yet what it has carried");
+    let told = entry.end();
+    assert_eq!(told.packets_out, 2);
+    assert_eq!(seal(), Err(DropReason::SaEnded));
+    let mut packet = vec![0; 100];
+    packet[..4].copy_from_slice(&1_001_u32.to_be_bytes());
+    let receiving = snapshot.inbound(1_001).unwrap();
+    assert_eq!(receiving.sa().opener(5).open(&mut packet, 0), Err(DropReason::SaEnded));
+    assert_eq!(entry.end(), told);
 }
