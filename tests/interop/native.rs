@@ -44,8 +44,10 @@ fn over_both_families_where_both_allow_it() {
 #[test]
 fn a_reload_takes_udp_away_and_brings_it_back() {
     let site = Site::new("native_reload");
-    let at = |end, settings| Tunnel { settings, initiate: end == End::A, ..Tunnel::at(&site, end, Outer::V4) };
-    let [a, b] = [(&site.a, End::A), (&site.b, End::B)].map(|(gateway, end)| Sekisho::start(gateway, &at(end, "")));
+    let at =
+        |end, settings| Tunnel { settings, initiate: end == End::A, ..Tunnel::at(&site, end, Outer::V4) };
+    let [a, b] =
+        [(&site.a, End::A), (&site.b, End::B)].map(|(gateway, end)| Sekisho::start(gateway, &at(end, "")));
     let mut before = a.await_up();
     for (settings, in_udp) in [(AUTO, false), ("", true)] {
         for (daemon, end) in [(&b, End::B), (&a, End::A)] {
