@@ -38,7 +38,7 @@ pub(super) enum PathChange {
 impl Control {
     pub(super) fn apply(&mut self, event: Event, follow_up: &mut FollowUp) {
         let replaced = match &event {
-            Event::OutboundSwitch { child_sa } => self.books.replaced_by(*child_sa),
+            Event::OutboundSwitch { child_sa } => self.books.replaces(*child_sa),
             _ => None,
         };
         self.waiting.observe(&event, replaced);

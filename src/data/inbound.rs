@@ -36,7 +36,7 @@ pub(super) struct Inbound {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
     train: Box<[u8]>,
-    /// Where ESP without UDP is received, if there are sockets for it.
+    /// Where ESP without UDP is received, from the first such packet on.
     batch: Option<Batch>,
     delivery: Delivery,
     network: Failure,
@@ -58,12 +58,11 @@ struct Run<'snapshot> {
 
 impl Inbound {
     pub(super) fn new(shared: Arc<Shared>, worker: Arc<Worker>) -> Self {
-        let native = !shared.sockets.native_of(worker.number).is_empty();
         let offloads = worker.queue.granted().offloads;
         let joins = Joins { tcp: offloads.tcp(), udp: offloads.udp() };
         Self {
             train: vec![0; MAX_DATAGRAM].into(),
-            batch: native.then(Batch::default),
+            batch: None,
             delivery: Delivery {
                 shared: Arc::clone(&shared),
                 worker: Arc::clone(&worker),
@@ -136,7 +135,7 @@ impl Inbound {
 
     /// ESP packets that came without UDP.
     fn receive_native(&mut self, socket: &NativeSocket) -> io::Result<()> {
-        let Some(batch) = self.batch.as_mut() else { return Ok(()) };
+        let batch = self.batch.get_or_insert_default();
         socket.recv(batch)?;
         let (shared, drops) = (&*self.shared, &self.worker.drops_in);
         let snapshot = shared.snapshot.load();

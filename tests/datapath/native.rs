@@ -24,7 +24,7 @@ fn pair(outer_ipv6: bool, workers: u8) -> (Site, Site) {
     let (left, right) = (Namespace::new(), Namespace::new());
     left.cable("wire", &right);
     let (a, b) = (place(1, outer_ipv6), place(2, outer_ipv6));
-    (Site::with_sockets(left, a, b, (workers, true)), Site::with_sockets(right, b, a, (workers, true)))
+    (Site::with_workers(left, a, b, workers), Site::with_workers(right, b, a, workers))
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn site_and_peer(outer_ipv6: bool, workers: u8) -> (Site, Peer) {
     let (here, there) = (place(1, outer_ipv6), place(2, outer_ipv6));
     let (prefix, nodad) = if outer_ipv6 { (64, " nodad") } else { (24, "") };
     other.ip(&format!("address add {}/{prefix} dev wire{nodad}", there.outer));
-    let site = Site::with_sockets(namespace, here, there, (workers, true));
+    let site = Site::with_workers(namespace, here, there, workers);
     install(&site, 1, there);
     let domain = if outer_ipv6 { Domain::IPV6 } else { Domain::IPV4 };
     let socket = other.run(|| Socket::new(domain, Type::RAW, Some(Protocol::from(libc::IPPROTO_ESP))));

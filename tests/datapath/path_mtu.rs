@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::net::UdpSocket;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use sekisho::data::{NewSa, PathLimits};
 use sekisho_esp::Selector;
 
 use crate::site::{POLICY, Place, Site, connect, path, sas_between};
-use crate::traffic::{echo_over_tcp, exchange, pattern, udp_pair};
+use crate::traffic::{echo_over_tcp, exchange, pattern, udp_pair, until};
 
 /// What the wire carries: less than any IPv6 packet may have to be.
 const NARROW: u16 = 1_000;
@@ -74,11 +72,7 @@ fn under_selectors_that_name_ports_fragments_go_the_way_of_their_first() {
     let before = a.drops("outbound_selector");
     let stray = a.namespace.run(|| UdpSocket::bind((a.place.inner4, 7_001))).expect("bind");
     stray.send_to(&pattern(5_000), (b.place.inner4, 7_001)).expect("send");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while a.drops("outbound_selector") < before + 4 {
-        assert!(Instant::now() < deadline, "{:?}", a.data.drops());
-        thread::sleep(Duration::from_millis(10));
-    }
+    until("four fragments are dropped", || a.drops("outbound_selector") >= before + 4);
     assert_eq!(
         (a.drops("outbound_selector"), b.drops("inbound_selector")),
         (before + 4, 0),

@@ -2,7 +2,7 @@
 //! not reach the hosts, whether the tunnel is up, the daemon down or the packet filter loaded anew.
 
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use crate::lab::{End, Outer, Sekisho, Site, Tunnel, both_ways, wait_until};
@@ -20,8 +20,14 @@ fn reaches(site: &Site) -> [bool; 2] {
     })
 }
 
-fn bind(address: std::net::IpAddr, port: u16) -> UdpSocket {
-    UdpSocket::bind(SocketAddr::new(address, port)).unwrap()
+/// The kernel makes the local route of an IPv6 address a moment after the address.
+fn bind(address: IpAddr, port: u16) -> UdpSocket {
+    let mut socket = None;
+    wait_until(Duration::from_secs(5), "the address can be bound", || {
+        socket = UdpSocket::bind(SocketAddr::new(address, port)).ok();
+        socket.is_some()
+    });
+    socket.unwrap()
 }
 
 #[test]

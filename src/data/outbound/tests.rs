@@ -69,7 +69,7 @@ fn sa(remote: &UdpSocket, tfc_padding: bool) -> NewSa {
 
 /// An outbound thread's work with one SA to `peer`, and the other end of its device.
 fn outbound(peer: &UdpSocket, tfc_padding: bool) -> (Outbound, Arc<Worker>, UnixDatagram) {
-    let settings = Settings { ike_port: 500, nat_port: PORT, mark: 1, workers: 1, native: false };
+    let settings = Settings { ike_port: 500, nat_port: PORT, mark: 1, workers: 1 };
     let mut installed = Installed::new(1, MTU);
     installed.install(sa(peer, tfc_padding));
     installed.switch_outbound(1);

@@ -51,7 +51,7 @@ impl NativeSocket {
         let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
         let protocol = Some(Protocol::from(libc::IPPROTO_ESP));
         let inner = socket2::Socket::new(domain, Type::RAW.nonblocking(), protocol)
-            .map_err(at("open a raw socket for ESP, with CAP_NET_RAW"))?;
+            .map_err(at("open a raw socket for ESP"))?;
         inner.set_mark(mark).map_err(at("set SO_MARK"))?;
         let wholeness = Wholeness::new(&inner, ipv6)?;
         if ipv6 {

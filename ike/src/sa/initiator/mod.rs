@@ -9,6 +9,7 @@
 
 mod addresses;
 mod auth;
+mod early;
 mod init;
 mod line;
 
@@ -17,10 +18,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use auth::{AuthSent, Examining};
+use early::Early;
 use init::{Agreeing, Beginning, InitSent};
 use line::Line;
 
-use super::child_exchange::IKE_AUTH;
 use super::context::{Context, DropReason};
 use super::gathering::Gathering;
 use super::retransmission::{Overdue, Retransmission};
@@ -37,8 +38,6 @@ use crate::path::Path;
 use crate::time::Instant;
 use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
 use crate::work::Outcome;
-
-const IKE_SA_INIT: &str = "IKE_SA_INIT";
 
 /// What is known of the address that we ask for, if we do.
 #[derive(Debug, Default)]
@@ -74,6 +73,7 @@ pub(crate) struct Attempt {
     message: Message,
     /// When work is taken for lost.
     work_until: Instant,
+    early: Early,
     phase: Phase,
 }
 
@@ -143,6 +143,7 @@ impl Attempt {
             retransmission: Retransmission::new(connection.retransmit, ctx),
             message: Message::whole(Vec::new()),
             work_until: ctx.now.boot,
+            early: Early::default(),
             phase: Phase::Gone,
             connection,
         };
@@ -200,8 +201,8 @@ impl Attempt {
     /// Sends the request of this phase again, or gives up.
     pub(crate) fn handle_timeout(mut self, ctx: &mut Context<'_>) -> AttemptStep {
         let exchange = match &self.phase {
-            Phase::Init(_) => IKE_SA_INIT,
-            Phase::Auth(_) => IKE_AUTH,
+            Phase::Init(_) => ExchangeType::IKE_SA_INIT,
+            Phase::Auth(_) => ExchangeType::IKE_AUTH,
             _ if self.work_until <= ctx.now.boot => {
                 let diagnosis = diagnose::local("a computation did not come back in time");
                 return AttemptStep::Failed(Box::new(diagnosis));
@@ -238,6 +239,10 @@ impl Attempt {
         if header.from_initiator {
             return dropped(ctx, DropReason::Reflected, self);
         }
+        if self.is_early(path, datagram) {
+            self.early.keep(ctx, path, datagram);
+            return AttemptStep::Pending(self);
+        }
         if !header.response || path.remote.ip() != self.path.remote.ip() {
             return dropped(ctx, DropReason::UnexpectedExchange, self);
         }
@@ -261,9 +266,10 @@ impl Attempt {
                 });
                 match opened {
                     Ok(response) => self.auth_answered(ctx, path, response),
-                    Err(OpenError::Malformed(error)) => {
-                        AttemptStep::Failed(Box::new(diagnose::malformed(IKE_AUTH, &error.to_string())))
-                    }
+                    Err(OpenError::Malformed(error)) => AttemptStep::Failed(Box::new(diagnose::malformed(
+                        ExchangeType::IKE_AUTH,
+                        &error.to_string(),
+                    ))),
                     Err(error) => {
                         DropReason::of(&error).into_iter().for_each(|reason| ctx.output.drop(reason));
                         AttemptStep::Pending(self)
@@ -272,6 +278,18 @@ impl Attempt {
             }
             _ => dropped(ctx, DropReason::UnexpectedExchange, self),
         }
+    }
+
+    /// Whether it is a request of the responder, whose tunnel may stand already.
+    fn is_early(&self, path: Path, datagram: &Datagram<'_>) -> bool {
+        let (Phase::Auth(auth) | Phase::Examining(_, auth, _) | Phase::Gathering(_, auth, _)) = &self.phase
+        else {
+            return false;
+        };
+        let header = datagram.header;
+        !header.response
+            && header.spi_r == auth.channel.spis.responder
+            && path.remote.ip() == self.path.remote.ip()
     }
 
     /// A job of this attempt is done.
