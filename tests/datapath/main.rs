@@ -4,6 +4,7 @@
 mod datagrams;
 mod hostile;
 mod lifecycle;
+mod marking;
 mod namespace;
 mod native;
 mod on_demand;
@@ -11,4 +12,5 @@ mod path_mtu;
 mod site;
 mod sockets;
 mod traffic;
+mod trains;
 mod workers;
