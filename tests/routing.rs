@@ -114,6 +114,7 @@ fn a_marked_socket_reaches_its_peer_inside_a_selector_of_everything() {
                 mark: SETTINGS.mark,
                 workers: 1,
                 native: false,
+                offloads: Asked::Auto,
             };
             let sockets = udp::Sockets::bind(settings).unwrap();
             let local = SocketAddr::new(route.source, 500);

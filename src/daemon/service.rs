@@ -33,7 +33,7 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
     let (ike_port, nat_port, mark) = (daemon.ike_port, daemon.nat_port, daemon.mark);
     let native =
         config.connections.iter().any(|connection| connection.encapsulation == Encapsulation::Detected);
-    let ports = udp::Settings { ike_port, nat_port, mark, workers, native };
+    let ports = udp::Settings { ike_port, nat_port, mark, workers, native, offloads };
     let sockets = Arc::new(Sockets::bind(ports).map_err(Failure::new)?);
     let routing = Routing::start(netlink, &config).await.map_err(Failure::new)?;
     let icmp = listen_to_routers();
