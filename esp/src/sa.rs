@@ -101,6 +101,8 @@ pub(crate) struct Changing<T> {
     pub(crate) usage: UsageCounters,
 }
 
+const _: () = assert!(align_of::<Changing<u64>>() >= 128 && size_of::<Changing<u64>>().is_multiple_of(128));
+
 impl<T> Changing<T> {
     pub(crate) const fn new(state: T) -> Self {
         Self { state: Mutex::new(state), usage: UsageCounters::new() }
