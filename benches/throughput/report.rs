@@ -86,7 +86,10 @@ fn others(figures: &Figures) {
 
 fn goals(figures: &Figures) {
     for goal in &GOALS {
-        let Some(value) = goal.reached(figures) else { continue };
+        let Some(value) = goal.reached(figures) else {
+            println!("{:33} {:>12}", goal.key, "not measured");
+            continue;
+        };
         let (direction, verdict) = (
             if goal.at_most { "at most" } else { "at least" },
             if goal.is_met(value) { "met" } else { "NOT MET" },
