@@ -58,10 +58,10 @@ pub fn put(interface: &str) -> io::Result<()> {
 pub fn look_after(interface: &str, wanted: bool) -> io::Result<()> {
     let table = format!("{PREFIX}{interface}");
     match tables() {
-        Ok(tables) if wanted => match tables.contains(&table) && rules(&table)?.rules == RULES {
-            true => Ok(()),
-            false => put(interface),
-        },
+        Ok(tables) if wanted => {
+            let stands = tables.contains(&table) && rules(&table)?.rules == RULES;
+            if stands { Ok(()) } else { put(interface) }
+        }
         Ok(tables) if tables.contains(&table) => take_away(&[table]),
         Ok(_) => Ok(()),
         Err(error) if !wanted && is_missing(&error) => Ok(()),
