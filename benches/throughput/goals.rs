@@ -61,7 +61,7 @@ pub const GOALS: [Goal; 11] = [
         at_most: true,
     },
     at_least("ratio_10k_sas", ("crowd", "many_sas_tcp1_gbps"), ("crowd", "one_sa_tcp1_gbps"), 0.9),
-    at_least("ratio_ipv6_inside_tcp1", ("lines", "ipv6_inside_tcp1_gbps"), ("lines", "ipv4_tcp1_gbps"), 0.9),
+    at_least("ratio_ipv6_inside_tcp1", ("sekisho", "tcp1_ipv6_gbps"), TCP1, 0.9),
     at_least(
         "ratio_ipv6_outside_tcp1",
         ("lines", "ipv6_outside_tcp1_gbps"),

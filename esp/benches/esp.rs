@@ -110,7 +110,7 @@ fn seal_and_open(criterion: &mut Criterion) {
 
             let mut group = criterion.benchmark_group("seal");
             group.throughput(Throughput::Bytes(length.into()));
-            let mut sealer = outbound.sealer();
+            let mut sealer = outbound.sealer(0);
             group.bench_function(&name, |bencher| {
                 bencher.iter(|| {
                     // The first byte says IPv4 still; the rest may be anything.
@@ -203,7 +203,7 @@ fn super_packets(criterion: &mut Criterion) {
         group.bench_function(format!("segment and seal/{suite}"), |bencher| {
             bencher.iter(|| {
                 let train = segment(suite.layout(), header, black_box(&packet), &mut buffer).unwrap();
-                let mut sealer = outbound.sealer();
+                let mut sealer = outbound.sealer(0);
                 for range in train.packets() {
                     sealer.seal(&mut buffer, range).unwrap();
                 }
@@ -224,7 +224,7 @@ fn open_trains(criterion: &mut Criterion, header: OffloadHeader, packet: &[u8]) 
         let mut buffer = vec![0; 1 << 17];
         let mut sealed = || {
             let train = segment(suite.layout(), header, packet, &mut buffer).unwrap();
-            let mut sealer = outbound.sealer();
+            let mut sealer = outbound.sealer(0);
             for range in train.packets() {
                 sealer.seal(&mut buffer, range).unwrap();
             }

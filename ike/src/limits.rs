@@ -57,6 +57,10 @@ pub const CHILD_SAS: usize = 64;
 pub const IKE_SAS: usize = 8;
 /// Exchanges that wait for the window of one tunnel.
 pub const TASKS: usize = 64;
+/// Datagrams of a responder that are kept while its proof is examined, of one attempt,
+pub const EARLY_DATAGRAMS: usize = 8;
+/// and their bytes.
+pub const EARLY_BYTES: usize = 16 * 1024;
 /// Half-open SAs (as responder) from one address, and from one IPv6 /64 or IPv4 /24.
 pub const HALF_OPEN_PER_ADDRESS: usize = 8;
 /// See [`HALF_OPEN_PER_ADDRESS`].

@@ -38,7 +38,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sekisho_ike::config::{Connection, Encapsulation, EndpointConfig};
+use sekisho_ike::config::EndpointConfig;
 use sekisho_ike::event::Command;
 use sekisho_ike::{Endpoint, Instant, Now};
 use tokio::sync::{mpsc, oneshot};
@@ -175,23 +175,7 @@ impl Control {
             Err(error) => tracing::error!(%error, "networks are not kept for their tunnels"),
         }
         self.command(Command::ConfigurePools(config.pools.clone()));
-        self.command(Command::Configure(self.possible(config)));
-    }
-
-    /// The connections as they can be: without raw sockets ESP is in UDP always.
-    fn possible(&self, config: &Config) -> Vec<Arc<Connection>> {
-        let possible = |connection: &Arc<Connection>| {
-            if self.can(connection) {
-                return Arc::clone(connection);
-            }
-            Arc::new(Connection { encapsulation: Encapsulation::Forced, ..Connection::clone(connection) })
-        };
-        config.connections.iter().map(possible).collect()
-    }
-
-    /// Whether there are the sockets for what it asks for; they are opened when the daemon starts.
-    fn can(&self, connection: &Connection) -> bool {
-        connection.encapsulation == Encapsulation::Forced || self.out.sockets.settings().native
+        self.command(Command::Configure(config.connections.clone()));
     }
 
     /// Gives the endpoint a command that it cannot refuse, or whose refusal changes nothing.

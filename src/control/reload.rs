@@ -31,12 +31,6 @@ impl Control {
         }
         last_good::keep(&Config { daemon: in_force(&self.config.daemon, &new.daemon), ..new.clone() });
         let mut reloaded = difference(&self.config, &new);
-        if !new.connections.iter().all(|connection| self.can(connection)) {
-            tracing::warn!(
-                "`encapsulation = \"auto\"` takes effect at the next start: it needs sockets that only the start opens"
-            );
-            reloaded.restart_needed.push("encapsulation".to_owned());
-        }
         self.restart_needed.clone_from(&reloaded.restart_needed);
         self.configure(&new);
         self.record(Fact::ConfigLoaded {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sd_notify::NotifyState;
-use sekisho_ike::config::Encapsulation;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -31,9 +30,7 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
     let offloads = if daemon.offloads { Asked::Auto } else { Asked::Off };
     let queues = Tun::open_queues(&daemon.interface, workers, offloads).map_err(Failure::new)?;
     let (ike_port, nat_port, mark) = (daemon.ike_port, daemon.nat_port, daemon.mark);
-    let native =
-        config.connections.iter().any(|connection| connection.encapsulation == Encapsulation::Detected);
-    let ports = udp::Settings { ike_port, nat_port, mark, workers, native, offloads };
+    let ports = udp::Settings { ike_port, nat_port, mark, workers, offloads };
     let sockets = Arc::new(Sockets::bind(ports).map_err(Failure::new)?);
     let routing = Routing::start(netlink, &config).await.map_err(Failure::new)?;
     let icmp = listen_to_routers();

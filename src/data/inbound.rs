@@ -22,7 +22,7 @@ use super::failure::Failure;
 use super::joined::Joined;
 use super::publish::{Receiving, Snapshot};
 use super::{FromData, QUEUE, Shared, UdpPath, Worker};
-use crate::net::clock::since_boot;
+use crate::net::clock::nanoseconds_since_boot;
 use crate::net::ready::{Courtesy, Woken};
 use crate::net::udp::{Batch, NativePacket, NativeSocket, Received, Socket};
 
@@ -36,7 +36,7 @@ pub(super) struct Inbound {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
     train: Box<[u8]>,
-    /// Where ESP without UDP is received, if there are sockets for it.
+    /// Where ESP without UDP is received, from the first such packet on.
     batch: Option<Batch>,
     delivery: Delivery,
     network: Failure,
@@ -58,12 +58,11 @@ struct Run<'snapshot> {
 
 impl Inbound {
     pub(super) fn new(shared: Arc<Shared>, worker: Arc<Worker>) -> Self {
-        let native = !shared.sockets.native_of(worker.number).is_empty();
         let offloads = worker.queue.granted().offloads;
         let joins = Joins { tcp: offloads.tcp(), udp: offloads.udp() };
         Self {
             train: vec![0; MAX_DATAGRAM].into(),
-            batch: native.then(Batch::default),
+            batch: None,
             delivery: Delivery {
                 shared: Arc::clone(&shared),
                 worker: Arc::clone(&worker),
@@ -136,7 +135,7 @@ impl Inbound {
 
     /// ESP packets that came without UDP.
     fn receive_native(&mut self, socket: &NativeSocket) -> io::Result<()> {
-        let Some(batch) = self.batch.as_mut() else { return Ok(()) };
+        let batch = self.batch.get_or_insert_default();
         socket.recv(batch)?;
         let (shared, drops) = (&*self.shared, &self.worker.drops_in);
         let snapshot = shared.snapshot.load();
@@ -244,8 +243,7 @@ fn open<'packet, 'snapshot>(
         // The lock on the one before is let go before the next is taken.
         Run::end(run.take(), shared);
         let receiving = snapshot.inbound(spi).ok_or(DropReason::UnknownSpi)?;
-        let now = u64::try_from(since_boot().as_nanos()).unwrap_or(u64::MAX);
-        *run = Some(Run { receiving, opener: receiving.sa().opener(now) });
+        *run = Some(Run { receiving, opener: receiving.sa().opener(nanoseconds_since_boot()) });
     }
     let run = run.as_mut().ok_or(DropReason::UnknownSpi)?;
     let inner = run.opener.open(packet, tos)?;

@@ -265,11 +265,11 @@ impl DataPath {
         self.installed().stop_outbound(id);
     }
 
-    /// Forget this SA with the next [`Self::publish`]; what it has carried. That is final if nothing is sent or received on it
-    /// any more by then, as after its grace time.
+    /// End this SA at once, and forget it with the next [`Self::publish`]: what it has carried. What comes for it in between is
+    /// dropped, so that this is final.
     pub fn remove(&self, id: u64) -> Option<SaUsage> {
         let removed = self.installed().remove(id);
-        removed.map(|entry| entry.final_usage())
+        removed.map(|entry| entry.end())
     }
 
     /// All SAs of this tunnel send this way, from the next [`Self::publish`] on.

@@ -370,11 +370,10 @@ impl Entry {
         (self.tunnel, self.policy)
     }
 
-    /// What it has carried, the trains included that a thread has under way.
-    pub(super) fn final_usage(&self) -> SaUsage {
-        // A thread holds these locks for the time of one train, and counts when it lets go.
-        drop(self.receiving.sa.opener(0));
-        drop(self.sending.sa.sealer());
+    /// Nothing passes on it any more, also where a thread finds it in a snapshot still; what it has carried.
+    pub(super) fn end(&self) -> SaUsage {
+        self.receiving.sa.end_at(0);
+        self.sending.sa.end_at(0);
         self.usage()
     }
 

@@ -10,6 +10,7 @@ mod native;
 mod on_demand;
 mod path_mtu;
 mod site;
+mod slow_line;
 mod sockets;
 mod traffic;
 mod trains;

@@ -25,7 +25,7 @@ fn pair(outer_ipv6: bool, workers: u8) -> (Site, Site) {
     let (left, right) = (Namespace::new(), Namespace::new());
     left.cable("wire", &right);
     let (a, b) = (place(1, outer_ipv6), place(2, outer_ipv6));
-    (Site::with_sockets(left, a, b, (workers, true)), Site::with_sockets(right, b, a, (workers, true)))
+    (Site::with_workers(left, a, b, workers), Site::with_workers(right, b, a, workers))
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn site_and_peer(outer_ipv6: bool, workers: u8) -> (Site, Peer) {
     let (here, there) = (place(1, outer_ipv6), place(2, outer_ipv6));
     let (prefix, nodad) = if outer_ipv6 { (64, " nodad") } else { (24, "") };
     other.ip(&format!("address add {}/{prefix} dev wire{nodad}", there.outer));
-    let site = Site::with_sockets(namespace, here, there, (workers, true));
+    let site = Site::with_workers(namespace, here, there, workers);
     install(&site, 1, there);
     let domain = if outer_ipv6 { Domain::IPV6 } else { Domain::IPV4 };
     let socket = other.run(|| Socket::new(domain, Type::RAW, Some(Protocol::from(libc::IPPROTO_ESP))));
@@ -87,7 +87,8 @@ impl Peer {
         let builder = etherparse::PacketBuilder::ipv4([10, 2, 0, 1], [10, 1, 0, 1], 64).udp(7_000, 7_000);
         builder.write(&mut inner, &[number]).expect("a packet");
         let mut buffer = [&[0; HEADROOM], inner.as_slice(), &[0; TAILROOM]].concat();
-        let range = self.outbound.sealer().seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
+        let range =
+            self.outbound.sealer(0).seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
         buffer[range].to_vec()
     }
 
@@ -179,7 +180,8 @@ fn dscp_and_ecn_are_carried_and_protocol_50_is_what_leaves() {
         ));
         builder.udp(7_000, 7_000).write(&mut inner, b"x").expect("a packet");
         let mut buffer = [&[0; HEADROOM], inner.as_slice(), &[0; TAILROOM]].concat();
-        let range = peer.outbound.sealer().seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
+        let range =
+            peer.outbound.sealer(0).seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
         if outer_ipv6 {
             peer.socket.set_tclass_v6(3).expect("IPV6_TCLASS");
         } else {

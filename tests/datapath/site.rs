@@ -14,14 +14,8 @@ use crate::namespace::Namespace;
 /// Of every Child SA.
 pub(crate) const POLICY: u64 = 7;
 pub(crate) const MTU: u16 = 1_400;
-pub(crate) const SETTINGS: udp::Settings = udp::Settings {
-    ike_port: 500,
-    nat_port: 4500,
-    mark: 0x5e51,
-    workers: 1,
-    native: false,
-    offloads: Asked::Auto,
-};
+pub(crate) const SETTINGS: udp::Settings =
+    udp::Settings { ike_port: 500, nat_port: 4500, mark: 0x5e51, workers: 1, offloads: Asked::Auto };
 
 /// Where a site is, outside and inside.
 #[derive(Clone, Copy, Debug)]
@@ -69,22 +63,12 @@ impl Site {
 
     /// The same with several workers.
     pub(crate) fn with_workers(namespace: Namespace, place: Place, remote: Place, workers: u8) -> Self {
-        Self::with_sockets(namespace, place, remote, (workers, false))
-    }
-
-    /// The same, and perhaps with sockets for ESP without UDP.
-    pub(crate) fn with_sockets(
-        namespace: Namespace,
-        place: Place,
-        remote: Place,
-        (workers, native): (u8, bool),
-    ) -> Self {
         let prefix = if place.outer.is_ipv6() { 64 } else { 24 };
         let nodad = if place.outer.is_ipv6() { " nodad" } else { "" };
         namespace.ip(&format!("address add {}/{prefix} dev wire{nodad}", place.outer));
         let (queues, sockets) = namespace.run(|| {
             let queues = Tun::open_queues("sekisho0", workers, Asked::Auto).expect("a TUN device");
-            (queues, Sockets::bind(udp::Settings { workers, native, ..SETTINGS }).expect("the sockets"))
+            (queues, Sockets::bind(udp::Settings { workers, ..SETTINGS }).expect("the sockets"))
         });
         namespace.ip(&format!("link set sekisho0 mtu {MTU} addrgenmode none up"));
         namespace.ip(&format!("address add {}/32 dev sekisho0", place.inner4));

@@ -201,7 +201,7 @@ fn what_the_kernel_drops_for_want_of_room_is_counted() {
 #[test]
 fn buffers_hold_what_comes_while_a_thread_waits_for_its_turn() {
     const LEAST: usize = 10_000_000_000 / 8 / 150;
-    let settings = udp::Settings { workers: 2, native: true, ..SETTINGS };
+    let settings = udp::Settings { workers: 2, ..SETTINGS };
     let sockets = Namespace::new().run(|| Sockets::bind(settings).expect("bind"));
     for worker in [0, 1] {
         let udp = sockets.of(worker).iter().map(SockRef::from);

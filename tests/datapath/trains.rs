@@ -35,7 +35,7 @@ impl Peer {
     /// An ESP packet of one of the SAs.
     pub(crate) fn seal(&self, sa: usize, inner: &[u8]) -> Vec<u8> {
         let mut buffer = [&[0; HEADROOM], inner, &[0; TAILROOM]].concat();
-        let range = self.sas[sa].sealer().seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
+        let range = self.sas[sa].sealer(0).seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
         buffer[range].to_vec()
     }
 

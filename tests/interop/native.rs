@@ -40,6 +40,30 @@ fn over_both_families_where_both_allow_it() {
     }
 }
 
+/// Neither end starts anew: what the raw sockets need was opened by the start.
+#[test]
+fn a_reload_takes_udp_away_and_brings_it_back() {
+    let site = Site::new("native_reload");
+    let at =
+        |end, settings| Tunnel { settings, initiate: end == End::A, ..Tunnel::at(&site, end, Outer::V4) };
+    let [a, b] =
+        [(&site.a, End::A), (&site.b, End::B)].map(|(gateway, end)| Sekisho::start(gateway, &at(end, "")));
+    let mut before = a.await_up();
+    for (settings, in_udp) in [(AUTO, false), ("", true)] {
+        for (daemon, end) in [(&b, End::B), (&a, End::A)] {
+            daemon.rewrite(&at(end, settings));
+            let done = daemon.json(&["reload"]);
+            assert_eq!(done["changed"], serde_json::json!([Tunnel::NAME]), "{done}");
+            assert_eq!(done["restart_needed"], serde_json::json!([]), "{done}");
+        }
+        before = a.await_up_again(&before);
+        assert_eq!(before["ike"]["esp_in_udp"], in_udp, "{before}");
+        let capture = Capture::start(&site);
+        assert_carries_tcp(&site, 1_000);
+        assert_eq!(capture.finish().native > 0, !in_udp);
+    }
+}
+
 #[test]
 fn in_udp_all_the_same_where_one_end_demands_it() {
     for (name, settings) in [("native_refused_there", [AUTO, ""]), ("native_refused_here", ["", AUTO])] {

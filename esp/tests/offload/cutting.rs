@@ -137,7 +137,7 @@ fn sealed_in_place_a_train_has_no_gaps() {
             let train = segment(sa.layout(), header, &packet, &mut buffer).unwrap();
             let inner: Vec<_> = train.packets().map(|range| buffer[range].to_vec()).collect();
             let mut end = 0;
-            let mut sealer = sa.sealer();
+            let mut sealer = sa.sealer(0);
             for range in train.packets() {
                 let sealed = sealer.seal(&mut buffer, range).unwrap();
                 assert_eq!(sealed.start, end);
@@ -165,7 +165,7 @@ fn segments_that_are_padded_have_one_length_the_last_too() {
         let train = segment(layout, header, &packet, &mut buffer).unwrap();
         let inner: Vec<_> = train.packets().map(|range| buffer[range].to_vec()).collect();
         assert_eq!((inner.len(), train.last_sealed_length()), (3, train.stride));
-        let mut sealer = sa.sealer();
+        let mut sealer = sa.sealer(0);
         for range in train.packets() {
             sealer.seal_as(layout, &mut buffer, range).unwrap();
         }

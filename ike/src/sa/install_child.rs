@@ -52,6 +52,7 @@ impl Tunnel {
             path: self.path,
             encapsulated: self.nat.encapsulates(),
             established: ctx.now,
+            expires_at,
             tfc_padding: agreed.tfc_padding,
             withheld: withheld.clone(),
         });

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::crossing::{ChildActivity, Verdict, new_child, rekey_child};
 use super::ike_sa::Exchange;
 use super::offloaded::Answer;
-use super::share::Share;
+use super::share::{Share, other_group};
 use super::tasks::Task;
 use super::tunnel::Tunnel;
 use crate::diagnose::{self, Negotiated, Standing};
@@ -242,16 +242,14 @@ impl Tunnel {
             CreateChildResponse::InvalidKe(wanted) => {
                 let offered: Vec<Group> = config.proposals.iter().flat_map(|p| p.groups.clone()).collect();
                 let tried = pending.share.as_ref().map(Share::group);
-                let other = Group::from_number(wanted).filter(|g| offered.contains(g) && Some(*g) != tried);
-                if let Some(group) = other {
-                    self.tasks.push_with_group(ctx, task, group);
-                    return Ok(());
+                let during = (Negotiated::ChildSa, ExchangeType::CREATE_CHILD_SA);
+                match other_group(wanted, &offered, tried, during) {
+                    Ok(group) => {
+                        self.tasks.push_with_group(ctx, task, group);
+                        return Ok(());
+                    }
+                    Err(diagnosis) => diagnosis,
                 }
-                diagnose::key_exchange_group(
-                    wanted,
-                    &offered,
-                    (Negotiated::ChildSa, ExchangeType::CREATE_CHILD_SA),
-                )
             }
             CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE) => {
                 return self.put_off(ctx, task, put_off);

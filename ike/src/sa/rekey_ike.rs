@@ -6,7 +6,7 @@ use super::context::Context;
 use super::crossing::{Verdict, rekey_ike};
 use super::ike_sa::{Channel, Exchange, IkeSa, NewIkeSa, Place};
 use super::offloaded::Answer;
-use super::share::Share;
+use super::share::{Share, other_group};
 use super::spis::IkeSpiLease;
 use super::tasks::{Queued, Task};
 use super::tunnel::Tunnel;
@@ -291,17 +291,15 @@ impl Tunnel {
             CreateChildResponse::InvalidKe(wanted) => {
                 let offered: Vec<Group> =
                     connection.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-                let tried = pending.share.group();
-                let other = Group::from_number(wanted).filter(|g| offered.contains(g) && *g != tried);
-                if let Some(group) = other {
-                    self.tasks.push_with_group(ctx, Task::RekeyIke, group);
-                    return Ok(());
+                let tried = Some(pending.share.group());
+                let during = (Negotiated::IkeSa, ExchangeType::CREATE_CHILD_SA);
+                match other_group(wanted, &offered, tried, during) {
+                    Ok(group) => {
+                        self.tasks.push_with_group(ctx, Task::RekeyIke, group);
+                        return Ok(());
+                    }
+                    Err(diagnosis) => diagnosis,
                 }
-                diagnose::key_exchange_group(
-                    wanted,
-                    &offered,
-                    (Negotiated::IkeSa, ExchangeType::CREATE_CHILD_SA),
-                )
             }
             CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE) => {
                 return self.put_off(ctx, Task::RekeyIke, put_off);

@@ -1,10 +1,11 @@
 //! Setting a tunnel up, on good lines and bad ones.
 
+use sekisho_ike::Path;
 use sekisho_ike::config::EndpointConfig;
 use sekisho_ike::event::{Command, ConnectionState};
 use sekisho_ike::sim::{Conditions, Side, World, connection, connection_pair, run_seeds};
 
-use crate::{MINUTE, patient, start_with, up};
+use crate::{MINUTE, SECOND, patient, start_with, up};
 
 fn start(seed: u64, conditions: Conditions) -> World {
     start_with(seed, conditions, |_, _| {})
@@ -171,4 +172,50 @@ fn an_ordinary_start_drops_nothing() {
             assert!(dropped.is_empty(), "seed {seed}: {dropped:?}");
         }
     }
+}
+
+/// The responder has its tunnel while the initiator still examines who that is, and finds out at once what the path carries.
+#[test]
+fn what_the_responder_asks_before_its_proof_is_examined_waits_for_that() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, Conditions::GOOD);
+        world.a.desk.work_time = SECOND / 5;
+        let (a, b) = connection_pair();
+        world.configure(Side::B, vec![b]);
+        world.configure(Side::A, vec![a]);
+        assert!(world.run_until(MINUTE, |w| w.b.status().tunnel().is_some()), "seed {seed}");
+        let tunnel = world.b.status().into_tunnel().unwrap().ike_sa.tunnel;
+        world.command(Side::B, Command::LineCarries(tunnel, 1500)).unwrap();
+        world.run_for(MINUTE);
+        assert_eq!(world.disagreement(), None, "seed {seed}");
+        assert_eq!(world.b.path_mtus.last(), Some(&(1500, true)), "seed {seed}");
+        for host in [&world.a, &world.b] {
+            let dropped: Vec<_> = host.endpoint.drops().into_iter().filter(|(_, n)| *n > 0).collect();
+            assert!(dropped.is_empty(), "seed {seed}: {dropped:?}");
+        }
+    }
+}
+
+/// Whoever has seen the SPIs can make up such requests: a few are kept, and turn out to be forged.
+#[test]
+fn made_up_requests_before_the_proof_is_examined_are_bounded_and_change_nothing() {
+    let mut world = World::new(1, Conditions::GOOD);
+    world.a.desk.work_time = SECOND;
+    let (a, b) = connection_pair();
+    world.configure(Side::B, vec![b]);
+    world.configure(Side::A, vec![a]);
+    assert!(world.run_until(MINUTE, |w| w.b.status().tunnel().is_some()));
+    world.run_for(SECOND / 20);
+    assert!(world.a.status().tunnel().is_none(), "B's answer has arrived and is examined");
+    let sa = world.b.status().into_tunnel().unwrap().ike_sa;
+    let path = Path { local: sa.path.remote, remote: sa.path.local, transport: sa.path.transport };
+    for number in 0..20_u8 {
+        // A header of an INFORMATIONAL request of the responder, and an Encrypted payload of 60 bytes.
+        let header = [0x2e, 0x20, 37, 0, 0, 0, 0, 0, 0, 0, 0, 88, 0, 0, 0, 60];
+        let bytes = [&sa.spi_i.0[..], &sa.spi_r.0, &header, &[number; 56]].concat();
+        assert!(world.inject(Side::A, path, &bytes).is_empty());
+    }
+    assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    let dropped: Vec<_> = world.a.endpoint.drops().into_iter().filter(|(_, n)| *n > 0).collect();
+    assert_eq!(dropped, [("ike_forged", 8), ("ike_unexpected_exchange", 12)]);
 }

@@ -65,7 +65,7 @@ fn sa(remote: SocketAddr, tfc_padding: bool) -> NewSa {
 }
 
 fn settings(ike_port: u16, nat_port: u16) -> Settings {
-    Settings { ike_port, nat_port, mark: 1, workers: 1, native: false, offloads: Asked::Auto }
+    Settings { ike_port, nat_port, mark: 1, workers: 1, offloads: Asked::Auto }
 }
 
 /// An outbound thread's work with one SA to `peer`, and the other end of its device.

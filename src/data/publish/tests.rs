@@ -142,7 +142,7 @@ fn a_new_path_is_for_its_tunnel_only_and_the_sequence_goes_on() {
     }
     let snapshot = installed.snapshot();
     let sending = snapshot.outbound(&InnerView::parse(&packet_to(2)).unwrap()).unwrap();
-    sending.sa().sealer().seal(&mut [0x45; 100], 16..36).unwrap();
+    sending.sa().sealer(0).seal(&mut [0x45; 100], 16..36).unwrap();
     installed.repath(1, path(61_000));
     assert_eq!(leaves_by(&mut installed, 2), Some((1, 61_000)));
     assert_eq!(leaves_by(&mut installed, 3), Some((2, 4500)));
@@ -216,7 +216,7 @@ fn a_router_is_heard_if_it_shows_a_packet_that_went_this_way_lately_and_not_othe
     installed.install(new_sa(2, 72, IMAGES, 3));
     installed.repath(72, UdpPath { encap: false, ..path(4500) });
     for entry in installed.entries.values() {
-        let mut sealer = entry.sending.sa.sealer();
+        let mut sealer = entry.sending.sa.sealer(0);
         for _ in 0..LATELY + 10 {
             sealer.seal(&mut [0x45; 100], 16..36).unwrap();
         }
@@ -255,4 +255,26 @@ fn a_router_is_heard_if_it_shows_a_packet_that_went_this_way_lately_and_not_othe
     assert_eq!(installed.quoted(&behind), Some(71), "packets may be on their way still");
     installed.remove(1);
     assert_eq!(installed.quoted(&behind), None, "retired");
+}
+
+/// A thread looks packets up in the snapshot that it has, until it takes the next.
+#[test]
+fn what_a_removed_sa_has_carried_is_final_though_a_thread_still_finds_it() {
+    let mut installed = Installed::default();
+    installed.install(new_sa(1, 1, RECORDS, 2));
+    installed.switch_outbound(1);
+    let snapshot = installed.snapshot();
+    let sending = snapshot.outbound(&InnerView::parse(&packet_to(2)).unwrap()).unwrap();
+    let seal = || sending.sa().sealer(5).seal(&mut [0x45; 100], 16..36).map(drop);
+    assert_eq!(seal(), Ok(()));
+    let entry = installed.remove(1).unwrap();
+    assert_eq!(seal(), Ok(()), "it is not told yet what it has carried");
+    let told = entry.end();
+    assert_eq!(told.packets_out, 2);
+    assert_eq!(seal(), Err(DropReason::SaEnded));
+    let mut packet = vec![0; 100];
+    packet[..4].copy_from_slice(&1_001_u32.to_be_bytes());
+    let receiving = snapshot.inbound(1_001).unwrap();
+    assert_eq!(receiving.sa().opener(5).open(&mut packet, 0), Err(DropReason::SaEnded));
+    assert_eq!(entry.end(), told);
 }

@@ -40,21 +40,21 @@ pub struct Settings {
     pub nat_port: u16,
     /// `SO_MARK` of all that we send.
     pub mark: u32,
-    /// Threads that receive, at least one: each has a socket of its own on the encapsulation port.
+    /// Threads that receive, at least one: each has sockets of its own for ESP, on the encapsulation port and without UDP.
     pub workers: u8,
-    /// Whether ESP may go without UDP: raw sockets, which need `CAP_NET_RAW`.
-    pub native: bool,
     /// Whether the kernel may cut and join trains (`UDP_SEGMENT`, `UDP_GRO`).
     pub offloads: Asked,
 }
 
-/// The sockets, in each address family that the machine has: the IKE port once, the encapsulation port once for each worker.
+/// The sockets, in each address family that the machine has: the IKE port once, the encapsulation port and a raw socket for ESP
+/// once for each worker. Those for ESP without UDP are there whether a tunnel wants them or not: a reload may, when nobody has
+/// `CAP_NET_RAW` any more; and a peer may send so at any time (RFC 7296 §2.23).
 /// Any thread may send on any of them.
 #[derive(Debug)]
 pub struct Sockets {
     /// By worker.
     udp: Vec<Vec<Socket>>,
-    /// By worker; none unless asked for.
+    /// By worker.
     native: Vec<Vec<NativeSocket>>,
     settings: Settings,
 }
@@ -79,8 +79,8 @@ pub enum BindError {
     Ports,
     /// We may not.
     #[error(
-        "no permission to {what}: it needs CAP_NET_ADMIN and, below port 1024, CAP_NET_BIND_SERVICE; start the \
-         daemon as root, or give the service these capabilities"
+        "no permission to {what}: it needs CAP_NET_ADMIN, CAP_NET_RAW and, below port 1024, CAP_NET_BIND_SERVICE; start \
+         the daemon as root, or give the service these capabilities"
     )]
     Denied {
         /// The step.
@@ -222,11 +222,11 @@ pub fn other_ike_daemon() -> Option<String> {
     })
 }
 
-/// For each worker those of both families, if they are wanted.
+/// For each worker those of both families.
 fn open_native(settings: Settings) -> Result<Vec<Vec<NativeSocket>>, BindError> {
     let workers = settings.workers.max(1);
     let mut native: Vec<Vec<NativeSocket>> = (0..workers).map(|_| Vec::new()).collect();
-    for ipv6 in [false, true].into_iter().filter(|_| settings.native) {
+    for ipv6 in [false, true] {
         for (worker, own) in (0..workers).zip(&mut native) {
             match NativeSocket::open(ipv6, settings.mark, worker, workers) {
                 Ok(socket) => own.push(socket),
@@ -267,8 +267,8 @@ mod tests {
     #[test]
     fn port_zero_and_twice_the_same_port_are_refused() {
         for (ike_port, nat_port) in [(0, 4500), (500, 0), (500, 500)] {
-            let (workers, native, offloads) = (1, false, Asked::Auto);
-            let error = Sockets::bind(Settings { ike_port, nat_port, mark: 1, workers, native, offloads });
+            let (workers, offloads) = (1, Asked::Auto);
+            let error = Sockets::bind(Settings { ike_port, nat_port, mark: 1, workers, offloads });
             assert!(matches!(error, Err(BindError::Ports)), "{error:?}");
         }
     }

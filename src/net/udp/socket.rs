@@ -5,7 +5,6 @@ use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
-use std::time::Duration;
 
 use socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, Protocol, SockAddr, Type};
 
@@ -13,7 +12,6 @@ use super::Settings;
 use super::control::{Incoming, Outgoing};
 use super::wholeness::Wholeness;
 use crate::net::offload::Asked;
-use crate::net::ready::wait_writable;
 
 /// The kernel's limit of datagrams in a train.
 pub const MAX_SEGMENTS: usize = 64;
@@ -26,9 +24,9 @@ const RATE: usize = 10_000_000_000 / 8;
 /// some milliseconds for its turn.
 const TURNS: usize = 150;
 /// Bytes of socket buffer asked for each way: what comes in meanwhile. Linux doubles it, for what it keeps beside each packet.
+/// What lies there on the way out is in the queue of a line: if it is full, that line has work for longer than a thread is ever
+/// away, so that to wait for room would gain nothing by it, and hold up what goes by others.
 const BUFFER: usize = RATE / TURNS;
-/// How long a train may wait for room in the socket buffer before it is given up.
-pub(super) const SEND_PATIENCE: Duration = Duration::from_millis(100);
 /// How many trains are sent datagram by datagram after the kernel refused one, before it is asked again: the refusal
 /// may come from a path MTU or a route that has changed since.
 const SEGMENTATION_REST: u32 = 1_000;
@@ -179,6 +177,8 @@ impl Socket {
             .with_control(uninitialised(control.as_mut()));
         let length = self.inner.recvmsg(&mut message, 0)?;
         let (truncated, control_length) = (message.flags().is_truncated(), message.control_len());
+        // Of a train without its segments' size, all would be one packet.
+        let truncated = truncated || control.is_full(control_length);
         let ancillary = control.parse(control_length);
         let port = self.port();
         Ok(Received {
@@ -209,8 +209,8 @@ impl Socket {
     }
 
     /// Send a train: datagrams of `segment` bytes each, the last may be shorter; at most [`MAX_SEGMENTS`] and
-    /// [`MAX_TRAIN`]; `whole` or perhaps in fragments. One call if the kernel segments, else one for each. Waits a
-    /// little for room in the socket buffer.
+    /// [`MAX_TRAIN`]; `whole` or perhaps in fragments. One call if the kernel segments, else one for each. Never waits: what
+    /// finds the socket buffer full is lost (see [`BUFFER`]).
     pub fn send_train(
         &self,
         (local, remote): (SocketAddr, SocketAddr),
@@ -229,7 +229,7 @@ impl Socket {
             return self.send_each(local, &remote, tos, train.chunks(segment));
         }
         let control = Outgoing::new(local, tos, u16::try_from(segment).ok());
-        match self.send_patiently(&remote, &control, train) {
+        match self.send_message(&remote, &control, &[IoSlice::new(train)]) {
             Ok(()) => Sent::default(),
             Err(error) if refuses_segmentation(&error) => {
                 let sent = self.send_each(local, &remote, tos, train.chunks(segment));
@@ -253,31 +253,12 @@ impl Socket {
         let control = Outgoing::new(local, tos, None);
         let mut sent = Sent::default();
         for datagram in datagrams {
-            // Patience is for the train as a whole.
-            let stuck = sent.error.as_ref().is_some_and(|error| error.kind() == ErrorKind::WouldBlock);
-            let result = if stuck {
-                self.send_message(remote, &control, &[IoSlice::new(datagram)])
-            } else {
-                self.send_patiently(remote, &control, datagram)
-            };
-            if let Err(error) = result {
+            if let Err(error) = self.send_message(remote, &control, &[IoSlice::new(datagram)]) {
                 sent.lost += 1;
                 sent.error = Some(error);
             }
         }
         sent
-    }
-
-    fn send_patiently(&self, remote: &SockAddr, control: &Outgoing, bytes: &[u8]) -> io::Result<()> {
-        let slices = [IoSlice::new(bytes)];
-        match self.send_message(remote, control, &slices) {
-            Err(error)
-                if error.kind() == ErrorKind::WouldBlock && wait_writable(self.as_fd(), SEND_PATIENCE) =>
-            {
-                self.send_message(remote, control, &slices)
-            }
-            result => result,
-        }
     }
 
     fn send_message(&self, remote: &SockAddr, control: &Outgoing, slices: &[IoSlice<'_>]) -> io::Result<()> {

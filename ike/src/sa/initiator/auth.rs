@@ -265,6 +265,7 @@ impl Attempt {
         (peer, addresses): (VerifiedPeer, Addresses),
     ) -> Tunnel {
         self.path.remote = examining.path.remote;
+        let spi = self.spi();
         let nonces = Nonces { initiator: &auth.nonce_i, responder: &auth.nonce_r };
         let new = NewIkeSa {
             lease: self.lease,
@@ -293,6 +294,7 @@ impl Attempt {
             tunnel.starts.note_packet(index, self.packets.remove(&index).flatten());
             tunnel.tasks.push(ctx, Task::CreateChild(index));
         }
+        self.early.give(ctx, &mut tunnel, spi);
         tunnel
     }
 

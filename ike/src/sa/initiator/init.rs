@@ -12,6 +12,7 @@ use crate::limits;
 use crate::negotiate::proposal::{accept_ike, offer_ike};
 use crate::negotiate::{fragmentation, nat};
 use crate::sa::context::{Context, DropReason, JobOwner};
+use crate::sa::share::other_group;
 use crate::suite::{Group, IkeSuite};
 use crate::wire::{
     CertEncoding, Datagram, ExchangeType, Header, IkeSpi, Notify, NotifyType, PayloadType, Proposal,
@@ -149,11 +150,8 @@ impl Attempt {
 
     fn change_group(self, ctx: &mut Context<'_>, init: InitSent, wanted: u16) -> Result<Self, Diagnosis> {
         let ours: Vec<Group> = self.connection.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-        let tried = init.key_exchange.group();
-        let group = Group::from_number(wanted).filter(|g| ours.contains(g) && *g != tried);
-        let group = group.ok_or_else(|| {
-            diagnose::key_exchange_group(wanted, &ours, (Negotiated::IkeSa, ExchangeType::IKE_SA_INIT))
-        })?;
+        let tried = Some(init.key_exchange.group());
+        let group = other_group(wanted, &ours, tried, (Negotiated::IkeSa, ExchangeType::IKE_SA_INIT))?;
         // A cookie given before is still good: it does not cover the key exchange.
         let InitRequest { cookie, nonce, .. } = init.request;
         self.begin_key_exchange(ctx, group, Beginning { cookie, nonce, restarts: init.restarts })

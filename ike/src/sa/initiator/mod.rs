@@ -9,6 +9,7 @@
 
 mod addresses;
 mod auth;
+mod early;
 mod init;
 mod line;
 
@@ -17,6 +18,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use auth::{AuthSent, Examining};
+use early::Early;
 use init::{Agreeing, Beginning, InitSent};
 use line::Line;
 
@@ -71,6 +73,7 @@ pub(crate) struct Attempt {
     message: Message,
     /// When work is taken for lost.
     work_until: Instant,
+    early: Early,
     phase: Phase,
 }
 
@@ -140,6 +143,7 @@ impl Attempt {
             retransmission: Retransmission::new(connection.retransmit, ctx),
             message: Message::whole(Vec::new()),
             work_until: ctx.now.boot,
+            early: Early::default(),
             phase: Phase::Gone,
             connection,
         };
@@ -235,6 +239,10 @@ impl Attempt {
         if header.from_initiator {
             return dropped(ctx, DropReason::Reflected, self);
         }
+        if self.is_early(path, datagram) {
+            self.early.keep(ctx, path, datagram);
+            return AttemptStep::Pending(self);
+        }
         if !header.response || path.remote.ip() != self.path.remote.ip() {
             return dropped(ctx, DropReason::UnexpectedExchange, self);
         }
@@ -270,6 +278,18 @@ impl Attempt {
             }
             _ => dropped(ctx, DropReason::UnexpectedExchange, self),
         }
+    }
+
+    /// Whether it is a request of the responder, whose tunnel may stand already.
+    fn is_early(&self, path: Path, datagram: &Datagram<'_>) -> bool {
+        let (Phase::Auth(auth) | Phase::Examining(_, auth, _) | Phase::Gathering(_, auth, _)) = &self.phase
+        else {
+            return false;
+        };
+        let header = datagram.header;
+        !header.response
+            && header.spi_r == auth.channel.spis.responder
+            && path.remote.ip() == self.path.remote.ip()
     }
 
     /// A job of this attempt is done.
