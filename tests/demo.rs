@@ -85,7 +85,6 @@ fn a_packet_that_does_not_arrive_is_counted_as_lost() {
     lab.centre.host.ask::<()>(&Order::OpenStream { at: there, to: here, marker }).unwrap();
     // One way only: what the data centre waits for is there, what the facility waits for never comes.
     lab.facility.host.ask::<()>(&Order::StartStream).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
     let sent: u64 = lab.facility.host.ask(&Order::StopStream).unwrap();
     let at_centre: stream::Arrived = lab.centre.host.ask(&Order::StreamArrived { sent }).unwrap();
     let at_facility: stream::Arrived = lab.facility.host.ask(&Order::StreamArrived { sent: 5 }).unwrap();

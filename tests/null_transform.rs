@@ -45,7 +45,7 @@ fn it_is_chosen_by_a_call_and_then_only_lays_out() {
     let after = sa();
     let [encrypted, open] = [before, after].map(|sa| {
         let mut buffer = [&[0; 16][..], &inner, &[0; 64]].concat();
-        let sealed = sa.sealer().seal(&mut buffer, 16..16 + inner.len()).expect("sealed");
+        let sealed = sa.sealer(0).seal(&mut buffer, 16..16 + inner.len()).expect("sealed");
         buffer[sealed].to_vec()
     });
     assert_eq!(encrypted.len(), open.len());

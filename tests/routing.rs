@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use namespace::{ELSEWHERE, Line, MARK, PROTECTED, assert_closed, in_namespace, routes, run};
+use namespace::{ELSEWHERE, Line, MARK, PROTECTED, assert_closed, in_namespace, routes, run, settle};
 use sekisho::net::netlink::{Change, Netlink, Policy, Settings, TunnelLink, Watch};
 use sekisho::net::offload::Asked;
 use sekisho::net::tun::Tun;
@@ -108,7 +108,13 @@ fn a_marked_socket_reaches_its_peer_inside_a_selector_of_everything() {
             let route = netlink.route(peer, 0).await.unwrap();
             assert_eq!((route.source, route.mtu), (ours.parse().unwrap(), 1454));
 
-            let settings = udp::Settings { ike_port: 500, nat_port: 4500, mark: SETTINGS.mark, workers: 1 };
+            let settings = udp::Settings {
+                ike_port: 500,
+                nat_port: 4500,
+                mark: SETTINGS.mark,
+                workers: 1,
+                offloads: Asked::Auto,
+            };
             let sockets = udp::Sockets::bind(settings).unwrap();
             let local = SocketAddr::new(route.source, 500);
             sockets.send(local, SocketAddr::new(peer, 500), true, b"our own IKE").unwrap();
@@ -131,6 +137,7 @@ fn a_selector_of_everything_leaves_loopback_and_local_networks_working() {
         for interface in ["dmz", "server", "trust", "terminal"] {
             run(&format!("ip link set {interface} up"));
         }
+        ["dmz", "trust"].into_iter().for_each(settle);
         for (address, interface) in [("10.17.0.9", "dmz"), ("192.168.1.9", "trust")] {
             run(&format!("ip neigh add {address} dev {interface} lladdr 02:00:00:00:00:99 nud permanent"));
         }

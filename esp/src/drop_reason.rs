@@ -73,6 +73,8 @@ drop_reasons! {
     Narrowed = "narrowed",
     /// The SA has sent all that it may.
     PacketLimit = "packet_limit",
+    /// The SA's life is over: it was removed just now, or has outlived its lifetime because nobody ended it.
+    SaEnded = "sa_ended",
     /// The buffer has no room for header, trailer or segments: a mistake of ours.
     NoRoom = "no_room",
     /// A super-packet whose offload header contradicts it.

@@ -1,6 +1,6 @@
 //! The SA that we receive on (RFC 4303 §3.4).
 //!
-//! A packet passes, in this order: length and SPI; the 64-bit sequence number inferred; replay pre-check;
+//! A packet passes, in this order: length and SPI; the SA's end; the 64-bit sequence number inferred; replay pre-check;
 //! authentication and decryption in place; replay commit; padding and next header; inner header and length; inner
 //! selectors; ECN.
 
@@ -70,7 +70,14 @@ impl InboundSa {
     pub fn opener(&self, now_ns: u64) -> Opener<'_> {
         // A panic elsewhere cannot leave the window half changed: it is changed by one call that does not panic.
         let state = self.changing.lock();
-        Opener { sa: self, state, now_ns, authenticated: false, packets: 0, bytes: 0 }
+        let over = self.changing.is_over(now_ns);
+        Opener { sa: self, state, now_ns, over, authenticated: false, packets: 0, bytes: 0 }
+    }
+
+    /// From `end_ns` on, on the clock of [`Self::opener`]'s caller, nothing is opened any more, whoever still knows the SA; 0: from
+    /// now on. Waits for the train under way, so that [`Self::usage`] is final once this end has come.
+    pub fn end_at(&self, end_ns: u64) {
+        self.changing.end_at(end_ns);
     }
 
     /// Our SPI.
@@ -106,6 +113,7 @@ pub struct Opener<'sa> {
     sa: &'sa InboundSa,
     state: MutexGuard<'sa, State>,
     now_ns: u64,
+    over: bool,
     authenticated: bool,
     packets: u64,
     bytes: u64,
@@ -142,6 +150,9 @@ impl Opener<'_> {
         let &[s0, s1, s2, s3, n0, n1, n2, n3] = header;
         if u32::from_be_bytes([s0, s1, s2, s3]) != self.sa.spi {
             return Err(DropReason::UnknownSpi);
+        }
+        if self.over {
+            return Err(DropReason::SaEnded);
         }
         let window = &mut self.state.window;
         let sequence = window.infer(u32::from_be_bytes([n0, n1, n2, n3]), self.sa.esn)?;

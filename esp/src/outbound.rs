@@ -64,11 +64,18 @@ impl OutboundSa {
         Self { tfc_padding, ..self }
     }
 
-    /// Locks the SA for one train. Waits if another thread holds it, which the owner's never finds.
-    pub fn sealer(&self) -> Sealer<'_> {
+    /// Locks the SA for one train, whose time is `now_ns` on the caller's clock. Waits if another thread holds it, which the
+    /// owner's never finds.
+    pub fn sealer(&self, now_ns: u64) -> Sealer<'_> {
         // A panic elsewhere leaves a number that was counted and perhaps not sent: a gap, never a reuse.
         let last_sequence = self.changing.lock();
-        Sealer { sa: self, last_sequence, packets: 0, bytes: 0 }
+        Sealer { sa: self, last_sequence, over: self.changing.is_over(now_ns), packets: 0, bytes: 0 }
+    }
+
+    /// From `end_ns` on, on the clock of [`Self::sealer`]'s caller, nothing is sealed any more, whoever still knows the SA; 0: from
+    /// now on. Waits for the train under way, so that [`Self::usage`] is final once this end has come.
+    pub fn end_at(&self, end_ns: u64) {
+        self.changing.end_at(end_ns);
     }
 
     /// The TOS or traffic class of the outer header for an inner packet that has this one (RFC 6040 §4.1).
@@ -127,6 +134,7 @@ impl AsRef<Self> for OutboundSa {
 pub struct Sealer<'sa> {
     sa: &'sa OutboundSa,
     last_sequence: MutexGuard<'sa, u64>,
+    over: bool,
     packets: u64,
     bytes: u64,
 }
@@ -138,8 +146,8 @@ impl Sealer<'_> {
     /// Whether the SA's selectors allow the packet is for [`crate::Table::outbound`] to say.
     ///
     /// # Errors
-    /// [`DropReason::NoRoom`] if header or trailer do not fit, [`DropReason::NotIp`], [`DropReason::PacketLimit`].
-    /// The packet is then as it was.
+    /// [`DropReason::NoRoom`] if header or trailer do not fit, [`DropReason::NotIp`], [`DropReason::PacketLimit`],
+    /// [`DropReason::SaEnded`]. The packet is then as it was.
     pub fn seal(&mut self, buffer: &mut [u8], inner: Range<usize>) -> Result<Range<usize>, DropReason> {
         self.seal_as(self.sa.layout, buffer, inner)
     }
@@ -183,6 +191,9 @@ impl Sealer<'_> {
     /// "If ... the sender ... MUST NOT send a packet on an SA if doing so would cause the sequence number to
     /// cycle" (RFC 4303 §3.3.3).
     fn next_sequence(&mut self) -> Result<u64, DropReason> {
+        if self.over {
+            return Err(DropReason::SaEnded);
+        }
         if *self.last_sequence >= self.sa.limit {
             return Err(DropReason::PacketLimit);
         }
@@ -232,10 +243,10 @@ mod tests {
                 *sa.changing.lock() = limit - 1;
                 let mut buffer = vec![0x45; HEADROOM + 20 + TAILROOM];
                 let inner = HEADROOM..HEADROOM + 20;
-                let sealed = sa.sealer().seal(&mut buffer, inner.clone()).unwrap();
+                let sealed = sa.sealer(0).seal(&mut buffer, inner.clone()).unwrap();
                 assert_eq!(buffer[sealed][4..8], limit.to_be_bytes()[4..]);
                 let mut buffer = vec![0x45; HEADROOM + 20 + TAILROOM];
-                assert_eq!(sa.sealer().seal(&mut buffer, inner), Err(DropReason::PacketLimit));
+                assert_eq!(sa.sealer(0).seal(&mut buffer, inner), Err(DropReason::PacketLimit));
                 assert_eq!(buffer, [0x45; HEADROOM + 20 + TAILROOM], "a refused packet stays as it was");
             }
         }

@@ -99,16 +99,31 @@ pub(crate) struct Changing<T> {
     pub(crate) state: Mutex<T>,
     /// Changed by who holds it, read by anybody.
     pub(crate) usage: UsageCounters,
+    /// When its life is over, on the clock of those who lock it. Changed and read by who holds the lock.
+    end_ns: AtomicU64,
 }
+
+const _: () = assert!(align_of::<Changing<u64>>() >= 128 && size_of::<Changing<u64>>().is_multiple_of(128));
 
 impl<T> Changing<T> {
     pub(crate) const fn new(state: T) -> Self {
-        Self { state: Mutex::new(state), usage: UsageCounters::new() }
+        Self { state: Mutex::new(state), usage: UsageCounters::new(), end_ns: AtomicU64::new(u64::MAX) }
     }
 
     /// Locked for one train. Waits if another thread holds it, which the owner's never finds.
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the life of the SA is over, for who has locked it.
+    pub(crate) fn is_over(&self, now_ns: u64) -> bool {
+        self.end_ns.load(Ordering::Relaxed) <= now_ns
+    }
+
+    /// Has the life of the SA end then. Waits for the train under way.
+    pub(crate) fn end_at(&self, end_ns: u64) {
+        let _train = self.lock();
+        self.end_ns.store(end_ns, Ordering::Relaxed);
     }
 }
 

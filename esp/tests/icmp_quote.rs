@@ -110,7 +110,7 @@ fn send(sa: &OutboundSa, packets: usize) {
     let before = buffer.clone();
     for _ in 0..packets {
         buffer.copy_from_slice(&before);
-        sa.sealer().seal(&mut buffer, HEADROOM..before.len() - TAILROOM).unwrap();
+        sa.sealer(0).seal(&mut buffer, HEADROOM..before.len() - TAILROOM).unwrap();
     }
 }
 

@@ -118,7 +118,7 @@ fn sealing_touches_nothing_beyond_head_and_tailroom() {
             let mut buffer = vec![0xee; 100];
             buffer.extend_from_slice(&inner);
             buffer.resize(buffer.len() + 100, 0xee);
-            let sealed = sa.sealer().seal(&mut buffer, 100..100 + inner.len()).unwrap();
+            let sealed = sa.sealer(0).seal(&mut buffer, 100..100 + inner.len()).unwrap();
             let start = 100 - layout.header_length();
             assert_eq!(sealed, start..start + layout.sealed_length(inner.len()));
             assert!(start >= 100 - HEADROOM && sealed.end <= 100 + inner.len() + TAILROOM);
@@ -147,14 +147,14 @@ fn without_room_nothing_is_spent() {
             (&mut exact.clone(), usize::MAX - 3..usize::MAX),
         ] {
             let before = buffer.clone();
-            assert_eq!(sa.sealer().seal(buffer, range), Err(DropReason::NoRoom));
+            assert_eq!(sa.sealer(0).seal(buffer, range), Err(DropReason::NoRoom));
             assert_eq!(*buffer, before);
         }
         let mut neither = vec![0; 200];
-        assert_eq!(sa.sealer().seal(&mut neither, 50..90), Err(DropReason::NotIp));
-        assert_eq!(sa.sealer().seal(&mut [0x45; 200], 50..50), Err(DropReason::NotIp));
+        assert_eq!(sa.sealer(0).seal(&mut neither, 50..90), Err(DropReason::NotIp));
+        assert_eq!(sa.sealer(0).seal(&mut [0x45; 200], 50..50), Err(DropReason::NotIp));
         assert_eq!(sa.usage().packets, 0);
-        sa.sealer().seal(&mut exact, range).unwrap();
+        sa.sealer(0).seal(&mut exact, range).unwrap();
         assert_eq!(exact[4..8], 1u32.to_be_bytes());
     }
 }
@@ -179,7 +179,7 @@ fn nothing_is_sent_beyond_the_packet_limit() {
 fn a_train_shows_in_the_usage_once_it_is_done() {
     let sa = Direction::new(Suite::AES_256_GCM_16, false).outbound();
     let inner = udp4(b"x");
-    let mut sealer = sa.sealer();
+    let mut sealer = sa.sealer(0);
     for _ in 0..2 {
         let mut buffer = [&[0; HEADROOM][..], &inner, &[0; TAILROOM]].concat();
         sealer.seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).unwrap();
@@ -239,7 +239,7 @@ fn padded_packets_are_all_of_one_length_and_open_to_what_they_were() {
             let inner = udp4(&vec![7; payload]);
             let mut buffer = vec![0xa5; 2000];
             buffer[start..start + inner.len()].copy_from_slice(&inner);
-            let sealed = padding.sealer().seal_as(layout, &mut buffer, start..start + inner.len()).unwrap();
+            let sealed = padding.sealer(0).seal_as(layout, &mut buffer, start..start + inner.len()).unwrap();
             assert_eq!(sealed.len(), layout.sealed_length(inner.len().max(1400)), "{}", direction.suite);
             assert!(buffer[sealed.end..].iter().all(|byte| *byte == 0xa5), "nothing behind it is touched");
             assert_eq!(open(&receiver, &buffer[sealed]), Ok(inner));
@@ -257,9 +257,40 @@ fn a_padded_packet_without_room_or_by_another_layout_is_refused_and_costs_no_num
     let mut buffer = [&vec![0; start][..], &inner, &[0; 300]].concat();
     let range = start..start + inner.len();
     let refused = Err(DropReason::NoRoom);
-    assert_eq!(sa.sealer().seal_as(layout, &mut buffer, range.clone()), refused);
+    assert_eq!(sa.sealer(0).seal_as(layout, &mut buffer, range.clone()), refused);
     let other = Suite::ALL.map(Suite::layout).into_iter().find(|l| *l != sa.layout());
-    assert_eq!(sa.sealer().seal_as(other.unwrap(), &mut buffer, range.clone()), refused);
-    let sealed = sa.sealer().seal(&mut buffer, range).unwrap();
+    assert_eq!(sa.sealer(0).seal_as(other.unwrap(), &mut buffer, range.clone()), refused);
+    let sealed = sa.sealer(0).seal(&mut buffer, range).unwrap();
     assert_eq!(buffer[sealed][4..8], [0, 0, 0, 1]);
+}
+
+/// Whoever still holds it: what it has carried is final.
+#[test]
+fn after_its_end_an_sa_neither_seals_nor_opens_nor_counts() {
+    for direction in Direction::all() {
+        let (sender, receiver) = (direction.outbound(), direction.inbound());
+        let [inner, late] = [udp4(b"in time"), udp4(b"late")];
+        let seal_at = |now_ns| {
+            let mut buffer = [&[0; HEADROOM][..], &inner, &[0; TAILROOM]].concat();
+            let sealed = sender.sealer(now_ns).seal(&mut buffer, HEADROOM..HEADROOM + inner.len());
+            sealed.map(|sealed| buffer[sealed].to_vec())
+        };
+        let open_at = |now_ns, mut packet: Vec<u8>| receiver.opener(now_ns).open(&mut packet, 0).map(drop);
+        sender.end_at(1_000);
+        receiver.end_at(1_000);
+        let first = seal_at(999).unwrap();
+        assert_eq!(open_at(999, first), Ok(()));
+        let second = direction.forge_packet(2, &late);
+        for now_ns in [1_000, 1_001, u64::MAX] {
+            assert_eq!(seal_at(now_ns), Err(DropReason::SaEnded));
+            assert_eq!(open_at(now_ns, second.clone()), Err(DropReason::SaEnded));
+        }
+        assert_eq!((sender.usage().packets, receiver.usage().packets), (1, 1));
+        assert_eq!(receiver.usage().last_ns, Some(999));
+        // At once, whatever was said before.
+        sender.end_at(0);
+        receiver.end_at(0);
+        assert_eq!(seal_at(0), Err(DropReason::SaEnded));
+        assert_eq!(open_at(0, second), Err(DropReason::SaEnded));
+    }
 }

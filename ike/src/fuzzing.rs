@@ -18,8 +18,8 @@ use crate::identity::{Identity, binds};
 use crate::keys::{IkeKeys, Nonces, Spis};
 use crate::limits;
 use crate::pki::{
-    self, Answer, Certificate, Credential, Crl, Evidence, Fetch, FetchKind, OcspResponse, Offered, Pin,
-    RevocationPolicy, SigningKey, Trust, assess, cert_requests, trust, trust_key, verify,
+    self, Answer, Assessment, Certificate, Credential, Crl, Evidence, Fetch, FetchKind, OcspResponse,
+    Offered, Pin, RevocationPolicy, SigningKey, Trust, assess, cert_requests, trust, trust_key, verify,
 };
 use crate::secret::Secret;
 use crate::suite::{Aead, Group, IkeSuite, Prf, Protection};
@@ -208,26 +208,35 @@ pub fn certificate(data: &[u8]) {
 pub fn crl(data: &[u8]) {
     let Ok(crl) = Crl::from_der(data) else { return };
     assert_eq!(Crl::from_der(crl.der()).as_ref(), Ok(&crl));
-    judge(Answer::Crl(Fetch { url: String::new(), kind: FetchKind::Crl }, crl));
+    judge(|issuer, _| Answer::Crl(Fetch { url: String::new(), kind: FetchKind::Crl, issuer }, crl));
 }
 
 /// An OCSP response, likewise.
 pub fn ocsp_response(data: &[u8]) {
     let Ok(response) = OcspResponse::from_der(data) else { return };
     assert_eq!(OcspResponse::from_der(response.der()).as_ref(), Ok(&response));
-    let request = Vec::new();
-    judge(Answer::Ocsp(Fetch { url: String::new(), kind: FetchKind::Ocsp { request } }, response));
+    judge(|issuer, certificate| {
+        let kind = FetchKind::Ocsp { request: Vec::new(), certificate };
+        Answer::Ocsp(Fetch { url: String::new(), kind, issuer }, response)
+    });
 }
 
-/// Judges a known path by an answer. The corpus holds answers about this path.
-fn judge(answer: Answer) {
+/// Judges a known path by an answer, of which issuer and certificate are given. The corpus holds answers about this path.
+/// What would not be kept says nothing.
+fn judge(answer: impl FnOnce(Certificate, Certificate) -> Answer) {
     let known = |der: &[u8]| Certificate::from_der(der).ok();
     let root = known(include_bytes!("../../fuzz/corpus/x509_certificate/root.der"));
     let leaf = known(include_bytes!("../../fuzz/corpus/x509_certificate/leaf.der"));
     let (Some(root), Some(leaf)) = (root, leaf) else { return };
+    let answer = answer(root.clone(), leaf.clone());
     let trusted = Trust { anchors: vec![root], revocation: RevocationPolicy::Strict, ..Trust::default() };
     let Ok(path) = trust(&leaf, &[], &trusted, NOW) else { return };
-    let _ = assess(&path, &trusted, &Evidence { answers: vec![answer], ..Evidence::default() }, NOW);
+    let judged =
+        |answer| assess(&path, &trusted, &Evidence { answers: vec![answer], ..Evidence::default() }, NOW);
+    let said = judged(answer.clone());
+    if matches!(answer.vouched(NOW), Answer::Failed(..)) {
+        assert!(matches!(said, Assessment::Unknown { .. }), "{said:?}");
+    }
 }
 
 /// CERT and CERTREQ payloads: an encoding, a 16-bit length and so many bytes, again and again.

@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use crate::sim::{Conditions, Side, World, connection_pair};
 use crate::time::Instant;
 use crate::wire::{
-    AuthMethod, IdData, IdType, NotifyType, Proposal, ProtocolId, Transform, TransformType as T,
+    AuthMethod, ExchangeType, IdData, IdType, NotifyType, Proposal, ProtocolId, Transform, TransformType as T,
 };
 
 #[test]
@@ -63,14 +63,14 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
         ],
         Kind::NotSent => vec![silence(&Silence {
             unsent: Some("Operation not permitted (os error 1)".into()),
-            ..silent("IKE_SA_INIT")
+            ..silent(ExchangeType::IKE_SA_INIT)
         })],
         Kind::NoAnswer => vec![
             simulated(|_, _| {}, |world| world.link.cut = true).a(),
-            silence(&Silence { answers_short: true, ..silent("IKE_AUTH") }),
+            silence(&Silence { answers_short: true, ..silent(ExchangeType::IKE_AUTH) }),
             silence(&Silence {
                 told: Some("203.0.113.2 answered: port unreachable".into()),
-                ..silent("IKE_SA_INIT")
+                ..silent(ExchangeType::IKE_SA_INIT)
             }),
         ],
         Kind::NatPortFiltered => both(&simulated(|_, _| {}, |world| world.link.closed_port = Some(4500))),
@@ -81,15 +81,15 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
         Kind::KeyExchangeGroup => {
             let ours = ["x25519", "ecp384"].map(|name| name.parse().unwrap());
             vec![
-                key_exchange_group(20, &ours[..1], (Negotiated::IkeSa, "IKE_SA_INIT")),
-                key_exchange_group(2, &ours, (Negotiated::ChildSa, "CREATE_CHILD_SA")),
+                key_exchange_group(20, &ours[..1], (Negotiated::IkeSa, ExchangeType::IKE_SA_INIT)),
+                key_exchange_group(2, &ours, (Negotiated::ChildSa, ExchangeType::CREATE_CHILD_SA)),
                 too_many_restarts(),
             ]
         }
         Kind::AuthenticationFailed => authentication_failed(),
         Kind::UnknownIdentity => unknown_identities(),
         Kind::WrongIdentity => {
-            let of = |id| proof(&ProofError::Identity, &id, &hub());
+            let of = |id| proof(&ProofError::Identity, &id, &hub()).during(ExchangeType::IKE_AUTH);
             vec![
                 of(fqdn("spoke.example")),
                 of(fqdn("hub.example.")),
@@ -115,9 +115,9 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
             vec![childless_here(), no_childless_there(), expired()]
         }
         Kind::Malformed => vec![
-            malformed("IKE_AUTH", "payload AUTH is missing"),
-            bad_answer("IKE_SA_INIT"),
-            reflected("IKE_SA_INIT"),
+            malformed(ExchangeType::IKE_AUTH, "payload AUTH is missing"),
+            bad_answer(ExchangeType::IKE_SA_INIT),
+            reflected(ExchangeType::IKE_SA_INIT),
         ],
         Kind::PeerDead => {
             let mut outcome = simulated(|_, _| {}, |_| {});
@@ -140,8 +140,8 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
                 NotifyType::SINGLE_PAIR_REQUIRED,
                 NotifyType(11_111),
             ];
-            let errors = errors.into_iter().map(|kind| peer_error("CREATE_CHILD_SA", kind));
-            errors.chain([no_nat_traversal(), out_of_step("CREATE_CHILD_SA")]).collect()
+            let errors = errors.into_iter().map(|kind| peer_error(ExchangeType::CREATE_CHILD_SA, kind));
+            errors.chain([no_nat_traversal(), out_of_step(ExchangeType::CREATE_CHILD_SA)]).collect()
         }
         Kind::Local => vec![local("no ESP SPI is left")],
         other => certificates::of_certificates(other),
@@ -200,11 +200,11 @@ fn first_of_a(change: impl FnOnce(&mut Connection, &mut Connection)) -> Diagnosi
     simulated(change, |_| {}).a()
 }
 
-fn silent(exchange: &str) -> Silence {
+fn silent(exchange: ExchangeType) -> Silence {
     let (local, remote) = ("198.51.100.2:4500".parse().unwrap(), "203.0.113.2:4500".parse().unwrap());
     Silence {
         path: Path::udp(local, remote),
-        exchange: exchange.to_owned(),
+        exchange,
         seconds: 25,
         datagrams: 1,
         longest: 312,
@@ -218,7 +218,7 @@ fn silent(exchange: &str) -> Silence {
 }
 
 fn fragments_lost() -> Vec<Diagnosis> {
-    let auth = || Silence { answers_short: true, answered_elsewhere: true, ..silent("IKE_AUTH") };
+    let auth = || Silence { answers_short: true, answered_elsewhere: true, ..silent(ExchangeType::IKE_AUTH) };
     let whole = |fragmentation| Silence { longest: 2_310, fragmentation: Some(fragmentation), ..auth() };
     let (sent, heard) =
         (Instant::from_boot(Duration::from_secs(5)), Instant::from_boot(Duration::from_secs(9)));
@@ -229,8 +229,12 @@ fn fragments_lost() -> Vec<Diagnosis> {
         silence(&whole(false)),
         silence(&whole(true)),
         silence(&Silence { pieces: 2, ..auth() }),
-        peer_dead(&Silence { datagrams: 2, longest: 1_280, ..silent("CREATE_CHILD_SA") }, sent, heard),
-        request_incomplete(silent("IKE_AUTH").path, "IKE_AUTH", 2, 30),
+        peer_dead(
+            &Silence { datagrams: 2, longest: 1_280, ..silent(ExchangeType::CREATE_CHILD_SA) },
+            sent,
+            heard,
+        ),
+        request_incomplete(silent(ExchangeType::IKE_AUTH).path, ExchangeType::IKE_AUTH, 2, 30),
     ]
 }
 
@@ -259,8 +263,8 @@ fn no_ike_proposal() -> Vec<Diagnosis> {
         one.a(),
         one.b(),
         several.b(),
-        no_ike_proposal_here(&[weak], &ours, "IKE_SA_INIT"),
-        no_ike_proposal_here(&[], &[chosen], "IKE_SA_INIT"),
+        no_ike_proposal_here(&[weak], &ours, ExchangeType::IKE_SA_INIT),
+        no_ike_proposal_here(&[], &[chosen], ExchangeType::IKE_SA_INIT),
     ]
 }
 
@@ -300,7 +304,9 @@ fn authentication_failed() -> Vec<Diagnosis> {
         },
         |_| {},
     );
-    let method = |method| proof(&ProofError::Method(method), &fqdn("hub.example"), &hub());
+    let method = |method| {
+        proof(&ProofError::Method(method), &fqdn("hub.example"), &hub()).during(ExchangeType::IKE_AUTH)
+    };
     let methods = [method(AuthMethod::DIGITAL_SIGNATURE), method(AuthMethod::SHARED_KEY_MIC)];
     [both(&other), methods.into(), vec![no_auth(&hub())]].concat()
 }
@@ -337,8 +343,8 @@ fn traffic_selectors() -> Vec<Diagnosis> {
         outside[0].clone(),
         outside[1].clone(),
         interchanged[1].clone(),
-        selectors_here((&local, &remote), &[(&child.local, &child.remote)], "IKE_AUTH"),
-        selectors_widened((&child.local, &child.remote), (&local, &remote), "IKE_AUTH"),
+        selectors_here((&local, &remote), &[(&child.local, &child.remote)], ExchangeType::IKE_AUTH),
+        selectors_widened((&child.local, &child.remote), (&local, &remote), ExchangeType::IKE_AUTH),
     ]
 }
 

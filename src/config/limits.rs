@@ -100,6 +100,9 @@ pub const PASSPHRASE_ITERATIONS: u32 = 10_000_000;
 pub const PASSPHRASE_MEMORY: u64 = 256 << 20;
 /// Before this a certificate's end is warned of.
 pub const EXPIRY_WARNING: Duration = s(30 * 86_400);
+/// How long after its lifetime the data path ends a Child SA by itself. Control does so in time; if it hangs, no key lives on for
+/// that. After a suspend beyond the lifetime nothing passes until the rekey that is begun at once.
+pub const OVERDUE: Duration = s(60);
 /// Bytes of the name of a tunnel or child.
 pub const NAME_BYTES: usize = 64;
 /// Networks on one side of a child: a TS payload counts them in one byte (RFC 7296 §3.13).

@@ -57,7 +57,7 @@ impl Books {
     }
 
     /// Which one a Child SA replaces.
-    pub(super) fn replaced_by(&self, child_sa: ChildSaId) -> Option<ChildSaId> {
+    pub(super) fn replaces(&self, child_sa: ChildSaId) -> Option<ChildSaId> {
         self.children.get(&child_sa)?.replaces
     }
 

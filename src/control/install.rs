@@ -11,6 +11,7 @@ use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{Aead, Cbc, Esn, EspProposal, Integrity, Protection};
 use sekisho_ike::{Path, Transport};
 
+use crate::config::limits::OVERDUE;
 use crate::config::{self, Config, Daemon};
 use crate::data::{Reservation, UdpPath};
 
@@ -24,9 +25,14 @@ pub(super) struct Pair {
 
 /// Makes the SAs of a Child SA.
 pub(super) fn pair(child: &ChildSaParameters, daemon: &Daemon) -> Result<Pair, ConfigError> {
+    let inbound = InboundSa::new(direction(child, &child.inbound, daemon)?)?;
     let outbound = OutboundSa::new(direction(child, &child.outbound, daemon)?)?;
+    let end = (child.expires_at + OVERDUE).since_boot().as_nanos();
+    let end = u64::try_from(end).unwrap_or(u64::MAX);
+    inbound.end_at(end);
+    outbound.end_at(end);
     Ok(Pair {
-        inbound: InboundSa::new(direction(child, &child.inbound, daemon)?)?,
+        inbound,
         outbound: outbound.with_tfc_padding(child.tfc_padding == TfcPadding::On),
         path: esp_path(child.path, child.encapsulated),
     })
@@ -169,7 +175,9 @@ fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
+    use sekisho_esp::DropReason;
     use sekisho_ike::config::Name;
     use sekisho_ike::event::{ChildSaId, TunnelId};
     use sekisho_ike::suite::EspSuite;
@@ -177,6 +185,8 @@ mod tests {
     use sekisho_ike::{Instant, Now, Secret};
 
     use super::*;
+
+    const LIFETIME: Instant = Instant::from_boot(Duration::from_hours(1));
 
     fn child(protection: Protection, keymat: usize) -> ChildSaParameters {
         let keys = |spi| DirectionKeys { spi: EspSpi(spi), keymat: Secret::new(vec![7; keymat]) };
@@ -196,6 +206,7 @@ mod tests {
             path: path.floated(4500, 4500),
             encapsulated: true,
             established: Now { boot: Instant::default(), wall: 0 },
+            expires_at: LIFETIME,
             tfc_padding: TfcPadding::On,
             withheld: None,
         }
@@ -214,6 +225,25 @@ mod tests {
         }
     }
 
+    /// A control that hangs ends nothing.
+    #[test]
+    fn a_child_sa_that_nobody_ends_ends_by_itself_a_minute_after_its_lifetime() {
+        let protection = Protection::Aead(Aead::Aes256Gcm16);
+        let pair = pair(&child(protection, protection.keymat_length()), &Daemon::default()).unwrap();
+        let at =
+            |late: u64| (LIFETIME + Duration::from_secs(late)).since_boot().as_nanos().try_into().unwrap();
+        let seal = |now_ns| pair.outbound.sealer(now_ns).seal(&mut [0x45; 100], 16..36).map(drop);
+        let open = |now_ns| {
+            let mut packet = [0; 100];
+            packet[2] = 0x10;
+            pair.inbound.opener(now_ns).open(&mut packet, 0).map(drop)
+        };
+        assert_eq!((seal(at(0)), seal(at(59))), (Ok(()), Ok(())));
+        assert_eq!(open(at(59)), Err(DropReason::SequenceZero));
+        assert_eq!(seal(at(60)), Err(DropReason::SaEnded));
+        assert_eq!(open(at(60)), Err(DropReason::SaEnded));
+    }
+
     #[test]
     fn both_crates_mean_the_same_suite() {
         let ours: BTreeSet<_> = Suite::ALL.iter().map(Suite::to_string).collect();
@@ -223,6 +253,24 @@ mod tests {
             let suite = suite(protection);
             assert_eq!(suite.to_string(), protection.to_string());
             assert_eq!(suite.keymat_length(), protection.keymat_length(), "{protection}");
+        }
+    }
+
+    #[test]
+    fn marks_are_carried_as_the_daemon_is_configured() {
+        // Expedited, with congestion experienced.
+        let (inner, dscp, ecn) = (0xb8 | 3, 0xb8, 3);
+        let protection = Protection::Aead(Aead::Aes256Gcm16);
+        for (copy_dscp, ours, ecn_copied, outer) in [
+            (true, 0, true, dscp | ecn),
+            (true, 0, false, dscp),
+            (false, 0, true, ecn),
+            (false, 10, false, 10 << 2),
+            (false, 10, true, 10 << 2 | ecn),
+        ] {
+            let daemon = Daemon { copy_dscp, dscp: ours, ecn: ecn_copied, ..Daemon::default() };
+            let pair = pair(&child(protection, protection.keymat_length()), &daemon).unwrap();
+            assert_eq!(pair.outbound.outer_tos(inner), outer, "{copy_dscp} {ours} {ecn_copied}");
         }
     }
 

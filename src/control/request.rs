@@ -170,6 +170,7 @@ impl Control {
             ("ike_not_sent", self.unsent),
             ("failure_not_recorded", self.strangers.unrecorded()),
             ("clear_text_refused", in_clear),
+            ("icmp_queue_full", self.out.icmp.overflowed()),
         ];
         for (reason, count) in self.out.data.drops().into_iter().chain(self.endpoint.drops()).chain(own) {
             *drops.entry(reason.to_owned()).or_default() += count;
@@ -198,19 +199,21 @@ impl Control {
     }
 
     pub(super) fn tunnel(&self, name: &Name) -> Option<Tunnel> {
-        self.tunnels().find(|tunnel| tunnel.name == name.as_str())
+        self.endpoint.status_for(name).map(|status| self.told(&status))
     }
 
     fn tunnels(&self) -> impl Iterator<Item = Tunnel> {
+        self.endpoint.status().into_iter().map(|status| self.told(&status))
+    }
+
+    fn told(&self, status: &ConnectionStatus) -> Tunnel {
         let now = now();
-        self.endpoint.status().into_iter().map(move |status| {
-            let counted = Counted {
-                live: &|child_sa| self.usage(child_sa),
-                ended: self.books.ended(),
-                unanswered: &|child_sa, usage| self.books.unanswered(now.boot, child_sa, usage),
-                packets: &|tunnel| self.packet_size(tunnel),
-            };
-            status::tunnel(now, &status, &self.config, &counted)
-        })
+        let counted = Counted {
+            live: &|child_sa| self.usage(child_sa),
+            ended: self.books.ended(),
+            unanswered: &|child_sa, usage| self.books.unanswered(now.boot, child_sa, usage),
+            packets: &|tunnel| self.packet_size(tunnel),
+        };
+        status::tunnel(now, status, &self.config, &counted)
     }
 }

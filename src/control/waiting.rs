@@ -108,6 +108,10 @@ impl Waiting {
             if waiter.reply.is_closed() {
                 continue;
             }
+            if waiter.can_only_wait(now) {
+                self.0.push(waiter);
+                continue;
+            }
             let status = status_for(&waiter.connection);
             match waiter.judge(now, status.as_ref()) {
                 Verdict::Wait => self.0.push(waiter),
@@ -162,6 +166,17 @@ impl Waiter {
             }
             _ => {}
         }
+    }
+
+    /// Whether there is nothing to judge yet: what is still to go or to be replaced is known by itself, and a status of
+    /// thousands of tunnels is not made to find it out.
+    fn can_only_wait(&self, now: Instant) -> bool {
+        let goes_on = match &self.goal {
+            Goal::Up { .. } | Goal::Down => false,
+            Goal::Gone { old } | Goal::Children { old, .. } => !old.is_empty(),
+            Goal::Ike { old } => !old.is_empty(),
+        };
+        goes_on && self.failure.is_none() && now < self.deadline
     }
 
     /// A rekey does not fail by what happens to another peer that sets up a tunnel of its own.

@@ -22,7 +22,7 @@ use super::failure::Failure;
 use super::joined::Joined;
 use super::publish::{Receiving, Snapshot};
 use super::{FromData, QUEUE, Shared, UdpPath, Worker};
-use crate::net::clock::since_boot;
+use crate::net::clock::nanoseconds_since_boot;
 use crate::net::ready::{Courtesy, Woken};
 use crate::net::udp::{Batch, NativePacket, NativeSocket, Received, Socket};
 
@@ -243,8 +243,7 @@ fn open<'packet, 'snapshot>(
         // The lock on the one before is let go before the next is taken.
         Run::end(run.take(), shared);
         let receiving = snapshot.inbound(spi).ok_or(DropReason::UnknownSpi)?;
-        let now = u64::try_from(since_boot().as_nanos()).unwrap_or(u64::MAX);
-        *run = Some(Run { receiving, opener: receiving.sa().opener(now) });
+        *run = Some(Run { receiving, opener: receiving.sa().opener(nanoseconds_since_boot()) });
     }
     let run = run.as_mut().ok_or(DropReason::UnknownSpi)?;
     let inner = run.opener.open(packet, tos)?;

@@ -142,7 +142,8 @@ struct Shared {
     sockets: Arc<Sockets>,
     snapshot: ArcSwap<Snapshot>,
     clamp_mss: AtomicBool,
-    /// Of packets on their way out: where selectors name ports.
+    /// Of packets on their way out, where selectors name ports. One for all workers: fragments show no ports, so that the kernel
+    /// may give those of one packet to several queues. Nothing but fragments takes the lock, and for a look-up at a time.
     fragments: Mutex<Fragments>,
     refusals: Arc<Refusals>,
     stop: Stop,
@@ -264,11 +265,11 @@ impl DataPath {
         self.installed().stop_outbound(id);
     }
 
-    /// Forget this SA with the next [`Self::publish`]; what it has carried. That is final if nothing is sent or received on it
-    /// any more by then, as after its grace time.
+    /// End this SA at once, and forget it with the next [`Self::publish`]: what it has carried. What comes for it in between is
+    /// dropped, so that this is final.
     pub fn remove(&self, id: u64) -> Option<SaUsage> {
         let removed = self.installed().remove(id);
-        removed.map(|entry| entry.final_usage())
+        removed.map(|entry| entry.end())
     }
 
     /// All SAs of this tunnel send this way, from the next [`Self::publish`] on.
@@ -310,7 +311,8 @@ impl DataPath {
         drops
     }
 
-    /// What the TUN device exchanges with us in one read or write, and why not more.
+    /// What the TUN device exchanges with us in one read or write, and why not more; and why the UDP sockets do not take or give
+    /// all trains whole.
     pub fn offloads(&self) -> (Offloads, Vec<String>) {
         // All queues are of one device, whose offloads these are.
         let granted = self.workers.first().map(|worker| worker.queue.granted());
@@ -321,6 +323,8 @@ impl DataPath {
             let times = refusals.count();
             reasons.push(format!("the device refused joined packets (EINVAL) {times} times; {now}"));
         }
+        reasons.extend(self.shared.sockets.unjoined().map(str::to_owned));
+        reasons.extend(self.installed().uncut());
         (granted.map_or(Offloads::None, |granted| granted.offloads), reasons)
     }
 

@@ -27,7 +27,7 @@ use super::held::Held;
 use super::publish::{Sending, Snapshot};
 use super::train::{Cut, Train};
 use super::{FromData, Shared, UdpPath, Worker};
-use crate::net::clock::since_boot;
+use crate::net::clock::{nanoseconds_since_boot, since_boot};
 use crate::net::ready::{Courtesy, Woken};
 use crate::net::tun::MAX_PACKET;
 use crate::net::udp::Sent;
@@ -241,7 +241,7 @@ impl Outbound {
         if view.fragment() == Fragment::Whole || !snapshot.names_ports() {
             return Ok(*view);
         }
-        let now = u64::try_from(since_boot().as_nanos()).unwrap_or(u64::MAX);
+        let now = nanoseconds_since_boot();
         self.shared.fragments.lock().unwrap_or_else(PoisonError::into_inner).judge(now, packet, view)
     }
 
@@ -352,7 +352,7 @@ impl Outbound {
     /// Send what waits, and let go of its SA: one that was removed must not live on here.
     fn depart(&mut self) {
         let Some((sending, outside)) = self.bound_for.take() else { return };
-        let mut sealer = sending.sa().sealer();
+        let mut sealer = sending.sa().sealer(nanoseconds_since_boot());
         if let Err((reason, lost)) = self.train.seal(&mut sealer) {
             self.worker.drops_out.esp(reason, lost);
         }

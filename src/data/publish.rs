@@ -302,6 +302,22 @@ impl Installed {
         self.entries.values().find(|entry| entry.sending.is_quoted(quote)).map(|entry| entry.tunnel)
     }
 
+    /// Why the trains of some peers leave packet by packet for now, in words.
+    pub(super) fn uncut(&self) -> Option<String> {
+        let sending = self.sending.values().filter_map(|id| self.entries.get(id));
+        let paused = sending.filter_map(|entry| {
+            let Sending { segmentation, path, .. } = &*entry.sending;
+            Some((path.remote.ip(), segmentation.paused()?))
+        });
+        let peers: BTreeMap<_, _> = paused.collect();
+        let (peer, refusal) = peers.first_key_value()?;
+        let others = match peers.len() - 1 {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        Some(format!("UDP_SEGMENT: {refusal}: packets to {peer}{others} go one by one for now"))
+    }
+
     /// Bytes of the largest inner packet that an SA carries whole.
     pub(super) fn inner_mtu(&self, id: u64) -> Option<u16> {
         self.entries.get(&id).map(|entry| entry.sending.mtu())
@@ -354,11 +370,10 @@ impl Entry {
         (self.tunnel, self.policy)
     }
 
-    /// What it has carried, the trains included that a thread has under way.
-    pub(super) fn final_usage(&self) -> SaUsage {
-        // A thread holds these locks for the time of one train, and counts when it lets go.
-        drop(self.receiving.sa.opener(0));
-        drop(self.sending.sa.sealer());
+    /// Nothing passes on it any more, also where a thread finds it in a snapshot still; what it has carried.
+    pub(super) fn end(&self) -> SaUsage {
+        self.receiving.sa.end_at(0);
+        self.sending.sa.end_at(0);
         self.usage()
     }
 

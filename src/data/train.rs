@@ -222,7 +222,7 @@ mod tests {
             waiting.free().fill(0x45);
             waiting.push(cut);
         }
-        assert_eq!(waiting.seal(&mut sa.sealer()), Err((DropReason::PacketLimit, 2)));
+        assert_eq!(waiting.seal(&mut sa.sealer(0)), Err((DropReason::PacketLimit, 2)));
         assert_eq!(waiting.count(), 4);
         let sent: Vec<u8> = waiting.pieces().flatten().copied().collect();
         let numbers: Vec<u8> = sent.chunks(100).map(|packet| packet[7]).collect();
@@ -230,7 +230,7 @@ mod tests {
         waiting.clear();
         waiting.free().fill(0x45);
         waiting.push(cut(1, 100, 100));
-        assert_eq!(waiting.seal(&mut sa.sealer()), Err((DropReason::PacketLimit, 1)));
+        assert_eq!(waiting.seal(&mut sa.sealer(0)), Err((DropReason::PacketLimit, 1)));
         assert_eq!((waiting.count(), waiting.pieces().count()), (0, 0));
     }
 }

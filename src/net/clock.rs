@@ -10,6 +10,11 @@ pub fn since_boot() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
 }
 
+/// The same in nanoseconds, as SAs of the data path want it.
+pub fn nanoseconds_since_boot() -> u64 {
+    u64::try_from(since_boot().as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::since_boot;

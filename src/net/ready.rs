@@ -151,12 +151,6 @@ impl Stop {
     }
 }
 
-/// Sleep until a descriptor can be written or the time is over; whether it can be.
-pub(super) fn wait_writable(fd: BorrowedFd<'_>, timeout: Duration) -> bool {
-    let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
-    poll(&mut fds, poll_timeout(Some(timeout))).is_ok_and(|ready| ready > 0)
-}
-
 fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
     timeout.map_or(PollTimeout::NONE, |timeout| PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX))
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 
@@ -18,23 +18,34 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
+/// What both ends of the queue see, however full it is.
+#[derive(Debug, Default)]
+struct Shared {
+    overflowed: AtomicU64,
+    /// The file was moved away, and the queue had no room to say so.
+    moved: AtomicBool,
+}
+
 /// The near end of the thread that writes. On drop, what waits is written and the thread joined.
 #[derive(Debug)]
 pub(super) struct LogFile {
     queue: Option<SyncSender<Message>>,
     thread: Option<JoinHandle<()>>,
-    overflowed: Arc<AtomicU64>,
+    shared: Arc<Shared>,
 }
 
 impl LogFile {
     /// `None`, with an error in the log, if the machine gives no thread.
     pub(super) fn start(path: &Path) -> Option<Self> {
         let (queue, messages) = mpsc::sync_channel(QUEUE);
-        let overflowed = Arc::new(AtomicU64::new(0));
-        let writer = Writer::new(path.to_owned(), Arc::clone(&overflowed));
-        let thread = thread::Builder::new().name("sa-log".to_owned()).spawn(move || writer.run(&messages));
+        let shared = Arc::new(Shared::default());
+        let mut writer = Writer::new(path.to_owned(), Arc::clone(&shared));
+        let thread = thread::Builder::new().name("sa-log".to_owned()).spawn(move || {
+            writer.reopen();
+            writer.run(&messages);
+        });
         match thread {
-            Ok(thread) => Some(Self { queue: Some(queue), thread: Some(thread), overflowed }),
+            Ok(thread) => Some(Self { queue: Some(queue), thread: Some(thread), shared }),
             Err(error) => {
                 tracing::error!("the SA log {} is not written: {error}", path.display());
                 None
@@ -44,12 +55,14 @@ impl LogFile {
 
     pub(super) fn write(&self, line: Arc<str>) {
         if self.send(Message::Line(line)).is_none() {
-            self.overflowed.fetch_add(1, Ordering::Relaxed);
+            self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     pub(super) fn reopen(&self) {
-        let _ = self.send(Message::Reopen);
+        if self.send(Message::Reopen).is_none() {
+            self.shared.moved.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn flush(&self) {
@@ -81,19 +94,21 @@ struct Writer {
     file: Option<File>,
     /// Lines lost since the last success; the first of a row is told of.
     lost: u64,
-    overflowed: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     /// The last write may have ended within a line.
     torn: bool,
 }
 
 impl Writer {
-    fn new(path: PathBuf, overflowed: Arc<AtomicU64>) -> Self {
-        Self { path, file: None, lost: 0, overflowed, torn: false }
+    fn new(path: PathBuf, shared: Arc<Shared>) -> Self {
+        Self { path, file: None, lost: 0, shared, torn: false }
     }
 
     fn run(mut self, messages: &Receiver<Message>) {
-        self.reopen();
         for message in messages {
+            if self.shared.moved.swap(false, Ordering::Relaxed) {
+                self.reopen();
+            }
             match message {
                 Message::Line(line) => self.write(&line),
                 Message::Reopen => self.reopen(),
@@ -121,7 +136,7 @@ impl Writer {
     fn write(&mut self, line: &str) {
         match self.try_write(line) {
             Ok(()) => {
-                let lost = self.lost + self.overflowed.swap(0, Ordering::Relaxed);
+                let lost = self.lost + self.shared.overflowed.swap(0, Ordering::Relaxed);
                 self.lost = 0;
                 if lost > 0 {
                     tracing::warn!(
@@ -158,4 +173,31 @@ fn open(path: &Path) -> io::Result<File> {
     }
     let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
     OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_rotation_is_followed_however_full_the_queue_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, old) = (directory.path().join("sa.jsonl"), directory.path().join("sa.jsonl.1"));
+        let (queue, messages) = mpsc::sync_channel(1);
+        let shared = Arc::new(Shared::default());
+        let mut writer = Writer::new(path.clone(), Arc::clone(&shared));
+        writer.reopen();
+        let log = LogFile { queue: Some(queue), thread: None, shared };
+        log.write("waits for the disk".into());
+        fs::rename(&path, &old).unwrap();
+        log.reopen();
+        drop(log);
+        writer.run(&messages);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "waits for the disk\n");
+        assert_eq!(fs::read_to_string(&old).unwrap(), "");
+    }
 }

@@ -18,7 +18,7 @@ pub use record::{
 };
 pub use time::{NoTimestamp, Timestamp};
 
-/// Where facts go. Clones share everything; no method waits for a disk or a client.
+/// Where facts go. Clones share everything; but for [`flush`](Self::flush), no method waits for a disk or a client.
 #[derive(Clone, Debug)]
 pub struct Telemetry(Arc<Outlets>);
 

@@ -42,7 +42,8 @@ impl Peer {
     /// An ESP packet with this inner packet.
     fn seal(&self, inner: &[u8]) -> Vec<u8> {
         let mut buffer = [&[0; HEADROOM], inner, &[0; TAILROOM]].concat();
-        let range = self.outbound.sealer().seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
+        let range =
+            self.outbound.sealer(0).seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
         buffer[range].to_vec()
     }
 

@@ -10,7 +10,7 @@ use sekisho::data::FromData;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::site::{Site, connect};
-use crate::traffic::{exchange, udp_pair};
+use crate::traffic::{exchange, udp_pair, until};
 
 /// Every frame on the interfaces of a namespace.
 struct Capture(Socket);
@@ -59,9 +59,7 @@ fn nothing_leaves_in_clear_before_with_or_after_an_sa() {
     assert_eq!(capture.count(MARKER).0, 1);
 
     let dropped = |expected| {
-        while a.drops("no_sa") < expected {
-            thread::sleep(Duration::from_millis(2));
-        }
+        until("dropped", || a.drops("no_sa") >= expected);
         a.drops("no_sa")
     };
     left.send(MARKER).expect("send");
@@ -160,17 +158,13 @@ fn only_what_was_switched_to_is_sent_on_and_it_can_be_stopped() {
         let before = sent();
         exchange(&left, &right, b"on which?");
         // It is counted when the train was sent, which may have arrived by then.
-        while sent() == before {
-            thread::yield_now();
-        }
+        until("sent", || sent() != before);
         assert_eq!(sent(), expected);
     }
     a.data.stop_outbound(1);
     a.data.publish();
     left.send(b"on none").expect("send");
-    while a.drops("no_sa") == 0 {
-        thread::sleep(Duration::from_millis(2));
-    }
+    until("dropped", || a.drops("no_sa") > 0);
     // It is received on still.
     right.send(b"back").expect("send");
     left.recv(&mut [0; 10]).expect("what came on an SA that we do not send on");

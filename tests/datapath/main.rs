@@ -4,11 +4,14 @@
 mod datagrams;
 mod hostile;
 mod lifecycle;
+mod marking;
 mod namespace;
 mod native;
 mod on_demand;
 mod path_mtu;
 mod site;
+mod slow_line;
 mod sockets;
 mod traffic;
+mod trains;
 mod workers;

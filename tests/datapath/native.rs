@@ -8,6 +8,7 @@ use sekisho::data::{NewSa, UdpPath};
 use sekisho_esp::{HEADROOM, OutboundSa, TAILROOM};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::marking::tos_of_next;
 use crate::namespace::Namespace;
 use crate::site::{POLICY, Place, Site, path, place, sas};
 use crate::traffic::{carries_everything, exchange, udp_pair, until};
@@ -86,7 +87,8 @@ impl Peer {
         let builder = etherparse::PacketBuilder::ipv4([10, 2, 0, 1], [10, 1, 0, 1], 64).udp(7_000, 7_000);
         builder.write(&mut inner, &[number]).expect("a packet");
         let mut buffer = [&[0; HEADROOM], inner.as_slice(), &[0; TAILROOM]].concat();
-        let range = self.outbound.sealer().seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
+        let range =
+            self.outbound.sealer(0).seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
         buffer[range].to_vec()
     }
 
@@ -178,7 +180,8 @@ fn dscp_and_ecn_are_carried_and_protocol_50_is_what_leaves() {
         ));
         builder.udp(7_000, 7_000).write(&mut inner, b"x").expect("a packet");
         let mut buffer = [&[0; HEADROOM], inner.as_slice(), &[0; TAILROOM]].concat();
-        let range = peer.outbound.sealer().seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
+        let range =
+            peer.outbound.sealer(0).seal(&mut buffer, HEADROOM..HEADROOM + inner.len()).expect("seal");
         if outer_ipv6 {
             peer.socket.set_tclass_v6(3).expect("IPV6_TCLASS");
         } else {
@@ -196,22 +199,4 @@ fn ect_packet() -> etherparse::Ipv4Header {
             .expect("a header");
     header.ecn = etherparse::IpEcn::TWO;
     header
-}
-
-/// The TOS that comes along with the next datagram.
-fn tos_of_next(host: &UdpSocket) -> u8 {
-    use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg};
-    use std::os::fd::AsRawFd;
-    let mut bytes = [0; 100];
-    let mut slices = [std::io::IoSliceMut::new(&mut bytes)];
-    let mut space = nix::cmsg_space!(u8, i32);
-    let message = recvmsg::<SockaddrIn>(host.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::empty());
-    let message = message.expect("the packet");
-    let mut control = message.cmsgs().expect("control messages");
-    control
-        .find_map(|one| match one {
-            ControlMessageOwned::Ipv4Tos(tos) => Some(tos),
-            _ => None,
-        })
-        .expect("its TOS")
 }

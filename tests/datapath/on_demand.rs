@@ -1,12 +1,9 @@
 //! Packets that wait for a Child SA which the first of them has set up.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use sekisho::data::{FromData, Reservation};
 
 use crate::site::{POLICY, Site, selectors};
-use crate::traffic::udp_pair;
+use crate::traffic::{udp_pair, until};
 
 /// Let what is for the other side wait, or be dropped.
 pub(crate) fn reserve(site: &Site, other: &Site, on_demand: bool) {
@@ -17,14 +14,6 @@ pub(crate) fn reserve(site: &Site, other: &Site, on_demand: bool) {
         local: selectors(site.place),
         remote: selectors(other.place),
     }]);
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let give_up = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < give_up, "{what}");
-        thread::sleep(Duration::from_millis(2));
-    }
 }
 
 fn told_to_acquire(site: &mut Site) {

@@ -114,7 +114,7 @@ fn tcp_and_udp_of_both_families_cross_with_aes_cbc() {
 
 /// Wait until something holds that another thread brings about.
 pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
-    let give_up = Instant::now() + Duration::from_secs(5);
+    let give_up = Instant::now() + Duration::from_secs(30);
     while !holds() {
         assert!(Instant::now() < give_up, "{what}");
         thread::sleep(Duration::from_millis(2));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, poll};
 use sekisho::data::{FromData, NewSa, UdpPath};
@@ -19,6 +19,7 @@ use crate::lifecycle::End;
 use crate::namespace::Namespace;
 use crate::on_demand::reserve;
 use crate::site::{POLICY, Place, SETTINGS, Site, address, path, place, sas_between};
+use crate::traffic::until;
 
 /// What one socket of a group receives: the first four bytes of each datagram, until nothing more comes.
 fn received(socket: &Socket, count: usize) -> Vec<Vec<u8>> {
@@ -227,14 +228,6 @@ fn every_flow(a: &Site, b: &Site) {
             let packets = u64::from(FLOWS) * (1 + u64::from(ROUNDS * BURST));
             assert_eq!((usage.packets_in, usage.packets_out), (packets, packets));
         }
-    }
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let give_up = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < give_up, "{what}");
-        thread::sleep(Duration::from_millis(2));
     }
 }
 

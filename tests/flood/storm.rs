@@ -18,8 +18,9 @@ use crate::lab::{Namespace, first_message};
 const RATE: f64 = 1.03 * crate::RATE as f64;
 /// How often packets are sent that are due.
 const TICK: Duration = Duration::from_millis(1);
-/// Packets at once, after the sender was held up.
-const BURST: f64 = 400.0;
+/// Packets at once, after the sender was held up: what it missed is made up for, so that the rate is the one that is asked for however
+/// busy the machine is.
+const BURST: u32 = 400;
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +91,14 @@ fn blow(family: Family, ended: &AtomicBool, mut packet: impl FnMut() -> Vec<u8>)
     let (start, mut sent, mut unsent) = (Instant::now(), 0, 0);
     let mut last = Duration::ZERO;
     let mut due = 0.0;
-    while !ended.load(Ordering::Relaxed) {
+    while !ended.load(Ordering::Relaxed) || due >= f64::from(BURST) {
         let now = start.elapsed();
-        due = (due + now.saturating_sub(last).as_secs_f64() * RATE).min(BURST);
+        due += now.saturating_sub(last).as_secs_f64() * RATE;
         last = now;
-        while due >= 1.0 {
+        for _ in 0..BURST {
+            if due < 1.0 {
+                break;
+            }
             due -= 1.0;
             match socket.send_to(&packet(), &to) {
                 Ok(_) => sent += 1,

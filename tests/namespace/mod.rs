@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -43,6 +43,7 @@ impl Line {
         ] {
             run(command);
         }
+        settle("wan");
         let every_protocol = i32::from(u16::to_be(0x0003));
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(every_protocol))).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -81,6 +82,16 @@ impl Line {
                 return seen;
             }
         }
+    }
+}
+
+/// Waits until an interface that was just set up sends: the kernel connects it to its line later, by a worker that waits for its turn
+/// while namespaces go, and drops in silence what is sent before.
+pub fn settle(interface: &str) {
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while !run(&format!("ip link show dev {interface}")).contains(" state UP ") {
+        assert!(Instant::now() < give_up, "{interface} has no line");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -165,6 +165,6 @@ pub fn seal(sa: &OutboundSa, inner: &[u8]) -> Result<Vec<u8>, DropReason> {
     let mut buffer = vec![0xa5; sekisho_esp::HEADROOM];
     buffer.extend_from_slice(inner);
     buffer.extend([0xa5; sekisho_esp::TAILROOM]);
-    let range = sa.sealer().seal(&mut buffer, sekisho_esp::HEADROOM..sekisho_esp::HEADROOM + inner.len())?;
+    let range = sa.sealer(0).seal(&mut buffer, sekisho_esp::HEADROOM..sekisho_esp::HEADROOM + inner.len())?;
     Ok(buffer[range].to_vec())
 }

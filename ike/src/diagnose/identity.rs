@@ -6,13 +6,11 @@ use crate::config::{Connection, LocalAuth};
 use crate::diagnosis::{Diagnosis, DiagnosisKind, Row, Side};
 use crate::identity::{Identity, ProofError, RemoteId};
 use crate::pki::Utc;
-use crate::wire::{AuthMethod, IdData};
-
-const IKE_AUTH: &str = "IKE_AUTH";
+use crate::wire::{AuthMethod, ExchangeType, IdData};
 
 /// Why the proof of a peer that says it has this identity is not accepted.
 pub(crate) fn proof(error: &ProofError, id: &IdData, configured: &RemoteId) -> Diagnosis {
-    let diagnosis = match error {
+    match error {
         ProofError::Value | ProofError::Nobody => wrong_proof(configured),
         ProofError::Method(method) => other_auth_method(configured, *method),
         ProofError::Identity => wrong_identity(&Identity::describe(id), configured),
@@ -23,8 +21,7 @@ pub(crate) fn proof(error: &ProofError, id: &IdData, configured: &RemoteId) -> D
         ProofError::Signature(error) => certificate::signature(error),
         ProofError::Revocation(error) => certificate::revocation(error),
         ProofError::Ours(error) => certificate::no_signature(error),
-    };
-    diagnosis.during(IKE_AUTH)
+    }
 }
 
 fn wrong_proof(peer: &RemoteId) -> Diagnosis {
@@ -53,7 +50,7 @@ fn other_auth_method(peer: &RemoteId, method: AuthMethod) -> Diagnosis {
 pub(crate) fn no_auth(peer: &RemoteId) -> Diagnosis {
     let summary = format!("`{peer}` wants EAP");
     let advice = "Set the peer to authentication by pre-shared key or certificate";
-    diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice).during(IKE_AUTH)
+    diagnosis(DiagnosisKind::AuthenticationFailed, Side::Here, summary, advice).during(ExchangeType::IKE_AUTH)
 }
 
 /// `now`: seconds since 1970 UTC.
@@ -77,7 +74,7 @@ pub(crate) fn auth_refused_there(connection: &Connection, now: u64) -> Diagnosis
             Row::ours("our identity", vec![local.to_string()]),
             Row::ours("peer's identity", vec![remote.to_string()]),
         ])
-        .during(IKE_AUTH)
+        .during(ExchangeType::IKE_AUTH)
 }
 
 /// A tunnel that the peer began and deleted so soon after it came up that it probably found something wrong with us.
@@ -168,7 +165,7 @@ pub(crate) fn unknown_identity(theirs: &IdData, ours: Option<&IdData>, configure
     diagnosis(DiagnosisKind::UnknownIdentity, Side::Here, summary, advice)
         .about(peer, (!list.is_empty()).then(|| list.join(", ")))
         .compared([row].into_iter().chain(asked).collect())
-        .during(IKE_AUTH)
+        .during(ExchangeType::IKE_AUTH)
 }
 
 fn near(theirs: &str, ours: &dyn ToString) -> String {

@@ -11,7 +11,7 @@ mod selector;
 use crate::config::Connection;
 use crate::diagnosis::{Diagnosis, DiagnosisKind, Side};
 use crate::identity::Identity;
-use crate::wire::NotifyType;
+use crate::wire::{ExchangeType, NotifyType};
 
 pub(crate) use addresses::{
     address_not_asked, address_refused_there, address_unusable, no_address, pool_exhausted, started_by_peer,
@@ -40,7 +40,7 @@ pub(crate) fn admin_down(connection: &Connection) -> Diagnosis {
 pub(crate) fn put_off_there() -> Diagnosis {
     let summary = "the peer refuses the tunnel for the time being, and says nothing against our identity and our proof of it: most often an operator took the tunnel down there".to_owned();
     let advice = "Ask whoever runs the peer whether the tunnel is switched off there; with Sekisho, `sekisho up` there allows it again";
-    diagnosis(DiagnosisKind::PutOff, Side::Peer, summary, advice).during("IKE_AUTH")
+    diagnosis(DiagnosisKind::PutOff, Side::Peer, summary, advice).during(ExchangeType::IKE_AUTH)
 }
 
 pub(crate) fn not_unique(peer: &Identity) -> Diagnosis {
@@ -63,8 +63,16 @@ pub(crate) fn no_childless_there() -> Diagnosis {
     diagnosis(DiagnosisKind::ChildRefused, Side::Nobody, summary, advice)
 }
 
-pub(crate) fn peer_error(exchange: &str, kind: NotifyType) -> Diagnosis {
-    let summary = format!("the peer answered {exchange} with {kind}");
+pub(crate) fn peer_error(exchange: ExchangeType, kind: NotifyType) -> Diagnosis {
+    error(format!("the peer answered {exchange} with {kind}"), kind).during(exchange)
+}
+
+/// The peer refuses us after the fact (RFC 7296 §2.21.2).
+pub(crate) fn refused_afterwards(kind: NotifyType) -> Diagnosis {
+    error(format!("the peer answered our last message with {kind}"), kind)
+}
+
+fn error(summary: String, kind: NotifyType) -> Diagnosis {
     let advice = match kind {
         NotifyType::INVALID_SYNTAX => {
             "The peer cannot read what we sent, or misses something in it: its log says what; please report it with `sekisho events`"
@@ -81,20 +89,20 @@ pub(crate) fn peer_error(exchange: &str, kind: NotifyType) -> Diagnosis {
         NotifyType::TEMPORARY_FAILURE => "The peer was busy with another exchange; it is tried again",
         _ => "Look into the peer's log for the same moment",
     };
-    diagnosis(DiagnosisKind::PeerError, Side::Peer, summary, advice).during(exchange)
+    diagnosis(DiagnosisKind::PeerError, Side::Peer, summary, advice)
 }
 
-pub(crate) fn malformed(exchange: &str, what: &str) -> Diagnosis {
+pub(crate) fn malformed(exchange: ExchangeType, what: &str) -> Diagnosis {
     let summary = format!("what the peer sent in {exchange} breaks the protocol: {what}");
     let advice = "This is a fault of the peer's software, or something on the way changes packets; please report it with `sekisho events`";
     diagnosis(DiagnosisKind::Malformed, Side::Here, summary, advice).during(exchange)
 }
 
-pub(crate) fn bad_answer(exchange: &str) -> Diagnosis {
+pub(crate) fn bad_answer(exchange: ExchangeType) -> Diagnosis {
     malformed(exchange, "the answer chose what was not offered")
 }
 
-pub(crate) fn reflected(exchange: &str) -> Diagnosis {
+pub(crate) fn reflected(exchange: ExchangeType) -> Diagnosis {
     malformed(exchange, "the answer carries our own SPI or nonce")
 }
 
@@ -109,7 +117,7 @@ pub(crate) fn deleted_by_peer() -> Diagnosis {
     diagnosis(DiagnosisKind::DeletedByPeer, Side::Peer, summary, "Look into the peer's log for the reason")
 }
 
-pub(crate) fn out_of_step(exchange: &str) -> Diagnosis {
+pub(crate) fn out_of_step(exchange: ExchangeType) -> Diagnosis {
     let summary = format!("the peer put {exchange} off again and again");
     let advice = "Both ends disagree on what exists; the tunnel is set up anew";
     diagnosis(DiagnosisKind::PeerError, Side::Peer, summary, advice)

@@ -6,11 +6,13 @@ use crate::negotiate::compare::{self, KEY_EXCHANGE, Nearest};
 use crate::negotiate::proposal::{describe, describe_group, describe_ours, offer_esp, offer_ike};
 use crate::pki::Utc;
 use crate::suite::{Ciphers, EspProposal, EspSuite, Group, IkeProposal, IkeSuite};
-use crate::wire::{Proposal, ProtocolId};
+use crate::wire::{ExchangeType, Proposal, ProtocolId};
 
-const CREATE_CHILD_SA: &str = "CREATE_CHILD_SA";
-
-pub(crate) fn no_ike_proposal_here(offer: &[Proposal], ours: &[IkeProposal], exchange: &str) -> Diagnosis {
+pub(crate) fn no_ike_proposal_here(
+    offer: &[Proposal],
+    ours: &[IkeProposal],
+    exchange: ExchangeType,
+) -> Diagnosis {
     let nearest = compare::nearest(offer, &offer_ike(ours, &[]), ProtocolId::IKE, true);
     let summary = format!(
         "the peer's offer for the IKE SA has no suite that we accept{}",
@@ -30,10 +32,10 @@ pub(crate) fn no_ike_proposal_here(offer: &[Proposal], ours: &[IkeProposal], exc
 pub(crate) fn suite_not_for_connection(suite: IkeSuite, ours: &[IkeProposal]) -> Diagnosis {
     let ciphers = Ciphers::from(suite.protection);
     let chosen = IkeProposal { ciphers, prfs: vec![suite.prf], groups: vec![suite.group] };
-    no_ike_proposal_here(&offer_ike(&[chosen], &[]), ours, "IKE_AUTH")
+    no_ike_proposal_here(&offer_ike(&[chosen], &[]), ours, ExchangeType::IKE_AUTH)
 }
 
-pub(crate) fn no_ike_proposal_there(ours: &[IkeProposal], exchange: &str) -> Diagnosis {
+pub(crate) fn no_ike_proposal_there(ours: &[IkeProposal], exchange: ExchangeType) -> Diagnosis {
     let summary = "the peer accepts none of the suites that we offered for the IKE SA".to_owned();
     let advice = "Compare `ike_proposals` with the peer's IKE (phase 1) proposals (strongSwan: `proposals`): one suite must be equal in cipher with its key length, integrity, PRF and key exchange; the peer's log says what it has";
     diagnosis(DiagnosisKind::NoIkeProposal, Side::Peer, summary, advice)
@@ -42,8 +44,12 @@ pub(crate) fn no_ike_proposal_there(ours: &[IkeProposal], exchange: &str) -> Dia
         .during(exchange)
 }
 
-pub(crate) fn no_child_proposal_here(offer: &[Proposal], ours: &[EspProposal], exchange: &str) -> Diagnosis {
-    let with_ke = exchange == CREATE_CHILD_SA;
+pub(crate) fn no_child_proposal_here(
+    offer: &[Proposal],
+    ours: &[EspProposal],
+    exchange: ExchangeType,
+) -> Diagnosis {
+    let with_ke = exchange == ExchangeType::CREATE_CHILD_SA;
     let nearest = compare::nearest(offer, &offer_esp(ours, &[], with_ke), ProtocolId::ESP, with_ke);
     if let Some(nearest) = &nearest
         && nearest.differing().map(|row| row.what).eq([KEY_EXCHANGE])
@@ -75,7 +81,7 @@ fn pfs_here(offer: &[Proposal], ours: &[EspProposal], rows: Vec<Row>) -> Diagnos
     diagnosis(DiagnosisKind::PfsMismatch, Side::Here, summary, PFS_ADVICE)
         .about(describe(offer), describe_ours(ours))
         .compared(rows)
-        .during(CREATE_CHILD_SA)
+        .during(ExchangeType::CREATE_CHILD_SA)
 }
 
 const PFS_ADVICE: &str = "Perfect forward secrecy must be on at both ends, with one key exchange in common, or at neither: put the peer's key exchange into `esp_proposals` (behind it `nopfs` lets the peer decline), or add one of ours to the peer's ESP proposals (strongSwan: `esp_proposals`)";
@@ -92,7 +98,7 @@ pub(crate) struct Standing {
 /// only what was new in the request can be what it refuses.
 pub(crate) fn no_child_proposal_there(
     ours: &[EspProposal],
-    exchange: &str,
+    exchange: ExchangeType,
     standing: Option<Standing>,
 ) -> Diagnosis {
     let groups = ours.iter().any(|proposal| !proposal.groups.is_empty());
@@ -102,10 +108,10 @@ pub(crate) fn no_child_proposal_there(
     }
 }
 
-fn child_refused_there(ours: &[EspProposal], exchange: &str) -> Diagnosis {
+fn child_refused_there(ours: &[EspProposal], exchange: ExchangeType) -> Diagnosis {
     let summary = "the peer accepts none of the suites that we offered for the Child SA".to_owned();
     let advice = "Compare `esp_proposals` with the peer's ESP (phase 2) proposals (strongSwan: `esp_proposals`): cipher with its key length, integrity, `esn` or `noesn`, and in a rekey the key exchange (perfect forward secrecy); the peer's log says what it has";
-    let offer = offer_esp(ours, &[], exchange == CREATE_CHILD_SA);
+    let offer = offer_esp(ours, &[], exchange == ExchangeType::CREATE_CHILD_SA);
     diagnosis(DiagnosisKind::NoChildProposal, Side::Peer, summary, advice)
         .about(describe_ours(ours), None)
         .compared(compare::offered(&offer))
@@ -139,7 +145,7 @@ fn pfs_there(ours: &[EspProposal], standing: Standing) -> Diagnosis {
     diagnosis(DiagnosisKind::PfsMismatch, Side::Peer, summary, PFS_ADVICE)
         .about(describe_ours(ours), None)
         .compared(rows)
-        .during(CREATE_CHILD_SA)
+        .during(ExchangeType::CREATE_CHILD_SA)
 }
 
 /// What a proposal is for.
@@ -153,7 +159,7 @@ pub(crate) enum Negotiated {
 pub(crate) fn key_exchange_group(
     wanted: u16,
     ours: &[Group],
-    (what, exchange): (Negotiated, &str),
+    (what, exchange): (Negotiated, ExchangeType),
 ) -> Diagnosis {
     let mut words: Vec<String> = Vec::new();
     for group in ours.iter().map(ToString::to_string) {
@@ -185,7 +191,7 @@ pub(crate) fn key_exchange_group(
 pub(crate) fn too_many_restarts() -> Diagnosis {
     let summary = "the peer asked again and again for another cookie or group".to_owned();
     let advice = "It is under load or its configuration contradicts itself; look into the peer's log";
-    diagnosis(DiagnosisKind::KeyExchangeGroup, Side::Peer, summary, advice).during("IKE_SA_INIT")
+    diagnosis(DiagnosisKind::KeyExchangeGroup, Side::Peer, summary, advice).during(ExchangeType::IKE_SA_INIT)
 }
 
 /// What the summary says of the nearest pair.

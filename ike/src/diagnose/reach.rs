@@ -4,12 +4,13 @@ use super::diagnosis;
 use crate::diagnosis::{Diagnosis, DiagnosisKind, Row, Side};
 use crate::path::Path;
 use crate::time::Instant;
+use crate::wire::ExchangeType;
 
 /// A request that was sent for the last time and never answered, with what else is known of the line.
 #[derive(Clone, Debug)]
 pub(crate) struct Silence {
     pub(crate) path: Path,
-    pub(crate) exchange: String,
+    pub(crate) exchange: ExchangeType,
     pub(crate) seconds: u64,
     /// The datagrams of the request, and bytes of the IP packet of the longest.
     pub(crate) datagrams: usize,
@@ -50,7 +51,7 @@ pub(crate) fn silence(silence: &Silence) -> Diagnosis {
         1 => format!("1 datagram of {longest} bytes"),
         _ => format!("{datagrams} fragments of up to {longest} bytes"),
     };
-    diagnosis.compared(vec![Row::ours("request", vec![sent])]).during(exchange)
+    diagnosis.compared(vec![Row::ours("request", vec![sent])]).during(*exchange)
 }
 
 fn no_answer(silence: &Silence) -> Diagnosis {
@@ -61,7 +62,7 @@ fn no_answer(silence: &Silence) -> Diagnosis {
             "; short messages it does answer there",
             "Look into the peer's log: it may discard this message, or its own answer (certificates make it long) is lost on the way; let fragments pass, or lower the peer's fragment size",
         )
-    } else if exchange == "IKE_SA_INIT" {
+    } else if *exchange == ExchangeType::IKE_SA_INIT {
         (
             if silence.told.is_some() { "" } else { "; nothing came from there at all" },
             "Check the address in `remote`, that the peer's IKE daemon runs and has a connection for our address, and that UDP ports 500 and 4500 pass every firewall on the way",
@@ -144,7 +145,12 @@ fn smaller(longest: usize) -> String {
 }
 
 /// A peer's request of which not all fragments came before its time was over.
-pub(crate) fn request_incomplete(path: Path, exchange: &str, pieces: usize, seconds: u64) -> Diagnosis {
+pub(crate) fn request_incomplete(
+    path: Path,
+    exchange: ExchangeType,
+    pieces: usize,
+    seconds: u64,
+) -> Diagnosis {
     let summary = format!(
         "of the {exchange} of {} only {pieces} fragments came within {seconds} s: others are lost on the way",
         path.remote_ip()
@@ -163,7 +169,7 @@ pub(crate) fn never_came_back(path: Path, nat_port: u16, seconds: u64) -> Diagno
         "Let UDP port {nat_port} pass in both directions on every firewall on the way, and see that our answers from port {} reach the peer; its log says what it waits for",
         path.local.port()
     );
-    diagnosis(DiagnosisKind::NatPortFiltered, Side::Nobody, summary, &advice).during("IKE_AUTH")
+    diagnosis(DiagnosisKind::NatPortFiltered, Side::Nobody, summary, &advice).during(ExchangeType::IKE_AUTH)
 }
 
 pub(crate) fn unreachable(hosts: &str, reason: &str) -> Diagnosis {
@@ -185,5 +191,5 @@ pub(crate) fn peer_dead(request: &Silence, first_sent: Instant, heard: Instant) 
     let summary = format!("{} has not answered for {} s", request.path.remote, request.seconds);
     let advice =
         "The peer or the line to it is down: see that it runs, and that its UDP packets reach this machine";
-    diagnosis(DiagnosisKind::PeerDead, Side::Nobody, summary, advice).during(&request.exchange)
+    diagnosis(DiagnosisKind::PeerDead, Side::Nobody, summary, advice).during(request.exchange)
 }

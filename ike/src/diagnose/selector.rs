@@ -7,6 +7,7 @@ use crate::identity::Identity;
 use crate::negotiate::TrafficSelector;
 use crate::negotiate::narrow;
 use crate::negotiate::overlap::{compare, is_interchanged};
+use crate::wire::ExchangeType;
 
 const LOCAL: &str = "local networks";
 const REMOTE: &str = "remote networks";
@@ -16,7 +17,11 @@ const ADVICE: &str = "`local_networks` here must overlap the peer's remote netwo
 pub(crate) type Sides<'a> = (&'a [TrafficSelector], &'a [TrafficSelector]);
 
 /// `offered` is what the peer asks for, `children` what we would let pass.
-pub(crate) fn selectors_here(offered: Sides<'_>, children: &[Sides<'_>], exchange: &str) -> Diagnosis {
+pub(crate) fn selectors_here(
+    offered: Sides<'_>,
+    children: &[Sides<'_>],
+    exchange: ExchangeType,
+) -> Diagnosis {
     let both = |child: Sides<'_>| [compare(LOCAL, child.0, offered.0), compare(REMOTE, child.1, offered.1)];
     let fits = |rows: &[Row; 2]| rows.iter().filter(|row| row.agrees == Some(true)).count();
     // The one that comes nearest; of several, the first.
@@ -52,7 +57,7 @@ fn apart(rows: &[Row; 2]) -> String {
     if why.is_empty() { what } else { format!("{what}: {}", why.join("; ")) }
 }
 
-pub(crate) fn selectors_there(child: &Name, ours: Sides<'_>, exchange: &str) -> Diagnosis {
+pub(crate) fn selectors_there(child: &Name, ours: Sides<'_>, exchange: ExchangeType) -> Diagnosis {
     let summary = format!("the peer accepts none of the traffic selectors of child `{child}`");
     let words = |list: &[TrafficSelector]| list.iter().map(ToString::to_string).collect();
     diagnosis(DiagnosisKind::TrafficSelectors, Side::Peer, summary, ADVICE)
@@ -61,7 +66,7 @@ pub(crate) fn selectors_there(child: &Name, ours: Sides<'_>, exchange: &str) -> 
         .during(exchange)
 }
 
-pub(crate) fn selectors_widened(ours: Sides<'_>, answer: Sides<'_>, exchange: &str) -> Diagnosis {
+pub(crate) fn selectors_widened(ours: Sides<'_>, answer: Sides<'_>, exchange: ExchangeType) -> Diagnosis {
     let summary = "the peer answered with traffic selectors that we had not offered".to_owned();
     let advice = "This is a fault of the peer's software; compare the networks at both ends";
     diagnosis(DiagnosisKind::TrafficSelectors, Side::Here, summary, advice)

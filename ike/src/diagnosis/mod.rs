@@ -60,10 +60,15 @@ impl Diagnosis {
         self
     }
 
-    /// In which exchange it happened, if this is the name of one.
-    pub(crate) fn during(mut self, exchange: &str) -> Self {
-        let named = |known: &ExchangeType| known.to_string() == exchange;
-        self.exchange = ExchangeType::ALL.into_iter().find(named);
+    /// In which exchange it happened.
+    pub(crate) fn during(mut self, exchange: ExchangeType) -> Self {
+        self.exchange = Some(exchange);
+        self
+    }
+
+    /// It was the IKE SA that was to be replaced: its exchange also makes and rekeys Child SAs.
+    pub(crate) fn of_ike_rekey(mut self) -> Self {
+        self.summary = bounded(&format!("rekey of the IKE SA: {}", self.summary));
         self
     }
 

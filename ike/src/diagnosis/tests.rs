@@ -22,7 +22,7 @@ fn hostile_text_is_cut_and_cannot_steer_a_terminal() {
     let rows = vec![row.remark(hostile.clone()); 100];
     let diagnosis = Diagnosis::new(DiagnosisKind::PeerError, Side::Peer, &hostile, "Look there")
         .about(hostile.clone(), hostile.clone())
-        .during(&hostile)
+        .during(ExchangeType::IKE_AUTH)
         .compared(rows);
     assert_eq!(diagnosis.comparison.len(), limits::COMPARISON_ROWS);
     for row in &diagnosis.comparison {

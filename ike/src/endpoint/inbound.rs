@@ -170,7 +170,7 @@ impl Endpoint {
             }
             Unfinished::Fragments(pieces) => {
                 self.drop_datagram(DropReason::FragmentsIncomplete);
-                diagnose::request_incomplete(path, "IKE_AUTH", pieces, seconds)
+                diagnose::request_incomplete(path, ExchangeType::IKE_AUTH, pieces, seconds)
             }
         };
         let name = self.connections.down_at(path.remote_ip());

@@ -204,6 +204,8 @@ pub struct ChildSaParameters {
     pub encapsulated: bool,
     /// When it was set up.
     pub established: Now,
+    /// When it must not be used any more. It was replaced or [`Event::Retired`] by then, unless the endpoint was not driven.
+    pub expires_at: Instant,
     /// Whether what we send hides how long it is.
     pub tfc_padding: TfcPadding,
     /// What the peer asked for besides.

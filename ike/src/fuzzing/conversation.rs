@@ -59,6 +59,9 @@ impl Play {
         let has = |bit: u8| setting & (1 << bit) != 0;
         let conditions = if has(4) { Conditions::bad(0.1) } else { Conditions::GOOD };
         let mut world = World::new(setting.into(), conditions);
+        if has(6) {
+            (world.b.line, world.link.mtu) = (Some(1500), 1400);
+        }
         // Who begins: the hostile end, the honest one, or both.
         let (mut theirs, mut ours) = (connection(Side::A, !has(0) || has(1)), connection(Side::B, has(0)));
         for connection in [&mut theirs, &mut ours] {

@@ -123,6 +123,14 @@ impl Crl {
             .map_or(Standing::Good, |(since, reason)| Standing::Revoked { since, reason }))
     }
 
+    /// Whether it is this issuer's list, rightly signed.
+    pub(super) fn is_by(&self, issuer: &Certificate) -> Result<(), NoAnswer> {
+        if self.0.issuer != *issuer.subject() {
+            return Err(NoAnswer::OtherIssuer);
+        }
+        self.verify(issuer)
+    }
+
     /// RFC 5280 §6.3.3 (f): "If a key usage extension is present in the CRL issuer's certificate, verify that the cRLSign bit
     /// is set."
     fn verify(&self, issuer: &Certificate) -> Result<(), NoAnswer> {

@@ -7,16 +7,18 @@ use crate::limits;
 
 /// What may be fetched to find out. Only [`assess`](super::assess) makes these, which takes a
 /// [`TrustedPath`](super::TrustedPath), and [`Stapling`](super::Stapling), which is about our own certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetch {
     /// Begins with `http://`; at most 2,048 visible ASCII characters.
     pub url: String,
     /// What is fetched.
     pub kind: FetchKind,
+    /// The authority whose word it is to be, its own or that of whom it has designated.
+    pub issuer: Certificate,
 }
 
 /// What is fetched.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchKind {
     /// GET; the answer is a CRL as DER.
     Crl,
@@ -24,6 +26,8 @@ pub enum FetchKind {
     Ocsp {
         /// DER.
         request: Vec<u8>,
+        /// What is asked about.
+        certificate: Certificate,
     },
 }
 
@@ -61,6 +65,44 @@ impl Answer {
         }
     }
 
+    /// The same if it is the word of whoever was meant, at `now`, seconds since 1970 UTC: signed by the issuer or by whom it
+    /// has designated, and about what was asked. What it says, and how old it is, does not matter here. Another is a failure
+    /// with its reason. Checks signatures.
+    #[must_use]
+    pub fn vouched(self, now: u64) -> Self {
+        let said = match (&self, &self.fetch().kind) {
+            (Self::Crl(fetch, crl), _) => crl.is_by(&fetch.issuer),
+            (Self::Ocsp(fetch, response), FetchKind::Ocsp { certificate, .. }) => {
+                response.is_about(certificate, &fetch.issuer, now)
+            }
+            _ => return self,
+        };
+        match said {
+            Ok(()) => self,
+            Err(why) => Self::Failed(self.fetch().clone(), why.to_string()),
+        }
+    }
+
+    /// Whether it counts in the place of another that came later, at `now`, seconds since 1970 UTC: it is newer, and still
+    /// valid. What comes from the future was made by a clock that was wrong, and outdates nothing.
+    pub fn outdates(&self, other: &Self, now: u64) -> bool {
+        let latest = now.saturating_add(limits::REVOCATION_CLOCK_SKEW);
+        let sound = self.this_update().is_some_and(|made| made <= latest);
+        let valid = self.next_update().is_some_and(|until| until >= now);
+        sound && valid && self.this_update() > other.this_update()
+    }
+
+    /// When what it says of the certificate in question was found out, seconds since 1970 UTC; a failure has no such time.
+    fn this_update(&self) -> Option<u64> {
+        match (self, &self.fetch().kind) {
+            (Self::Crl(_, crl), _) => Some(crl.this_update()),
+            (Self::Ocsp(fetch, response), FetchKind::Ocsp { certificate, .. }) => {
+                response.this_update(certificate, &fetch.issuer)
+            }
+            _ => None,
+        }
+    }
+
     /// When it is worth nothing any more, seconds since 1970 UTC; a failure has no such time.
     pub fn next_update(&self) -> Option<u64> {
         match self {
@@ -74,13 +116,15 @@ impl Answer {
 /// What could be asked about a certificate: responders first, since their answers are short and fresh.
 pub(super) fn all(certificate: &Certificate, issuer: &Certificate) -> Vec<Fetch> {
     let extensions = certificate.extensions();
-    let request = || ocsp_id::request(certificate, issuer);
+    let question = || {
+        let request = ocsp_id::request(certificate, issuer)?;
+        Some(FetchKind::Ocsp { request, certificate: certificate.clone() })
+    };
+    let fetch = |url: &String, kind| Fetch { url: url.clone(), kind, issuer: issuer.clone() };
     let responders = extensions.ocsp_urls.iter().filter(|url| is_fetched(url));
-    let responders = responders
-        .filter_map(|url| Some(Fetch { url: url.clone(), kind: FetchKind::Ocsp { request: request()? } }));
+    let responders = responders.filter_map(|url| Some(fetch(url, question()?)));
     let lists = extensions.crl_urls.iter().filter(|url| is_fetched(url));
-    let lists = lists.map(|url| Fetch { url: url.clone(), kind: FetchKind::Crl });
-    responders.chain(lists).collect()
+    responders.chain(lists.map(|url| fetch(url, FetchKind::Crl))).collect()
 }
 
 /// What was not asked yet.

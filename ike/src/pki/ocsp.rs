@@ -76,9 +76,7 @@ impl OcspResponse {
         issuer: &Certificate,
         now: u64,
     ) -> Result<Standing, NoAnswer> {
-        let about = self.answers.iter().filter(|answer| answer.id.names(certificate, issuer));
-        // Of several answers about one certificate the newest counts.
-        let answer = about.max_by_key(|answer| answer.this_update).ok_or(NoAnswer::OtherCertificate)?;
+        let answer = self.about(certificate, issuer)?;
         self.signer(issuer, now)?;
         if answer.this_update > now.saturating_add(limits::REVOCATION_CLOCK_SKEW) {
             return Err(NoAnswer::NotYetValid(Utc(answer.this_update)));
@@ -87,6 +85,28 @@ impl OcspResponse {
             return Err(NoAnswer::Stale(Utc(answer.next_update)));
         }
         answer.standing.clone()
+    }
+
+    /// Whether it says anything of a certificate that `issuer` issued, and is signed by one who may.
+    pub(super) fn is_about(
+        &self,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        now: u64,
+    ) -> Result<(), NoAnswer> {
+        self.about(certificate, issuer)?;
+        self.signer(issuer, now).map(|_| ())
+    }
+
+    /// When what it says of the certificate was found out, seconds since 1970 UTC.
+    pub(super) fn this_update(&self, certificate: &Certificate, issuer: &Certificate) -> Option<u64> {
+        self.about(certificate, issuer).ok().map(|answer| answer.this_update)
+    }
+
+    /// Of several answers about one certificate the newest counts.
+    fn about(&self, certificate: &Certificate, issuer: &Certificate) -> Result<&SingleAnswer, NoAnswer> {
+        let about = self.answers.iter().filter(|answer| answer.id.names(certificate, issuer));
+        about.max_by_key(|answer| answer.this_update).ok_or(NoAnswer::OtherCertificate)
     }
 
     /// Whom the issuer has designated to sign it, by what it says itself; `None` if that is the issuer.

@@ -17,7 +17,7 @@ use crate::negotiate::{TrafficSelector, left_out};
 use crate::path::Path;
 use crate::secret::Secret;
 use crate::suite::{EspProposal, EspSuite, Group};
-use crate::wire::{EspSpi, NotifyType, WireSelector};
+use crate::wire::{EspSpi, ExchangeType, NotifyType, WireSelector};
 use crate::work::Agreement;
 
 /// What we keep while our request for a Child SA is on its way.
@@ -148,10 +148,10 @@ impl PendingChild {
         networks: &Networks,
         answer: &ChildOffer,
         key_exchange: Option<&KeyExchangeData>,
-        exchange: &'static str,
+        exchange: ExchangeType,
     ) -> Result<AgreedChild, Diagnosis> {
         let bad = || diagnose::bad_answer(exchange);
-        let with_ke = exchange == CREATE_CHILD_SA;
+        let with_ke = exchange == ExchangeType::CREATE_CHILD_SA;
         let choice = accept_esp(&answer.proposals, &config.proposals, with_ke).ok_or_else(bad)?;
         let spi_out = peer_spi(&choice.peer_spi).ok_or_else(bad)?;
         let shared = match (choice.suite.group, key_exchange, self.share) {
@@ -196,9 +196,6 @@ fn tfc_padding(config: &Child, peer: &ChildOffer) -> TfcPadding {
     }
 }
 
-pub(crate) const IKE_AUTH: &str = "IKE_AUTH";
-pub(crate) const CREATE_CHILD_SA: &str = "CREATE_CHILD_SA";
-
 fn peer_spi(spi: &[u8]) -> Option<EspSpi> {
     let spi = u32::from_be_bytes(spi.try_into().ok()?);
     (spi >= EspSpi::MIN).then_some(EspSpi(spi))
@@ -211,7 +208,7 @@ pub(crate) struct Asked<'a> {
     /// The configured child of the one it replaces, and that one.
     pub(crate) rekeys: Option<(usize, ChildSaId)>,
     /// `IKE_AUTH` or `CREATE_CHILD_SA`.
-    pub(crate) exchange: &'static str,
+    pub(crate) exchange: ExchangeType,
     /// Who asks.
     pub(crate) peer: &'a Identity,
     /// Which way.
@@ -237,7 +234,7 @@ pub(crate) fn accept(
     }
     let child = connection.children.get(index);
     let config = child.map_or(&[][..], |c| &c.proposals);
-    let with_ke = asked.exchange == CREATE_CHILD_SA;
+    let with_ke = asked.exchange == ExchangeType::CREATE_CHILD_SA;
     let sent = asked.key_exchange.map(|ke| ke.group);
     let choice = choose_esp(&asked.offer.proposals, config, sent, with_ke);
     let choice = choice.ok_or_else(|| no_proposal(asked, config))?;

@@ -27,7 +27,7 @@ impl Tunnel {
                 NotifyType::AUTHENTICATION_FAILED => {
                     diagnose::auth_refused_there(self.connection(), ctx.now.wall)
                 }
-                other => diagnose::peer_error("our last message", other),
+                other => diagnose::refused_afterwards(other),
             });
             return (Vec::new(), Afterwards::IkeSaDeleted);
         }

@@ -201,8 +201,8 @@ impl Tunnel {
                 }
             }
             Err(error) => {
-                let exchange = datagram.header.exchange.to_string();
-                self.conclude(ctx, spi, Err(diagnose::malformed(&exchange, &error.to_string())));
+                let exchange = datagram.header.exchange;
+                self.conclude(ctx, spi, Err(diagnose::malformed(exchange, &error.to_string())));
             }
         }
     }
@@ -238,6 +238,7 @@ impl Tunnel {
         exchange: Exchange,
         response: Response,
     ) -> Result<(), Diagnosis> {
+        let kind = exchange.kind();
         match (exchange, response) {
             (Exchange::Child { pending, collision, put_off }, Response::CreateChild(response)) => {
                 self.child_answered(ctx, spi, *pending, collision, put_off, response)
@@ -254,7 +255,7 @@ impl Tunnel {
                 Ok(())
             }
             (Exchange::Probe | Exchange::DeleteIke, Response::Informational) => Ok(()),
-            _ => Err(diagnose::malformed("an answer", "it is of another exchange than the request")),
+            _ => Err(diagnose::malformed(kind, "it is of another exchange than the request")),
         }
     }
 
@@ -306,7 +307,7 @@ fn refusal_of(exchange: ExchangeType, error: Malformed) -> (Vec<Payload>, Afterw
     let afterwards = match error {
         // RFC 7296 §2.21.3: of these, only INVALID_SYNTAX "is considered fatal in both peers".
         Malformed::UnsupportedCritical(_) => Afterwards::Nothing,
-        _ => Afterwards::Broken(diagnose::malformed(&exchange.to_string(), &error.to_string())),
+        _ => Afterwards::Broken(diagnose::malformed(exchange, &error.to_string())),
     };
     (vec![Payload::Notify(Notify::refusing(error))], afterwards)
 }

@@ -150,11 +150,13 @@ pub(crate) enum Exchange {
 }
 
 impl Exchange {
-    /// The RFC's name for it.
-    pub(crate) fn kind(&self) -> &'static str {
+    /// RFC 7296 §3.1.
+    pub(crate) fn kind(&self) -> ExchangeType {
         match self {
-            Self::Child { .. } | Self::RekeyIke { .. } => "CREATE_CHILD_SA",
-            Self::DeleteChildren(_) | Self::DeleteIke | Self::Probe | Self::ProbePath(_) => "INFORMATIONAL",
+            Self::Child { .. } | Self::RekeyIke { .. } => ExchangeType::CREATE_CHILD_SA,
+            Self::DeleteChildren(_) | Self::DeleteIke | Self::Probe | Self::ProbePath(_) => {
+                ExchangeType::INFORMATIONAL
+            }
         }
     }
 }

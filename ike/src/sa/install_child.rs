@@ -5,7 +5,8 @@ use super::child_sa::{ChildPlace, ChildSa, Meter};
 use super::context::Context;
 use super::ike_sa::lifetimes;
 use super::tunnel::Tunnel;
-use crate::crypto::CryptoError;
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
 use crate::event::{ChildSaId, ChildSaParameters, DirectionKeys, Event};
 use crate::keys::Nonces;
 use crate::wire::IkeSpi;
@@ -18,12 +19,18 @@ impl Tunnel {
         spi: IkeSpi,
         agreed: AgreedChild,
         nonces: Nonces<'_>,
-    ) -> Result<ChildSaId, CryptoError> {
+    ) -> Result<ChildSaId, Diagnosis> {
         let connection = self.connection().clone();
-        let source = self.ike_sas.get(&spi).ok_or(CryptoError::BadKeyLength)?;
-        let keymat = source.child_source.keymat(agreed.suite.protection, nonces, agreed.shared.as_ref())?;
+        let source = self
+            .ike_sas
+            .get(&spi)
+            .ok_or_else(|| diagnose::local("the IKE SA of the new Child SA is gone"))?;
+        let keymat = source.child_source.keymat(agreed.suite.protection, nonces, agreed.shared.as_ref());
+        let keymat = keymat.map_err(|error| diagnose::local(&error.to_string()))?;
         let (outbound, inbound) = if agreed.initiator { keymat } else { (keymat.1, keymat.0) };
-        let config = connection.children.get(agreed.index).ok_or(CryptoError::BadKeyLength)?;
+        let config = connection.children.get(agreed.index);
+        let config =
+            config.ok_or_else(|| diagnose::local("the configuration no longer has the new Child SA"))?;
         let (rekey_at, expires_at) = lifetimes(ctx, config.lifetime.time, &connection);
         let old = agreed.rekeys.and_then(|id| self.children.get(&id));
         // Who asks for no more than it has, has not forgotten what it wanted.
@@ -45,6 +52,7 @@ impl Tunnel {
             path: self.path,
             encapsulated: self.nat.encapsulates(),
             established: ctx.now,
+            expires_at,
             tfc_padding: agreed.tfc_padding,
             withheld: withheld.clone(),
         });

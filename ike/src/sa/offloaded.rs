@@ -10,6 +10,7 @@ use super::share::Share;
 use super::tunnel::Tunnel;
 use super::window::Request;
 use crate::diagnose;
+use crate::diagnosis::Diagnosis;
 use crate::event::JobId;
 use crate::exchange::{CreateChildRequest, CreateChildResponse, Protected};
 use crate::limits;
@@ -51,6 +52,12 @@ pub(crate) struct Held {
 }
 
 impl Tunnel {
+    /// What was wrong is noted, and the peer gets this for an answer.
+    pub(super) fn refuse(&mut self, kind: NotifyType, diagnosis: Diagnosis) -> Answer {
+        self.fail(diagnosis);
+        Answer::error(kind)
+    }
+
     /// Answers a peer's request for a new SA, now or once its key exchange is computed.
     pub(super) fn create_child_asked(
         &mut self,

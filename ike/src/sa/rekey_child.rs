@@ -4,14 +4,14 @@
 //! can receive on the new one before it answers, and sends on it from the first packet on it, or from the DELETE of
 //! the old one: only then has the initiator shown that it can receive.
 
-use super::child_exchange::{Asked, CREATE_CHILD_SA, ChildRefusal, PendingChild, accept};
+use super::child_exchange::{Asked, ChildRefusal, PendingChild, accept};
 use super::child_sa::{ChildPlace, ChildSa};
 use super::collision::{Collision, lowest_nonce, ours_goes};
 use super::context::Context;
 use super::crossing::{ChildActivity, Verdict, new_child, rekey_child};
 use super::ike_sa::Exchange;
 use super::offloaded::Answer;
-use super::share::Share;
+use super::share::{Share, other_group};
 use super::tasks::Task;
 use super::tunnel::Tunnel;
 use crate::diagnose::{self, Negotiated, Standing};
@@ -21,7 +21,7 @@ use crate::exchange::{ChildRequest, CreateChildResponse, Protected};
 use crate::keys::Nonces;
 use crate::limits;
 use crate::suite::Group;
-use crate::wire::{EspSpi, IkeSpi, NotifyType};
+use crate::wire::{EspSpi, ExchangeType, IkeSpi, NotifyType};
 use crate::work::Agreement;
 
 impl Tunnel {
@@ -53,7 +53,7 @@ impl Tunnel {
             offer: &request.offer,
             key_exchange: request.key_exchange.as_ref(),
             rekeys: old,
-            exchange: CREATE_CHILD_SA,
+            exchange: ExchangeType::CREATE_CHILD_SA,
             peer: self.remote_id(),
             path: self.path,
         };
@@ -61,8 +61,9 @@ impl Tunnel {
             Ok((agreed, answer, key_exchange)) => {
                 let nonce = ctx.nonce();
                 let nonces = Nonces { initiator: &request.nonce, responder: &nonce };
-                let Ok(new) = self.install(ctx, spi, agreed, nonces) else {
-                    return Answer::TEMPORARY_FAILURE;
+                let new = match self.install(ctx, spi, agreed, nonces) {
+                    Ok(new) => new,
+                    Err(diagnosis) => return self.refuse(NotifyType::TEMPORARY_FAILURE, diagnosis),
                 };
                 self.settle_as_responder(ctx, spi, old.map(|(_, id)| id), new, nonces);
                 Answer::Now(CreateChildResponse::Child { answer, nonce, key_exchange })
@@ -75,8 +76,7 @@ impl Tunnel {
                 if let Some((index, _)) = old.filter(|_| diagnosis.kind == DiagnosisKind::PfsMismatch) {
                     self.pfs_refused_here(index, &diagnosis);
                 }
-                self.fail(*diagnosis);
-                Answer::error(kind)
+                self.refuse(kind, *diagnosis)
             }
         }
     }
@@ -150,19 +150,23 @@ impl Tunnel {
                 let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
                 let (nonce_i, deleted) = (pending.nonce.clone(), pending.take_deleted());
                 if nonce == nonce_i {
-                    return Err(diagnose::reflected(CREATE_CHILD_SA));
+                    return Err(diagnose::reflected(ExchangeType::CREATE_CHILD_SA));
                 }
                 let networks = self.addresses.networks(&connection, config);
-                let agreed =
-                    pending.complete(config, &networks, &answer, key_exchange.as_ref(), CREATE_CHILD_SA)?;
+                let agreed = pending.complete(
+                    config,
+                    &networks,
+                    &answer,
+                    key_exchange.as_ref(),
+                    ExchangeType::CREATE_CHILD_SA,
+                )?;
                 let (peer, claims) = (self.remote_id(), &ctx.output.claims);
                 if let Some(holder) = claims.holder(&connection, peer, &agreed.remote) {
                     return Err(diagnose::network_taken(peer, holder, &agreed.remote));
                 }
                 let is_deleted = deleted.contains(&agreed.spi_out);
                 let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
-                let new = self.install(ctx, spi, agreed, nonces);
-                let new = new.map_err(|error| diagnose::local(&error.to_string()))?;
+                let new = self.install(ctx, spi, agreed, nonces)?;
                 self.settle_as_initiator(ctx, rekeys, new, nonces, collision);
                 if is_deleted {
                     self.child_deleted(ctx, new, &EndReason::DeletedByPeer);
@@ -238,12 +242,14 @@ impl Tunnel {
             CreateChildResponse::InvalidKe(wanted) => {
                 let offered: Vec<Group> = config.proposals.iter().flat_map(|p| p.groups.clone()).collect();
                 let tried = pending.share.as_ref().map(Share::group);
-                let other = Group::from_number(wanted).filter(|g| offered.contains(g) && Some(*g) != tried);
-                if let Some(group) = other {
-                    self.tasks.push_with_group(ctx, task, group);
-                    return Ok(());
+                let during = (Negotiated::ChildSa, ExchangeType::CREATE_CHILD_SA);
+                match other_group(wanted, &offered, tried, during) {
+                    Ok(group) => {
+                        self.tasks.push_with_group(ctx, task, group);
+                        return Ok(());
+                    }
+                    Err(diagnosis) => diagnosis,
                 }
-                diagnose::key_exchange_group(wanted, &offered, (Negotiated::ChildSa, CREATE_CHILD_SA))
             }
             CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE) => {
                 return self.put_off(ctx, task, put_off);
@@ -257,16 +263,16 @@ impl Tunnel {
             }
             CreateChildResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN) => diagnose::no_child_proposal_there(
                 &config.proposals,
-                CREATE_CHILD_SA,
+                ExchangeType::CREATE_CHILD_SA,
                 self.standing(ctx, pending),
             ),
             CreateChildResponse::Error(NotifyType::TS_UNACCEPTABLE) => {
                 let networks = self.addresses.networks(&connection, config);
-                diagnose::selectors_there(&config.name, networks.sides(), CREATE_CHILD_SA)
+                diagnose::selectors_there(&config.name, networks.sides(), ExchangeType::CREATE_CHILD_SA)
             }
-            CreateChildResponse::Error(kind) => diagnose::peer_error(CREATE_CHILD_SA, kind),
+            CreateChildResponse::Error(kind) => diagnose::peer_error(ExchangeType::CREATE_CHILD_SA, kind),
             CreateChildResponse::Ike(_) | CreateChildResponse::Child { .. } => {
-                return Err(diagnose::bad_answer(CREATE_CHILD_SA));
+                return Err(diagnose::bad_answer(ExchangeType::CREATE_CHILD_SA));
             }
         };
         let was_to_be_found_out = pending.rekeys.is_some_and(|old| self.pfs_refused(old, &diagnosis));
@@ -293,7 +299,7 @@ impl Tunnel {
         put_off: u32,
     ) -> Result<(), Diagnosis> {
         if put_off >= limits::TEMPORARY_FAILURES {
-            return Err(diagnose::out_of_step(CREATE_CHILD_SA));
+            return Err(diagnose::out_of_step(ExchangeType::CREATE_CHILD_SA));
         }
         let wait = ctx.between(limits::TEMPORARY_FAILURE_WAIT, limits::TEMPORARY_FAILURE_WAIT * 2);
         self.tasks.push_later(task, ctx.now.boot + wait, put_off + 1);

@@ -6,12 +6,11 @@ use super::context::Context;
 use super::crossing::{Verdict, rekey_ike};
 use super::ike_sa::{Channel, Exchange, IkeSa, NewIkeSa, Place};
 use super::offloaded::Answer;
-use super::share::Share;
+use super::share::{Share, other_group};
 use super::spis::IkeSpiLease;
 use super::tasks::{Queued, Task};
 use super::tunnel::Tunnel;
 use super::window::Window;
-use crate::crypto::CryptoError;
 use crate::diagnose::{self, Negotiated};
 use crate::diagnosis::Diagnosis;
 use crate::event::Event;
@@ -23,8 +22,6 @@ use crate::secret::Secret;
 use crate::suite::{Group, IkeSuite};
 use crate::wire::{ExchangeType, IkeSpi, NotifyType};
 use crate::work::Agreement;
-
-const CREATE_CHILD_SA: &str = "CREATE_CHILD_SA (rekey of the IKE SA)";
 
 /// What we keep while our rekey of the IKE SA is on its way.
 pub(crate) struct PendingIke {
@@ -85,13 +82,12 @@ impl Tunnel {
         }
         let connection = self.connection().clone();
         let sent = request.key_exchange.group;
-        let no_proposal =
-            || diagnose::no_ike_proposal_here(&request.proposals, &connection.proposals, CREATE_CHILD_SA);
         let choice = choose_ike(&request.proposals, &connection.proposals, Some(sent));
         let chosen = choice.and_then(|c| Some((ike_spi(&c.peer_spi)?, c)));
         let Some((spi_i, choice)) = chosen else {
-            self.fail(no_proposal());
-            return Answer::error(NotifyType::NO_PROPOSAL_CHOSEN);
+            let (offered, ours) = (&request.proposals, &connection.proposals);
+            let diagnosis = diagnose::no_ike_proposal_here(offered, ours, ExchangeType::CREATE_CHILD_SA);
+            return self.refuse(NotifyType::NO_PROPOSAL_CHOSEN, diagnosis.of_ike_rekey());
         };
         let suite = choice.suite;
         if suite.group.number() != sent {
@@ -100,8 +96,12 @@ impl Tunnel {
         let Some(agreement) = agreement.filter(|a| a.group == suite.group) else {
             return Answer::Compute(suite.group);
         };
-        let Ok((data, shared)) = agreement.result else {
-            return Answer::error(NotifyType::INVALID_SYNTAX);
+        let (data, shared) = match agreement.result {
+            Ok(both) => both,
+            Err(error) => {
+                let diagnosis = diagnose::malformed(ExchangeType::CREATE_CHILD_SA, &error.to_string());
+                return self.refuse(NotifyType::INVALID_SYNTAX, diagnosis.of_ike_rekey());
+            }
         };
         let (lease, nonce) = (ctx.spis.ike(ctx.random), ctx.nonce());
         let new = lease.spi();
@@ -114,8 +114,8 @@ impl Tunnel {
             place: Place::Successor { until: self.redundant_until(ctx) },
             lease,
         };
-        if self.add_ike_sa(ctx, spi, agreed).is_err() {
-            return Answer::TEMPORARY_FAILURE;
+        if let Err(diagnosis) = self.add_ike_sa(ctx, spi, agreed) {
+            return self.refuse(NotifyType::TEMPORARY_FAILURE, diagnosis.of_ike_rekey());
         }
         self.settle_ike_as_responder(ctx, spi, new, &request.nonce, &nonce);
         Answer::Now(CreateChildResponse::Ike(IkeRequest {
@@ -155,8 +155,22 @@ impl Tunnel {
         put_off: u32,
         response: Protected<CreateChildResponse>,
     ) -> Result<(), Diagnosis> {
+        let response = response.into_inner();
+        let concluded = self.conclude_rekey_ike(ctx, old, pending, collision, put_off, response);
+        concluded.map_err(Diagnosis::of_ike_rekey)
+    }
+
+    fn conclude_rekey_ike(
+        &mut self,
+        ctx: &mut Context<'_>,
+        old: IkeSpi,
+        pending: PendingIke,
+        collision: Option<Collision<IkeSpi>>,
+        put_off: u32,
+        response: CreateChildResponse,
+    ) -> Result<(), Diagnosis> {
         let collision = collision.filter(|c| self.ike_sas.contains_key(&c.theirs));
-        match (response.into_inner(), collision) {
+        match (response, collision) {
             (CreateChildResponse::Ike(answer), collision) => {
                 let nonce_i = pending.nonce.clone();
                 let new = self.complete_rekey_ike(ctx, old, pending, &answer)?;
@@ -205,18 +219,19 @@ impl Tunnel {
         pending: PendingIke,
         answer: &IkeRequest,
     ) -> Result<IkeSpi, Diagnosis> {
-        let bad = || diagnose::bad_answer(CREATE_CHILD_SA);
+        let bad = || diagnose::bad_answer(ExchangeType::CREATE_CHILD_SA);
         let choice = accept_ike(&answer.proposals, &self.connection().proposals).ok_or_else(bad)?;
         let spi_r = ike_spi(&choice.peer_spi).ok_or_else(bad)?;
         if spi_r == pending.lease.spi() || answer.nonce == pending.nonce {
-            return Err(diagnose::reflected(CREATE_CHILD_SA));
+            return Err(diagnose::reflected(ExchangeType::CREATE_CHILD_SA));
         }
         let group = choice.suite.group;
         if group != pending.share.group() || answer.key_exchange.group != group.number() {
             return Err(bad());
         }
         let shared = pending.share.into_secret().ok_or_else(bad)?;
-        let shared = shared.map_err(|e| diagnose::malformed(CREATE_CHILD_SA, &e.to_string()))?;
+        let shared =
+            shared.map_err(|e| diagnose::malformed(ExchangeType::CREATE_CHILD_SA, &e.to_string()))?;
         let new = pending.lease.spi();
         let agreed = Agreed {
             suite: choice.suite,
@@ -227,7 +242,7 @@ impl Tunnel {
             place: Place::Successor { until: self.redundant_until(ctx) },
             lease: pending.lease,
         };
-        self.add_ike_sa(ctx, old, agreed).map_err(|error| diagnose::local(&error.to_string()))?;
+        self.add_ike_sa(ctx, old, agreed)?;
         Ok(new)
     }
 
@@ -237,12 +252,14 @@ impl Tunnel {
         ctx: &mut Context<'_>,
         old: IkeSpi,
         agreed: Agreed<'_>,
-    ) -> Result<(), CryptoError> {
+    ) -> Result<(), Diagnosis> {
         let connection = self.connection().clone();
-        let old = self.ike_sas.get(&old).ok_or(CryptoError::BadKeyLength)?;
+        let old =
+            self.ike_sas.get(&old).ok_or_else(|| diagnose::local("the IKE SA to be rekeyed is gone"))?;
         let (source, fragmentation) = (&old.child_source, old.channel.fragmentation);
         let Agreed { lease, suite, spis, nonces, shared, initiator, place } = agreed;
-        let keys = IkeKeys::derive_rekey(ctx.provider, source, suite, nonces, spis, &shared)?;
+        let keys = IkeKeys::derive_rekey(ctx.provider, source, suite, nonces, spis, &shared);
+        let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
         let (channel, others) = Channel::new(keys, spis, initiator, fragmentation);
         let window = Window::new(0, 0);
         let new = NewIkeSa { lease, channel, child_source: others.child, suite, nonces, window, place };
@@ -274,26 +291,28 @@ impl Tunnel {
             CreateChildResponse::InvalidKe(wanted) => {
                 let offered: Vec<Group> =
                     connection.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-                let tried = pending.share.group();
-                let other = Group::from_number(wanted).filter(|g| offered.contains(g) && *g != tried);
-                if let Some(group) = other {
-                    self.tasks.push_with_group(ctx, Task::RekeyIke, group);
-                    return Ok(());
+                let tried = Some(pending.share.group());
+                let during = (Negotiated::IkeSa, ExchangeType::CREATE_CHILD_SA);
+                match other_group(wanted, &offered, tried, during) {
+                    Ok(group) => {
+                        self.tasks.push_with_group(ctx, Task::RekeyIke, group);
+                        return Ok(());
+                    }
+                    Err(diagnosis) => diagnosis,
                 }
-                diagnose::key_exchange_group(wanted, &offered, (Negotiated::IkeSa, CREATE_CHILD_SA))
             }
             CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE) => {
                 return self.put_off(ctx, Task::RekeyIke, put_off);
             }
             CreateChildResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN) => {
-                diagnose::no_ike_proposal_there(&connection.proposals, CREATE_CHILD_SA)
+                diagnose::no_ike_proposal_there(&connection.proposals, ExchangeType::CREATE_CHILD_SA)
             }
-            CreateChildResponse::Error(kind) => diagnose::peer_error(CREATE_CHILD_SA, kind),
+            CreateChildResponse::Error(kind) => diagnose::peer_error(ExchangeType::CREATE_CHILD_SA, kind),
             CreateChildResponse::Ike(_) | CreateChildResponse::Child { .. } => {
-                return Err(diagnose::bad_answer(CREATE_CHILD_SA));
+                return Err(diagnose::bad_answer(ExchangeType::CREATE_CHILD_SA));
             }
         };
-        self.fail(diagnosis);
+        self.fail(diagnosis.of_ike_rekey());
         self.try_ike_later(ctx);
         Ok(())
     }

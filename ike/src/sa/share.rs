@@ -1,9 +1,12 @@
 //! Our half of a key exchange that we began (RFC 7296 §2.12).
 
 use crate::crypto::{ActiveKeyExchange, CryptoError};
+use crate::diagnose::{self, Negotiated};
+use crate::diagnosis::Diagnosis;
 use crate::exchange::KeyExchangeData;
 use crate::secret::Secret;
 use crate::suite::Group;
+use crate::wire::ExchangeType;
 use crate::work::Work;
 
 /// From our public value to the shared secret.
@@ -58,4 +61,15 @@ impl Share {
             Self::Sent(_) | Self::Computing(_) => None,
         }
     }
+}
+
+/// The group that the peer asks for in `INVALID_KE_PAYLOAD` (RFC 7296 §1.3), if it is another one of those that we offered.
+pub(crate) fn other_group(
+    wanted: u16,
+    offered: &[Group],
+    tried: Option<Group>,
+    during: (Negotiated, ExchangeType),
+) -> Result<Group, Diagnosis> {
+    let other = Group::from_number(wanted).filter(|group| offered.contains(group) && Some(*group) != tried);
+    other.ok_or_else(|| diagnose::key_exchange_group(wanted, offered, during))
 }

@@ -16,7 +16,7 @@ use crate::exchange::Message;
 use crate::limits;
 use crate::path::Path;
 use crate::time::Instant;
-use crate::wire::IkeSpi;
+use crate::wire::{ExchangeType, IkeSpi};
 
 impl Outstanding<Exchange> {
     /// What is sent when no answer comes.
@@ -213,7 +213,7 @@ fn silence(path: Path, ike_sa: &IkeSa, silent: Duration) -> (Silence, Instant) {
     let lengths: Vec<usize> = datagrams.map(|datagram| path.packet(datagram.len())).collect();
     let silence = Silence {
         path,
-        exchange: outstanding.map_or("INFORMATIONAL", |o| o.exchange.kind()).to_owned(),
+        exchange: outstanding.map_or(ExchangeType::INFORMATIONAL, |o| o.exchange.kind()),
         seconds: silent.as_secs(),
         datagrams: lengths.len(),
         longest: lengths.into_iter().max().unwrap_or(0),

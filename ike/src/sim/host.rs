@@ -69,6 +69,12 @@ pub struct Host {
     pub sent: u64,
     /// What a path was said to carry, and whether that was found out.
     pub path_mtus: Vec<(u16, bool)>,
+    /// The last of it, of each tunnel that stands.
+    pub carries: BTreeMap<TunnelId, (u16, bool)>,
+    /// What its line carries: if it is known, the endpoint is told of each path, as by the shell.
+    pub line: Option<u16>,
+    /// Tunnels with a path that the endpoint was not told of.
+    untold: Vec<TunnelId>,
     /// It says what it likes, see [`crate::exchange::tamper`].
     pub hostile: bool,
     spis: Arc<Mutex<BTreeSet<EspSpi>>>,
@@ -95,6 +101,9 @@ impl Host {
             refused: 0,
             sent: 0,
             path_mtus: Vec::new(),
+            carries: BTreeMap::new(),
+            line: None,
+            untold: Vec::new(),
             hostile: false,
             spis,
         }
@@ -124,8 +133,15 @@ impl Host {
 
     pub(super) fn handle_event(&mut self, event: Event) {
         match event {
-            Event::TunnelUp(_) | Event::IkeSaRekeyed(_) => self.ike_sas_made += 1,
-            Event::TunnelDown { reason, .. } => self.ended.push(reason),
+            Event::TunnelUp(sa) => {
+                self.ike_sas_made += 1;
+                self.untold.push(sa.tunnel);
+            }
+            Event::IkeSaRekeyed(_) => self.ike_sas_made += 1,
+            Event::TunnelDown { tunnel, reason, .. } => {
+                self.carries.remove(&tunnel);
+                self.ended.push(reason);
+            }
             Event::AddressesAssigned(assignment) => self.assigned.push(*assignment),
             Event::InboundReady(child) => {
                 self.child_sas_made += 1;
@@ -157,9 +173,24 @@ impl Host {
                 for child in self.installed.values_mut().filter(|i| i.tunnel == tunnel) {
                     (child.path, child.encapsulated) = (path, encapsulated);
                 }
+                self.carries.remove(&tunnel);
+                self.untold.push(tunnel);
             }
-            Event::PathMtu { mtu, proven, .. } => self.path_mtus.push((mtu, proven)),
+            Event::PathMtu { tunnel, mtu, proven } => {
+                self.path_mtus.push((mtu, proven));
+                self.carries.insert(tunnel, (mtu, proven));
+            }
             Event::NegotiationFailed { diagnosis, .. } => self.failures.push(*diagnosis),
+        }
+    }
+
+    /// Tells of new paths what the line carries.
+    pub(super) fn tell_lines(&mut self, now: Now) {
+        for tunnel in std::mem::take(&mut self.untold) {
+            if let Some(line) = self.line {
+                // Of a tunnel that is gone by now nothing is asked.
+                let _ = self.endpoint.handle_command(now, Command::LineCarries(tunnel, line));
+            }
         }
     }
 

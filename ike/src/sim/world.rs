@@ -129,9 +129,10 @@ impl World {
         self.restarts += 1;
         let (seed, number, config) = (self.seed, 100 + self.restarts, self.config.clone());
         let address = self.host(side).address;
-        let work_time = self.host(side).desk.work_time;
+        let (work_time, line) = (self.host(side).desk.work_time, self.host(side).line);
         *self.host(side) = Host::new(address, seed, number, &config);
         self.host(side).desk.work_time = work_time;
+        self.host(side).line = line;
         self.configure(side, connections);
     }
 
@@ -253,6 +254,7 @@ impl World {
             while let Some(event) = host.endpoint.poll_event() {
                 host.handle_event(event);
             }
+            host.tell_lines(now);
             if let Some(job) = host.endpoint.poll_job() {
                 host.desk.put(now.boot, host.address, job);
             } else if let Some((id, completion)) = host.desk.take(now.boot) {

@@ -110,7 +110,8 @@ fn urls_come_from_trusted_paths_alone() {
     assert_eq!(fetches.len(), 2);
     assert_eq!(fetches[0].url, RESPONDER);
     assert!(matches!(fetches[0].kind, FetchKind::Ocsp { .. }));
-    assert_eq!(fetches[1], Fetch { url: LIST.into(), kind: FetchKind::Crl });
+    let issuer = peer.root.certificate.clone();
+    assert_eq!(fetches[1], Fetch { url: LIST.into(), kind: FetchKind::Crl, issuer });
     let stranger = root(ca("Other")).trusted();
     assert!(trust(&peer.leaf.certificate, &[], &stranger, NOW).is_err(), "no path, no URL");
 }
@@ -190,6 +191,56 @@ fn what_was_tried_is_not_asked_again_and_is_told() {
     insta::assert_snapshot!(told.unwrap_err(), @"certificate `C=JP, O=Clinic, CN=clinic-17` was revoked on 2029-12-24 12:34:56 UTC (reason: keyCompromise), says the configured revocation list");
 }
 
+/// What may be kept: the word of whoever was asked, whatever it is, and nothing else.
+#[test]
+fn an_answer_is_vouched_for_by_its_issuer_and_about_what_was_asked() {
+    let peer = Peer::new();
+    let [ocsp, list] = <[Fetch; 2]>::try_from(peer.fetches()).unwrap();
+    let why = |fetch: &Fetch, body: &[u8]| match Answer::read(fetch.clone(), body).vouched(NOW) {
+        Answer::Failed(of, why) if of == *fetch => why,
+        _ => String::new(),
+    };
+    let namesake = root(ca("Root"));
+    let old = List { this_update: "20201225000000Z", next_update: Some("20210108000000Z"), ..List::new() };
+    assert_eq!(why(&list, &List::revoking(&peer.leaf.certificate).der(&peer.root)), "");
+    assert_eq!(why(&list, &old.der(&peer.root)), "", "how old it is does not matter here");
+    assert_eq!(why(&list, &List::new().der(&namesake)), "its signature is wrong");
+    assert_eq!(why(&list, &List::new().der(&root(ca("Other")))), "it is by another issuer");
+    assert_eq!(why(&list, b"x"), "the revocation list is malformed: no revocation list as DER");
+
+    let (leaf, issuer) = (&peer.leaf.certificate, &peer.root.certificate);
+    for reply in [Reply::good(), Reply::revoked(), Reply::unknown()] {
+        assert_eq!(why(&ocsp, &reply.der(leaf, issuer, &peer.root)), "");
+    }
+    assert_eq!(why(&ocsp, &Reply::good().der(leaf, issuer, &namesake)), "its signature is wrong");
+    let other = peer.root.issue(crate::made::leaf("clinic-18"));
+    let about_other = Reply::good().der(&other.certificate, issuer, &peer.root);
+    assert_eq!(why(&ocsp, &about_other), "it is about another certificate");
+}
+
+#[test]
+fn what_is_newer_and_valid_outdates_what_comes_later() {
+    let peer = Peer::new();
+    let [ocsp, list] = <[Fetch; 2]>::try_from(peer.fetches()).unwrap();
+    let made = |this_update, next_update| {
+        let crl = List { this_update, next_update: Some(next_update), ..List::new() }.by(&peer.root);
+        let reply = Reply { this_update, next_update: Some(next_update), ..Reply::good() };
+        let response = reply.by(&peer.leaf.certificate, &peer.root.certificate, &peer.root);
+        [Answer::Crl(list.clone(), crl), Answer::Ocsp(ocsp.clone(), response)]
+    };
+    let old = made("20291230000000Z", "20300108000000Z");
+    let new = made("20291231000000Z", "20300108000000Z");
+    let ended = made("20291231000000Z", "20291231120000Z");
+    let from_the_future = made("20350101000000Z", "20360101000000Z");
+    for kind in 0..2 {
+        assert!(new[kind].outdates(&old[kind], NOW));
+        assert!(!old[kind].outdates(&new[kind], NOW));
+        assert!(!new[kind].outdates(&new[kind], NOW));
+        assert!(!ended[kind].outdates(&old[kind], NOW));
+        assert!(!from_the_future[kind].outdates(&new[kind], NOW));
+    }
+}
+
 #[test]
 fn a_certificate_that_names_nobody_to_ask_is_unknown() {
     let peer = Peer::with(&[], &[]);
@@ -247,7 +298,8 @@ fn every_certificate_of_the_path_is_asked_about_but_the_anchor() {
         )
     };
     let Assessment::Unknown { missing, reasons } = judge(vec![]) else { panic!("unknown") };
-    assert_eq!(missing, [Fetch { url: LIST.into(), kind: FetchKind::Crl }]);
+    let issuer = top.certificate.clone();
+    assert_eq!(missing, [Fetch { url: LIST.into(), kind: FetchKind::Crl, issuer }]);
     assert_eq!(reasons.len(), 2);
     let (by_root, by_branch) = (List::new().by(&top), List::new().by(&branch));
     assert_eq!(judge(vec![by_root.clone(), by_branch.clone()]), Assessment::Good);
@@ -298,10 +350,9 @@ fn our_request_is_openssls() {
         panic!("unknown")
     };
     let request = fixtures::bytes("leaf.ocsp-request");
-    let expected = [
-        Fetch { url: RESPONDER.into(), kind: FetchKind::Ocsp { request } },
-        Fetch { url: LIST.into(), kind: FetchKind::Crl },
-    ];
+    let issuer = fixtures::certificate("root");
+    let expected = [(RESPONDER, FetchKind::Ocsp { request, certificate }), (LIST, FetchKind::Crl)]
+        .map(|(url, kind)| Fetch { url: url.into(), kind, issuer: issuer.clone() });
     assert_eq!(missing, expected);
 }
 

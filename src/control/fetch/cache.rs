@@ -34,10 +34,12 @@ impl Key {
     pub(super) fn of(fetch: &Fetch) -> Self {
         let request: &[u8] = match &fetch.kind {
             FetchKind::Crl => &[],
-            FetchKind::Ocsp { request } => request,
+            FetchKind::Ocsp { request, .. } => request,
         };
+        // Its issuer is in it, so that no other authority that is trusted can take the place of what this one says.
+        let issuer = fetch.issuer.fingerprint();
         let mut context = Context::new(&SHA256);
-        for part in [fetch.url.as_bytes(), request] {
+        for part in [fetch.url.as_bytes(), request, &issuer] {
             context.update(&part.len().to_be_bytes());
             context.update(part);
         }
@@ -128,15 +130,23 @@ impl Cache {
         }
     }
 
-    /// Keeps an answer in place of the one before. Writes the disk; a failure is told, and costs another fetch some day.
-    pub(super) fn put(&self, key: &Key, content: &[u8], answer: &Answer) {
+    /// Keeps an answer, whose signature is right, in place of the one before; returns the one that counts. An old one, true
+    /// in its day, does not take the place of a newer. Reads and writes the disk; a failure is told, and costs another fetch
+    /// some day.
+    pub(super) fn put(&self, key: &Key, content: &[u8], answer: Answer) -> Answer {
+        if let Some(newer) = self.get(key, answer.fetch()).filter(|kept| kept.outdates(&answer, now())) {
+            self.entries().confirm(key);
+            return newer;
+        }
         let bytes = (MARK.len() + HASH + content.len()) as u64;
         let surplus = self.entries().add(key, bytes, answer.clone());
         self.remove(&surplus);
-        let Some(directory) = &self.directory else { return };
-        if let Err(error) = write(directory, key, content) {
+        if let Some(directory) = &self.directory
+            && let Err(error) = write(directory, key, content)
+        {
             tracing::warn!("what was fetched cannot be kept in {}: {error}", directory.display());
         }
+        answer
     }
 
     fn remove(&self, keys: &[Key]) {
@@ -173,10 +183,22 @@ impl Entries {
     fn add(&mut self, key: &Key, bytes: u64, answer: Answer) -> Vec<Key> {
         self.all.remove(key);
         let surplus = self.shrink(bytes);
-        self.order = self.order.saturating_add(1);
-        let age = Age { fetched: now(), order: self.order };
+        let age = self.next_age();
         self.all.insert(key.clone(), Entry { bytes, age, answer: Some(answer) });
         surplus
+    }
+
+    /// Nothing newer was to be had.
+    fn confirm(&mut self, key: &Key) {
+        let age = self.next_age();
+        if let Some(entry) = self.all.get_mut(key) {
+            entry.age = age;
+        }
+    }
+
+    fn next_age(&mut self) -> Age {
+        self.order = self.order.saturating_add(1);
+        Age { fetched: now(), order: self.order }
     }
 
     /// Makes room for one of so many bytes; the oldest go first.
@@ -240,11 +262,11 @@ fn remove(path: &Path) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::tests::{crl, crl_of_length};
+    use super::super::tests::{Authority, crl, crl_of_length, issuer, list};
     use super::*;
 
     fn fetch(name: &str) -> Fetch {
-        Fetch { url: format!("http://{name}/crl"), kind: FetchKind::Crl }
+        list(&format!("http://{name}/crl"))
     }
 
     fn key(name: &str) -> Key {
@@ -256,7 +278,7 @@ mod tests {
     }
 
     fn put(cache: &Cache, name: &str, content: &[u8]) {
-        cache.put(&key(name), content, &Answer::read(fetch(name), content));
+        cache.put(&key(name), content, Answer::read(fetch(name), content));
     }
 
     fn get(cache: &Cache, name: &str) -> Option<Vec<u8>> {
@@ -291,10 +313,13 @@ mod tests {
     #[test]
     fn questions_are_told_apart_by_all_their_parts() {
         let ocsp = |url: &str, request: &[u8]| {
-            Key::of(&Fetch { url: url.to_owned(), kind: FetchKind::Ocsp { request: request.to_vec() } })
+            let kind = FetchKind::Ocsp { request: request.to_vec(), certificate: issuer() };
+            Key::of(&Fetch { url: url.to_owned(), kind, issuer: issuer() })
         };
         assert_ne!(ocsp("http://ab", b"c"), ocsp("http://a", b"bc"));
         assert_ne!(ocsp("http://a/crl", b"x"), key("a"));
+        let of_another = Fetch { issuer: Authority::new().certificate, ..fetch("a") };
+        assert_ne!(Key::of(&of_another), key("a"));
     }
 
     #[test]

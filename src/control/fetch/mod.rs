@@ -2,8 +2,8 @@
 //!
 //! A server that hangs costs the tunnels that need it, and nobody else: it holds one of the turns for a few seconds,
 //! then nobody asks it for a while. An answer that was kept is used without asking for an hour; after that only if the
-//! server gives none and the answer is still valid. So an answer that somebody on the way has put in place of the true
-//! one is gone an hour after him.
+//! server gives none and the answer is still valid. Whoever sits on the way and answers in the server's place gains no more
+//! than by silence: what is not rightly signed is no answer, and what is older than what was kept does not replace it.
 
 mod cache;
 #[cfg(test)]
@@ -98,7 +98,7 @@ impl<M: Messenger> Fetcher<M> {
     }
 
     /// What is learned: fetched now or lately, or why there is nothing, as the end of a sentence that begins with the URL.
-    /// Whose signature it carries is not known here.
+    /// Its signature is right.
     pub(super) async fn fetch(self, fetch: Fetch) -> Answer {
         let key = Key::of(&fetch);
         let known = self.0.cache.age(&key);
@@ -149,15 +149,13 @@ impl<M: Messenger> Fetcher<M> {
         kept.filter(|answer| answer.next_update().is_some_and(|until| until >= now()))
     }
 
-    /// What can be read is kept. A long list takes its time, so this is done off the loop.
+    /// What is the word of whoever was asked is kept: what somebody on the way has put in its place is worth less than what
+    /// was kept before. A long list takes its time, so this is done off the loop.
     async fn keep(&self, key: &Key, fetch: &Fetch, content: Vec<u8>) -> Result<Answer, String> {
         let (own, key, fetch) = (self.clone(), key.clone(), fetch.clone());
-        let kept = spawn_blocking(move || match Answer::read(fetch, &content) {
+        let kept = spawn_blocking(move || match Answer::read(fetch, &content).vouched(now()) {
             Answer::Failed(_, why) => Err(why),
-            answer => {
-                own.0.cache.put(&key, &content, &answer);
-                Ok(answer)
-            }
+            answer => Ok(own.0.cache.put(&key, &content, answer)),
         });
         kept.await.unwrap_or_else(|error| Err(error.to_string()))
     }
@@ -189,7 +187,7 @@ fn half_life(age: Age, answer: &Answer) -> u64 {
 fn question(kind: &FetchKind) -> (Ask, usize) {
     match kind {
         FetchKind::Crl => (Ask::Get, CRL),
-        FetchKind::Ocsp { request } => {
+        FetchKind::Ocsp { request, .. } => {
             let ask = Ask::Post {
                 content_type: "application/ocsp-request",
                 accept: "application/ocsp-response",

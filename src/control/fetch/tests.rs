@@ -1,11 +1,13 @@
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
     KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
+use sekisho_ike::pki::Certificate;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -38,20 +40,44 @@ fn crl_with(until: i32, number: u64, revoked_certs: Vec<RevokedCertParams>) -> V
 }
 
 fn crl_changed(change: impl FnOnce(&mut CertificateRevocationListParams)) -> Vec<u8> {
-    let key = KeyPair::generate().unwrap();
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.key_usages = vec![KeyUsagePurpose::CrlSign];
-    let mut list = CertificateRevocationListParams {
-        this_update: date_time_ymd(2020, 1, 1),
-        next_update: date_time_ymd(2100, 1, 1),
-        crl_number: SerialNumber::from(1),
-        issuing_distribution_point: None,
-        revoked_certs: Vec::new(),
-        key_identifier_method: KeyIdMethod::Sha256,
-    };
-    change(&mut list);
-    list.signed_by(&Issuer::new(authority, key)).unwrap().der().to_vec()
+    AUTHORITY.crl_changed(change)
+}
+
+/// Whose word all fetches here ask for.
+static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
+
+pub(super) fn issuer() -> Certificate {
+    AUTHORITY.certificate.clone()
+}
+
+pub(super) struct Authority {
+    pub(super) certificate: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// All of one name, each with a key of its own.
+    pub(super) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::CrlSign];
+        let certificate = Certificate::from_der(params.self_signed(&key).unwrap().der()).unwrap();
+        Self { certificate, issuer: Issuer::new(params, key) }
+    }
+
+    fn crl_changed(&self, change: impl FnOnce(&mut CertificateRevocationListParams)) -> Vec<u8> {
+        let mut list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2100, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        change(&mut list);
+        list.signed_by(&self.issuer).unwrap().der().to_vec()
+    }
 }
 
 /// Asks nobody: the test answers.
@@ -80,8 +106,8 @@ struct Lab {
     directory: tempfile::TempDir,
 }
 
-fn list(url: &str) -> Fetch {
-    Fetch { url: url.to_owned(), kind: FetchKind::Crl }
+pub(super) fn list(url: &str) -> Fetch {
+    Fetch { url: url.to_owned(), kind: FetchKind::Crl, issuer: issuer() }
 }
 
 impl Lab {
@@ -149,8 +175,12 @@ async fn a_crl_is_got_and_a_responder_is_asked_with_limits_of_their_own() {
     asked.answer.send(Ok(list.clone())).unwrap();
     assert_eq!(lab.done().await, Ok(list));
 
-    let kind = FetchKind::Ocsp { request: b"who".to_vec() };
-    lab.running.spawn(lab.fetcher.clone().fetch(Fetch { url: "http://a/".to_owned(), kind }));
+    let kind = FetchKind::Ocsp { request: b"who".to_vec(), certificate: issuer() };
+    lab.running.spawn(lab.fetcher.clone().fetch(Fetch {
+        url: "http://a/".to_owned(),
+        kind,
+        issuer: issuer(),
+    }));
     let asked = lab.asked.recv().await.unwrap();
     let Ask::Post { content_type, accept, body } = asked.ask else { panic!("{:?}", asked.ask) };
     assert_eq!((content_type, accept), ("application/ocsp-request", "application/ocsp-response"));
@@ -198,6 +228,70 @@ async fn an_answer_that_is_valid_serves_while_the_server_gives_none() {
     assert_eq!(lab.done().await.as_ref(), Ok(&valid), "and what cannot be read does not take its place");
     lab.fetch("http://a/crl");
     assert_eq!(lab.done().await.as_ref(), Ok(&valid), "nobody answers");
+}
+
+/// Whoever sits on the way and lies gains nothing over whoever is silent.
+#[tokio::test(start_paused = true)]
+async fn a_list_by_somebody_else_does_not_take_the_place_of_the_good_one() {
+    let mut lab = Lab::new();
+    let good = crl(2100, 1);
+    let forged = Authority::new().crl_changed(|list| list.crl_number = SerialNumber::from(2));
+    lab.fetch("http://a/crl");
+    lab.answer(&forged).await;
+    assert_eq!(lab.done().await, Err("answered, but its signature is wrong".to_owned()));
+    lab.fetch("http://a/crl");
+    lab.answer(&good).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&good), "asked again at once");
+    lab.restart(Duration::from_hours(24));
+    for _ in 0..2 {
+        lab.fetch("http://a/crl");
+        lab.answer(&forged).await;
+        assert_eq!(lab.done().await.as_ref(), Ok(&good), "what was had before is still valid");
+    }
+    lab.restart(Duration::ZERO);
+    lab.fetch("http://a/crl");
+    assert_eq!(lab.done().await.as_ref(), Ok(&good), "and it is what the disk keeps");
+}
+
+/// A replay: true in its day, from before somebody was revoked.
+#[tokio::test(start_paused = true)]
+async fn an_older_list_does_not_take_the_place_of_a_newer_one() {
+    let mut lab = Lab::new();
+    let made = |year| crl_changed(|list| list.this_update = date_time_ymd(year, 1, 1));
+    let (old, new, newest) = (made(2020), made(2021), made(2022));
+    for (later, content, counts) in [(0, &new, &new), (24, &old, &new), (24, &newest, &newest)] {
+        lab.restart(Duration::from_hours(later));
+        lab.fetch("http://a/crl");
+        lab.answer(content).await;
+        assert_eq!(lab.done().await.as_ref(), Ok(counts));
+        lab.fetch("http://a/crl");
+        assert_eq!(lab.done().await.as_ref(), Ok(counts));
+        assert!(lab.is_quiet().await, "asked once for each hour");
+    }
+    let from_the_future = crl_changed(|list| list.this_update = date_time_ymd(2090, 1, 1));
+    for content in [&from_the_future, &newest] {
+        lab.restart(Duration::from_hours(24));
+        lab.fetch("http://a/crl");
+        lab.answer(content).await;
+        assert_eq!(lab.done().await.as_ref(), Ok(content), "a clock that was wrong blocks nothing for ever");
+    }
+}
+
+/// Another authority that is trusted too has no say in this one's lists.
+#[tokio::test(start_paused = true)]
+async fn two_authorities_behind_one_url_are_kept_apart() {
+    let mut lab = Lab::new();
+    let other = Authority::new();
+    let (ours, theirs) = (crl(2100, 1), other.crl_changed(|_| ()));
+    lab.fetch("http://a/crl");
+    lab.answer(&ours).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&ours));
+    let fetch = Fetch { issuer: other.certificate.clone(), ..list("http://a/crl") };
+    lab.running.spawn(lab.fetcher.clone().fetch(fetch));
+    lab.answer(&theirs).await;
+    assert_eq!(lab.done().await, Ok(theirs));
+    lab.fetch("http://a/crl");
+    assert_eq!(lab.done().await, Ok(ours));
 }
 
 #[tokio::test(start_paused = true)]

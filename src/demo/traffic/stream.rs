@@ -18,7 +18,7 @@ pub const RATE: u64 = 1000;
 const PACKET_BYTES: usize = 200;
 const RECEIVE_BUFFER: usize = 1 << 20;
 /// How long packets sent may stay on their way before they count as lost.
-const LATE: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_secs(3);
 const READ_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// What arrived of the other end's packets.
@@ -74,7 +74,7 @@ impl Stream {
         Ok(Self { socket, to, marker, sender: None, receiver: Some(receiver), shared })
     }
 
-    /// Sends until it is stopped.
+    /// Sends until it is stopped, one packet at least.
     ///
     /// # Errors
     /// The socket cannot be shared with a thread.
@@ -126,7 +126,7 @@ fn join<T>(thread: Option<JoinHandle<T>>) -> io::Result<T> {
 fn send(socket: &UdpSocket, to: SocketAddr, marker: Marker, stop: &AtomicBool) -> u64 {
     let start = Instant::now();
     let mut number = 0u64;
-    while !stop.load(Ordering::Relaxed) {
+    loop {
         // The n-th packet has its own time, so that a late one does not delay the rest.
         let due = Duration::from_micros(number * 1_000_000 / RATE);
         thread::sleep(due.saturating_sub(start.elapsed()));
@@ -135,8 +135,10 @@ fn send(socket: &UdpSocket, to: SocketAddr, marker: Marker, stop: &AtomicBool) -
         // What the network refuses to carry is lost as well.
         let _ = socket.send_to(&packet, to);
         number += 1;
+        if stop.load(Ordering::Relaxed) {
+            return number;
+        }
     }
-    number
 }
 
 fn receive(socket: &UdpSocket, from: SocketAddr, marker: Marker, shared: &Shared) -> Tally {

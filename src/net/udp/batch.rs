@@ -31,8 +31,9 @@ impl Slot {
         self.room.get_mut(..self.length).unwrap_or_default()
     }
 
+    /// Also if there was no room for all that goes along.
     pub(super) fn is_truncated(&self) -> bool {
-        self.flags & libc::MSG_TRUNC != 0
+        self.flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0
     }
 
     pub(super) fn ancillary(&self) -> Ancillary {

@@ -96,6 +96,11 @@ impl Incoming {
         &mut self.bytes
     }
 
+    /// Whether something may have been cut off (`MSG_CTRUNC`), if so many bytes were filled: then less than a header is left.
+    pub(super) fn is_full(&self, length: usize) -> bool {
+        length.saturating_add(HEADER) > self.bytes.len()
+    }
+
     /// Read the first `length` bytes.
     pub(super) fn parse(&self, length: usize) -> Ancillary {
         Ancillary::parse(self.bytes.get(..length).unwrap_or_default())
@@ -152,7 +157,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::net::SocketAddr;
 
-    use super::{Ancillary, Outgoing};
+    use super::{Ancillary, CAPACITY, HEADER, Incoming, Outgoing};
 
     #[test]
     fn what_is_laid_out_for_sending_reads_back() {
@@ -171,6 +176,14 @@ mod tests {
         for local in ["0.0.0.0:500", "[::]:500"] {
             assert!(Outgoing::new(local.parse().unwrap(), 0, None).as_bytes().is_empty());
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_leaves_room_and_what_fills_the_room_may_be_cut_off() {
+        let whole = Outgoing::new("[2001:db8::1]:4500".parse().unwrap(), 3, Some(1)).as_bytes().len();
+        let incoming = Incoming::new();
+        assert!(!incoming.is_full(2 * whole) && !incoming.is_full(CAPACITY - HEADER));
+        assert!(incoming.is_full(CAPACITY - HEADER + 1) && incoming.is_full(CAPACITY));
     }
 
     #[test]

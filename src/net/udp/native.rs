@@ -1,7 +1,7 @@
 //! ESP as an IP protocol of its own (RFC 4303 §3.1.2: 50), over raw sockets: many packets a call, since the kernel neither
 //! cuts nor joins them as it does with UDP.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -9,10 +9,9 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 
 use super::batch::{self, MOST, Slot};
 use super::control::Outgoing;
-use super::socket::{AtStep, SEND_PATIENCE, Sent, drops, restless, widen_buffers};
+use super::socket::{AtStep, Sent, drops, restless, widen_buffers};
 use super::steer;
 use super::wholeness::Wholeness;
-use crate::net::ready::wait_writable;
 
 /// Bytes of the longest packet that is received: the longest inner one, and what a tunnel adds.
 const LONGEST: usize = 9_216 + 128;
@@ -86,8 +85,8 @@ impl NativeSocket {
         Ok(())
     }
 
-    /// Send a train: ESP packets of `segment` bytes each, the last may be shorter; `whole` or perhaps in fragments. Waits a little
-    /// for room in the socket buffer. An unspecified local address leaves the choice to the kernel.
+    /// Send a train: ESP packets of `segment` bytes each, the last may be shorter; `whole` or perhaps in fragments. Never
+    /// waits, like [`super::Socket::send_train`]. An unspecified local address leaves the choice to the kernel.
     pub fn send_train(
         &self,
         (local, remote): (SocketAddr, SocketAddr),
@@ -99,15 +98,11 @@ impl NativeSocket {
         let (local, remote) = (without_port(local), SockAddr::from(without_port(remote)));
         let control = Outgoing::new(local, tos, None);
         let mut packets = train.chunks(segment.max(1)).peekable();
-        let (mut sent, mut patient) = (Sent::default(), true);
+        let mut sent = Sent::default();
         while packets.peek().is_some() {
             let these = packets.clone().take(MOST);
             match batch::send(self.inner.as_fd(), &remote, control.as_bytes(), these) {
                 Ok(count) => packets = skipped(packets, count.max(1)),
-                Err(error)
-                    if error.kind() == ErrorKind::WouldBlock
-                        && std::mem::take(&mut patient)
-                        && wait_writable(self.as_fd(), SEND_PATIENCE) => {}
                 Err(error) if restless(&error) => {}
                 Err(error) => {
                     sent.lost += 1;

@@ -4,14 +4,14 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, Protocol, SockAddr, Type};
 
+use super::Settings;
 use super::control::{Incoming, Outgoing};
 use super::wholeness::Wholeness;
-use crate::net::ready::wait_writable;
+use crate::net::offload::Asked;
 
 /// The kernel's limit of datagrams in a train.
 pub const MAX_SEGMENTS: usize = 64;
@@ -24,9 +24,9 @@ const RATE: usize = 10_000_000_000 / 8;
 /// some milliseconds for its turn.
 const TURNS: usize = 150;
 /// Bytes of socket buffer asked for each way: what comes in meanwhile. Linux doubles it, for what it keeps beside each packet.
+/// What lies there on the way out is in the queue of a line: if it is full, that line has work for longer than a thread is ever
+/// away, so that to wait for room would gain nothing by it, and hold up what goes by others.
 const BUFFER: usize = RATE / TURNS;
-/// How long a train may wait for room in the socket buffer before it is given up.
-pub(super) const SEND_PATIENCE: Duration = Duration::from_millis(100);
 /// How many trains are sent datagram by datagram after the kernel refused one, before it is asked again: the refusal
 /// may come from a path MTU or a route that has changed since.
 const SEGMENTATION_REST: u32 = 1_000;
@@ -38,7 +38,13 @@ pub struct Socket {
     inner: socket2::Socket,
     address: SocketAddr,
     wholeness: Wholeness,
+    /// Trains may leave in one call.
+    cut: bool,
+    /// Why none come in one call, if they should.
+    unjoined: Option<String>,
 }
+
+const _: () = assert!(align_of::<Socket>() >= 128);
 
 /// Whether the kernel cuts trains for one peer. Each has its own: what is refused on the way to one, through a narrow line or a
 /// device that cannot checksum, goes well on the way to others.
@@ -46,9 +52,17 @@ pub struct Socket {
 pub struct Segmentation {
     /// Trains still to be sent datagram by datagram before `UDP_SEGMENT` is tried again.
     rest: AtomicU32,
+    /// What the kernel said last.
+    refusal: AtomicI32,
 }
 
 impl Segmentation {
+    /// Why trains are sent datagram by datagram for now, if they are.
+    pub fn paused(&self) -> Option<io::Error> {
+        let rests = self.rest.load(Ordering::Relaxed) > 0;
+        rests.then(|| io::Error::from_raw_os_error(self.refusal.load(Ordering::Relaxed)))
+    }
+
     fn is_allowed(&self) -> bool {
         let rest = self.rest.load(Ordering::Relaxed);
         if rest > 0 {
@@ -58,7 +72,8 @@ impl Segmentation {
         rest == 0
     }
 
-    fn pause(&self) {
+    fn pause(&self, refusal: &io::Error) {
+        self.refusal.store(refusal.raw_os_error().unwrap_or_default(), Ordering::Relaxed);
         self.rest.store(SEGMENTATION_REST, Ordering::Relaxed);
     }
 }
@@ -94,12 +109,12 @@ pub struct Sent {
 
 impl Socket {
     /// Bind and set up; `shared`: beside other sockets of ours on the same port.
-    pub(super) fn bind(address: SocketAddr, mark: u32, shared: bool) -> Result<Self, AtStep> {
+    pub(super) fn bind(address: SocketAddr, settings: &Settings, shared: bool) -> Result<Self, AtStep> {
         let at = |what| move |error| (what, error);
         let domain = Domain::for_address(address);
         let socket = socket2::Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))
             .map_err(at("socket"))?;
-        socket.set_mark(mark).map_err(at("set SO_MARK"))?;
+        socket.set_mark(settings.mark).map_err(at("set SO_MARK"))?;
         if address.is_ipv6() {
             socket.set_only_v6(true).map_err(at("set IPV6_V6ONLY"))?;
             socket.set_recv_tclass_v6(true).map_err(at("set IPV6_RECVTCLASS"))?;
@@ -114,11 +129,13 @@ impl Socket {
         set_option(&socket, level, option, 1).map_err(at(what))?;
         let wholeness = Wholeness::new(&socket, address.is_ipv6())?;
         widen_buffers(&socket);
+        let cut = settings.offloads == Asked::Auto;
         // A kernel before 5.0 hands over datagrams one by one; nothing else changes.
-        let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+        let joined = if cut { set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1) } else { Ok(()) };
+        let unjoined = joined.err().map(|error| format!("UDP_GRO: {error}"));
         socket.set_reuse_port(shared).map_err(at("set SO_REUSEPORT"))?;
         socket.bind(&address.into()).map_err(at("bind"))?;
-        Ok(Self { inner: socket, address, wholeness })
+        Ok(Self { inner: socket, address, wholeness, cut, unjoined })
     }
 
     /// Let others of ours have the same port.
@@ -134,6 +151,11 @@ impl Socket {
     /// Its address family.
     pub fn is_ipv6(&self) -> bool {
         self.address.is_ipv6()
+    }
+
+    /// Why the kernel hands over no trains, if it should.
+    pub(super) fn unjoined(&self) -> Option<&str> {
+        self.unjoined.as_deref()
     }
 
     /// What came in and found no room, or was damaged, since it was bound.
@@ -155,6 +177,8 @@ impl Socket {
             .with_control(uninitialised(control.as_mut()));
         let length = self.inner.recvmsg(&mut message, 0)?;
         let (truncated, control_length) = (message.flags().is_truncated(), message.control_len());
+        // Of a train without its segments' size, all would be one packet.
+        let truncated = truncated || control.is_full(control_length);
         let ancillary = control.parse(control_length);
         let port = self.port();
         Ok(Received {
@@ -185,8 +209,8 @@ impl Socket {
     }
 
     /// Send a train: datagrams of `segment` bytes each, the last may be shorter; at most [`MAX_SEGMENTS`] and
-    /// [`MAX_TRAIN`]; `whole` or perhaps in fragments. One call if the kernel segments, else one for each. Waits a
-    /// little for room in the socket buffer.
+    /// [`MAX_TRAIN`]; `whole` or perhaps in fragments. One call if the kernel segments, else one for each. Never waits: what
+    /// finds the socket buffer full is lost (see [`BUFFER`]).
     pub fn send_train(
         &self,
         (local, remote): (SocketAddr, SocketAddr),
@@ -201,17 +225,17 @@ impl Socket {
         self.wholeness.want(&self.inner, whole);
         let remote = SockAddr::from(remote);
         let alone = train.len() <= segment;
-        if alone || !segmentation.is_allowed() {
+        if alone || !self.cut || !segmentation.is_allowed() {
             return self.send_each(local, &remote, tos, train.chunks(segment));
         }
         let control = Outgoing::new(local, tos, u16::try_from(segment).ok());
-        match self.send_patiently(&remote, &control, train) {
+        match self.send_message(&remote, &control, &[IoSlice::new(train)]) {
             Ok(()) => Sent::default(),
             Err(error) if refuses_segmentation(&error) => {
                 let sent = self.send_each(local, &remote, tos, train.chunks(segment));
                 // Where single datagrams fail too, the address is to blame and not the segmentation.
                 if sent.lost == 0 {
-                    segmentation.pause();
+                    segmentation.pause(&error);
                 }
                 sent
             }
@@ -229,31 +253,12 @@ impl Socket {
         let control = Outgoing::new(local, tos, None);
         let mut sent = Sent::default();
         for datagram in datagrams {
-            // Patience is for the train as a whole.
-            let stuck = sent.error.as_ref().is_some_and(|error| error.kind() == ErrorKind::WouldBlock);
-            let result = if stuck {
-                self.send_message(remote, &control, &[IoSlice::new(datagram)])
-            } else {
-                self.send_patiently(remote, &control, datagram)
-            };
-            if let Err(error) = result {
+            if let Err(error) = self.send_message(remote, &control, &[IoSlice::new(datagram)]) {
                 sent.lost += 1;
                 sent.error = Some(error);
             }
         }
         sent
-    }
-
-    fn send_patiently(&self, remote: &SockAddr, control: &Outgoing, bytes: &[u8]) -> io::Result<()> {
-        let slices = [IoSlice::new(bytes)];
-        match self.send_message(remote, control, &slices) {
-            Err(error)
-                if error.kind() == ErrorKind::WouldBlock && wait_writable(self.as_fd(), SEND_PATIENCE) =>
-            {
-                self.send_message(remote, control, &slices)
-            }
-            result => result,
-        }
     }
 
     fn send_message(&self, remote: &SockAddr, control: &Outgoing, slices: &[IoSlice<'_>]) -> io::Result<()> {
@@ -308,7 +313,7 @@ mod sys {
     }
 
     /// `SO_MEMINFO`, whose ninth number it is (`SK_MEMINFO_DROPS` of `linux/sock_diag.h`); 0 where the kernel does not say.
-    pub(in super::super) fn drops(socket: &socket2::Socket) -> u32 {
+    pub(in crate::net) fn drops(socket: &socket2::Socket) -> u32 {
         const DROPS: usize = 8;
         let mut numbers = [0u32; DROPS + 1];
         let mut length = libc::socklen_t::try_from(size_of_val(&numbers)).unwrap_or_default();
@@ -330,5 +335,32 @@ mod sys {
         unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) }
     }
 }
+pub(in crate::net) use sys::drops;
+pub(super) use sys::set_option;
 use sys::uninitialised;
-pub(super) use sys::{drops, set_option};
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::refuses_segmentation;
+
+    /// What says nothing of segments must not have a peer's packets sent one by one; what does must not lose them.
+    #[test]
+    fn what_refuses_to_cut_a_train_is_told_from_what_else_goes_wrong() {
+        let refuses = |errno| refuses_segmentation(&io::Error::from_raw_os_error(errno));
+        for errno in [libc::EIO, libc::EINVAL, libc::EMSGSIZE, libc::EOPNOTSUPP] {
+            assert!(refuses(errno), "{}", io::Error::from_raw_os_error(errno));
+        }
+        let others = [
+            (libc::EAGAIN, libc::ENOBUFS),
+            (libc::EPERM, libc::EACCES),
+            (libc::ENETUNREACH, libc::EHOSTUNREACH),
+            (libc::ECONNREFUSED, libc::EADDRNOTAVAIL),
+        ];
+        for errno in others.into_iter().flat_map(|(one, other)| [one, other]) {
+            assert!(!refuses(errno), "{}", io::Error::from_raw_os_error(errno));
+        }
+        assert!(!refuses_segmentation(&io::Error::other("no number")));
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::init::Agreeing;
-use super::{Attempt, AttemptStep, IKE_SA_INIT, Phase};
+use super::{Attempt, AttemptStep, Phase};
 use crate::config::RemoteAuth;
 use crate::crypto::CryptoError;
 use crate::diagnose;
@@ -17,7 +17,7 @@ use crate::keys::{IkeKeys, Nonces};
 use crate::path::Path;
 use crate::pki::{self, Answer, SigningError};
 use crate::sa::addresses::{Addresses, Networks};
-use crate::sa::child_exchange::{IKE_AUTH, PendingChild};
+use crate::sa::child_exchange::PendingChild;
 use crate::sa::context::{Context, JobOwner};
 use crate::sa::gathering::Gathering;
 use crate::sa::ike_sa::{Channel, IkeSa, NewIkeSa, OtherKeys, Place};
@@ -67,7 +67,8 @@ impl Attempt {
         secret: Result<Secret, CryptoError>,
     ) -> Result<Self, Diagnosis> {
         let Agreeing { spis, suite, nonce_i, nonce_r, init_response, nat, fragmentation, wishes } = agreeing;
-        let shared = secret.map_err(|error| diagnose::malformed(IKE_SA_INIT, &error.to_string()))?;
+        let shared =
+            secret.map_err(|error| diagnose::malformed(ExchangeType::IKE_SA_INIT, &error.to_string()))?;
         let nonces = Nonces { initiator: &nonce_i, responder: &nonce_r };
         let keys = IkeKeys::derive(ctx.provider, suite, nonces, spis, &shared);
         let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
@@ -155,13 +156,13 @@ impl Attempt {
                     diagnose::auth_refused_there(&self.connection, ctx.now.wall)
                 }
                 NotifyType::NO_PROPOSAL_CHOSEN => {
-                    diagnose::no_ike_proposal_there(&self.connection.proposals, IKE_AUTH)
+                    diagnose::no_ike_proposal_there(&self.connection.proposals, ExchangeType::IKE_AUTH)
                 }
                 NotifyType::TEMPORARY_FAILURE => diagnose::put_off_there(),
-                other => diagnose::peer_error(IKE_AUTH, other),
+                other => diagnose::peer_error(ExchangeType::IKE_AUTH, other),
             })),
             AuthResponse::Accept { child: answer, .. } if !answer.fits(auth.child.is_some()) => {
-                AttemptStep::Failed(Box::new(diagnose::bad_answer(IKE_AUTH)))
+                AttemptStep::Failed(Box::new(diagnose::bad_answer(ExchangeType::IKE_AUTH)))
             }
             AuthResponse::Accept { id_r, certificates, auth: proof, configuration, child: answer } => {
                 let examination = self.examination(ctx, &auth, &id_r, proof, certificates);
@@ -226,7 +227,8 @@ impl Attempt {
                 let told = Some(NotifyType::AUTHENTICATION_FAILED);
                 let refusal = Informational { error: told, ..Informational::default() };
                 self.dismiss_responder(ctx, &mut auth.channel, refusal);
-                let diagnosis = diagnose::proof(&error, &examining.id_r, &self.connection.remote_id);
+                let diagnosis = diagnose::proof(&error, &examining.id_r, &self.connection.remote_id)
+                    .during(ExchangeType::IKE_AUTH);
                 AttemptStep::Failed(Box::new(diagnosis))
             }
         }
@@ -325,20 +327,17 @@ impl Tunnel {
         let Some(config) = connection.children.get(index) else { return };
         let networks = self.addresses.networks(&connection, config);
         let made = match answer {
-            ChildAnswer::Accept(answer) => {
-                pending.complete(config, &networks, &answer, None, IKE_AUTH).and_then(|agreed| {
-                    let new = self.install(ctx, self.current, agreed, nonces);
-                    new.map_err(|error| diagnose::local(&error.to_string()))
-                })
-            }
+            ChildAnswer::Accept(answer) => pending
+                .complete(config, &networks, &answer, None, ExchangeType::IKE_AUTH)
+                .and_then(|agreed| self.install(ctx, self.current, agreed, nonces)),
             ChildAnswer::Refused(NotifyType::NO_PROPOSAL_CHOSEN) => {
-                Err(diagnose::no_child_proposal_there(&config.proposals, IKE_AUTH, None))
+                Err(diagnose::no_child_proposal_there(&config.proposals, ExchangeType::IKE_AUTH, None))
             }
             ChildAnswer::Refused(NotifyType::TS_UNACCEPTABLE) => {
-                Err(diagnose::selectors_there(&config.name, networks.sides(), IKE_AUTH))
+                Err(diagnose::selectors_there(&config.name, networks.sides(), ExchangeType::IKE_AUTH))
             }
-            ChildAnswer::Refused(kind) => Err(diagnose::peer_error(IKE_AUTH, kind)),
-            ChildAnswer::None => Err(diagnose::bad_answer(IKE_AUTH)),
+            ChildAnswer::Refused(kind) => Err(diagnose::peer_error(ExchangeType::IKE_AUTH, kind)),
+            ChildAnswer::None => Err(diagnose::bad_answer(ExchangeType::IKE_AUTH)),
         };
         match made {
             Ok(new) => self.send_on(ctx, new),

@@ -1,6 +1,6 @@
 //! The first exchange: `IKE_SA_INIT`, again with a cookie or another group where the responder asks for it.
 
-use super::{Attempt, AttemptStep, IKE_SA_INIT, Phase};
+use super::{Attempt, AttemptStep, Phase};
 use crate::crypto::ActiveKeyExchange;
 use crate::diagnose::{self, Negotiated};
 use crate::diagnosis::Diagnosis;
@@ -12,6 +12,7 @@ use crate::limits;
 use crate::negotiate::proposal::{accept_ike, offer_ike};
 use crate::negotiate::{fragmentation, nat};
 use crate::sa::context::{Context, DropReason, JobOwner};
+use crate::sa::share::other_group;
 use crate::suite::{Group, IkeSuite};
 use crate::wire::{
     CertEncoding, Datagram, ExchangeType, Header, IkeSpi, Notify, NotifyType, PayloadType, Proposal,
@@ -137,9 +138,9 @@ impl Attempt {
             }
             InitResponse::InvalidKe(wanted) => self.change_group(ctx, init, wanted).into(),
             InitResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN) => {
-                fail(diagnose::no_ike_proposal_there(&self.connection.proposals, IKE_SA_INIT))
+                fail(diagnose::no_ike_proposal_there(&self.connection.proposals, ExchangeType::IKE_SA_INIT))
             }
-            InitResponse::Error(kind) => fail(diagnose::peer_error(IKE_SA_INIT, kind)),
+            InitResponse::Error(kind) => fail(diagnose::peer_error(ExchangeType::IKE_SA_INIT, kind)),
             InitResponse::Accept { proposals, key_exchange, nonce, notifies, cert_requests } => {
                 let accepted = Accepted { datagram, proposals, key_exchange, nonce, notifies, cert_requests };
                 self.agree(ctx, init, accepted).into()
@@ -149,10 +150,8 @@ impl Attempt {
 
     fn change_group(self, ctx: &mut Context<'_>, init: InitSent, wanted: u16) -> Result<Self, Diagnosis> {
         let ours: Vec<Group> = self.connection.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-        let tried = init.key_exchange.group();
-        let group = Group::from_number(wanted).filter(|g| ours.contains(g) && *g != tried);
-        let group = group
-            .ok_or_else(|| diagnose::key_exchange_group(wanted, &ours, (Negotiated::IkeSa, IKE_SA_INIT)))?;
+        let tried = Some(init.key_exchange.group());
+        let group = other_group(wanted, &ours, tried, (Negotiated::IkeSa, ExchangeType::IKE_SA_INIT))?;
         // A cookie given before is still good: it does not cover the key exchange.
         let InitRequest { cookie, nonce, .. } = init.request;
         self.begin_key_exchange(ctx, group, Beginning { cookie, nonce, restarts: init.restarts })
@@ -165,14 +164,14 @@ impl Attempt {
         init: InitSent,
         accepted: Accepted<'_>,
     ) -> Result<Self, Diagnosis> {
-        let bad = || diagnose::bad_answer(IKE_SA_INIT);
+        let bad = || diagnose::bad_answer(ExchangeType::IKE_SA_INIT);
         let spis = Spis { initiator: self.lease.spi(), responder: accepted.datagram.header.spi_r };
         // A message of ours that was sent back carries our own SPI or nonce.
         if spis.responder == IkeSpi::ZERO
             || spis.responder == spis.initiator
             || accepted.nonce == init.request.nonce
         {
-            return Err(diagnose::reflected(IKE_SA_INIT));
+            return Err(diagnose::reflected(ExchangeType::IKE_SA_INIT));
         }
         let suite = accept_ike(&accepted.proposals, &self.connection.proposals).ok_or_else(bad)?.suite;
         if suite.group != init.key_exchange.group() || accepted.key_exchange.group != suite.group.number() {

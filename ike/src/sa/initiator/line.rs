@@ -66,7 +66,7 @@ impl Attempt {
     }
 
     /// The request of this phase was given up after this long.
-    pub(super) fn silence(&self, exchange: &str, seconds: u64) -> Silence {
+    pub(super) fn silence(&self, exchange: ExchangeType, seconds: u64) -> Silence {
         let lengths = || self.message.datagrams().map(|datagram| self.path.packet(datagram.len()));
         let (fragmentation, pieces) = match &self.phase {
             Phase::Auth(auth) => (Some(auth.channel.fragmentation), auth.channel.held_of_answer()),
@@ -75,7 +75,7 @@ impl Attempt {
         let floated = self.path != self.first_path;
         Silence {
             path: self.path,
-            exchange: exchange.to_owned(),
+            exchange,
             seconds,
             datagrams: lengths().count(),
             longest: lengths().max().unwrap_or(0),

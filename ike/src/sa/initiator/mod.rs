@@ -22,7 +22,6 @@ use early::Early;
 use init::{Agreeing, Beginning, InitSent};
 use line::Line;
 
-use super::child_exchange::IKE_AUTH;
 use super::context::{Context, DropReason};
 use super::gathering::Gathering;
 use super::retransmission::{Overdue, Retransmission};
@@ -39,8 +38,6 @@ use crate::path::Path;
 use crate::time::Instant;
 use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
 use crate::work::Outcome;
-
-const IKE_SA_INIT: &str = "IKE_SA_INIT";
 
 /// What is known of the address that we ask for, if we do.
 #[derive(Debug, Default)]
@@ -204,8 +201,8 @@ impl Attempt {
     /// Sends the request of this phase again, or gives up.
     pub(crate) fn handle_timeout(mut self, ctx: &mut Context<'_>) -> AttemptStep {
         let exchange = match &self.phase {
-            Phase::Init(_) => IKE_SA_INIT,
-            Phase::Auth(_) => IKE_AUTH,
+            Phase::Init(_) => ExchangeType::IKE_SA_INIT,
+            Phase::Auth(_) => ExchangeType::IKE_AUTH,
             _ if self.work_until <= ctx.now.boot => {
                 let diagnosis = diagnose::local("a computation did not come back in time");
                 return AttemptStep::Failed(Box::new(diagnosis));
@@ -269,9 +266,10 @@ impl Attempt {
                 });
                 match opened {
                     Ok(response) => self.auth_answered(ctx, path, response),
-                    Err(OpenError::Malformed(error)) => {
-                        AttemptStep::Failed(Box::new(diagnose::malformed(IKE_AUTH, &error.to_string())))
-                    }
+                    Err(OpenError::Malformed(error)) => AttemptStep::Failed(Box::new(diagnose::malformed(
+                        ExchangeType::IKE_AUTH,
+                        &error.to_string(),
+                    ))),
                     Err(error) => {
                         DropReason::of(&error).into_iter().for_each(|reason| ctx.output.drop(reason));
                         AttemptStep::Pending(self)

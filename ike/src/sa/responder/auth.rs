@@ -15,7 +15,7 @@ use crate::identity::{
 use crate::keys::Nonces;
 use crate::limits;
 use crate::path::Path;
-use crate::sa::child_exchange::{Asked, ChildRefusal, IKE_AUTH, accept};
+use crate::sa::child_exchange::{Asked, ChildRefusal, accept};
 use crate::sa::context::{Context, DropReason, JobOwner};
 use crate::sa::gathering::Gathering;
 use crate::sa::ike_sa::{IkeSa, NewIkeSa, Place};
@@ -254,7 +254,7 @@ fn read(answered: &mut Answered, datagram: &Datagram<'_>) -> Result<(Request, Au
     };
     answered.channel.open(datagram).and_then(read).map_err(|error| match error {
         OpenError::Malformed(error) => {
-            let diagnosis = diagnose::malformed(IKE_AUTH, &error.to_string());
+            let diagnosis = diagnose::malformed(ExchangeType::IKE_AUTH, &error.to_string());
             ReadError::Refuse(Notify::refusing(error), Box::new(diagnosis))
         }
         other => ReadError::Drop(DropReason::of(&other)),
@@ -327,7 +327,8 @@ fn proof_refused(
         (None, _) => unknown,
         (connection, ProofError::Nobody) => Refusal { connection, ..unknown },
         (Some(connection), error) => {
-            let diagnosis = diagnose::proof(error, &request.id_i, &connection.remote_id);
+            let diagnosis =
+                diagnose::proof(error, &request.id_i, &connection.remote_id).during(ExchangeType::IKE_AUTH);
             Refusal { connection: Some(connection), meant: None, diagnosis: Box::new(diagnosis), ..unknown }
         }
     }
@@ -348,7 +349,7 @@ impl Tunnel {
             offer,
             key_exchange: None,
             rekeys: None,
-            exchange: IKE_AUTH,
+            exchange: ExchangeType::IKE_AUTH,
             peer: self.remote_id(),
             path: self.path,
         };
@@ -358,7 +359,10 @@ impl Tunnel {
                     self.send_on(ctx, new);
                     ChildAnswer::Accept(answer)
                 }
-                Err(_) => ChildAnswer::Refused(NotifyType::NO_ADDITIONAL_SAS),
+                Err(diagnosis) => {
+                    self.fail(diagnosis);
+                    ChildAnswer::Refused(NotifyType::NO_ADDITIONAL_SAS)
+                }
             },
             Err(ChildRefusal::InvalidKe(_) | ChildRefusal::Compute(_)) => {
                 ChildAnswer::Refused(NotifyType::NO_PROPOSAL_CHOSEN)

@@ -16,7 +16,9 @@ use crate::path::Path;
 use crate::sa::context::{Context, JobOwner};
 use crate::sa::ike_sa::{Channel, OtherKeys};
 use crate::suite::IkeSuite;
-use crate::wire::{CertEncoding, Datagram, Header, IkeSpi, Notify, NotifyType, PayloadType, emit_clear};
+use crate::wire::{
+    CertEncoding, Datagram, ExchangeType, Header, IkeSpi, Notify, NotifyType, PayloadType, emit_clear,
+};
 use crate::work::{Agreement, Work};
 
 /// What was chosen of a first message whose key exchange is being computed.
@@ -61,7 +63,7 @@ impl HalfOpen {
         let ours = &acceptable.proposals;
         let sent = request.key_exchange.group;
         let Some(choice) = choose_ike(&request.proposals, ours, Some(sent)) else {
-            let why = || diagnose::no_ike_proposal_here(&request.proposals, ours, "IKE_SA_INIT");
+            let why = || diagnose::no_ike_proposal_here(&request.proposals, ours, ExchangeType::IKE_SA_INIT);
             return refuse(ctx, InitResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN), Some(&why));
         };
         if choice.suite.group.number() != sent {
@@ -161,7 +163,8 @@ impl HalfOpen {
             header,
         } = agreeing;
         let suite = choice.suite;
-        let malformed = |error: &dyn ToString| diagnose::malformed("IKE_SA_INIT", &error.to_string());
+        let malformed =
+            |error: &dyn ToString| diagnose::malformed(ExchangeType::IKE_SA_INIT, &error.to_string());
         let (data, shared) = agreement.result.map_err(|error| malformed(&error))?;
         let nonce_r = ctx.nonce();
         let spis = Spis { initiator: self.spi_i, responder: self.spi() };

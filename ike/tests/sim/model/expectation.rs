@@ -142,6 +142,7 @@ impl Expectation {
             | Op::Acquire(..)
             | Op::Reload(_)
             | Op::ShortCut
+            | Op::Path(_)
             | Op::Pass(_) => {}
         }
         self.settle();

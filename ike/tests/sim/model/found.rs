@@ -12,6 +12,7 @@ const PLAIN: Setting = Setting {
     slow_arithmetic: false,
     childless: false,
     keep_first: false,
+    probes: false,
 };
 
 fn replay(setting: Setting, steps: &[Step]) {

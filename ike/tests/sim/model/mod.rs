@@ -1,7 +1,7 @@
 //! Both ends against a reference model, driven by random operations over lines that lose, duplicate and reorder.
 //!
 //! After each step, once all has come to rest, both ends hold what the model says, the same SAs, and nothing else; user
-//! packets pass on each Child SA; and none was lost to a rekey. proptest shrinks what fails to few operations, and prints
+//! packets pass on each Child SA; none was lost to a rekey; and what the path carries is known. proptest shrinks what fails to few operations, and prints
 //! them with the seed of the world. `PROPTEST_CASES=5000` runs more, `PROPTEST_RNG_SEED=1` others.
 
 mod expectation;
@@ -23,6 +23,9 @@ use crate::{HOUR, MINUTE, SECOND};
 /// Of the connection.
 const CHILDREN: usize = 3;
 const NAMES: [&str; CHILDREN] = ["net", "second", "third"];
+/// Bytes of IP packet: of both lines, and of what the path between them may carry.
+const LINE: u16 = 1500;
+const PATHS: [u16; 4] = [1500, 1492, 1400, 1280];
 /// Longer than any retransmission, back-off or wait for what the other should delete.
 const REST: Duration = Duration::from_mins(20);
 
@@ -62,6 +65,10 @@ impl Trial {
             connection
         });
         let mut world = World::new(setting.seed, Conditions::GOOD);
+        if setting.probes {
+            world.link.mtu = LINE.into();
+            (world.a.line, world.b.line) = (Some(LINE), Some(LINE));
+        }
         for side in [Side::A, Side::B] {
             if setting.slow_arithmetic {
                 world.host(side).desk.work_time = Duration::from_millis(60);
@@ -157,6 +164,12 @@ impl Trial {
                 self.world.link.cut = false;
                 Ok(())
             }
+            Op::Path(path) => {
+                if self.world.a.line.is_some() {
+                    self.world.link.mtu = PATHS[path].into();
+                }
+                Ok(())
+            }
             Op::Pass(minutes) => {
                 self.world.run_for(u32::from(minutes) * MINUTE);
                 Ok(())
@@ -184,7 +197,8 @@ impl Trial {
         self.world.run_until(MINUTE, |world| {
             [Side::A, Side::B].into_iter().all(|side| {
                 let seen = Seen::at(world, side);
-                seen.spis == seen.children.len() && seen.children.iter().all(|child| child.3)
+                let path_known = Self::carried(world, side).iter().all(|(_, proven)| *proven);
+                path_known && seen.spis == seen.children.len() && seen.children.iter().all(|child| child.3)
             })
         });
         let seen = [Side::A, Side::B].map(|side| Seen::at(&mut self.world, side));
@@ -199,6 +213,15 @@ impl Trial {
                 "{side:?}: {seen:?}"
             );
             prop_assert_eq!(seen.state == ConnectionState::AdminDown, self.model.is_down(side), "{:?}", side);
+            let path = (seen.tunnels > 0 && self.world.host(side).line.is_some())
+                .then(|| (u16::try_from(self.world.link.mtu).unwrap(), true));
+            let carried = Self::carried(&self.world, side);
+            prop_assert_eq!(
+                carried,
+                path.into_iter().collect::<Vec<_>>(),
+                "{:?}: what the path carries",
+                side
+            );
         }
         let stand = NAMES.map(|name| a.names().iter().any(|have| have == name));
         let fits = |belief: Belief, is: bool| match belief {
@@ -212,6 +235,12 @@ impl Trial {
         prop_assert!(right, "the model: {:?}; the tunnel {tunnel}, its children {stand:?}", self.model);
         self.model.learn(tunnel, stand);
         self.assert_traffic(a.children.len())
+    }
+
+    /// What the paths of an end's tunnels are said to carry, and whether that was found out.
+    fn carried(world: &World, side: Side) -> Vec<(u16, bool)> {
+        let host = if side == Side::A { &world.a } else { &world.b };
+        host.carries.values().copied().collect()
     }
 
     /// A packet a child and direction in each tenth of a second, and all arrive.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sekisho_ike::config::Start;
 use sekisho_ike::sim::Side;
 
-use super::CHILDREN;
+use super::{CHILDREN, PATHS};
 
 /// What an operator, the data path, the line or a power cut does.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub enum Op {
     /// Shorter than a retransmission schedule, and longer than one and a probe.
     ShortCut,
     LongCut,
+    /// From now on the path carries as much as this one of [`PATHS`].
+    Path(usize),
     /// Minutes.
     Pass(u16),
 }
@@ -30,7 +32,10 @@ pub enum Op {
 impl Op {
     /// Whether everything stands before, while and after it.
     pub fn is_harmless(&self) -> bool {
-        matches!(self, Self::RekeyIke(_) | Self::RekeyChildren(_) | Self::Reload(_) | Self::Pass(_))
+        matches!(
+            self,
+            Self::RekeyIke(_) | Self::RekeyChildren(_) | Self::Reload(_) | Self::Path(_) | Self::Pass(_)
+        )
     }
 }
 
@@ -53,6 +58,8 @@ pub struct Setting {
     pub childless: bool,
     /// A second tunnel is refused while the first stands, instead of replacing it.
     pub keep_first: bool,
+    /// Both ends find out what the path carries.
+    pub probes: bool,
 }
 
 fn side() -> impl Strategy<Value = Side> {
@@ -72,6 +79,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => side().prop_map(Op::Change),
         1 => Just(Op::ShortCut),
         1 => Just(Op::LongCut),
+        2 => (0..PATHS.len()).prop_map(Op::Path),
         1 => (1u16..200).prop_map(Op::Pass),
     ]
 }
@@ -98,14 +106,15 @@ pub fn step() -> impl Strategy<Value = Step> {
 }
 
 pub fn setting() -> impl Strategy<Value = Setting> {
-    (any::<u64>(), 0..PLANS, any::<[bool; 4]>()).prop_map(
-        |(seed, plans, [fragments, slow_arithmetic, childless, keep_first])| Setting {
+    (any::<u64>(), 0..PLANS, any::<[bool; 5]>()).prop_map(
+        |(seed, plans, [fragments, slow_arithmetic, childless, keep_first, probes])| Setting {
             seed,
             plans,
             fragments,
             slow_arithmetic,
             childless,
             keep_first,
+            probes,
         },
     )
 }

@@ -1,0 +1,74 @@
+//! A line that is slower than what is to go by it.
+
+use std::net::UdpSocket;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use sekisho::data::NewSa;
+
+use crate::namespace::Namespace;
+use crate::site::{Site, address, path, place, sas_between, selectors};
+use crate::traffic::pattern;
+
+/// Of 100 ms at most, which we once gave each train.
+const ROUNDS: u32 = 100;
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Nothing that is worth mentioning leaves by it, and no queue of the kernel's ends before our socket's buffer.
+fn choke(namespace: &Namespace) {
+    let words = "qdisc add dev wire root tbf rate 8kbit burst 2kb limit 1gb";
+    let output = namespace.run(|| Command::new("tc").args(words.split(' ')).output().expect("tc"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// From our address to this one.
+fn install(site: &Site, id: u64, to: u8, outer: [&str; 2]) {
+    let [mut here, mut there] = [site.place, place(to, false)];
+    [here.outer, there.outer] = outer.map(address);
+    let (inbound, outbound) = sas_between(id, &[selectors(here), selectors(there)], true);
+    let path = path(here, there);
+    site.install_sa(NewSa { id, tunnel: id, policy: id, inbound, outbound, path });
+    site.switch_outbound(id);
+}
+
+/// One thread serves all lines: it must not wait for any. (Of one family they share a socket, and with it the buffer that is full.)
+#[test]
+fn a_line_whose_queue_is_full_holds_up_no_other_and_what_is_lost_is_counted() {
+    let (site, stuck, far) = (Namespace::new(), Namespace::new(), Namespace::new());
+    site.cable("wire", &stuck);
+    site.cable("fast", &far);
+    for (namespace, own) in [(&site, "fd99::1"), (&far, "fd99::3")] {
+        namespace.ip(&format!("address add {own}/64 dev fast nodad"));
+        namespace.settle(address(own));
+    }
+    let site = Site::new(site, place(1, false), place(2, false));
+    site.namespace.ip("route add 10.3.0.0/16 dev sekisho0 src 10.1.0.1");
+    stuck.ip("address add 192.0.2.2/24 dev wire");
+    install(&site, 1, 2, ["192.0.2.1", "192.0.2.2"]);
+    install(&site, 2, 3, ["fd99::1", "fd99::3"]);
+    let peer = far.run(|| UdpSocket::bind("[fd99::3]:4500").expect("bind"));
+    peer.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    let host = site.namespace.run(|| UdpSocket::bind("10.1.0.1:7000").expect("bind"));
+    let flood = || {
+        (0..64)
+            .for_each(|_| assert_eq!(host.send_to(&pattern(1_300), "10.2.0.1:7000").expect("send"), 1_300));
+    };
+    let lost = || site.drops("send_queue_full");
+
+    // The neighbour is known by then.
+    host.send_to(b"the first", "10.2.0.1:7000").expect("send");
+    choke(&site.namespace);
+    let give_up = Instant::now() + PATIENCE;
+    while lost() == 0 {
+        flood();
+        assert!(Instant::now() < give_up, "its queue gets full");
+    }
+    let (before, give_up) = (lost(), Instant::now() + PATIENCE);
+    for round in 0..ROUNDS {
+        flood();
+        host.send_to(b"by another line", "10.3.0.1:7000").expect("send");
+        peer.recv(&mut [0; 2_000]).expect("it goes on");
+        assert!(Instant::now() < give_up, "held up: round {round}");
+    }
+    assert!(lost() > before, "and it was full all the time");
+}
