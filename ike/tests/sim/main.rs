@@ -25,6 +25,7 @@ mod rekey;
 mod rules;
 mod standing;
 mod stapling;
+mod strangers;
 mod suites;
 mod uniqueness;
 
