@@ -136,14 +136,14 @@ impl Model {
     ) -> Result<Vec<Payload>, OpenError> {
         let FragmentPlace { number, total } = place;
         let same = self.total > 0 && self.message_id == message_id;
-        if total > limits::FRAGMENTS {
-            return Err(OpenError::TooLarge);
-        }
         if same && (total < self.total || total == self.total && self.pieces.contains_key(&number)) {
             return Err(OpenError::Repeated);
         }
         if forged {
             return Err(OpenError::Forged);
+        }
+        if total > limits::FRAGMENTS {
+            return Err(OpenError::TooLarge);
         }
         if !same || total > self.total {
             *self = Self { message_id, total, pieces: BTreeMap::new() };

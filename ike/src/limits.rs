@@ -79,8 +79,8 @@ pub const OUTPUT_QUEUE: usize = 4_096;
 pub const CERTIFICATE: usize = 16 * 1024;
 /// Certificates that one peer may send.
 pub const CERTIFICATES: usize = 16;
-/// Bytes of all of them, OCSP responses included.
-pub const CERTIFICATES_TOTAL: usize = 64 * 1024;
+/// Bytes of all of them, OCSP responses included: less than [`MESSAGE`], which would hide them.
+pub const CERTIFICATES_TOTAL: usize = 48 * 1024;
 /// Extensions of one certificate, and of one revocation list or OCSP response.
 pub const EXTENSIONS: usize = 64;
 /// Names of one certificate, and subtrees of one that constrains names.
