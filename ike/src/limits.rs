@@ -49,6 +49,8 @@ pub const PATH_MTU_SILENCE: Duration = Duration::from_secs(3);
 pub const COOKIE: usize = 64;
 /// How often one attempt returns a cookie or changes its group before it is given up.
 pub const INIT_RESTARTS: u32 = 5;
+/// How often it may be told to do what it does already: such an answer may only be late.
+pub const INIT_REPEATS: u32 = 5;
 /// Traffic selectors accepted from a peer in one payload (the wire allows 255).
 pub const SELECTORS: usize = 64;
 /// Child SAs of one tunnel, the ones being replaced included.
