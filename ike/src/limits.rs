@@ -145,8 +145,11 @@ pub const COMPARISON_WORDS: usize = 12;
 
 /// Places that are asked at once about the revocation of one peer's certificates.
 pub const FETCHES: usize = 16;
-/// Pieces of work for strangers that are being done or wait for it.
+/// Pieces of arithmetic for strangers that are being done or wait for it.
 pub const STRANGER_WORK: usize = 256;
+/// Questions about the revocation of strangers' certificates that are not answered yet. Each of these has proved that it has
+/// the key of a trusted certificate, and none costs us more than memory while it waits.
+pub const STRANGER_QUESTIONS: usize = 4_096;
 /// How long a piece of work for an attempt of ours may take; the shell has lost it then.
 pub const WORK_TIME: Duration = Duration::from_mins(1);
 

@@ -1,6 +1,6 @@
 //! What every step needs from its surroundings and where it leaves what it has to say.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::claims::Claims;
@@ -220,8 +220,10 @@ pub(crate) struct Output {
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) jobs: VecDeque<Job>,
     owners: BTreeMap<JobId, JobOwner>,
-    /// How many of them are strangers.
+    /// How many of them are strangers' arithmetic.
     strangers: usize,
+    /// The strangers' questions about revocation among them.
+    questions: BTreeSet<JobId>,
     /// Local SPIs of IKE SAs made by a rekey, for the endpoint's look-up.
     pub(crate) new_ike_spis: Vec<IkeSpi>,
     drops: BTreeMap<DropReason, u64>,
@@ -247,7 +249,13 @@ impl Output {
     }
 
     fn job(&mut self, job: Job, owner: JobOwner) {
-        self.strangers += usize::from(job.class == Class::Stranger);
+        match job.kind {
+            _ if job.class != Class::Stranger => {}
+            JobKind::Compute(_) => self.strangers += 1,
+            JobKind::Fetch(_) | JobKind::Resolve { .. } => {
+                self.questions.insert(job.id);
+            }
+        }
         self.owners.insert(job.id, owner);
         self.jobs.push_back(job);
     }
@@ -255,13 +263,16 @@ impl Output {
     /// What a finished job is for.
     pub(crate) fn owner_of(&mut self, job: JobId) -> Option<JobOwner> {
         let owner = self.owners.remove(&job)?;
-        self.strangers -= usize::from(owner.class() == Class::Stranger);
+        if !self.questions.remove(&job) {
+            self.strangers -= usize::from(owner.class() == Class::Stranger);
+        }
         Some(owner)
     }
 
-    /// Whether no more work for strangers is taken on.
+    /// Whether no more work for strangers is taken on. What only waits for a server is counted by itself: one that hangs is
+    /// not to keep out those who need nothing of it.
     pub(crate) fn is_busy_with_strangers(&self) -> bool {
-        self.strangers >= limits::STRANGER_WORK
+        self.strangers >= limits::STRANGER_WORK || self.questions.len() >= limits::STRANGER_QUESTIONS
     }
 
     /// The tunnel of a Child SA that the shell speaks of.
