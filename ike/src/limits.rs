@@ -63,10 +63,13 @@ pub const TASKS: usize = 64;
 pub const EARLY_DATAGRAMS: usize = 8;
 /// and their bytes.
 pub const EARLY_BYTES: usize = 16 * 1024;
-/// Half-open SAs (as responder) from one address, and from one IPv6 /64 or IPv4 /24.
+/// Half-open SAs (as responder) from one address, from one IPv6 /64 or IPv4 /24, and from one IPv6 /48: a subscriber may have
+/// as much as that, and every address of it.
 pub const HALF_OPEN_PER_ADDRESS: usize = 8;
 /// See [`HALF_OPEN_PER_ADDRESS`].
 pub const HALF_OPEN_PER_PREFIX: usize = 64;
+/// See [`HALF_OPEN_PER_ADDRESS`].
+pub const HALF_OPEN_PER_SITE: usize = 256;
 /// Tunnels that are up at once.
 pub const TUNNELS: usize = 65_536;
 /// Tunnels of one identity that may stand side by side, where they may at all.
@@ -75,7 +78,7 @@ pub const TUNNELS_OF_ONE_PEER: usize = 16;
 pub const REMEMBERED_LEASES: usize = 65_536;
 /// Name servers that are taken from a peer.
 pub const NAME_SERVERS: usize = 8;
-/// Datagrams and events waiting for the driver.
+/// Datagrams waiting for the driver. (Events are no more than one input brings about: it drains them after each.)
 pub const OUTPUT_QUEUE: usize = 4_096;
 /// Bytes of one certificate.
 pub const CERTIFICATE: usize = 16 * 1024;
@@ -175,6 +178,11 @@ pub const TEMPORARY_FAILURES: u32 = 30;
 pub const REKEYS_PER_PERIOD: u32 = 120;
 /// See [`REKEYS_PER_PERIOD`].
 pub const REKEY_PERIOD: Duration = Duration::from_mins(1);
+/// Requests of one tunnel's peer, of whatever kind, that are answered within [`REQUEST_PERIOD`]: an honest one needs a few in a
+/// minute, or a burst of one for each of its Child SAs.
+pub const REQUESTS_PER_PERIOD: u32 = 1_000;
+/// See [`REQUESTS_PER_PERIOD`].
+pub const REQUEST_PERIOD: Duration = Duration::from_secs(10);
 /// A refused rekey is tried again after this long at least, and twice that at most.
 pub const REKEY_RETRY: Duration = Duration::from_secs(10);
 /// How long at least a tunnel has stood when the first rekey of its Child SA shows whether the peer agrees to a key exchange

@@ -142,6 +142,8 @@ pub(crate) enum DropReason {
     RefusalUntold,
     /// More strangers' work than is done at once.
     Busy,
+    /// More requests of a tunnel's peer than are answered in their time.
+    TooManyRequests,
     /// A peer asked for an address, and its pool has none left.
     PoolExhausted,
     /// The output queue is full.
@@ -164,7 +166,7 @@ impl DropReason {
         })
     }
 
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Malformed,
         Self::UnknownSpi,
         Self::Forged,
@@ -182,6 +184,7 @@ impl DropReason {
         Self::HalfOpenExpired,
         Self::RefusalUntold,
         Self::Busy,
+        Self::TooManyRequests,
         Self::PoolExhausted,
         Self::QueueFull,
         Self::Stopping,
@@ -206,6 +209,7 @@ impl DropReason {
             Self::HalfOpenExpired => "ike_half_open_expired",
             Self::RefusalUntold => "ike_refusal_untold",
             Self::Busy => "ike_busy",
+            Self::TooManyRequests => "ike_too_many_requests",
             Self::PoolExhausted => "ike_pool_exhausted",
             Self::QueueFull => "ike_queue_full",
             Self::Stopping => "ike_stopping",
@@ -313,5 +317,22 @@ impl Output {
 
     pub(crate) fn drops(&self) -> Vec<(&'static str, u64)> {
         DropReason::ALL.iter().map(|r| (r.code(), self.drops.get(r).copied().unwrap_or(0))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::Transport;
+
+    /// A driver that does not come to drain it costs datagrams, as a line does, and no memory.
+    #[test]
+    fn a_full_queue_drops_datagrams_and_counts_them() {
+        let address = "192.0.2.1:4500".parse().unwrap();
+        let path = Path { local: address, remote: address, transport: Transport::UdpEncap };
+        let mut output = Output::default();
+        (0..limits::OUTPUT_QUEUE + 3).for_each(|_| output.keepalive(path));
+        assert_eq!(output.transmits.len(), limits::OUTPUT_QUEUE);
+        assert!(output.drops().contains(&("ike_queue_full", 3)));
     }
 }
