@@ -2,6 +2,8 @@
 #![allow(clippy::panic, reason = "a fuzz target's verdict")]
 
 #[cfg(feature = "sim")]
+mod certified;
+#[cfg(feature = "sim")]
 mod conversation;
 
 use std::collections::BTreeMap;
