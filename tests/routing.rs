@@ -108,7 +108,13 @@ fn a_marked_socket_reaches_its_peer_inside_a_selector_of_everything() {
             let route = netlink.route(peer, 0).await.unwrap();
             assert_eq!((route.source, route.mtu), (ours.parse().unwrap(), 1454));
 
-            let settings = udp::Settings { ike_port: 500, nat_port: 4500, mark: SETTINGS.mark, workers: 1 };
+            let settings = udp::Settings {
+                ike_port: 500,
+                nat_port: 4500,
+                mark: SETTINGS.mark,
+                workers: 1,
+                offloads: Asked::Auto,
+            };
             let sockets = udp::Sockets::bind(settings).unwrap();
             let local = SocketAddr::new(route.source, 500);
             sockets.send(local, SocketAddr::new(peer, 500), true, b"our own IKE").unwrap();

@@ -19,7 +19,7 @@ const SEKISHOD: &str = env!("CARGO_BIN_EXE_sekishod");
 const CHARON: &str = "/usr/lib/ipsec/charon";
 
 /// An implementation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
     /// No tunnel: the line itself, and what sending and receiving costs.
     Bare,
@@ -46,7 +46,7 @@ impl Contender {
         Self::WireguardGo,
     ];
 
-    /// As it is called in the report.
+    /// As it is called in the report and in `--only`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare",
@@ -87,13 +87,14 @@ impl Contender {
     }
 
     /// Between what it is measured: the inner addresses of the gateways, or the outer ones where there is no tunnel.
-    pub fn ends(self, site: &Site) -> Ends<'_, Namespace> {
-        let inner = ends(site, Outer::V4);
-        let outer = |end| site.side(end).outside[0];
-        match self {
-            Self::Bare => Ends { here: (inner.here.0, outer(End::A)), there: (inner.there.0, outer(End::B)) },
-            _ => inner,
-        }
+    /// No host's forwarding is measured.
+    pub fn ends(self, site: &Site, family: Outer) -> Ends<'_, Namespace> {
+        let end = |end| -> (&Namespace, IpAddr) {
+            let gateway = site.side(end);
+            let addresses = if self == Self::Bare { gateway.outside } else { gateway.own };
+            (&gateway.namespace, addresses[family as usize])
+        };
+        Ends { here: end(End::A), there: end(End::B) }
     }
 
     /// Its tunnel.
@@ -134,15 +135,6 @@ impl Pair<'_> {
             Self::WireGuard(pair) => pair.iter().map(WireGuard::pid).collect(),
         }
     }
-}
-
-/// From the inner address of gateway a to that of gateway b: no host's forwarding is measured.
-pub fn ends(site: &Site, family: Outer) -> Ends<'_, Namespace> {
-    let end = |end| -> (&Namespace, IpAddr) {
-        let gateway = site.side(end);
-        (&gateway.namespace, gateway.own[family as usize])
-    };
-    Ends { here: end(End::A), there: end(End::B) }
 }
 
 fn sekisho<'a>(site: &'a Site, outer: Outer, program: &[OsString]) -> [Sekisho<'a>; 2] {

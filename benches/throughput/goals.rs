@@ -2,6 +2,10 @@
 
 use crate::figures::Figures;
 
+/// Whichever of the others is the hardest to reach.
+const PEERS: &str = "peers";
+const OTHERS: [&str; 4] = ["strongswan", "boringtun", "gotatun", "wireguard_go"];
+
 /// A ratio of two measures.
 pub struct Goal {
     /// In the report.
@@ -15,7 +19,12 @@ pub struct Goal {
 
 impl Goal {
     pub fn reached(&self, figures: &Figures) -> Option<f64> {
-        figures.ratio(self.of, self.to)
+        let (to, key) = self.to;
+        if to != PEERS {
+            return figures.ratio(self.of, self.to);
+        }
+        let ratios = OTHERS.into_iter().filter_map(|other| figures.ratio(self.of, (other, key)));
+        if self.at_most { ratios.max_by(f64::total_cmp) } else { ratios.min_by(f64::total_cmp) }
     }
 
     pub fn is_met(&self, value: f64) -> bool {
@@ -45,14 +54,14 @@ pub const GOALS: [Goal; 11] = [
     at_least("ratio_gotatun_pps64", PPS64, ("gotatun", "pps64"), 3.0),
     at_least("ratio_gotatun_pps64_trains", TRAINS64, ("gotatun", "pps64_trains"), 3.0),
     Goal {
-        key: "ratio_boringtun_rtt_idle",
+        key: "ratio_best_peer_rtt_idle",
         of: ("sekisho", "rtt_idle_us_p50"),
-        to: ("boringtun", "rtt_idle_us_p50"),
+        to: (PEERS, "rtt_idle_us_p50"),
         wanted: 1.0,
         at_most: true,
     },
     at_least("ratio_10k_sas", ("crowd", "many_sas_tcp1_gbps"), ("crowd", "one_sa_tcp1_gbps"), 0.9),
-    at_least("ratio_ipv6_inside_tcp1", ("lines", "ipv6_inside_tcp1_gbps"), ("lines", "ipv4_tcp1_gbps"), 0.9),
+    at_least("ratio_ipv6_inside_tcp1", ("sekisho", "tcp1_ipv6_gbps"), TCP1, 0.9),
     at_least(
         "ratio_ipv6_outside_tcp1",
         ("lines", "ipv6_outside_tcp1_gbps"),

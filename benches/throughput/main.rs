@@ -34,6 +34,7 @@ mod crowd;
 mod figures;
 mod goals;
 mod measure;
+mod peers;
 mod report;
 mod rounds;
 mod wireguard;
@@ -41,6 +42,7 @@ mod wireguard;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use contender::Contender;
 use measure::tcp::Streams;
 
@@ -61,8 +63,8 @@ pub struct Options {
     #[arg(long, default_value = "cubic")]
     congestion: String,
     /// Only these.
-    #[arg(long, value_enum, value_delimiter = ',')]
-    only: Vec<Part>,
+    #[arg(long, value_parser = parts(), value_delimiter = ',')]
+    only: Vec<String>,
     /// Only this of each implementation.
     #[arg(long, value_enum, value_delimiter = ',')]
     measure: Vec<Measure>,
@@ -77,21 +79,16 @@ pub struct Options {
     bench: bool,
 }
 
+/// IPv6 outside, and a NAT between, each against IPv4.
+const LINES: &str = "lines";
+/// Ten thousand SAs against one.
+const CROWD: &str = "crowd";
+/// Two peers, and one worker or two.
+const PEERS: &str = "peers";
+
 /// What can be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Part {
-    Bare,
-    Sekisho,
-    Baseline,
-    Null,
-    Strongswan,
-    Boringtun,
-    Gotatun,
-    WireguardGo,
-    /// IPv6 inside, IPv6 outside, and a NAT between, each against IPv4.
-    Lines,
-    /// Ten thousand SAs against one.
-    Crowd,
+fn parts() -> PossibleValuesParser {
+    PossibleValuesParser::new(Contender::ALL.map(Contender::name).into_iter().chain([LINES, CROWD, PEERS]))
 }
 
 /// What is measured of an implementation.
@@ -103,8 +100,8 @@ pub enum Measure {
 }
 
 impl Options {
-    pub fn wants(&self, part: Part) -> bool {
-        self.only.is_empty() || self.only.contains(&part)
+    pub fn wants(&self, part: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == part)
     }
 
     pub fn streams(&self, count: usize) -> Streams<'_> {
@@ -113,21 +110,6 @@ impl Options {
 
     pub fn measures(&self, measure: Measure) -> bool {
         self.measure.is_empty() || self.measure.contains(&measure)
-    }
-}
-
-impl Part {
-    fn of(contender: Contender) -> Self {
-        match contender {
-            Contender::Bare => Self::Bare,
-            Contender::Sekisho => Self::Sekisho,
-            Contender::Baseline => Self::Baseline,
-            Contender::Null => Self::Null,
-            Contender::Strongswan => Self::Strongswan,
-            Contender::Boringtun => Self::Boringtun,
-            Contender::Gotatun => Self::Gotatun,
-            Contender::WireguardGo => Self::WireguardGo,
-        }
     }
 }
 

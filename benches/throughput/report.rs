@@ -6,10 +6,12 @@ use crate::contender::Contender;
 use crate::figures::Figures;
 use crate::goals::GOALS;
 use crate::rounds::Missing;
+use crate::{CROWD, LINES, PEERS};
 
 /// Rows of the table: key, unit, divisor, decimals.
-const ROWS: [(&str, &str, f64, usize); 14] = [
+const ROWS: [(&str, &str, f64, usize); 15] = [
     ("tcp1_gbps", "Gb/s", 1.0, 2),
+    ("tcp1_ipv6_gbps", "Gb/s", 1.0, 2),
     ("tcp1_back_gbps", "Gb/s", 1.0, 2),
     ("tcp4_gbps", "Gb/s", 1.0, 2),
     ("tcp4_back_gbps", "Gb/s", 1.0, 2),
@@ -75,7 +77,7 @@ pub fn table(figures: &Figures, missing: &Missing, congestion: &str) {
 }
 
 fn others(figures: &Figures) {
-    for name in ["lines", "crowd"] {
+    for name in [LINES, CROWD, PEERS] {
         for key in figures.keys(name) {
             println!("{key:33} {:12.2}", figures.median(name, key).unwrap_or_default());
         }
@@ -84,7 +86,10 @@ fn others(figures: &Figures) {
 
 fn goals(figures: &Figures) {
     for goal in &GOALS {
-        let Some(value) = goal.reached(figures) else { continue };
+        let Some(value) = goal.reached(figures) else {
+            println!("{:33} {:>12}", goal.key, "not measured");
+            continue;
+        };
         let (direction, verdict) = (
             if goal.at_most { "at most" } else { "at least" },
             if goal.is_met(value) { "met" } else { "NOT MET" },

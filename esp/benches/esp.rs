@@ -1,4 +1,4 @@
-//! What a packet costs: seal, open, look-up, cutting and joining super-packets, and the outbound way of one of 64 KB.
+//! What a packet costs: seal, open, alone and in trains, look-up, cutting and joining super-packets, and the outbound way of one of 64 KB.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::hint::black_box;
@@ -209,6 +209,38 @@ fn super_packets(criterion: &mut Criterion) {
                 }
                 train
             });
+        });
+    }
+    group.finish();
+    open_trains(criterion, header, &packet);
+}
+
+/// The packets that were cut from it, as one train brings them: one lock for all.
+fn open_trains(criterion: &mut Criterion, header: OffloadHeader, packet: &[u8]) {
+    let mut group = criterion.benchmark_group("open a train");
+    group.throughput(Throughput::Bytes(packet.len() as u64));
+    for suite in SUITES {
+        let (outbound, inbound) = any_sa(suite);
+        let mut buffer = vec![0; 1 << 17];
+        let mut sealed = || {
+            let train = segment(suite.layout(), header, packet, &mut buffer).unwrap();
+            let mut sealer = outbound.sealer(0);
+            for range in train.packets() {
+                sealer.seal(&mut buffer, range).unwrap();
+            }
+            (buffer[..train.sealed_length()].to_vec(), train.stride)
+        };
+        group.bench_function(suite.to_string(), |bencher| {
+            bencher.iter_batched_ref(
+                &mut sealed,
+                |(bytes, stride)| {
+                    let mut opener = inbound.opener(0);
+                    for packet in bytes.chunks_mut(*stride) {
+                        black_box(opener.open(packet, 0).unwrap());
+                    }
+                },
+                BatchSize::SmallInput,
+            );
         });
     }
     group.finish();

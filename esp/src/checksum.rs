@@ -70,7 +70,8 @@ pub(crate) fn replace(checksum: u16, before: u16, after: u16) -> u16 {
 }
 
 /// The sum over addresses, length and protocol that TCP and UDP cover (RFC 9293 §3.1, RFC 8200 §8.1). `packet` is
-/// one that [`crate::InnerView::parse`] accepted; `length` that of the protocol's header and data.
+/// one that [`crate::InnerView::parse`] accepted, and whose header names its last destination: not one with a source route
+/// that is yet to be followed; `length` that of the protocol's header and data.
 pub(crate) fn pseudo_header(packet: &[u8], protocol: u8, length: usize) -> Sum {
     let addresses = match packet.first().map(|byte| byte >> 4) {
         Some(6) => packet.get(8..40),

@@ -103,6 +103,8 @@ pub(crate) struct Changing<T> {
     end_ns: AtomicU64,
 }
 
+const _: () = assert!(align_of::<Changing<u64>>() >= 128 && size_of::<Changing<u64>>().is_multiple_of(128));
+
 impl<T> Changing<T> {
     pub(crate) const fn new(state: T) -> Self {
         Self { state: Mutex::new(state), usage: UsageCounters::new(), end_ns: AtomicU64::new(u64::MAX) }

@@ -10,6 +10,7 @@ use sekisho_ike::config::{Connection, LocalAuth, Remote, RemoteAuth};
 use super::*;
 
 mod certificates;
+mod data_path;
 mod pools;
 mod starts;
 

@@ -2,7 +2,7 @@
 
 use sekisho_ike::config::{DontFragment, Name};
 use sekisho_ike::diagnosis::DiagnosisKind;
-use sekisho_ike::event::{ChildSaId, ChildSaParameters, Command, Event, IkeSaRecord, TunnelId, Usage};
+use sekisho_ike::event::{ChildSaId, ChildSaParameters, Command, Event, TunnelId, Usage};
 use sekisho_ike::{Instant, Path};
 
 use crate::data::{NewSa, SaUsage};
@@ -44,7 +44,10 @@ impl Control {
         self.waiting.observe(&event, replaced);
         let fact = match event {
             Event::TunnelUp(sa) => {
-                follow_up.paths.push((sa.tunnel, PathChange::Up(sa.path, how_to_send(&sa))));
+                follow_up.paths.push((
+                    sa.tunnel,
+                    PathChange::Up(sa.path, how_to_send(sa.dont_fragment, sa.fragmentation)),
+                ));
                 Some(self.books.tunnel_up(&sa))
             }
             Event::IkeSaRekeyed(sa) => Some(self.books.ike_sa_rekeyed(&sa)),
@@ -135,10 +138,10 @@ impl Control {
 
 /// Whether packets of a tunnel may not be fragmented outside, and whether it is found out how much its path carries. In doubt
 /// they may, where that is not found out: a path that swallows what is too large would swallow them.
-fn how_to_send(sa: &IkeSaRecord) -> (bool, bool) {
-    match sa.dont_fragment {
-        DontFragment::Auto => (sa.fragmentation, sa.fragmentation),
-        DontFragment::Always => (true, sa.fragmentation),
+fn how_to_send(dont_fragment: DontFragment, fragmentation: bool) -> (bool, bool) {
+    match dont_fragment {
+        DontFragment::Auto => (fragmentation, fragmentation),
+        DontFragment::Always => (true, fragmentation),
         DontFragment::Never => (false, false),
     }
 }
@@ -146,4 +149,29 @@ fn how_to_send(sa: &IkeSaRecord) -> (bool, bool) {
 fn usage(carried: SaUsage) -> Usage {
     let SaUsage { packets_in, packets_out, bytes_in, bytes_out, last_in } = carried;
     Usage { packets_in, packets_out, bytes_in, bytes_out, last_in: last_in.map(Instant::from_boot) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DontFragment, how_to_send};
+
+    /// A path is searched by IKE messages that would arrive in fragments, so of peers that take those alone.
+    #[test]
+    fn packets_are_kept_whole_where_that_is_asked_or_the_path_is_searched() {
+        let (whole, searched) = (true, true);
+        for (asked, takes_fragments, expected) in [
+            (DontFragment::Auto, true, (whole, searched)),
+            (DontFragment::Auto, false, (!whole, !searched)),
+            (DontFragment::Always, true, (whole, searched)),
+            (DontFragment::Always, false, (whole, !searched)),
+            (DontFragment::Never, true, (!whole, !searched)),
+            (DontFragment::Never, false, (!whole, !searched)),
+        ] {
+            assert_eq!(
+                how_to_send(asked, takes_fragments),
+                expected,
+                "{asked:?}, fragments: {takes_fragments}"
+            );
+        }
+    }
 }

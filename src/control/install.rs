@@ -257,6 +257,24 @@ mod tests {
     }
 
     #[test]
+    fn marks_are_carried_as_the_daemon_is_configured() {
+        // Expedited, with congestion experienced.
+        let (inner, dscp, ecn) = (0xb8 | 3, 0xb8, 3);
+        let protection = Protection::Aead(Aead::Aes256Gcm16);
+        for (copy_dscp, ours, ecn_copied, outer) in [
+            (true, 0, true, dscp | ecn),
+            (true, 0, false, dscp),
+            (false, 0, true, ecn),
+            (false, 10, false, 10 << 2),
+            (false, 10, true, 10 << 2 | ecn),
+        ] {
+            let daemon = Daemon { copy_dscp, dscp: ours, ecn: ecn_copied, ..Daemon::default() };
+            let pair = pair(&child(protection, protection.keymat_length()), &daemon).unwrap();
+            assert_eq!(pair.outbound.outer_tos(inner), outer, "{copy_dscp} {ours} {ecn_copied}");
+        }
+    }
+
+    #[test]
     fn keys_of_the_wrong_length_are_refused() {
         assert!(pair(&child(Protection::Aead(Aead::Aes256Gcm16), 20), &Daemon::default()).is_err());
     }

@@ -170,6 +170,7 @@ impl Control {
             ("ike_not_sent", self.unsent),
             ("failure_not_recorded", self.strangers.unrecorded()),
             ("clear_text_refused", in_clear),
+            ("icmp_queue_full", self.out.icmp.overflowed()),
         ];
         for (reason, count) in self.out.data.drops().into_iter().chain(self.endpoint.drops()).chain(own) {
             *drops.entry(reason.to_owned()).or_default() += count;

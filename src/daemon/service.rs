@@ -30,7 +30,7 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
     let offloads = if daemon.offloads { Asked::Auto } else { Asked::Off };
     let queues = Tun::open_queues(&daemon.interface, workers, offloads).map_err(Failure::new)?;
     let (ike_port, nat_port, mark) = (daemon.ike_port, daemon.nat_port, daemon.mark);
-    let ports = udp::Settings { ike_port, nat_port, mark, workers };
+    let ports = udp::Settings { ike_port, nat_port, mark, workers, offloads };
     let sockets = Arc::new(Sockets::bind(ports).map_err(Failure::new)?);
     let routing = Routing::start(netlink, &config).await.map_err(Failure::new)?;
     let icmp = listen_to_routers();

@@ -65,6 +65,9 @@ pub(super) struct Drops {
     losses: [AtomicU64; Loss::ALL.len()],
 }
 
+/// A worker's threads each write to their own, for every packet that somebody floods us with.
+const _: () = assert!(align_of::<Drops>() >= 128 && size_of::<Drops>().is_multiple_of(128));
+
 impl Drops {
     /// Count packets lost for a reason of the ESP crate.
     pub(super) fn esp(&self, reason: DropReason, packets: usize) {

@@ -142,7 +142,8 @@ struct Shared {
     sockets: Arc<Sockets>,
     snapshot: ArcSwap<Snapshot>,
     clamp_mss: AtomicBool,
-    /// Of packets on their way out: where selectors name ports.
+    /// Of packets on their way out, where selectors name ports. One for all workers: fragments show no ports, so that the kernel
+    /// may give those of one packet to several queues. Nothing but fragments takes the lock, and for a look-up at a time.
     fragments: Mutex<Fragments>,
     refusals: Arc<Refusals>,
     stop: Stop,
@@ -310,7 +311,8 @@ impl DataPath {
         drops
     }
 
-    /// What the TUN device exchanges with us in one read or write, and why not more.
+    /// What the TUN device exchanges with us in one read or write, and why not more; and why the UDP sockets do not take or give
+    /// all trains whole.
     pub fn offloads(&self) -> (Offloads, Vec<String>) {
         // All queues are of one device, whose offloads these are.
         let granted = self.workers.first().map(|worker| worker.queue.granted());
@@ -321,6 +323,8 @@ impl DataPath {
             let times = refusals.count();
             reasons.push(format!("the device refused joined packets (EINVAL) {times} times; {now}"));
         }
+        reasons.extend(self.shared.sockets.unjoined().map(str::to_owned));
+        reasons.extend(self.installed().uncut());
         (granted.map_or(Offloads::None, |granted| granted.offloads), reasons)
     }
 

@@ -302,6 +302,22 @@ impl Installed {
         self.entries.values().find(|entry| entry.sending.is_quoted(quote)).map(|entry| entry.tunnel)
     }
 
+    /// Why the trains of some peers leave packet by packet for now, in words.
+    pub(super) fn uncut(&self) -> Option<String> {
+        let sending = self.sending.values().filter_map(|id| self.entries.get(id));
+        let paused = sending.filter_map(|entry| {
+            let Sending { segmentation, path, .. } = &*entry.sending;
+            Some((path.remote.ip(), segmentation.paused()?))
+        });
+        let peers: BTreeMap<_, _> = paused.collect();
+        let (peer, refusal) = peers.first_key_value()?;
+        let others = match peers.len() - 1 {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        Some(format!("UDP_SEGMENT: {refusal}: packets to {peer}{others} go one by one for now"))
+    }
+
     /// Bytes of the largest inner packet that an SA carries whole.
     pub(super) fn inner_mtu(&self, id: u64) -> Option<u16> {
         self.entries.get(&id).map(|entry| entry.sending.mtu())

@@ -59,6 +59,12 @@ impl Icmp {
         (Self { ipv4, ipv6 }, problems)
     }
 
+    /// Messages that the kernel dropped because those before were not taken in time: forgers may send any number.
+    pub fn overflowed(&self) -> u64 {
+        let sockets = self.ipv4.iter().chain(&self.ipv6);
+        sockets.map(|socket| u64::from(super::udp::drops(socket.get_ref()))).sum()
+    }
+
     /// The next message. Dropping the future loses nothing.
     pub async fn next(&self) -> IcmpMessage {
         loop {

@@ -4,6 +4,7 @@
 mod datagrams;
 mod hostile;
 mod lifecycle;
+mod marking;
 mod namespace;
 mod native;
 mod on_demand;
@@ -12,4 +13,5 @@ mod site;
 mod slow_line;
 mod sockets;
 mod traffic;
+mod trains;
 mod workers;

@@ -8,6 +8,7 @@ use sekisho::data::{NewSa, UdpPath};
 use sekisho_esp::{HEADROOM, OutboundSa, TAILROOM};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::marking::tos_of_next;
 use crate::namespace::Namespace;
 use crate::site::{POLICY, Place, Site, path, place, sas};
 use crate::traffic::{carries_everything, exchange, udp_pair, until};
@@ -198,22 +199,4 @@ fn ect_packet() -> etherparse::Ipv4Header {
             .expect("a header");
     header.ecn = etherparse::IpEcn::TWO;
     header
-}
-
-/// The TOS that comes along with the next datagram.
-fn tos_of_next(host: &UdpSocket) -> u8 {
-    use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg};
-    use std::os::fd::AsRawFd;
-    let mut bytes = [0; 100];
-    let mut slices = [std::io::IoSliceMut::new(&mut bytes)];
-    let mut space = nix::cmsg_space!(u8, i32);
-    let message = recvmsg::<SockaddrIn>(host.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::empty());
-    let message = message.expect("the packet");
-    let mut control = message.cmsgs().expect("control messages");
-    control
-        .find_map(|one| match one {
-            ControlMessageOwned::Ipv4Tos(tos) => Some(tos),
-            _ => None,
-        })
-        .expect("its TOS")
 }

@@ -15,7 +15,7 @@ use crate::namespace::Namespace;
 pub(crate) const POLICY: u64 = 7;
 pub(crate) const MTU: u16 = 1_400;
 pub(crate) const SETTINGS: udp::Settings =
-    udp::Settings { ike_port: 500, nat_port: 4500, mark: 0x5e51, workers: 1 };
+    udp::Settings { ike_port: 500, nat_port: 4500, mark: 0x5e51, workers: 1, offloads: Asked::Auto };
 
 /// Where a site is, outside and inside.
 #[derive(Clone, Copy, Debug)]

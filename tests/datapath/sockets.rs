@@ -5,7 +5,10 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, poll};
-use sekisho::net::udp::{BindError, Received, Segmentation, Socket, Sockets};
+use sekisho::net::icmp::Icmp;
+use sekisho::net::offload::Asked;
+use sekisho::net::udp::{self, BindError, Received, Segmentation, Socket, Sockets};
+use socket2::{Domain, Protocol, SockRef, Type};
 
 use crate::namespace::Namespace;
 use crate::site::SETTINGS;
@@ -192,4 +195,78 @@ fn what_the_kernel_drops_for_want_of_room_is_counted() {
     let socket = sockets.between(0, address("127.0.0.1:4500"), address("127.0.0.1:1")).expect("a socket");
     let arrived = sent - usize::try_from(dropped).expect("a number");
     assert_eq!(receive(socket, arrived).0.len(), arrived, "all others are there");
+}
+
+/// 10 Gb/s for as long as a thread may wait for its turn.
+#[test]
+fn buffers_hold_what_comes_while_a_thread_waits_for_its_turn() {
+    const LEAST: usize = 10_000_000_000 / 8 / 150;
+    let settings = udp::Settings { workers: 2, ..SETTINGS };
+    let sockets = Namespace::new().run(|| Sockets::bind(settings).expect("bind"));
+    for worker in [0, 1] {
+        let udp = sockets.of(worker).iter().map(SockRef::from);
+        let native = sockets.native_of(worker).iter().map(SockRef::from);
+        let all: Vec<_> = udp.chain(native).collect();
+        assert_eq!(all.len(), if worker == 0 { 6 } else { 4 });
+        for socket in all {
+            let sizes =
+                [socket.recv_buffer_size(), socket.send_buffer_size()].map(|size| size.expect("a size"));
+            assert!(sizes.iter().all(|size| *size >= LEAST), "{sizes:?}");
+        }
+    }
+}
+
+#[test]
+fn without_offloads_datagrams_leave_and_come_one_by_one() {
+    let namespace = Namespace::new();
+    let off = udp::Settings { offloads: Asked::Off, ..SETTINGS };
+    let on = udp::Settings { ike_port: 501, nat_port: 4501, ..SETTINGS };
+    let (on, off) = namespace.run(|| (Sockets::bind(on).expect("bind"), Sockets::bind(off).expect("bind")));
+    assert_eq!((on.unjoined(), off.unjoined()), (None, None), "what is switched off is not missed");
+    let (with, without) = (address("127.0.0.1:4501"), address("127.0.0.1:4500"));
+    let (with_socket, without_socket) =
+        (on.between(0, with, without).expect("a socket"), off.between(0, without, with).expect("a socket"));
+    let train = train(20, 1_000);
+    for (from, to, way) in
+        [(with_socket, without_socket, (with, without)), (without_socket, with_socket, (without, with))]
+    {
+        let segmentation = Segmentation::default();
+        let sent = from.send_train(way, (0, false), &train, 1_000, &segmentation);
+        assert_eq!((sent.lost, segmentation.paused().is_none()), (0, true));
+        let (datagrams, trains) = receive(to, 20);
+        assert_eq!((datagrams.concat(), trains.len()), (train.clone(), 20));
+    }
+    let sent = with_socket.send_train((with, with), (0, false), &train, 1_000, &Segmentation::default());
+    assert_eq!(sent.lost, 0);
+    assert!(receive(with_socket, 20).1.len() < 20, "with them it is otherwise");
+}
+
+/// Forgers may send any number of them.
+#[test]
+fn what_is_said_of_packets_and_finds_no_room_is_counted() {
+    let namespace = Namespace::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+    for (ip, domain, protocol, kind) in
+        [("127.0.0.1", Domain::IPV4, Protocol::ICMPV4, 3), ("::1", Domain::IPV6, Protocol::ICMPV6, 1)]
+    {
+        let (icmp, problems) = namespace.run(|| {
+            let _inside = runtime.enter();
+            Icmp::open()
+        });
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(icmp.overflowed(), 0);
+        let stranger =
+            namespace.run(|| socket2::Socket::new(domain, Type::RAW, Some(protocol)).expect("a socket"));
+        let mut message = vec![0; 1_200];
+        message[0] = kind;
+        for sent in 0.. {
+            assert!(sent < 100_000, "none is counted");
+            stranger
+                .send_to(&message, &SocketAddr::new(ip.parse().expect("an address"), 0).into())
+                .expect("send");
+            if icmp.overflowed() >= 10 {
+                break;
+            }
+        }
+    }
 }

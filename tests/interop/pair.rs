@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{Capture, End, Outer, Sekisho, Site, Tunnel, both_ways, wait_until};
+use crate::lab::{Capture, End, Outer, Sekisho, Site, Tunnel, both_ways, transfer, wait_until};
 use crate::peers::assert_carries_tcp;
 
 #[test]
@@ -38,6 +38,11 @@ fn pair(name: &'static str, outer: Outer, esp: &'static str) {
     let b = Sekisho::start(&site.b, &there);
     let a = Sekisho::start(&site.a, &here);
     assert_agree(&a.await_up(), &b.await_up());
+    for end in [&a, &b] {
+        let ike = end.tunnel()["ike"].clone();
+        assert_eq!([&ike["nat_here"], &ike["nat_there"]], [false, false], "both ask for UDP: {ike}");
+        assert_eq!(end.json(&["status"])["drops"]["ike_unexpected_exchange"], 0, "at an ordinary start");
+    }
 
     let tallies = both_ways(&site, 1, || {
         a.rekey_child();
@@ -109,4 +114,41 @@ fn agree(a: &Value, b: &Value) -> bool {
         && (&a["ike"]["spi_i"], &a["ike"]["spi_r"]) == (&b["ike"]["spi_i"], &b["ike"]["spi_r"])
         && a["children"][0]["spi_in"] == b["children"][0]["spi_out"]
         && a["children"][0]["spi_out"] == b["children"][0]["spi_in"]
+}
+
+/// The SPI that a Child SA is sent on with.
+fn sent_on(tunnel: &Value) -> Value {
+    let children = tunnel["children"].as_array().into_iter().flatten();
+    let mut sending = children.filter(|child| child["sending"] == true);
+    sending.next().map_or(Value::Null, |child| child["spi_out"].clone())
+}
+
+/// Bytes that really pass, and nothing else, have the Child SA replaced; none of them is lost by that.
+#[test]
+fn a_child_sa_is_rekeyed_for_the_bytes_of_a_transfer() {
+    const KILOBYTES: u32 = 10_000;
+    let site = Site::new("pair_child_bytes");
+    let capture = Capture::start(&site);
+    let limited = "child_bytes = 200_000_000\n";
+    let here = Tunnel { initiate: true, settings: limited, ..Tunnel::at(&site, End::A, Outer::V4) };
+    let there = Tunnel { remote: None, ..Tunnel::at(&site, End::B, Outer::V4) };
+    let b = Sekisho::start(&site.b, &there);
+    let a = Sekisho::start(&site.a, &here);
+    let before = a.await_up();
+    b.await_up();
+    let tallies = both_ways(&site, 0, || {
+        for _ in 0..2 {
+            let old = sent_on(&a.tunnel());
+            wait_until(Duration::from_secs(30), "a rekey for the bytes that have passed", || {
+                transfer((&site.a.host, site.a.inside[0]), (&site.b.host, site.b.inside[0]), KILOBYTES);
+                sent_on(&a.tunnel()) != old
+            });
+        }
+    });
+    assert_eq!(tallies.map(|tally| (tally.lost, tally.duplicated)), [(0, 0), (0, 0)]);
+    let after = a.await_up();
+    assert_eq!(before["ike"]["spi_i"], after["ike"]["spi_i"], "the IKE SA was not concerned");
+    assert_agree(&after, &b.await_up());
+    assert_eq!(after["last_failure"], Value::Null);
+    capture.finish().assert_no_clear_text();
 }

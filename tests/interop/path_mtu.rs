@@ -1,7 +1,7 @@
 //! Paths that carry less than the line they begin with: routers that say so, routers that do not, and strangers who lie.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -179,27 +179,51 @@ fn too_big(from: Ipv4Addr, to: Ipv4Addr, spi: u32) -> Vec<u8> {
     icmp
 }
 
-#[test]
-fn a_stranger_who_lies_changes_nothing_and_is_counted() {
-    let site = Site::new("path_mtu_forged");
+/// The same over IPv6, of 1,280 bytes; the kernel adds the checksum.
+fn too_big_ipv6(from: Ipv6Addr, to: Ipv6Addr, spi: u32) -> Vec<u8> {
+    let mut icmp = vec![2, 0, 0, 0, 0, 0, 5, 0, 0x60, 0, 0, 0, 0x05, 0xb4, 17, 63];
+    icmp.extend(from.octets().into_iter().chain(to.octets()));
+    icmp.extend([0x11, 0x94, 0x11, 0x94, 0x05, 0xb4, 0, 0]);
+    icmp.extend(spi.to_be_bytes().into_iter().chain(0x7fff_0001_u32.to_be_bytes()));
+    icmp
+}
+
+fn lies(name: &'static str, outer: Outer) {
+    let site = Site::new(name);
     let third = site.third();
-    let (sekisho, _strongswan) = we_initiate(&site, Outer::V4, |_| ());
+    let (sekisho, _strongswan) = we_initiate(&site, outer, |_| ());
     let tunnel = await_path(&sekisho, 1500, "interface");
     assert_carries_tcp(&site, 100);
-    let [IpAddr::V4(a), IpAddr::V4(b)] = [site.a.outside[0], site.b.outside[0]] else { panic!("IPv4") };
+    let ends = [&site.a, &site.b].map(|end| end.outside[outer as usize]);
     let spi = sekisho.tunnel()["children"][0]["spi_out"].as_str().expect("an SPI").to_owned();
     let spi = u32::from_str_radix(spi.trim_start_matches("0x"), 16).expect("a number");
     third.namespace.run(|| {
-        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)).expect("a raw socket");
+        let (domain, protocol) = match outer {
+            Outer::V4 => (Domain::IPV4, Protocol::ICMPV4),
+            Outer::V6 => (Domain::IPV6, Protocol::ICMPV6),
+        };
+        let socket = Socket::new(domain, Type::RAW, Some(protocol)).expect("a raw socket");
         // A wrong SPI; and the right one, which somebody may have overheard, with a number that was not sent lately.
         for spi in [1_000_000, spi] {
-            socket.send_to(&too_big(a, b, spi), &SocketAddr::new(a.into(), 0).into()).expect("send");
+            let lie = match ends {
+                [IpAddr::V4(a), IpAddr::V4(b)] => too_big(a, b, spi),
+                [IpAddr::V6(a), IpAddr::V6(b)] => too_big_ipv6(a, b, spi),
+                _ => unreachable!("both are of one family"),
+            };
+            socket.send_to(&lie, &SocketAddr::new(ends[0], 0).into()).expect("send");
         }
     });
-    let counted = || sekisho.json(&["status"])["drops"]["too_big_unproven"] == 2;
-    wait_until(PATIENCE, "two lies in the counters", counted);
+    let drops = || sekisho.json(&["status"])["drops"].clone();
+    wait_until(PATIENCE, "two lies in the counters", || drops()["too_big_unproven"] == 2);
+    assert_eq!(drops()["icmp_queue_full"], 0);
     assert_eq!(sekisho.tunnel()["packets"], tunnel);
     assert_carries_tcp(&site, 100);
+}
+
+#[test]
+fn a_stranger_who_lies_changes_nothing_and_is_counted() {
+    lies("path_mtu_forged", Outer::V4);
+    lies("path_mtu_forged_ipv6", Outer::V6);
 }
 
 /// No daemon runs there, and its kernel says so.

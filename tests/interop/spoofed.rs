@@ -49,10 +49,13 @@ fn what_comes_in_clear_in_the_name_of_the_far_side_reaches_nobody() {
     let tallies = both_ways(&site, 0, || ());
     assert!(tallies.iter().all(|tally| tally.lost == 0), "what comes through the tunnel passes: {tallies:?}");
 
-    site.a.namespace.nft("flush ruleset");
     let patience = Duration::from_secs(20);
-    wait_until(patience, "the guard to be put up again", || rules().contains("sekisho_"));
-    assert_eq!(reaches(&site), [false; 2], "after the packet filter was loaded anew");
+    for done in ["flush ruleset", "flush table inet sekisho_sekisho0"] {
+        site.a.namespace.nft(done);
+        assert!(!rules().contains("fib saddr"), "{done}: {}", rules());
+        wait_until(patience, "the guard to be put up again", || rules().matches("fib saddr").count() == 2);
+        assert_eq!(reaches(&site), [false; 2], "after `{done}`");
+    }
 
     let good = fs::read_to_string(a.configuration()).unwrap();
     let lax = good.replacen("[daemon]\n", "[daemon]\nrefuse_clear_text = false\n", 1);

@@ -37,8 +37,14 @@ pub(super) fn set_ip_length(packet: &mut [u8], header_length: usize, id_step: u1
 
 /// Computes the checksum of the TCP segment or UDP datagram at `transport` and writes it.
 pub(super) fn complete_transport_checksum(packet: &mut [u8], transport: usize, protocol: u8) {
+    let pseudo = pseudo_header(packet, protocol, packet.len().saturating_sub(transport));
+    complete_checksum_over(pseudo, packet, transport, protocol);
+}
+
+/// The same over a pseudo-header whose sum is known.
+pub(super) fn complete_checksum_over(pseudo: Sum, packet: &mut [u8], transport: usize, protocol: u8) {
     write_transport_checksum(packet, transport, protocol, 0);
-    let checksum = transport_sum(packet, transport, protocol).complement();
+    let checksum = pseudo.add(packet.get(transport..).unwrap_or_default()).complement();
     // "If the computed checksum is zero, it is transmitted as all ones" (RFC 768).
     let checksum = if checksum == 0 && protocol == UDP { 0xffff } else { checksum };
     write_transport_checksum(packet, transport, protocol, checksum);

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::header::OffloadHeader;
-use super::rewrite::{checksum_offset, complete_transport_checksum, flag, set_ip_length, set_udp_length};
+use super::rewrite::{
+    checksum_offset, complete_checksum_over, complete_transport_checksum, flag, set_ip_length, set_udp_length,
+};
 use crate::checksum::Sum;
 use crate::drop_reason::DropReason;
 use crate::format::Layout;
@@ -156,6 +158,8 @@ struct Cut<'p> {
     /// Where the TCP or UDP header starts.
     transport: usize,
     protocol: u8,
+    /// The sum of the pseudo-header but for the length, where the sender alone knows it.
+    pseudo: Option<Sum>,
 }
 
 impl<'p> Cut<'p> {
@@ -174,10 +178,12 @@ impl<'p> Cut<'p> {
         if !fits {
             return Err(DropReason::SuperPacket);
         }
+        let plain = transport == if ipv4 { 20 } else { 40 };
+        let pseudo = if plain { None } else { Some(sender_sum(header, inner, packet)?) };
         let length = transport_header_length(packet, transport, protocol).ok_or(DropReason::SuperPacket)?;
         let (headers, payload) =
             packet.split_at_checked(transport + length).ok_or(DropReason::SuperPacket)?;
-        Ok(Self { headers, payload, size: header.gso_size.into(), transport, protocol })
+        Ok(Self { headers, payload, size: header.gso_size.into(), transport, protocol, pseudo })
     }
 
     fn train(&self, layout: Layout) -> Train {
@@ -205,9 +211,27 @@ impl<'p> Cut<'p> {
         } else {
             set_udp_length(place, self.transport);
         }
-        complete_transport_checksum(place, self.transport, self.protocol);
+        match self.pseudo {
+            None => complete_transport_checksum(place, self.transport, self.protocol),
+            Some(pseudo) => {
+                let length = u16::try_from(place.len().saturating_sub(self.transport)).unwrap_or(u16::MAX);
+                complete_checksum_over(pseudo.add_u16(length), place, self.transport, self.protocol);
+            }
+        }
         Ok(())
     }
+}
+
+/// The sum of the pseudo-header but for the length, from the one that the sender has left in the checksum's place. Where a routing
+/// header, or an IPv4 option, leads by other nodes first, "the Destination Address used in the pseudo-header is that of the final
+/// destination" (RFC 8200 §8.1), which the IP header does not name.
+fn sender_sum(header: OffloadHeader, inner: &InnerView, packet: &[u8]) -> Result<Sum, DropReason> {
+    let told = header.flags & OffloadHeader::NEEDS_CSUM != 0 && covers_transport(header, inner);
+    let covered = packet.get(inner.header_length()..).filter(|_| told).ok_or(DropReason::SuperPacket)?;
+    let at = usize::from(checksum_offset(inner.protocol()));
+    let field = covered.get(at..).and_then(|rest| rest.first_chunk()).ok_or(DropReason::SuperPacket)?;
+    let length = u16::try_from(covered.len()).map_err(|_| DropReason::SuperPacket)?;
+    Ok(Sum::default().add_u16(u16::from_be_bytes(*field)).add_u16(!length))
 }
 
 /// Bytes of the TCP or UDP header at `transport`.

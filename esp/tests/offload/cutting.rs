@@ -6,6 +6,7 @@ use sekisho_esp::{DropReason, OffloadHeader, Suite, complete_checksum, segment};
 
 use super::common::tcp::{ACK, Tcp};
 use super::common::udp::Udp;
+use super::routes::{extended, with_options};
 use super::{LAYOUT, common, cut, datagrams, flow, tcp, udp};
 
 proptest! {
@@ -20,20 +21,32 @@ proptest! {
         prop_assert_eq!(packets, expected);
     }
 
+    /// By way of others first: then the IP header does not name the last destination, over which the checksum goes.
     #[test]
     fn extension_headers_are_kept_before_each_segment(
-        flow in tcp(any::<u8>(), 0..4000), datagrams in udp(1..4000), size in 1..1400u16,
+        flow in tcp(any::<u8>(), 0..4000), datagrams in udp(1..4000), size in 1..1400u16, first: bool,
         extensions in prop::collection::vec((prop::sample::select(vec![0, 43, 60]), 0..3usize), 1..4),
     ) {
         let (flow, datagrams) = (Tcp { ipv4: false, ..flow }, Udp { ipv4: false, ..datagrams });
-        let segments = flow.segments(size.into()).iter().map(Tcp::bytes).collect();
-        let parts = datagrams.datagrams(size.into()).iter().map(Udp::bytes).collect();
-        let both: [(_, Vec<_>); 2] =
-            [(flow.super_packet(size), segments), (datagrams.super_packet(size), parts)];
-        for ((header, packet), packets) in both {
-            let (packet, more) = extended(&packet, &extensions);
+        for ((header, packet), packets) in both(&flow, &datagrams, size) {
+            let (packet, more) = extended(&packet, &extensions, first);
             let header = OffloadHeader { csum_start: header.csum_start + more, ..header };
-            let expected: Vec<_> = packets.iter().map(|packet| extended(packet, &extensions).0).collect();
+            let expected: Vec<_> =
+                packets.iter().map(|packet| extended(packet, &extensions, first).0).collect();
+            prop_assert_eq!(cut(header, &packet).unwrap().1, expected);
+        }
+    }
+
+    #[test]
+    fn options_of_ipv4_are_kept_before_each_segment(
+        flow in tcp(any::<u8>(), 0..4000), datagrams in udp(1..4000), size in 1..1400u16, first: bool,
+        words in 2..=10usize,
+    ) {
+        let (flow, datagrams) = (Tcp { ipv4: true, ..flow }, Udp { ipv4: true, ..datagrams });
+        for ((header, packet), packets) in both(&flow, &datagrams, size) {
+            let (packet, more) = with_options(&packet, words, first);
+            let header = OffloadHeader { csum_start: header.csum_start + more, ..header };
+            let expected: Vec<_> = packets.iter().map(|packet| with_options(packet, words, first).0).collect();
             prop_assert_eq!(cut(header, &packet).unwrap().1, expected);
         }
     }
@@ -48,24 +61,13 @@ proptest! {
     }
 }
 
-/// An IPv6 packet with these extension headers (type, and how many times 8 bytes it is longer than 8), and by how much it is
-/// longer.
-fn extended(packet: &[u8], extensions: &[(u8, usize)]) -> (Vec<u8>, u16) {
-    let mut next = packet[6];
-    let mut headers = Vec::new();
-    for (kind, longer) in extensions.iter().rev() {
-        // One option that fills the rest (RFC 8200 §4.2), which routing headers take for nothing.
-        let mut header = vec![0; 8 + longer * 8];
-        (header[0], header[1]) = (next, u8::try_from(*longer).unwrap());
-        (header[2], header[3]) = (1, u8::try_from(header.len() - 4).unwrap());
-        headers = [header, headers].concat();
-        next = *kind;
-    }
-    let mut packet = [&packet[..40], &headers, &packet[40..]].concat();
-    packet[6] = next;
-    let length = u16::try_from(packet.len() - 40).unwrap();
-    packet[4..6].copy_from_slice(&length.to_be_bytes());
-    (packet, u16::try_from(headers.len()).unwrap())
+/// A super-packet, and what becomes of it.
+type Whole = ((OffloadHeader, Vec<u8>), Vec<Vec<u8>>);
+
+fn both(flow: &Tcp, datagrams: &Udp, size: u16) -> [Whole; 2] {
+    let segments = flow.segments(size.into()).iter().map(Tcp::bytes).collect();
+    let parts = datagrams.datagrams(size.into()).iter().map(Udp::bytes).collect();
+    [(flow.super_packet(size), segments), (datagrams.super_packet(size), parts)]
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use sekisho_esp::{DropReason, InnerView, OffloadHeader, complete_checksum, segment};
 
+use super::common::tcp::Tcp;
+use super::routes::extended;
 use super::{LAYOUT, common, cut, flow, join, tcp};
 
 proptest! {
@@ -56,4 +58,21 @@ fn a_header_that_contradicts_the_packet_is_refused() {
     let needed = cut(header, &packet).unwrap().0.sealed_length();
     assert_eq!(segment(LAYOUT, header, &packet, &mut vec![0; needed - 1]), Err(DropReason::NoRoom));
     assert!(segment(LAYOUT, header, &packet, &mut vec![0; needed]).is_ok());
+}
+
+/// Behind other headers than the plain ones the sender alone knows the last destination.
+#[test]
+fn behind_extension_headers_a_checksum_that_was_not_begun_is_refused() {
+    let flow = Tcp { ipv4: false, ..flow(3000) };
+    let (header, packet) = flow.super_packet(1000);
+    let (packet, more) = extended(&packet, &[(43, 0)], true);
+    let header = OffloadHeader { csum_start: header.csum_start + more, ..header };
+    assert!(cut(header, &packet).is_ok());
+    for wrong in [
+        OffloadHeader { flags: 0, ..header },
+        OffloadHeader { csum_start: header.csum_start - more, ..header },
+        OffloadHeader { csum_offset: 6, ..header },
+    ] {
+        assert_eq!(cut(wrong, &packet).map(|_| ()), Err(DropReason::SuperPacket), "{wrong:?}");
+    }
 }

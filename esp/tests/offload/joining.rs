@@ -4,6 +4,7 @@ use sekisho_esp::{Joins, OffloadHeader};
 
 use super::common::tcp::{ACK, PSH, Tcp};
 use super::common::udp::Udp;
+use super::routes::{extended, with_options};
 use super::{common, datagrams, flow, join, join_with};
 
 #[test]
@@ -147,5 +148,26 @@ fn only_what_the_device_takes_is_joined() {
         (Joins::NONE, 4),
     ] {
         assert_eq!(join_with(joins, &packets).len(), writes, "{joins:?}");
+    }
+}
+
+/// Joined, those that go by others first would get the checksum of another destination.
+#[test]
+fn packets_with_options_or_extension_headers_stay_alone() {
+    let (tcp, udp) = (Tcp { flags: ACK, ..flow(2_000) }, datagrams(2_000));
+    let packets = |ipv4| {
+        let tcp = Tcp { ipv4, ..tcp.clone() }.segments(1_000);
+        let udp = Udp { ipv4, ..udp.clone() }.datagrams(1_000);
+        tcp.iter().map(Tcp::bytes).chain(udp.iter().map(Udp::bytes)).collect::<Vec<_>>()
+    };
+    assert_eq!([true, false].map(|ipv4| join(&packets(ipv4)).len()), [2, 2], "as they are they are joined");
+    for first in [false, true] {
+        let longer = packets(true).into_iter().map(|packet| with_options(&packet, 2, first).0);
+        let extended = packets(false).into_iter().map(|packet| extended(&packet, &[(43, 2)], first).0);
+        for packets in [longer.collect::<Vec<_>>(), extended.collect()] {
+            let alone: Vec<_> =
+                packets.iter().map(|packet| (OffloadHeader::default(), packet.clone())).collect();
+            assert_eq!(join(&packets), alone, "first elsewhere: {first}");
+        }
     }
 }

@@ -6,6 +6,7 @@ mod common;
 mod cutting;
 mod hostile;
 mod joining;
+mod routes;
 mod together;
 
 use common::tcp::{ACK, CWR, FIN, PSH, Tcp, timestamps};

@@ -1,10 +1,12 @@
 #![allow(clippy::unwrap_used)]
 use sekisho_esp::{DropReason, InboundSa, InnerView, Keymat, OutboundSa, SaConfig, Selector, Suite};
 
-use super::super::UdpPath;
+use super::super::{Quote, UdpPath};
 use super::{Installed, NewSa, Reservation};
 
 const RECORDS: u64 = 10;
+/// Packets back that a router may speak of (`LATELY` of the SA).
+const LATELY: u32 = 1 << 16;
 const IMAGES: u64 = 11;
 
 fn path(port: u16) -> UdpPath {
@@ -208,4 +210,71 @@ fn what_a_removed_sa_has_carried_is_final_though_a_thread_still_finds_it() {
     let receiving = snapshot.inbound(1_001).unwrap();
     assert_eq!(receiving.sa().opener(5).open(&mut packet, 0), Err(DropReason::SaEnded));
     assert_eq!(entry.end(), told);
+}
+
+/// A router's word for a packet from us to the peer: its ports, if it was in UDP, its SPI and its number.
+fn quote(ports: Option<(u16, u16)>, spi: u32, number: u32) -> Quote {
+    let mut icmp = vec![
+        3, 4, 0, 0, 0, 0, 5, 120, 0x45, 0, 5, 220, 0, 0, 0x40, 0, 63, 50, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2,
+    ];
+    if let Some((source, destination)) = ports {
+        icmp[17] = 17;
+        icmp.extend([source.to_be_bytes(), destination.to_be_bytes(), [5, 200], [0, 0]].concat());
+    }
+    icmp.extend([spi.to_be_bytes(), number.to_be_bytes()].concat());
+    let sum: u32 = icmp.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let checksum = !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+    icmp[2..4].copy_from_slice(&checksum.to_be_bytes());
+    Quote::of_icmpv4(&icmp).unwrap()
+}
+
+/// Whoever has not seen a packet of ours must guess all of this.
+#[test]
+fn a_router_is_heard_if_it_shows_a_packet_that_went_this_way_lately_and_not_otherwise() {
+    const IN_UDP: Option<(u16, u16)> = Some((4500, 4500));
+    let mut installed = Installed::default();
+    installed.install(new_sa(1, 71, RECORDS, 2));
+    installed.install(new_sa(2, 72, IMAGES, 3));
+    installed.repath(72, UdpPath { encap: false, ..path(4500) });
+    for entry in installed.entries.values() {
+        let mut sealer = entry.sending.sa.sealer(0);
+        for _ in 0..LATELY + 10 {
+            sealer.seal(&mut [0x45; 100], 16..36).unwrap();
+        }
+    }
+    let last = LATELY + 10;
+    let to = |address: [u8; 4], mut quote: Quote| {
+        quote.destination = address.into();
+        quote
+    };
+    let unseen = |mut quote: Quote| {
+        quote.esp = None;
+        quote
+    };
+    let cases = [
+        ("right, in UDP", quote(IN_UDP, 2_001, last), Some(71)),
+        ("right, without UDP", quote(None, 2_002, last), Some(72)),
+        ("the oldest that counts", quote(IN_UDP, 2_001, last - LATELY + 1), Some(71)),
+        ("a number too old", quote(IN_UDP, 2_001, last - LATELY), None),
+        ("a number that was not sent yet", quote(IN_UDP, 2_001, last + 1), None),
+        ("another destination", to([192, 0, 2, 3], quote(IN_UDP, 2_001, last)), None),
+        ("another source port", quote(Some((4501, 4500)), 2_001, last), None),
+        ("another destination port", quote(Some((4500, 4501)), 2_001, last), None),
+        ("in UDP what went without", quote(IN_UDP, 2_002, last), None),
+        ("without UDP what went in it", quote(None, 2_001, last), None),
+        ("the SPI that we receive on", quote(IN_UDP, 1_001, last), None),
+        ("no SPI", unseen(quote(IN_UDP, 2_001, last)), None),
+    ];
+    for (what, quote, tunnel) in cases {
+        assert_eq!(installed.quoted(&quote), tunnel, "{what}");
+    }
+    // Behind a NAT a packet does not show the source that we know.
+    let mut behind = quote(IN_UDP, 2_001, last);
+    behind.source = [198, 51, 100, 1].into();
+    assert_eq!(installed.quoted(&behind), Some(71));
+    installed.stop_outbound(1);
+    assert_eq!(installed.quoted(&behind), Some(71), "packets may be on their way still");
+    installed.remove(1);
+    assert_eq!(installed.quoted(&behind), None, "retired");
 }

@@ -135,13 +135,14 @@ pub(super) struct Answers {
     last: u32,
     complete: bool,
     pub(super) tables: Vec<String>,
+    pub(super) rules: usize,
     /// What all rules counted.
     pub(super) packets: u64,
 }
 
 impl Answers {
     pub(super) fn to(last: u32) -> Self {
-        Self { last, complete: false, tables: Vec::new(), packets: 0 }
+        Self { last, complete: false, tables: Vec::new(), rules: 0, packets: 0 }
     }
 
     pub(super) fn are_complete(&self) -> bool {
@@ -171,6 +172,7 @@ impl Answers {
                 DONE => self.complete |= is_last,
                 kind if kind == SUBSYSTEM << 8 | NEW_TABLE => self.tables.extend(table_name(body)),
                 kind if kind == SUBSYSTEM << 8 | NEW_RULE => {
+                    self.rules += 1;
                     self.packets = self.packets.saturating_add(counted(body));
                 }
                 _ => {}

@@ -10,8 +10,8 @@
 //! }
 //! ```
 //!
-//! Like the blackholes they outlive the daemon. Whoever changes the packet filter as a whole takes them away, so that a daemon
-//! looks after them.
+//! Like the blackholes they outlive the daemon. Whoever changes the packet filter as a whole takes them away, or empties their table,
+//! so that a daemon looks after them.
 
 mod message;
 
@@ -27,6 +27,8 @@ pub const MISSING: &str = "what comes in clear in the name of a protected networ
 
 /// What the names of our tables begin with.
 const PREFIX: &str = "sekisho_";
+/// Rules of a guard.
+const RULES: usize = 2;
 /// The kernel answers at once, or never.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of answers in one piece.
@@ -49,16 +51,19 @@ pub fn put(interface: &str) -> io::Result<()> {
     send(&batch)
 }
 
-/// Has the guard of this interface stand, or not, as it is wanted. One that stands stays as it is.
+/// Has the guard of this interface stand whole, or not at all, as it is wanted. One that stands stays as it is.
 ///
 /// # Errors
 /// If it is wanted and the kernel has no `nf_tables`, or if we may not.
 pub fn look_after(interface: &str, wanted: bool) -> io::Result<()> {
     let table = format!("{PREFIX}{interface}");
     match tables() {
-        Ok(tables) if tables.contains(&table) == wanted => Ok(()),
-        Ok(_) if wanted => put(interface),
-        Ok(_) => take_away(&[table]),
+        Ok(tables) if wanted => {
+            let stands = tables.contains(&table) && rules(&table)?.rules == RULES;
+            if stands { Ok(()) } else { put(interface) }
+        }
+        Ok(tables) if tables.contains(&table) => take_away(&[table]),
+        Ok(_) => Ok(()),
         Err(error) if !wanted && is_missing(&error) => Ok(()),
         Err(error) => Err(error),
     }
@@ -69,10 +74,7 @@ pub fn look_after(interface: &str, wanted: bool) -> io::Result<()> {
 /// # Errors
 /// If the kernel has no `nf_tables`, or we may not.
 pub fn dropped(interface: &str) -> io::Result<u64> {
-    match ask(message::list_rules(&format!("{PREFIX}{interface}"))) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(0),
-        answers => Ok(answers?.packets),
-    }
+    Ok(rules(&format!("{PREFIX}{interface}"))?.packets)
 }
 
 /// Takes all guards away, of whatever interface: how many there were.
@@ -110,6 +112,15 @@ fn send(batch: &Batch) -> io::Result<()> {
     let socket = open()?;
     socket.send(&batch.bytes())?;
     listen(&socket, batch.last()).map(drop)
+}
+
+/// What is said of the rules of a table; nothing, if there is none.
+fn rules(table: &str) -> io::Result<Answers> {
+    let (request, number) = message::list_rules(table);
+    match ask((request, number)) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Answers::to(number)),
+        answers => answers,
+    }
 }
 
 fn tables() -> io::Result<Vec<String>> {

@@ -19,7 +19,10 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use native::{Batch, NativePacket, NativeSocket};
+pub(super) use socket::drops;
 pub use socket::{MAX_SEGMENTS, MAX_TRAIN, Received, Segmentation, Sent, Socket};
+
+use super::offload::Asked;
 
 /// The non-ESP marker: what distinguishes IKE from ESP on the encapsulation port (RFC 3948 §2.2).
 const NON_ESP_MARKER: [u8; 4] = [0; 4];
@@ -39,6 +42,8 @@ pub struct Settings {
     pub mark: u32,
     /// Threads that receive, at least one: each has sockets of its own for ESP, on the encapsulation port and without UDP.
     pub workers: u8,
+    /// Whether the kernel may cut and join trains (`UDP_SEGMENT`, `UDP_GRO`).
+    pub offloads: Asked,
 }
 
 /// The sockets, in each address family that the machine has: the IKE port once, the encapsulation port and a raw socket for ESP
@@ -108,7 +113,7 @@ impl Sockets {
         for address in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
             for (port, workers) in [(settings.ike_port, 1), (settings.nat_port, settings.workers)] {
                 let address = SocketAddr::new(address, port);
-                match steer::bind_group(address, settings.mark, workers) {
+                match steer::bind_group(address, &settings, workers) {
                     Ok(group) => sockets.iter_mut().zip(group).for_each(|(own, socket)| own.push(socket)),
                     Err((what, error)) if lacks_family(&error) => {
                         tracing::warn!(%address, what, %error, "this machine lacks the address family; going on without");
@@ -149,6 +154,11 @@ impl Sockets {
         let udp = self.udp.iter().flatten().map(Socket::overflowed);
         let native = self.native.iter().flatten().map(NativeSocket::overflowed);
         udp.chain(native).map(u64::from).sum()
+    }
+
+    /// Why the kernel joins no trains for us, if it should: as it said at the first socket that it refused that.
+    pub fn unjoined(&self) -> Option<&str> {
+        self.udp.iter().flatten().find_map(Socket::unjoined)
     }
 
     /// What they were bound by.
@@ -252,12 +262,13 @@ fn bind_error(port: u16, what: &'static str, source: io::Error) -> BindError {
 
 #[cfg(test)]
 mod tests {
-    use super::{BindError, Settings, Sockets};
+    use super::{Asked, BindError, Settings, Sockets};
 
     #[test]
     fn port_zero_and_twice_the_same_port_are_refused() {
         for (ike_port, nat_port) in [(0, 4500), (500, 0), (500, 500)] {
-            let error = Sockets::bind(Settings { ike_port, nat_port, mark: 1, workers: 1 });
+            let (workers, offloads) = (1, Asked::Auto);
+            let error = Sockets::bind(Settings { ike_port, nat_port, mark: 1, workers, offloads });
             assert!(matches!(error, Err(BindError::Ports)), "{error:?}");
         }
     }

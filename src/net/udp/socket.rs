@@ -4,12 +4,14 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, Protocol, SockAddr, Type};
 
+use super::Settings;
 use super::control::{Incoming, Outgoing};
 use super::wholeness::Wholeness;
+use crate::net::offload::Asked;
 
 /// The kernel's limit of datagrams in a train.
 pub const MAX_SEGMENTS: usize = 64;
@@ -36,7 +38,13 @@ pub struct Socket {
     inner: socket2::Socket,
     address: SocketAddr,
     wholeness: Wholeness,
+    /// Trains may leave in one call.
+    cut: bool,
+    /// Why none come in one call, if they should.
+    unjoined: Option<String>,
 }
+
+const _: () = assert!(align_of::<Socket>() >= 128);
 
 /// Whether the kernel cuts trains for one peer. Each has its own: what is refused on the way to one, through a narrow line or a
 /// device that cannot checksum, goes well on the way to others.
@@ -44,9 +52,17 @@ pub struct Socket {
 pub struct Segmentation {
     /// Trains still to be sent datagram by datagram before `UDP_SEGMENT` is tried again.
     rest: AtomicU32,
+    /// What the kernel said last.
+    refusal: AtomicI32,
 }
 
 impl Segmentation {
+    /// Why trains are sent datagram by datagram for now, if they are.
+    pub fn paused(&self) -> Option<io::Error> {
+        let rests = self.rest.load(Ordering::Relaxed) > 0;
+        rests.then(|| io::Error::from_raw_os_error(self.refusal.load(Ordering::Relaxed)))
+    }
+
     fn is_allowed(&self) -> bool {
         let rest = self.rest.load(Ordering::Relaxed);
         if rest > 0 {
@@ -56,7 +72,8 @@ impl Segmentation {
         rest == 0
     }
 
-    fn pause(&self) {
+    fn pause(&self, refusal: &io::Error) {
+        self.refusal.store(refusal.raw_os_error().unwrap_or_default(), Ordering::Relaxed);
         self.rest.store(SEGMENTATION_REST, Ordering::Relaxed);
     }
 }
@@ -92,12 +109,12 @@ pub struct Sent {
 
 impl Socket {
     /// Bind and set up; `shared`: beside other sockets of ours on the same port.
-    pub(super) fn bind(address: SocketAddr, mark: u32, shared: bool) -> Result<Self, AtStep> {
+    pub(super) fn bind(address: SocketAddr, settings: &Settings, shared: bool) -> Result<Self, AtStep> {
         let at = |what| move |error| (what, error);
         let domain = Domain::for_address(address);
         let socket = socket2::Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))
             .map_err(at("socket"))?;
-        socket.set_mark(mark).map_err(at("set SO_MARK"))?;
+        socket.set_mark(settings.mark).map_err(at("set SO_MARK"))?;
         if address.is_ipv6() {
             socket.set_only_v6(true).map_err(at("set IPV6_V6ONLY"))?;
             socket.set_recv_tclass_v6(true).map_err(at("set IPV6_RECVTCLASS"))?;
@@ -112,11 +129,13 @@ impl Socket {
         set_option(&socket, level, option, 1).map_err(at(what))?;
         let wholeness = Wholeness::new(&socket, address.is_ipv6())?;
         widen_buffers(&socket);
+        let cut = settings.offloads == Asked::Auto;
         // A kernel before 5.0 hands over datagrams one by one; nothing else changes.
-        let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+        let joined = if cut { set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1) } else { Ok(()) };
+        let unjoined = joined.err().map(|error| format!("UDP_GRO: {error}"));
         socket.set_reuse_port(shared).map_err(at("set SO_REUSEPORT"))?;
         socket.bind(&address.into()).map_err(at("bind"))?;
-        Ok(Self { inner: socket, address, wholeness })
+        Ok(Self { inner: socket, address, wholeness, cut, unjoined })
     }
 
     /// Let others of ours have the same port.
@@ -132,6 +151,11 @@ impl Socket {
     /// Its address family.
     pub fn is_ipv6(&self) -> bool {
         self.address.is_ipv6()
+    }
+
+    /// Why the kernel hands over no trains, if it should.
+    pub(super) fn unjoined(&self) -> Option<&str> {
+        self.unjoined.as_deref()
     }
 
     /// What came in and found no room, or was damaged, since it was bound.
@@ -171,7 +195,8 @@ impl Socket {
         })
     }
 
-    /// Send one datagram made of `parts`, at once or not at all; `whole` or perhaps in fragments.
+    /// Send one datagram made of `parts`, at once or not at all; `whole` or perhaps in fragments. It has room where trains have none
+    /// any more: it is IKE, without which no tunnel of the socket lives on, while one line is choked.
     pub(super) fn send<const N: usize>(
         &self,
         local: SocketAddr,
@@ -181,7 +206,17 @@ impl Socket {
     ) -> io::Result<()> {
         let control = Outgoing::new(local, 0, None);
         let _unchanged = self.wholeness.hold(&self.inner, whole);
-        self.send_message(&remote.into(), &control, &parts.map(IoSlice::new))
+        let (remote, slices) = (remote.into(), parts.map(IoSlice::new));
+        match self.send_message(&remote, &control, &slices) {
+            Err(error)
+                if error.kind() == ErrorKind::WouldBlock && force_send_buffer(&self.inner, 2 * BUFFER) =>
+            {
+                let sent = self.send_message(&remote, &control, &slices);
+                force_send_buffer(&self.inner, BUFFER);
+                sent
+            }
+            result => result,
+        }
     }
 
     /// Send a train: datagrams of `segment` bytes each, the last may be shorter; at most [`MAX_SEGMENTS`] and
@@ -201,7 +236,7 @@ impl Socket {
         self.wholeness.want(&self.inner, whole);
         let remote = SockAddr::from(remote);
         let alone = train.len() <= segment;
-        if alone || !segmentation.is_allowed() {
+        if alone || !self.cut || !segmentation.is_allowed() {
             return self.send_each(local, &remote, tos, train.chunks(segment));
         }
         let control = Outgoing::new(local, tos, u16::try_from(segment).ok());
@@ -211,7 +246,7 @@ impl Socket {
                 let sent = self.send_each(local, &remote, tos, train.chunks(segment));
                 // Where single datagrams fail too, the address is to blame and not the segmentation.
                 if sent.lost == 0 {
-                    segmentation.pause();
+                    segmentation.pause(&error);
                 }
                 sent
             }
@@ -255,9 +290,15 @@ pub(super) fn widen_buffers(socket: &socket2::Socket) {
     if set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, size).is_err() {
         let _ = socket.set_recv_buffer_size(BUFFER);
     }
-    if set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, size).is_err() {
+    if !force_send_buffer(socket, BUFFER) {
         let _ = socket.set_send_buffer_size(BUFFER);
     }
+}
+
+/// Whether we may.
+fn force_send_buffer(socket: &socket2::Socket, size: usize) -> bool {
+    let size = libc::c_int::try_from(size).unwrap_or(libc::c_int::MAX);
+    set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, size).is_ok()
 }
 
 /// A call that was interrupted before it did anything.
@@ -289,7 +330,7 @@ mod sys {
     }
 
     /// `SO_MEMINFO`, whose ninth number it is (`SK_MEMINFO_DROPS` of `linux/sock_diag.h`); 0 where the kernel does not say.
-    pub(in super::super) fn drops(socket: &socket2::Socket) -> u32 {
+    pub(in crate::net) fn drops(socket: &socket2::Socket) -> u32 {
         const DROPS: usize = 8;
         let mut numbers = [0u32; DROPS + 1];
         let mut length = libc::socklen_t::try_from(size_of_val(&numbers)).unwrap_or_default();
@@ -311,5 +352,32 @@ mod sys {
         unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) }
     }
 }
+pub(in crate::net) use sys::drops;
+pub(super) use sys::set_option;
 use sys::uninitialised;
-pub(super) use sys::{drops, set_option};
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::refuses_segmentation;
+
+    /// What says nothing of segments must not have a peer's packets sent one by one; what does must not lose them.
+    #[test]
+    fn what_refuses_to_cut_a_train_is_told_from_what_else_goes_wrong() {
+        let refuses = |errno| refuses_segmentation(&io::Error::from_raw_os_error(errno));
+        for errno in [libc::EIO, libc::EINVAL, libc::EMSGSIZE, libc::EOPNOTSUPP] {
+            assert!(refuses(errno), "{}", io::Error::from_raw_os_error(errno));
+        }
+        let others = [
+            (libc::EAGAIN, libc::ENOBUFS),
+            (libc::EPERM, libc::EACCES),
+            (libc::ENETUNREACH, libc::EHOSTUNREACH),
+            (libc::ECONNREFUSED, libc::EADDRNOTAVAIL),
+        ];
+        for errno in others.into_iter().flat_map(|(one, other)| [one, other]) {
+            assert!(!refuses(errno), "{}", io::Error::from_raw_os_error(errno));
+        }
+        assert!(!refuses_segmentation(&io::Error::other("no number")));
+    }
+}

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use super::Settings;
 use super::socket::{AtStep, Socket};
 
 /// A <- the word at an offset. Where there is none, the filter's answer is 0.
@@ -33,16 +34,20 @@ const RETURN: u16 = 0x16;
 const RETURN_CONSTANT: u16 = 0x06;
 
 /// A socket for each worker, in their order. Nobody else's socket is joined.
-pub(super) fn bind_group(address: SocketAddr, mark: u32, workers: u8) -> Result<Vec<Socket>, AtStep> {
+pub(super) fn bind_group(
+    address: SocketAddr,
+    settings: &Settings,
+    workers: u8,
+) -> Result<Vec<Socket>, AtStep> {
     // The first one by itself: whoever has the port already, sharing or not, is in the way.
-    let first = Socket::bind(address, mark, false)?;
+    let first = Socket::bind(address, settings, false)?;
     if workers <= 1 {
         return Ok(vec![first]);
     }
     first.share()?;
     let mut group = vec![first];
     for _ in 1..workers {
-        group.push(Socket::bind(address, mark, true)?);
+        group.push(Socket::bind(address, settings, true)?);
     }
     if let Some(first) = group.first() {
         let attached = attach(first.as_fd(), libc::SO_ATTACH_REUSEPORT_CBPF, &choice(workers));
