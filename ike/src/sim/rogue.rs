@@ -20,8 +20,8 @@ use crate::path::{Path, Transport};
 use crate::random::SecureRandom;
 use crate::suite::{Group, IkeSuite, Prf};
 use crate::wire::{
-    Body, Datagram, EspSpi, ExchangeType, FragmentPlace, Header, IdData, IkeSpi, NotifyType, Payload,
-    PayloadType, emit_chain, emit_clear, prepare_chain, prepare_fragment,
+    Body, Datagram, EspSpi, ExchangeType, FragmentPlace, Header, IdData, IkeSpi, Payload, PayloadType,
+    emit_chain, emit_clear, prepare_chain, prepare_fragment,
 };
 
 /// One end of an IKE SA that it initiated.
@@ -145,9 +145,7 @@ impl Rogue {
     pub fn connect(&mut self, world: &mut World, spi: EspSpi) -> bool {
         let Some(agreed) = self.agree(world) else { return false };
         let answer = self.prove(world, agreed, spi, |_| {}).expect("an answer");
-        let refused =
-            |p: &Payload| matches!(p, Payload::Notify(n) if n.kind == NotifyType::AUTHENTICATION_FAILED);
-        !answer.iter().any(refused)
+        answer.iter().any(|payload| matches!(payload, Payload::Auth(_)))
     }
 
     /// Both exchanges, the second with its payloads changed; the payloads of its answer, if there is one.
