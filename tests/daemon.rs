@@ -178,10 +178,11 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
         let bad = good.replace("remote_id", "remote_di").replace("local_id", "local_di");
         fs::write(site.config(), bad).unwrap();
         let refused = site.ask(&Request::Reload);
-        assert!(
-            matches!(&refused, Reply::Failed(failure) if failure.error.contains("remote_di")),
-            "{refused:?}"
-        );
+        let Reply::Failed(failure) = &refused else { panic!("{refused:?}") };
+        assert!(failure.error.contains("remote_di"), "{failure:?}");
+        let told = failure.problems.iter().find(|problem| problem.message.contains("`remote_di`"));
+        let told = told.map(|problem| (problem.line > 1, problem.column, problem.help.as_str()));
+        assert_eq!(told, Some((true, 1, "did you mean `remote_id`?")), "{failure:?}");
         let status: Status = site.ask(&Request::Status).into_data().unwrap();
         assert_eq!(status.tunnels.len(), 1, "the old one stays in force");
         let events = Client::connect(&site.0.path().join("control.sock"))

@@ -130,6 +130,8 @@ pub const NEAR_IDENTITY: usize = 128;
 pub const NEAR_MISSES: usize = 3;
 /// Tunnels with which one such refusal is kept.
 pub const NEAR_MISS_TUNNELS: usize = 8;
+/// Addresses that are remembered for having been refused what some connection was told of.
+pub const REFUSALS_NOTED: usize = 1_024;
 /// Refusals of no tunnel that are kept for the operator, and for how long.
 pub const REFUSALS_KEPT: usize = 16;
 /// See [`REFUSALS_KEPT`].

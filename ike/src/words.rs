@@ -96,15 +96,8 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
                 of(IdData::new(IdType::KEY_ID, b"hub.example".to_vec())),
             ]
         }
-        Kind::AdminDown => {
-            let mut world = World::new(1, Conditions::GOOD);
-            let (a, b) = connection_pair();
-            world.configure(Side::B, vec![b]);
-            world.command(Side::B, Command::Down("link".into())).unwrap();
-            world.configure(Side::A, vec![a]);
-            world.run_for(Duration::from_secs(5));
-            vec![world.b.failures[0].clone()]
-        }
+        Kind::AdminDown => vec![simulated_down().b.failures[0].clone()],
+        Kind::PutOff => vec![simulated_down().a.failures[0].clone()],
         Kind::NotUnique => vec![not_unique(&"clinic-17.example".parse().unwrap())],
         Kind::NetworkTaken => taken(),
         Kind::PoolExhausted => {
@@ -153,6 +146,17 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
         Kind::Local => vec![local("no ESP SPI is left")],
         other => certificates::of_certificates(other),
     }
+}
+
+/// A tunnel that an operator took down at B, and that A wants.
+fn simulated_down() -> World {
+    let mut world = World::new(1, Conditions::GOOD);
+    let (a, b) = connection_pair();
+    world.configure(Side::B, vec![b]);
+    world.command(Side::B, Command::Down("link".into())).unwrap();
+    world.configure(Side::A, vec![a]);
+    world.run_for(Duration::from_secs(5));
+    world
 }
 
 fn taken() -> Vec<Diagnosis> {

@@ -15,7 +15,7 @@ mod wanted;
 pub use crate::telemetry::{Comparison, Diagnosis, Fact, Record, Timestamp};
 pub use client::{Client, ClientError};
 pub use frame::{Frames, MAX_REPLY, MAX_REQUEST, TooLong};
-pub use protocol::{Failure, Freed, Reloaded, Reply, Request, What};
+pub use protocol::{Failure, Freed, Problem, Reloaded, Reply, Request, What};
 pub use server::{Asked, BindError, Limits, Server};
 pub use status::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, Offloads, PEERS_SHOWN, PacketSize,

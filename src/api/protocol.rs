@@ -135,7 +135,7 @@ pub enum Reply {
     /// Done; what was asked for.
     Done(Value),
     /// Refused or failed.
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 /// Why a request was refused or failed.
@@ -146,6 +146,28 @@ pub struct Failure {
     pub error: String,
     /// The negotiation that failed, if one did.
     pub diagnosis: Option<Diagnosis>,
+    /// What is wrong with the configuration, if that is why.
+    pub problems: Vec<Problem>,
+}
+
+impl Failure {
+    /// A sentence, and nothing behind it.
+    pub fn new(error: impl Into<String>) -> Self {
+        Self { error: error.into(), diagnosis: None, problems: Vec::new() }
+    }
+}
+
+/// What is wrong with a configuration, or deserves a second look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The line, from 1; 0 if it is about the file as a whole.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// What is wrong, in a line.
+    pub message: String,
+    /// What is allowed or what to do.
+    pub help: String,
 }
 
 impl Reply {
@@ -159,7 +181,7 @@ impl Reply {
 
     /// Failure without a negotiation behind it.
     pub fn failed(error: impl Into<String>) -> Self {
-        Self::Failed(Failure { error: error.into(), diagnosis: None })
+        Self::Failed(Box::new(Failure::new(error)))
     }
 
     /// The data as the type expected.
@@ -170,9 +192,9 @@ impl Reply {
         match self {
             Self::Done(value) => serde_json::from_value(value).map_err(|error| {
                 let error = format!("the daemon's answer is not understood (another version?): {error}");
-                Box::new(Failure { error, diagnosis: None })
+                Box::new(Failure::new(error))
             }),
-            Self::Failed(failure) => Err(Box::new(failure)),
+            Self::Failed(failure) => Err(failure),
         }
     }
 }
@@ -186,11 +208,15 @@ impl Serialize for Reply {
                 reply.serialize_field("data", data)?;
                 reply.end()
             }
-            Self::Failed(Failure { error, diagnosis }) => {
-                let mut reply = serializer.serialize_struct("Reply", 3)?;
+            Self::Failed(failure) => {
+                let Failure { error, diagnosis, problems } = &**failure;
+                let mut reply = serializer.serialize_struct("Reply", 4)?;
                 reply.serialize_field("ok", &false)?;
                 reply.serialize_field("error", error)?;
                 reply.serialize_field("diagnosis", diagnosis)?;
+                if !problems.is_empty() {
+                    reply.serialize_field("problems", problems)?;
+                }
                 reply.end()
             }
         }
@@ -206,6 +232,8 @@ struct Wire {
     data: Value,
     error: Option<String>,
     diagnosis: Option<Diagnosis>,
+    #[serde(default)]
+    problems: Vec<Problem>,
 }
 
 impl TryFrom<Wire> for Reply {
@@ -213,9 +241,11 @@ impl TryFrom<Wire> for Reply {
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
         match wire {
-            Wire { ok: true, data, error: None, diagnosis: None } => Ok(Self::Done(data)),
-            Wire { ok: false, data: Value::Null, error: Some(error), diagnosis } => {
-                Ok(Self::Failed(Failure { error, diagnosis }))
+            Wire { ok: true, data, error: None, diagnosis: None, problems } if problems.is_empty() => {
+                Ok(Self::Done(data))
+            }
+            Wire { ok: false, data: Value::Null, error: Some(error), diagnosis, problems } => {
+                Ok(Self::Failed(Box::new(Failure { error, diagnosis, problems })))
             }
             _ => Err("neither an answer nor a refusal"),
         }

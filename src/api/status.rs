@@ -390,8 +390,8 @@ pub struct IkeSa {
     pub rekey_in_s: Option<u64>,
     /// Our address is changed on the way to the peer.
     pub nat_here: bool,
-    /// The peer's address is changed on the way to us, or the peer says so to force encapsulation.
-    pub nat_there: bool,
+    /// The peer's address is changed on the way to us. Absent where that is not known: a peer that asks for UDP says the same.
+    pub nat_there: Option<bool>,
     /// Whether ESP is in UDP; otherwise it is IP protocol 50.
     #[serde(default = "yes")]
     pub esp_in_udp: bool,

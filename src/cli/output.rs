@@ -30,7 +30,7 @@ pub(super) type Done = Result<(), Failed>;
 
 impl Failed {
     pub(super) fn because(error: impl Into<String>) -> Self {
-        Self::Because(Box::new(Failure { error: error.into(), diagnosis: None }))
+        Self::Because(Box::new(Failure::new(error)))
     }
 }
 
@@ -101,7 +101,7 @@ impl Output {
                 eprintln!("sekisho: {}", in_words(&failure));
                 if self.json {
                     // Whoever waits for JSON shall get some; there is nobody to tell if that fails as well.
-                    let _ = print_json(&Reply::Failed(*failure));
+                    let _ = print_json(&Reply::Failed(failure));
                 }
             }
         }
@@ -124,7 +124,8 @@ pub(super) fn print_json(value: &impl Serialize) -> Done {
 
 /// The error, and of the diagnosis what the error does not say already.
 fn in_words(failure: &Failure) -> String {
-    let Failure { error, diagnosis } = failure;
+    // Problems of a configuration are told by the error.
+    let Failure { error, diagnosis, problems: _ } = failure;
     let Some(diagnosis) = diagnosis.as_ref().filter(|diagnosis| !error.contains(&diagnosis.advice)) else {
         return error.clone();
     };

@@ -42,7 +42,7 @@ fn show(reloaded: &Reloaded) -> String {
     if !stale.is_empty() {
         let stale: Vec<_> = stale.iter().map(ToString::to_string).collect();
         lines.push(format!(
-            "no longer configured, and still blocked: {}; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all",
+            "removed from the configuration and still blocked: {}; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all, and they are reached in clear then",
             stale.join(", ")
         ));
     }
@@ -66,7 +66,7 @@ mod tests {
         };
         assert_eq!(
             show(&reloaded),
-            "removed: lab\nneeds a restart of the daemon to take effect: workers\ncounts from each tunnel's next SA on (`sekisho rekey NAME` makes one now): dscp, ecn\nunchanged tunnels: 1\nno longer configured, and still blocked: 10.99.0.0/16; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all"
+            "removed: lab\nneeds a restart of the daemon to take effect: workers\ncounts from each tunnel's next SA on (`sekisho rekey NAME` makes one now): dscp, ecn\nunchanged tunnels: 1\nremoved from the configuration and still blocked: 10.99.0.0/16; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all, and they are reached in clear then"
         );
     }
 }

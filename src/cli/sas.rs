@@ -77,18 +77,16 @@ fn ike(sa: &IkeSa) -> String {
 }
 
 /// A peer that asks for encapsulation looks like one behind a NAT.
-fn in_udp(configured: bool, nat_here: bool, nat_there: bool) -> String {
-    let reasons = [
-        (configured, "as configured"),
-        (nat_here, "as a NAT is before us"),
-        (nat_there, "as the peer asks for it or is behind a NAT"),
-    ];
-    let reasons: Vec<_> = reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why).collect();
-    if reasons.is_empty() {
-        "ESP in UDP".to_owned()
-    } else {
-        format!("ESP in UDP {}", reasons.join(", and "))
-    }
+fn in_udp(configured: bool, nat_here: bool, nat_there: Option<bool>) -> String {
+    let there = match nat_there {
+        Some(true) => Some("as a NAT is before the peer"),
+        Some(false) if configured || nat_here => None,
+        Some(false) => Some("as the peer asks for it"),
+        None => Some("as the peer asks for it or is behind a NAT"),
+    };
+    let here = [configured.then_some("as configured"), nat_here.then_some("as a NAT is before us")];
+    let reasons: Vec<_> = here.into_iter().chain([there]).flatten().collect();
+    format!("ESP in UDP {}", reasons.join(", and "))
 }
 
 fn rekey(in_s: Option<u64>) -> String {
@@ -129,12 +127,14 @@ mod tests {
 
     #[test]
     fn why_esp_is_in_udp_is_said() {
-        assert_eq!(in_udp(true, false, false), "ESP in UDP as configured");
+        assert_eq!(in_udp(true, false, Some(false)), "ESP in UDP as configured");
         assert_eq!(
-            in_udp(true, false, true),
+            in_udp(true, false, None),
             "ESP in UDP as configured, and as the peer asks for it or is behind a NAT"
         );
-        assert_eq!(in_udp(false, true, false), "ESP in UDP as a NAT is before us");
+        assert_eq!(in_udp(false, true, Some(false)), "ESP in UDP as a NAT is before us");
+        assert_eq!(in_udp(false, false, Some(true)), "ESP in UDP as a NAT is before the peer");
+        assert_eq!(in_udp(false, false, Some(false)), "ESP in UDP as the peer asks for it");
     }
 
     #[test]

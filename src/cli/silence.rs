@@ -15,6 +15,11 @@ pub(super) struct Silence {
 const NATIVE: &str = "ESP goes without UDP here, and a firewall on the way that passes IKE and drops IP protocol 50 looks just like this: let protocol 50 pass in both directions, or set `encapsulation = \"always\"`. If the packets are of a kind that nobody answers, nothing is wrong";
 const IN_UDP: &str = "IKE passes on the same UDP port, so look behind the peer first: whether it forwards, whether its hosts have a way back to our networks, and their firewalls; a firewall on the way may also tell ESP from IKE on UDP port 4500. If the packets are of a kind that nobody answers, nothing is wrong";
 
+const DEAF: &str = "look behind this end: whether this machine forwards (`sekisho check FILE`), whether the hosts are there and have their way back through it, and their firewalls. If the packets are of a kind that nobody answers, nothing is wrong";
+/// So many packets at least are worth a look, after so many seconds.
+const DEAF_PACKETS: u64 = 10;
+const DEAF_TIME: u64 = 20;
+
 /// Those of a tunnel, of all its peers.
 pub(super) fn silences(tunnel: &Tunnel) -> Vec<Silence> {
     if tunnel.peers.is_empty() {
@@ -34,6 +39,10 @@ fn is_native(ike: &IkeSa) -> bool {
 }
 
 fn silence(peer: Option<&str>, child: &Child, native: bool) -> Option<Silence> {
+    if child.sending && child.packets_out == 0 && child.packets_in >= DEAF_PACKETS && child.age_s >= DEAF_TIME
+    {
+        return Some(Silence { seen: deaf(peer, child), advice: DEAF });
+    }
     let Unanswered { packets, for_s } = child.unanswered.filter(|_| child.sending)?;
     let to = peer.map_or_else(String::new, |peer| format!(" to {peer}"));
     let last = match child.last_in_s {
@@ -46,6 +55,17 @@ fn silence(peer: Option<&str>, child: &Child, native: bool) -> Option<Silence> {
         time(for_s)
     );
     Some(Silence { seen, advice: if native { NATIVE } else { IN_UDP } })
+}
+
+/// What the other end sees as silence.
+fn deaf(peer: Option<&str>, child: &Child) -> String {
+    let from = peer.map_or_else(String::new, |peer| format!(" from {peer}"));
+    format!(
+        "on Child SA {}, {} packets came{from} within {} and none went back",
+        child.name,
+        child.packets_in,
+        time(child.age_s)
+    )
 }
 
 #[cfg(test)]
@@ -81,6 +101,11 @@ mod tests {
         );
         tunnel.children[0].sending = false;
         assert_eq!(silences(&tunnel), [], "it is being replaced");
+        (tunnel.children[0].sending, tunnel.children[0].unanswered) = (true, None);
+        tunnel.children[0].packets_out = 0;
+        let told = silences(&tunnel);
+        assert_eq!(told[0].seen, "on Child SA centre, 12000 packets came within 2m05s and none went back");
+        assert!(told[0].advice.starts_with("look behind this end"));
     }
 
     #[test]

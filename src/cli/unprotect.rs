@@ -11,14 +11,14 @@ use crate::api::{Client, ClientError, Freed, Reply, Request};
 use crate::config;
 use crate::net::{guard, netlink};
 
-pub(super) const EXAMPLES: &str = "Examples:\n  sekisho unprotect 10.99.0.0/16     free a network that left the configuration\n  sekisho unprotect --stale          free all that left it\n  systemctl disable --now sekishod sekisho-protect && sekisho unprotect\n\nWithout --stale and NETWORK everything is freed, which is refused while a daemon answers. What a tunnel covers is never freed alone.";
+pub(super) const EXAMPLES: &str = "Examples:\n  sekisho unprotect 10.99.0.0/16     free a network that was removed from the configuration\n  sekisho unprotect --stale          free all that were removed from it\n  systemctl disable --now sekishod sekisho-protect && sekisho unprotect\n\nWithout --stale and NETWORK everything is freed, which is refused while a daemon answers. What a tunnel covers is never freed alone.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only these networks, which no tunnel covers any more
+    /// Only these networks, which are blocked though no tunnel of the configuration covers them any more
     #[arg(value_name = "NETWORK")]
     networks: Vec<IpNet>,
-    /// Only networks that no tunnel covers any more, all of them
+    /// All networks that are blocked though no tunnel of the configuration covers them any more
     #[arg(long, conflicts_with = "networks")]
     stale: bool,
     /// Where no daemon runs: the configuration that says what its tunnels cover
@@ -75,7 +75,9 @@ fn free_in_part(output: &Output, args: &Args) -> Done {
 
 fn told(prefixes: &[IpNet]) -> Done {
     if prefixes.is_empty() {
-        return print("nothing is blocked that no tunnel covers");
+        return print(
+            "nothing to free: every network that is blocked belongs to a tunnel of the configuration",
+        );
     }
     prefixes.iter().try_for_each(|prefix| {
         print(&format!("{prefix} is no longer blocked: from now on its traffic leaves in clear"))

@@ -43,9 +43,13 @@ fn keys_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
     for tunnel in tunnels {
         let Some(psk) = tunnel.psk() else { continue };
         let digest = ring::digest::digest(&ring::digest::SHA256, psk.expose());
-        if let Some(first) = seen.insert(digest.as_ref().to_vec(), &tunnel.connection.name) {
-            let message = format!("tunnels `{first}` and `{}` have the same key", tunnel.connection.name);
-            let help = "who holds the key of one can pass for the peer of the other: make a key for each";
+        let (name, peer) = (&tunnel.connection.name, &tunnel.connection.remote_id);
+        // The same peer under two names of ours has the key in any case.
+        if let Some((first, other)) = seen.insert(digest.as_ref().to_vec(), (name, peer))
+            && peer != other
+        {
+            let message = format!("tunnels `{first}` and `{name}` have the same key");
+            let help = "whoever takes the key out of one peer's box can pass for the other peer: make a key for each with `sekisho keygen psk`";
             judge.warn(&tunnel.psk_file, message, help);
         }
     }

@@ -78,41 +78,97 @@ const POOL: &[&str] = &["addresses", "dns"];
 const SECTIONS: [(&str, &[&str]); 3] =
     [("[daemon]", DAEMON), ("[tunnel.NAME]", TUNNEL), ("[pool.NAME]", POOL)];
 
-/// How strongSwan calls things, in both of its kinds of configuration, and how they are called here.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("auto", "start"),
-    ("cacerts", "authorities"),
-    ("certs", "certificate"),
-    ("close_action", "start"),
-    ("dpd_action", "liveness"),
-    ("dpd_delay", "liveness"),
-    ("dpdaction", "liveness"),
-    ("dpddelay", "liveness"),
-    ("encap", "encapsulation"),
-    ("esp", "esp_proposals"),
-    ("forceencaps", "encapsulation"),
-    ("fragmentation", "fragment_size"),
-    ("ike", "ike_proposals"),
-    ("ikelifetime", "ike_lifetime"),
-    ("keyingtries", "retry_max"),
-    ("left", "remote"),
-    ("leftcert", "certificate"),
-    ("leftid", "local_id"),
-    ("leftsubnet", "local_networks"),
-    ("life_time", "child_lifetime"),
-    ("local_addrs", "remote"),
-    ("local_ts", "local_networks"),
-    ("pools", "pool"),
-    ("proposals", "ike_proposals"),
-    ("reauth_time", "ike_lifetime"),
-    ("rekey_time", "child_lifetime"),
-    ("remote_addrs", "remote"),
-    ("remote_ts", "remote_networks"),
-    ("right", "remote"),
-    ("rightid", "remote_id"),
-    ("rightsubnet", "remote_networks"),
-    ("start_action", "start"),
-    ("vips", "internal_address"),
+/// How strongSwan and libreswan call things, how they are called here, if they are anything here, and what is to be known of it.
+#[rustfmt::skip]
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("aggressive", "", "IKEv2 has no aggressive mode"),
+    ("also", "", "there are no defaults to include: each tunnel says all that differs from the default"),
+    ("auth", "local_auth", "a pre-shared key needs `psk_file` alone, and certificates are told by `certificate` and `authorities`"),
+    ("authby", "local_auth", "a pre-shared key needs `psk_file` alone, and certificates are told by `certificate` and `authorities`"),
+    ("auto", "start", ""),
+    ("cacert", "authorities", ""),
+    ("cacerts", "authorities", ""),
+    ("cert", "certificate", ""),
+    ("certs", "certificate", ""),
+    ("children", "child", "each is a [[tunnel.NAME.child]]"),
+    ("close_action", "start", "a tunnel that is to stand is set up anew by itself"),
+    ("compress", "", "packets are not compressed"),
+    ("copy_df", "dont_fragment", ""),
+    ("dpd_action", "", "a tunnel whose peer is dead is set up anew by itself; after which silence the peer is probed, `liveness` says"),
+    ("dpd_delay", "liveness", ""),
+    ("dpd_timeout", "retransmit_tries", "that is how often a request is sent again before the peer counts as dead"),
+    ("dpdaction", "", "a tunnel whose peer is dead is set up anew by itself; after which silence the peer is probed, `liveness` says"),
+    ("dpddelay", "liveness", ""),
+    ("dpdtimeout", "retransmit_tries", "that is how often a request is sent again before the peer counts as dead"),
+    ("eap_identity", "", "EAP is not there: a peer proves itself by a pre-shared key or a certificate"),
+    ("encap", "encapsulation", ""),
+    ("esp", "esp_proposals", ""),
+    ("forceencaps", "encapsulation", ""),
+    ("fragmentation", "fragment_size", "messages are always sent in fragments where the peer takes them"),
+    ("ike", "ike_proposals", ""),
+    ("ikelifetime", "ike_lifetime", ""),
+    ("ikev2", "", "IKEv2 is all that is spoken"),
+    ("keyexchange", "", "IKEv2 is all that is spoken"),
+    ("keyingtries", "", "it is tried for ever; the longest wait between two attempts is `retry_max`"),
+    ("keylife", "child_lifetime", ""),
+    ("left", "", "our own address is found by itself"),
+    ("leftauth", "local_auth", ""),
+    ("leftca", "authorities", ""),
+    ("leftcert", "certificate", ""),
+    ("leftfirewall", "", "the packet filter stays yours"),
+    ("leftid", "local_id", ""),
+    ("leftprotoport", "local_networks", "protocol and port stand behind a network: \"10.17.0.0/24[tcp/443]\""),
+    ("leftsourceip", "internal_address", ""),
+    ("leftsubnet", "local_networks", ""),
+    ("leftsubnets", "local_networks", ""),
+    ("life_bytes", "child_bytes", ""),
+    ("life_packets", "child_packets", ""),
+    ("life_time", "child_lifetime", ""),
+    ("lifetime", "child_lifetime", ""),
+    ("local", "", "who we are is `local_id`, and our own address is found by itself"),
+    ("local_addrs", "", "our own address is found by itself"),
+    ("local_ts", "local_networks", ""),
+    ("margintime", "", "when keys are replaced within their lifetime is chosen by itself"),
+    ("mobike", "", "MOBIKE is not there; a peer that moves is followed where it is behind a NAT, and set up anew elsewhere"),
+    ("mode", "", "there is tunnel mode alone"),
+    ("over_time", "", "when keys are replaced within their lifetime is chosen by itself"),
+    ("pfs", "esp_proposals", "a group in a proposal gives each rekey a key exchange of its own, and `nopfs` none"),
+    ("phase2", "", "ESP is all that there is"),
+    ("phase2alg", "esp_proposals", ""),
+    ("pools", "pool", ""),
+    ("proposals", "ike_proposals", ""),
+    ("pubkeys", "peer_keys", ""),
+    ("rand_time", "", "when keys are replaced within their lifetime is chosen by itself"),
+    ("reauth", "", "keys are replaced without the peer's proving itself again"),
+    ("reauth_time", "ike_lifetime", "keys are replaced without the peer's proving itself again"),
+    ("rekey", "", "keys are always replaced in time"),
+    ("rekey_bytes", "child_bytes", ""),
+    ("rekey_packets", "child_packets", ""),
+    ("rekey_time", "child_lifetime", "that of the IKE SA is `ike_lifetime`"),
+    ("rekeyfuzz", "", "when keys are replaced within their lifetime is chosen by itself"),
+    ("rekeymargin", "", "when keys are replaced within their lifetime is chosen by itself"),
+    ("remote_addrs", "remote", ""),
+    ("remote_ts", "remote_networks", ""),
+    ("right", "remote", ""),
+    ("rightauth", "remote_auth", ""),
+    ("rightca", "authorities", ""),
+    ("rightcert", "peer_certificates", ""),
+    ("rightdns", "", "name servers are given by the pool: `dns` of [pool.NAME]"),
+    ("rightid", "remote_id", ""),
+    ("rightprotoport", "remote_networks", "protocol and port stand behind a network: \"10.0.0.0/16[tcp/443]\""),
+    ("rightsourceip", "pool", "its addresses are those of a [pool.NAME]"),
+    ("rightsubnet", "remote_networks", ""),
+    ("rightsubnets", "remote_networks", ""),
+    ("salifetime", "child_lifetime", ""),
+    ("send_cert", "", "certificates are sent where the peer asks for them"),
+    ("start_action", "start", ""),
+    ("tfc", "tfc_padding", ""),
+    ("type", "", "there is tunnel mode alone"),
+    ("uniqueids", "unique", ""),
+    ("updown", "", "no script is run: `sekisho events --follow --json` tells what happens"),
+    ("version", "", "IKEv2 is all that is spoken"),
+    ("vips", "internal_address", ""),
+    ("xauth", "", "EAP and XAuth are not there: a peer proves itself by a pre-shared key or a certificate"),
 ];
 
 /// The help for a key that a section does not know, which knows others.
@@ -127,12 +183,27 @@ pub(super) fn meant(key: &str, title: &str, known: &[&str]) -> String {
     if let Some((section, _)) = others.clone().next() {
         return format!("that is a setting of {section}: write it below that line");
     }
-    if let Some((_, ours)) = ELSEWHERE.iter().find(|(theirs, ours)| *theirs == key && known.contains(ours)) {
-        return format!("what others call `{key}` is about `{ours}` here");
+    if let Some(told) = elsewhere(key, known) {
+        return told;
     }
     match nearest(key, known) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("allowed are {}", known.join(", ")),
+    }
+}
+
+/// A key that others have.
+fn elsewhere(key: &str, known: &[&str]) -> Option<String> {
+    let (_, ours, note) = ELSEWHERE.iter().find(|(theirs, ..)| *theirs == key)?;
+    match (*ours, *note) {
+        ("", note) if known.contains(&"local_networks") => Some(format!("leave it out: {note}")),
+        (ours, "") if known.contains(&ours) => {
+            Some(format!("what others call `{key}` is about `{ours}` here"))
+        }
+        (ours, note) if known.contains(&ours) => {
+            Some(format!("what others call `{key}` is about `{ours}` here: {note}"))
+        }
+        _ => None,
     }
 }
 
@@ -198,6 +269,20 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_others_need_and_is_nothing_here_is_left_out() {
+        let of = |key| meant(key, "[tunnel.centre]", TUNNEL);
+        assert_eq!(of("keyexchange"), "leave it out: IKEv2 is all that is spoken");
+        assert!(
+            of("auth").starts_with("what others call `auth` is about `local_auth` here: a pre-shared key")
+        );
+        assert!(
+            of("dpd_action")
+                .starts_with("leave it out: a tunnel whose peer is dead is set up anew by itself")
+        );
+        assert_eq!(of("right"), "what others call `right` is about `remote` here");
+    }
+
     /// What is said above of the sections is what they take.
     #[test]
     fn the_lists_are_those_of_the_sections() {
@@ -215,8 +300,8 @@ mod tests {
 
     #[test]
     fn what_others_call_otherwise_exists_here() {
-        for (theirs, ours) in ELSEWHERE {
-            assert!(TUNNEL.contains(ours), "{theirs}");
+        for (theirs, ours, note) in ELSEWHERE {
+            assert!(if ours.is_empty() { !note.is_empty() } else { TUNNEL.contains(ours) }, "{theirs}");
             assert!(!TUNNEL.contains(theirs), "{theirs} is ours too");
         }
         assert!(ELSEWHERE.is_sorted());

@@ -107,6 +107,11 @@ impl Books {
         Some(Fact::ChildSaDown(ChildSaEnd { sa, end: reason.into(), traffic: usage.into() }))
     }
 
+    /// The name of a tunnel that stands, and its peer.
+    pub(super) fn tunnel(&self, tunnel: TunnelId) -> Option<(&str, &str)> {
+        self.tunnels.get(&tunnel).map(|sa| (sa.tunnel.as_str(), sa.remote_id.as_str()))
+    }
+
     pub(super) fn path_changed(&mut self, tunnel: TunnelId, path: sekisho_ike::Path) -> Option<Fact> {
         let sa = self.tunnels.get_mut(&tunnel)?;
         (sa.local, sa.remote) = (path.local, path.remote);

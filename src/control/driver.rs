@@ -58,6 +58,7 @@ impl Control {
                 _ = usage.tick() => {
                     self.icmp_budget = ICMP_BUDGET;
                     self.out.routing.paths_mut().expire(now().boot);
+                    self.record_paths();
                     self.tell_usage();
                     self.tell_expiry();
                     self.out.routing.look_after_guard(self.config.daemon.refuse_clear_text);

@@ -13,6 +13,9 @@ use crate::data::Quote;
 /// 1191 §6.3).
 const BELIEVED: Duration = Duration::from_mins(10);
 
+/// How often one path's changes are recorded: a router in a bad mood is no reason for a full log.
+const RECORDED: Duration = Duration::from_secs(30);
+
 /// How the MTU of a path is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -41,6 +44,8 @@ pub(super) struct PathMtu {
     probed: bool,
     line: u16,
     until: Option<Instant>,
+    /// What was recorded last, and when.
+    recorded: (u16, Option<Instant>),
 }
 
 /// Those of all tunnels.
@@ -59,7 +64,9 @@ impl PathMtus {
     pub(super) fn lead(&mut self, tunnel: TunnelId, remote: IpAddr, line: u16, is: (bool, bool)) {
         let (dont_fragment, probed) = is;
         let source = Source::Line;
-        let path = PathMtu { remote, mtu: line, source, dont_fragment, probed, line, until: None };
+        // Of the first path of a tunnel there is nothing to record.
+        let recorded = self.paths.get(&tunnel).map_or((line, None), |path| path.recorded);
+        let path = PathMtu { remote, mtu: line, source, dont_fragment, probed, line, until: None, recorded };
         self.paths.insert(tunnel, path);
         self.changed.insert(tunnel);
         self.new_lines.insert(tunnel);
@@ -121,6 +128,20 @@ impl PathMtus {
                 self.changed.insert(*tunnel);
             }
         }
+    }
+
+    /// Those whose MTU is another than was recorded last, each with that; what is only assumed is no news.
+    pub(super) fn take_news(&mut self, now: Instant) -> Vec<(TunnelId, u16, PathMtu)> {
+        let mut news = Vec::new();
+        for (tunnel, path) in &mut self.paths {
+            let (before, at) = path.recorded;
+            let lately = at.is_some_and(|at| now.since(at) < RECORDED);
+            if before != path.mtu && path.source != Source::Assumed && !lately {
+                path.recorded = (path.mtu, Some(now));
+                news.push((*tunnel, before, *path));
+            }
+        }
+        news
     }
 
     pub(super) fn get(&self, tunnel: TunnelId) -> Option<&PathMtu> {
@@ -218,6 +239,24 @@ mod tests {
         assert_eq!(paths.take_changed().len(), 1);
         paths.found(TUNNEL, 1500, true);
         assert_eq!(paths.take_changed(), []);
+    }
+
+    #[test]
+    fn a_change_is_recorded_once_it_is_known_and_not_too_often() {
+        let mut paths = PathMtus::default();
+        paths.lead(TUNNEL, remote(), 1500, (true, true));
+        let news = |paths: &mut PathMtus, second| -> Vec<(u16, u16)> {
+            paths.take_news(at(second)).into_iter().map(|(_, from, path)| (from, path.mtu)).collect()
+        };
+        assert_eq!(news(&mut paths, 0), []);
+        paths.found(TUNNEL, 1280, false);
+        assert_eq!(news(&mut paths, 1), [], "it is being found out");
+        paths.found(TUNNEL, 1400, true);
+        assert_eq!(news(&mut paths, 2), [(1500, 1400)]);
+        paths.too_big(at(3), TUNNEL, router(), &quote(1300));
+        assert_eq!([news(&mut paths, 3), news(&mut paths, 31)], [[], []]);
+        paths.set_line(TUNNEL, 1454);
+        assert_eq!(news(&mut paths, 32), [(1400, 1454)], "and what was meanwhile is not");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{Control, now};
 use crate::api::PacketSize;
 use crate::data::{PathLimits, Quote};
 use crate::net::icmp::{IcmpMessage, Unreachable};
+use crate::telemetry::Fact;
 
 impl Control {
     /// Paths came, changed or went.
@@ -81,6 +82,22 @@ impl Control {
                 tracing::debug!(%remote, mtu, "the path is taken to carry what the line does");
             } else {
                 tracing::info!(%remote, mtu, source = source.code(), "the path carries less than the line");
+            }
+        }
+    }
+
+    /// What changed of paths, for the records.
+    pub(super) fn record_paths(&mut self) {
+        for (tunnel, from, path) in self.out.routing.paths_mut().take_news(now().boot) {
+            let router = match path.source {
+                Source::Router(router) => Some(router),
+                _ => None,
+            };
+            let source = path.source.code().to_owned();
+            if let Some((name, remote_id)) = self.books.tunnel(tunnel) {
+                let (tunnel, remote_id) = (name.to_owned(), remote_id.to_owned());
+                let (remote, to) = (path.remote, path.mtu);
+                self.record(Fact::PathMtuChanged { tunnel, remote_id, remote, from, to, source, router });
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use sekisho_ike::config::{Connection, Name};
 
-use crate::api::{Freed, Reloaded, Reply};
+use crate::api::{Failure, Freed, Problem, Reloaded, Reply};
 use crate::config::{self, Config, Daemon};
 use crate::telemetry::Fact;
 
@@ -19,12 +19,13 @@ impl Control {
         let new = match config::load(&source) {
             Ok(new) => new,
             Err(error) => {
-                return self.refuse(&error, error.summary());
+                let problems = error.errors.iter().map(problem).collect();
+                return self.refuse(Failure { problems, ..Failure::new(error.to_string()) }, error.summary());
             }
         };
         let mtu = match self.out.routing.configure(&new).await {
             Ok(mtu) => mtu,
-            Err(error) => return self.refuse(&error, error.to_string()),
+            Err(error) => return self.refuse(Failure::new(error.to_string()), error.to_string()),
         };
         if let Some(mtu) = mtu {
             self.out.data.set_mtu(mtu);
@@ -63,11 +64,16 @@ impl Control {
     }
 
     /// The operator hears all of it, the record keeps one line.
-    fn refuse(&self, error: &impl std::fmt::Display, reason: String) -> Reply {
+    fn refuse(&self, failure: Failure, reason: String) -> Reply {
         let source = self.config.source.display().to_string();
         self.record(Fact::ConfigRefused { source, reason });
-        Reply::failed(error.to_string())
+        Reply::Failed(Box::new(failure))
     }
+}
+
+fn problem(found: &config::Problem) -> Problem {
+    let config::Problem { message, place, help } = found.clone();
+    Problem { line: place.line, column: place.column, message, help }
 }
 
 /// What of `[daemon]` can change while the daemon runs: at once, or for SAs set up from now on.

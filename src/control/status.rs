@@ -6,8 +6,8 @@ use sekisho_ike::Now;
 use sekisho_ike::config::{self, Childless, Connection, Remote, Start};
 use sekisho_ike::diagnosis::Diagnosis;
 use sekisho_ike::event::{
-    self, ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, TunnelId, TunnelStatus,
-    Usage, until,
+    self, ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, NatStatus, TunnelId,
+    TunnelStatus, Usage, until,
 };
 use sekisho_ike::negotiate::{TrafficSelector, left_out_in_words};
 
@@ -210,9 +210,19 @@ fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
         age_s: now.boot.since(sa.established.boot).as_secs(),
         rekey_in_s: sa.rekey_at.map(|at| until(now, at).as_secs()),
         nat_here: sa.nat.here,
-        nat_there: sa.nat.there,
+        nat_there: nat_there(sa),
         esp_in_udp: sa.nat.encapsulates(),
         esp_in_udp_configured: sa.nat.forced,
+    }
+}
+
+/// A peer that asks for UDP encapsulation says of itself that it is behind a NAT. Its port shows some, and those of our kind say
+/// what they do.
+fn nat_there(sa: &IkeSaRecord) -> Option<bool> {
+    let changed = ![500, 4500, sa.path.local.port()].contains(&sa.path.remote.port());
+    match sa.nat {
+        NatStatus { there: false, .. } | NatStatus { there_asks: true, .. } => Some(false),
+        _ => changed.then_some(true),
     }
 }
 

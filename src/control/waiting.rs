@@ -93,7 +93,7 @@ impl Waiting {
     /// The next step of a request could not be commanded.
     pub(super) fn fail(&mut self, connection: &Name, error: &str) {
         for waiter in self.0.iter_mut().filter(|waiter| waiter.connection == *connection) {
-            waiter.failure = Some(Failure { error: error.to_owned(), diagnosis: None });
+            waiter.failure = Some(Failure::new(error));
         }
     }
 
@@ -122,7 +122,7 @@ impl Waiting {
                 Verdict::Done => settled.push(Settled::Done(waiter.connection, waiter.reply)),
                 Verdict::Failed(failure) => {
                     // A client that hung up meanwhile needs no answer.
-                    let _ = waiter.reply.send(Reply::Failed(*failure));
+                    let _ = waiter.reply.send(Reply::Failed(failure));
                 }
             }
         }
@@ -198,14 +198,15 @@ impl Waiter {
             Goal::Children { .. } if self.tunnels > 1 => {}
             Goal::Ike { .. } | Goal::Children { .. } => {
                 let error = format!("tunnel `{}` went down: {reason}", self.connection);
-                self.failure.get_or_insert(Failure { error, diagnosis: None });
+                self.failure.get_or_insert(Failure::new(error));
             }
         }
     }
 
     fn failed(&mut self, diagnosis: &Diagnosis) {
         if !matches!(self.goal, Goal::Down | Goal::Gone { .. }) {
-            let failure = Failure { error: diagnosis.summary.clone(), diagnosis: Some(diagnosis.into()) };
+            let failure =
+                Failure { diagnosis: Some(diagnosis.into()), ..Failure::new(diagnosis.summary.clone()) };
             self.failure.get_or_insert(failure);
         }
     }
@@ -216,7 +217,7 @@ impl Waiter {
         }
         let Some(status) = status else {
             let error = format!("tunnel `{}` is no longer configured", self.connection);
-            return Verdict::Failed(Box::new(Failure { error, diagnosis: None }));
+            return Verdict::Failed(Box::new(Failure::new(error)));
         };
         match &self.goal {
             Goal::Up { children } if is_sending(status, children) || only_answers(status) => {
@@ -247,7 +248,7 @@ impl Waiter {
         let last = status.last_failure.as_ref().map(|(_, diagnosis)| diagnosis);
         let because = last.map(|d| format!("; the last failure: {}", d.summary)).unwrap_or_default();
         let error = format!("tunnel `{}` {what} yet ({}){because}", self.connection, status.state.code());
-        Failure { error, diagnosis: last.map(Into::into) }
+        Failure { diagnosis: last.map(Into::into), ..Failure::new(error) }
     }
 }
 

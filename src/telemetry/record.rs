@@ -85,6 +85,24 @@ pub enum Fact {
         /// The peer's new address.
         remote: SocketAddr,
     },
+    /// The path to the peer carries larger or smaller packets than before. At most twice a minute for each path.
+    PathMtuChanged {
+        /// The tunnel's name.
+        tunnel: String,
+        /// Who the peer is.
+        remote_id: String,
+        /// The peer's address.
+        remote: IpAddr,
+        /// Bytes of the largest IP packet before.
+        from: u16,
+        /// And now.
+        to: u16,
+        /// How it is known: `interface`, `router` or `probed`.
+        source: String,
+        /// Which router said so, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        router: Option<IpAddr>,
+    },
     /// A certificate expires soon, or has: told of each once a day.
     CertificateExpires {
         /// The tunnel's name, if it is of one alone.

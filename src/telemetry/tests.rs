@@ -75,6 +75,27 @@ fn certificate_expires(side: &str, days_left: i64) -> Fact {
     }
 }
 
+fn path_mtu_changed(source: &str, router: Option<&str>) -> Fact {
+    Fact::PathMtuChanged {
+        tunnel: "centre".to_owned(),
+        remote_id: "hub.example".to_owned(),
+        remote: "203.0.113.1".parse().unwrap(),
+        from: 1500,
+        to: 1400,
+        source: source.to_owned(),
+        router: router.map(|router| router.parse().unwrap()),
+    }
+}
+
+#[test]
+fn a_change_of_a_path_says_why() {
+    let told = |source, router| path_mtu_changed(source, router).to_string();
+    let carries = "the path to 203.0.113.1 carries packets of 1400 bytes, before 1500";
+    assert_eq!(told("router", Some("198.51.100.1")), format!("{carries}: so says the router 198.51.100.1"));
+    assert_eq!(told("probed", None), format!("{carries}: that was found out by probes"));
+    assert_eq!(told("interface", None), format!("{carries}: as much as our own line"));
+}
+
 const TRAFFIC: Traffic = Traffic { packets_in: 1, packets_out: 2, bytes_in: 84, bytes_out: 168 };
 
 fn every_fact() -> Vec<Fact> {
@@ -103,6 +124,7 @@ fn every_fact() -> Vec<Fact> {
             local: "192.0.2.17:4500".parse().unwrap(),
             remote: "203.0.113.1:4500".parse().unwrap(),
         },
+        path_mtu_changed("router", Some("198.51.100.1")),
         certificate_expires("local", 12),
         Fact::NegotiationFailed {
             tunnel: Some("centre".to_owned()),
@@ -140,6 +162,7 @@ fn every_record_reads_back_and_has_a_stable_word() {
             "child_sa_sending",
             "child_sa_down",
             "path_changed",
+            "path_mtu_changed",
             "certificate_expires",
             "negotiation_failed",
             "events_lost"

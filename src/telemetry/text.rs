@@ -52,7 +52,7 @@ impl Fact {
             Self::AddressesAssigned(addresses) => Some(&addresses.tunnel),
             Self::ChildSaUp(sa) | Self::ChildSaSending(sa) => Some(&sa.tunnel),
             Self::ChildSaDown(end) => Some(&end.sa.tunnel),
-            Self::PathChanged { tunnel, .. } => Some(tunnel),
+            Self::PathChanged { tunnel, .. } | Self::PathMtuChanged { tunnel, .. } => Some(tunnel),
             Self::NegotiationFailed { tunnel, .. } | Self::CertificateExpires { tunnel, .. } => {
                 tunnel.as_deref()
             }
@@ -136,6 +136,14 @@ impl fmt::Display for Fact {
             }
             Self::PathChanged { remote_id, local, remote, .. } => {
                 write!(f, "{remote_id} is now reached at {remote} from {local}")
+            }
+            Self::PathMtuChanged { remote, from, to, source, router, .. } => {
+                write!(f, "the path to {remote} carries packets of {to} bytes, before {from}: ")?;
+                match router {
+                    Some(router) => write!(f, "so says the router {router}"),
+                    None if source == "probed" => f.write_str("that was found out by probes"),
+                    None => f.write_str("as much as our own line"),
+                }
             }
             Self::CertificateExpires { side, subject, expires, days_left, tunnels, .. } => {
                 let whose = if side == "local" { "our certificate" } else { "the peer's certificate" };

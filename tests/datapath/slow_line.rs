@@ -1,13 +1,15 @@
 //! A line that is slower than what is to go by it.
 
+use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sekisho::data::NewSa;
+use sekisho::net::udp::{Segmentation, Sockets};
 
 use crate::namespace::Namespace;
-use crate::site::{Site, address, path, place, sas_between, selectors};
+use crate::site::{SETTINGS, Site, address, path, place, sas_between, selectors};
 use crate::traffic::pattern;
 
 /// Of 100 ms at most, which we once gave each train.
@@ -19,6 +21,32 @@ fn choke(namespace: &Namespace) {
     let words = "qdisc add dev wire root tbf rate 8kbit burst 2kb limit 1gb";
     let output = namespace.run(|| Command::new("tc").args(words.split(' ')).output().expect("tc"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Or a flood from inside would end all tunnels, on whichever line: nobody would hear from us.
+#[test]
+fn ike_leaves_by_a_line_whose_queue_is_full_and_trains_still_do_not() {
+    let (site, far) = (Namespace::new(), Namespace::new());
+    site.cable("wire", &far);
+    site.ip("address add 192.0.2.1/24 dev wire");
+    far.ip("address add 192.0.2.2/24 dev wire");
+    let sockets = site.run(|| Sockets::bind(SETTINGS).expect("bind"));
+    let [from, to] = ["192.0.2.1:4500", "192.0.2.2:4500"].map(|text| text.parse().expect("an address"));
+    // The neighbour is known by then.
+    sockets.send(from, to, false, &[0xff]).expect("send");
+    choke(&site);
+    let (socket, train) = (sockets.between(0, from, to).expect("a socket"), pattern(40 * 1_300));
+    let lost = || {
+        let sent = socket.send_train((from, to), (0, false), &train, 1_300, &Segmentation::default());
+        assert!(sent.error.is_none_or(|error| error.kind() == ErrorKind::WouldBlock));
+        sent.lost
+    };
+    assert!((0..10_000).any(|_| lost() > 0), "its queue gets full");
+    for _ in 0..50 {
+        sockets.send_marked(from, to, false, &pattern(500)).expect("there is room for IKE");
+        sockets.send(from, to, true, &[0xff]).expect("and for a keepalive");
+        assert_eq!(lost(), 40, "and for nothing else");
+    }
 }
 
 /// From our address to this one.

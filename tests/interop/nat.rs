@@ -29,8 +29,8 @@ fn the_peer_is_behind_it() {
     let tunnel = sekisho.await_up();
     assert_eq!(
         (&tunnel["ike"]["nat_here"], &tunnel["ike"]["nat_there"]),
-        (&false.into(), &true.into()),
-        "{tunnel}"
+        (&false.into(), &serde_json::Value::Null),
+        "the router keeps the port, and strongSwan asks for UDP in the same words: {tunnel}"
     );
     let remote = tunnel["remote"].as_str().unwrap_or_default();
     assert!(remote.starts_with("203.0.113.1:"), "we see the router: {tunnel}");

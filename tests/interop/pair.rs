@@ -38,6 +38,11 @@ fn pair(name: &'static str, outer: Outer, esp: &'static str) {
     let b = Sekisho::start(&site.b, &there);
     let a = Sekisho::start(&site.a, &here);
     assert_agree(&a.await_up(), &b.await_up());
+    for end in [&a, &b] {
+        let ike = end.tunnel()["ike"].clone();
+        assert_eq!([&ike["nat_here"], &ike["nat_there"]], [false, false], "both ask for UDP: {ike}");
+        assert_eq!(end.json(&["status"])["drops"]["ike_unexpected_exchange"], 0, "at an ordinary start");
+    }
 
     let tallies = both_ways(&site, 1, || {
         a.rekey_child();

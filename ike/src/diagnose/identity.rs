@@ -65,7 +65,7 @@ pub(crate) fn auth_refused_there(connection: &Connection, now: u64) -> Diagnosis
         None => summary,
     };
     let advice = format!(
-        "{}, and that the peer is configured for exactly these two identities (strongSwan: `remote.id` is our `local_id`, `local.id` our `remote_id`); its log says which of it; or an operator took the tunnel down there",
+        "{}, and that the peer is configured for exactly these two identities (strongSwan: `remote.id` is our `local_id`, `local.id` our `remote_id`); its log says which of it",
         compare_proof(connection, now)
     );
     diagnosis(DiagnosisKind::AuthenticationFailed, Side::Peer, summary, &advice)

@@ -37,6 +37,12 @@ pub(crate) fn admin_down(connection: &Connection) -> Diagnosis {
     diagnosis(DiagnosisKind::AdminDown, Side::Here, summary, "Allow it again with `sekisho up`")
 }
 
+pub(crate) fn put_off_there() -> Diagnosis {
+    let summary = "the peer refuses the tunnel for the time being, and says nothing against our identity and our proof of it: most often an operator took the tunnel down there".to_owned();
+    let advice = "Ask whoever runs the peer whether the tunnel is switched off there; with Sekisho, `sekisho up` there allows it again";
+    diagnosis(DiagnosisKind::PutOff, Side::Peer, summary, advice).during(ExchangeType::IKE_AUTH)
+}
+
 pub(crate) fn not_unique(peer: &Identity) -> Diagnosis {
     let summary = format!("`{peer}` has a tunnel already, and set up another");
     let advice = "Give each device an identity of its own; if it lost its tunnel, its next attempt succeeds once the old one is found dead";

@@ -89,6 +89,8 @@ kinds! {
     TrafficSelectors = "traffic_selectors",
     /// The tunnel was taken down by an operator here.
     AdminDown = "admin_down",
+    /// The peer refuses for the time being: most often an operator took the tunnel down there.
+    PutOff = "put_off",
     /// The identity has a tunnel, and is to have no second one.
     NotUnique = "not_unique",
     /// Another peer of the same connection has the networks.

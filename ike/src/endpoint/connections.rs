@@ -30,6 +30,8 @@ pub(super) struct Managed {
     pub(super) attempts: u32,
     /// The last failure since the last success, and its wall-clock time.
     pub(super) last_failure: Option<(u64, Diagnosis)>,
+    /// Whose request that was, if one was refused.
+    pub(super) failure_from: Option<IpAddr>,
     /// Refusals that named no tunnel and were perhaps meant for this one, the newest last.
     pub(super) near_misses: Vec<NearMiss>,
     /// Where its peer was when it last stood.
@@ -80,6 +82,7 @@ impl Managed {
             pursuit: Pursuit::Idle,
             attempts: 0,
             last_failure: None,
+            failure_from: None,
             near_misses: Vec::new(),
             last_address: None,
             unfinished: 0,
@@ -172,6 +175,10 @@ impl Connections {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Managed> {
         self.by_name.values()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Managed> {
+        self.by_name.values_mut()
     }
 
     pub(super) fn names(&self) -> Vec<Name> {

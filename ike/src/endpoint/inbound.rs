@@ -207,13 +207,19 @@ impl Endpoint {
         // Nobody proved anything, so this is for the operator's eyes alone: a tunnel that stands is not told of it.
         let guess = || self.connections.down_at(remote);
         let name = named.as_ref().map(|c| c.name.clone()).or_else(guess);
+        self.supersede_refusals(remote, Some(&diagnosis));
+        let mut kept = named.is_some();
         if named.is_none() {
             let meant = meant.as_ref().map(|c| &c.name);
-            if !self.note_near_misses(now, remote, name.as_ref(), meant, &diagnosis) {
-                self.keep_refusal(now, remote, &diagnosis);
-            }
+            kept = self.note_near_misses(now, remote, name.as_ref(), meant, &diagnosis);
+        }
+        if !kept {
+            self.keep_refusal(now, remote, &diagnosis);
         }
         self.failed(now, name.as_ref(), Some(remote), diagnosis, None);
+        if kept {
+            self.note_refusal(remote, name.as_ref());
+        }
     }
 
     /// A tunnel stands: it takes the place of others of its connection.
@@ -222,7 +228,7 @@ impl Endpoint {
         let name = tunnel.connection().name.clone();
         self.tunnel_by_spi.extend(tunnel.ike_spis().map(|spi| (spi, id)));
         let peer = tunnel.remote_id().clone();
-        self.forget_refusals(tunnel.path.remote_ip());
+        self.supersede_refusals(tunnel.path.remote_ip(), None);
         self.tunnels.insert(id, Box::new(tunnel));
         if let Some(managed) = self.connections.get_mut(&name) {
             managed.tunnels.push(id);

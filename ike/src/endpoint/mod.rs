@@ -24,7 +24,7 @@ use allowance::Allowance;
 use connections::{Connections, Managed};
 use cookie::CookieJar;
 use half_open::HalfOpenTable;
-use refusals::Refusals;
+use refusals::{Noted, Refusals};
 use schedule::{Owner, Schedule};
 
 use crate::config::{Connection, EndpointConfig, Name};
@@ -56,6 +56,7 @@ pub struct Endpoint {
     refused_proofs: Allowance,
     /// Refusals that no tunnel was told of.
     untold: Refusals,
+    noted: Noted,
     tunnels: BTreeMap<TunnelId, Box<Tunnel>>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
@@ -112,6 +113,7 @@ impl Endpoint {
             refusals: Allowance::new(limits::REFUSALS_TOLD, limits::REFUSALS_PERIOD),
             refused_proofs: Allowance::new(limits::REFUSED_PROOFS_TOLD, limits::REFUSALS_PERIOD),
             untold: Refusals::default(),
+            noted: Noted::default(),
             tunnels: BTreeMap::new(),
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),
@@ -389,7 +391,7 @@ impl Endpoint {
         next_try: Option<Instant>,
     ) {
         if let Some(managed) = name.and_then(|name| self.connections.get_mut(name)) {
-            managed.last_failure = Some((now.wall, diagnosis.clone()));
+            (managed.last_failure, managed.failure_from) = (Some((now.wall, diagnosis.clone())), None);
         }
         self.core.output.event(Event::NegotiationFailed {
             connection: name.cloned(),

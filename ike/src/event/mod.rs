@@ -159,6 +159,8 @@ pub struct NatStatus {
     pub here: bool,
     /// The peer's address was changed on the way to us, or it says so to force encapsulation.
     pub there: bool,
+    /// It says so to force encapsulation, in the way that we do, and its address is the one that we see.
+    pub there_asks: bool,
     /// We said so of our own, to force encapsulation.
     pub forced: bool,
 }

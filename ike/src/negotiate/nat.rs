@@ -6,7 +6,6 @@ use crate::config::Encapsulation;
 use crate::crypto::sha1;
 use crate::event::NatStatus;
 use crate::path::Path;
-use crate::random::SecureRandom;
 use crate::wire::{IkeSpi, Notify, NotifyType};
 
 /// SHA-1(SPIs | address | port): not a secret and not a proof of anything.
@@ -18,21 +17,20 @@ fn hash(spi_i: IkeSpi, spi_r: IkeSpi, address: SocketAddr) -> [u8; 20] {
     }
 }
 
+/// An address with a port that nothing comes from.
+fn nowhere(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), 0)
+}
+
 /// The two notifications for a message that goes along `path`. To force UDP encapsulation our own hash is made
-/// one that cannot match, so that the peer believes in a NAT before us.
-pub fn notifies(
-    spi_i: IkeSpi,
-    spi_r: IkeSpi,
-    path: Path,
-    encapsulation: Encapsulation,
-    random: &mut dyn SecureRandom,
-) -> [Notify; 2] {
+/// one that cannot match, so that the peer believes in a NAT before us; but one that knows how it is made.
+pub fn notifies(spi_i: IkeSpi, spi_r: IkeSpi, path: Path, encapsulation: Encapsulation) -> [Notify; 2] {
     let source = match encapsulation {
-        Encapsulation::Detected => hash(spi_i, spi_r, path.local),
-        Encapsulation::Forced => random.bytes(),
+        Encapsulation::Detected => path.local,
+        Encapsulation::Forced => nowhere(path.local),
     };
     [
-        Notify::new(NotifyType::NAT_DETECTION_SOURCE_IP, source),
+        Notify::new(NotifyType::NAT_DETECTION_SOURCE_IP, hash(spi_i, spi_r, source)),
         Notify::new(NotifyType::NAT_DETECTION_DESTINATION_IP, hash(spi_i, spi_r, path.remote)),
     ]
 }
@@ -49,25 +47,21 @@ pub fn detect(
     let forced = encapsulation == Encapsulation::Forced;
     let of = |kind| notifies.iter().filter(move |n| n.kind == kind).map(|n| n.data.as_slice());
     let mut sources = of(NotifyType::NAT_DETECTION_SOURCE_IP).peekable();
+    let asks = hash(spi_i, spi_r, nowhere(path.remote));
+    let there_asks = sources.clone().any(|h| h == asks);
     let mut destinations = of(NotifyType::NAT_DETECTION_DESTINATION_IP).peekable();
     if sources.peek().is_none() || destinations.peek().is_none() {
         return (!forced).then(NatStatus::default);
     }
     let remote = hash(spi_i, spi_r, path.remote);
     let local = hash(spi_i, spi_r, path.local);
-    Some(NatStatus { there: sources.all(|h| h != remote), here: destinations.all(|h| h != local), forced })
+    let (there, here) = (sources.all(|h| h != remote), destinations.all(|h| h != local));
+    Some(NatStatus { here, there, there_asks, forced })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Fixed;
-    impl SecureRandom for Fixed {
-        fn fill(&mut self, out: &mut [u8]) {
-            out.fill(7);
-        }
-    }
 
     fn path(local: &str, remote: &str) -> Path {
         Path::udp(local.parse().expect("address"), remote.parse().expect("address"))
@@ -76,13 +70,13 @@ mod tests {
     const DETECTED: Encapsulation = Encapsulation::Detected;
 
     fn seen(here: bool, there: bool) -> NatStatus {
-        NatStatus { here, there, forced: false }
+        NatStatus { here, there, ..NatStatus::default() }
     }
 
     #[test]
     fn a_nat_shows_on_the_side_where_it_is() {
         let (i, r) = (IkeSpi([1; 8]), IkeSpi::ZERO);
-        let sent = notifies(i, r, path("10.0.0.1:500", "192.0.2.1:500"), DETECTED, &mut Fixed);
+        let sent = notifies(i, r, path("10.0.0.1:500", "192.0.2.1:500"), DETECTED);
         let direct = path("192.0.2.1:500", "10.0.0.1:500");
         let detect = |path| detect(&sent, i, r, path, DETECTED);
         assert_eq!(detect(direct), Some(seen(false, false)));
@@ -103,9 +97,12 @@ mod tests {
     fn forcing_encapsulation_looks_like_a_nat_before_us() {
         let (i, r) = (IkeSpi([1; 8]), IkeSpi([2; 8]));
         let (ours, theirs) = ("[2001:db8::1]:500", "[2001:db8::2]:500");
-        let sent = notifies(i, r, path(ours, theirs), Encapsulation::Forced, &mut Fixed);
-        assert_eq!(detect(&sent, i, r, path(theirs, ours), DETECTED), Some(seen(false, true)));
-        let answer = notifies(i, r, path(theirs, ours), DETECTED, &mut Fixed);
+        let sent = notifies(i, r, path(ours, theirs), Encapsulation::Forced);
+        let asked = NatStatus { there_asks: true, ..seen(false, true) };
+        assert_eq!(detect(&sent, i, r, path(theirs, ours), DETECTED), Some(asked));
+        let behind_a_nat = path(theirs, "[2001:db8:9::1]:500");
+        assert_eq!(detect(&sent, i, r, behind_a_nat, DETECTED), Some(seen(false, true)));
+        let answer = notifies(i, r, path(theirs, ours), DETECTED);
         let status = detect(&answer, i, r, path(ours, theirs), Encapsulation::Forced).unwrap();
         assert_eq!(status, NatStatus { forced: true, ..NatStatus::default() });
         assert!(status.encapsulates());

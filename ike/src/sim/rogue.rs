@@ -83,7 +83,7 @@ impl Rogue {
         let group = *self.connection.proposals.iter().find_map(|p| p.groups.first()).expect("a group");
         let exchange = self.begin(group);
         let seen = Path { local: self.path.remote, remote: self.path.local, ..self.path };
-        let notifies = nat::notifies(spi, IkeSpi::ZERO, seen, Encapsulation::Forced, &mut *self.random);
+        let notifies = nat::notifies(spi, IkeSpi::ZERO, seen, Encapsulation::Forced);
         let request = InitRequest {
             cookie: None,
             proposals: offer_ike(&self.connection.proposals, &[]),

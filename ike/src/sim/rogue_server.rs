@@ -97,8 +97,7 @@ impl RogueServer {
         let keys = IkeKeys::derive(&self.provider, suite, nonces, spis, &shared).expect("keys");
         let seen = self.path(Transport::Udp);
         let seen = Path { local: seen.remote, remote: seen.local, ..seen };
-        let (forced, random) = (Encapsulation::Forced, &mut *self.random);
-        let notifies = nat::notifies(spis.initiator, spis.responder, seen, forced, random);
+        let notifies = nat::notifies(spis.initiator, spis.responder, seen, Encapsulation::Forced);
         let response = InitResponse::Accept {
             proposals: vec![choice.answer(&[])],
             key_exchange: KeyExchangeData { group: suite.group.number(), data },

@@ -23,6 +23,7 @@ fn four_messages_set_a_tunnel_up() {
         assert_eq!(tunnel.ike_sa.suite.to_string(), "aes256gcm16-prfsha384-x25519");
         assert_eq!(tunnel.children[0].suite.to_string(), "aes256gcm16-esn");
         assert!(tunnel.ike_sa.nat.there, "encapsulation is forced by a hash that cannot match");
+        assert!(tunnel.ike_sa.nat.there_asks, "and known to be no NAT");
         assert!(!tunnel.ike_sa.nat.here);
         assert_eq!(tunnel.ike_sa.path.local.port(), 4500);
     }

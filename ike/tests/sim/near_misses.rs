@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
-use sekisho_ike::config::{Connection, Name, Remote};
+use sekisho_ike::Secret;
+use sekisho_ike::config::{Connection, LocalAuth, Name, Remote};
 use sekisho_ike::event::{Likeness, NearMiss};
+use sekisho_ike::identity::Identity;
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair};
 use sekisho_ike::wire::{EspSpi, IdData, IdType, Payload};
 
@@ -83,10 +85,11 @@ fn a_peer_that_comes_again_under_another_name_is_known_by_its_address() {
 fn a_stranger_fills_a_bounded_place_and_writes_nothing_that_a_terminal_obeys() {
     let mut world = World::new(1, Conditions::GOOD);
     let mut hub = [of_hub("annex", "annex.example"), of_hub("ward", "ward.example")];
-    hub.iter_mut().for_each(|b| b.remote = Remote::Hosts(vec!["198.51.100.7".into()]));
+    let hosts: Vec<String> = (0..20).map(|host| format!("198.51.100.{host}")).collect();
+    hub.iter_mut().for_each(|b| b.remote = Remote::Hosts(hosts.clone()));
     world.configure(Side::B, hub.into());
     for number in 0..20 {
-        let from = SocketAddr::from(([198, 51, 100, 7], 1000 + number));
+        let from = SocketAddr::from(([198, 51, 100, number], 1000));
         let mut stranger = Rogue::new(connection_pair().0, from, number.into());
         let hostile = format!("\u{1b}[2Jnothing is wrong{number}{}", "x".repeat(3_000));
         stranger.connect_with(&mut world, EspSpi(0xc000_0001), |payloads| {
@@ -130,4 +133,37 @@ fn what_no_tunnel_is_told_of_is_kept_until_its_sender_gets_in() {
     world.run_for(MINUTE);
     assert!(world.b.endpoint.status().iter().any(|status| status.tunnel().is_some()));
     assert_eq!(world.b.endpoint.refusals(world.clock()), []);
+}
+
+/// First its suites are refused, then its identity, then its key: told is what it was refused last, and nothing once it stands.
+#[test]
+fn of_one_address_the_newest_finding_alone_is_told() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let (good, _) = connection_pair();
+    let mut of_hub = of_hub("ward", "a.example");
+    of_hub.proposals = vec!["aes256gcm16-prfsha384-x25519".parse().unwrap()];
+    world.configure(Side::B, vec![of_hub]);
+    let found = |world: &World| {
+        let status = world.b.status();
+        let untold = world.b.endpoint.refusals(world.clock()).into_iter().map(|refusal| refusal.diagnosis);
+        let near = status.near_misses.into_iter().map(|miss| miss.diagnosis);
+        let failure = status.last_failure.map(|(_, diagnosis)| diagnosis);
+        untold.chain(near).chain(failure).map(|diagnosis| diagnosis.kind.code()).collect::<Vec<_>>()
+    };
+    let suites = || vec!["aes128gcm16-prfsha256-ecp256".parse().unwrap()];
+    let other = || Secret::new(b"another key, and not a short one".to_vec());
+    let slip = "a.exmaple".parse::<Identity>().unwrap();
+    let changes: [(Connection, &[&str]); 5] = [
+        (Connection { proposals: suites(), ..good.clone() }, &["no_ike_proposal"]),
+        (Connection { local_auth: LocalAuth::Psk(other()), ..good.clone() }, &["authentication_failed"]),
+        (Connection { local_id: slip, ..good.clone() }, &["unknown_identity"]),
+        (Connection { proposals: suites(), ..good.clone() }, &["no_ike_proposal"]),
+        (good.clone(), &[]),
+    ];
+    for (a, told) in changes {
+        world.configure(Side::A, vec![a]);
+        world.run_for(MINUTE);
+        assert_eq!(found(&world), told);
+    }
+    assert!(world.b.status().tunnel().is_some());
 }

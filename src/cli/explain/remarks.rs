@@ -22,13 +22,20 @@ pub(super) fn expired(tunnel: &Tunnel) -> Option<String> {
 }
 
 /// What is not of this tunnel alone, and perhaps not of this one.
-pub(super) fn asides(tunnel: &Tunnel, status: &Status) -> Option<String> {
-    let outside = status.drops.get(OUTSIDE).copied().filter(|outside| *outside > 0)?;
-    (tunnel.state == State::Up).then(|| {
+pub(super) fn asides(tunnel: &Tunnel, status: &Status) -> Vec<String> {
+    let outside = status.drops.get(OUTSIDE).copied().filter(|outside| *outside > 0);
+    let outside = outside.filter(|_| tunnel.state == State::Up).map(|outside| {
         format!(
-            "Of all tunnels together, {outside} packets to networks of standing tunnels were dropped since their source, protocol or ports fit no selector (`{OUTSIDE}` in `sekisho status`). What this machine sends itself needs an address in `local_networks`: try `ping -I` with one."
+            "Besides, and counted for all tunnels together: since the daemon started, {outside} packets to networks of standing tunnels were dropped, as their source, protocol or ports fit no selector (`{OUTSIDE}` in `sekisho status`). What this machine sends itself needs an address in `local_networks`: try `ping -I` with one."
         )
-    })
+    });
+    let restart = (!status.restart_needed.is_empty()).then(|| {
+        format!(
+            "Besides, and of the daemon as a whole: changed in the configuration, and in force after a restart of sekishod, is {}.",
+            status.restart_needed.join(", ")
+        )
+    });
+    outside.into_iter().chain(restart).collect()
 }
 
 /// What else deserves a look.

@@ -7,15 +7,10 @@ use crate::api::{Failed, Refused, State, Status, Timestamp, Tunnel};
 /// The newest, which are told in full.
 const TOLD: usize = 3;
 
-/// Those that came from where the tunnel's peer may be, the newest last, and of each address that alone: what was refused before
-/// it may be mended by now.
+/// Those that came from where the tunnel's peer may be, the newest last.
 pub(super) fn of<'a>(tunnel: &Tunnel, status: &'a Status) -> Vec<&'a Refused> {
     let may_be = |refused: &&Refused| waits(tunnel) && may_be_at(tunnel, refused);
-    let is_last = |(at, refused): &(usize, &Refused)| {
-        status.refused.iter().skip(at + 1).all(|later| later.remote != refused.remote)
-    };
-    let last = status.refused.iter().enumerate().filter(is_last).map(|(_, refused)| refused);
-    last.filter(may_be).collect()
+    status.refused.iter().filter(may_be).collect()
 }
 
 /// Whether a peer of it may still be on its way in. Of many peers there is always one more.

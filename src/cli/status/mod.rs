@@ -71,7 +71,7 @@ fn footnotes(status: &Status) -> Vec<String> {
     }
     if !status.stale.is_empty() {
         let stale = status.stale.join(", ");
-        lines.push(format!("\nNo longer configured, and blocked until `sekisho unprotect --stale`: {stale}"));
+        lines.push(format!("\nRemoved from the configuration and still blocked: {stale} (`sekisho unprotect --stale` frees these, and they are reached in clear then)"));
     }
     let dropped: Vec<_> =
         status.drops.iter().filter(|(_, n)| **n > 0).map(|(why, n)| format!("{why} {n}")).collect();

@@ -190,6 +190,28 @@ fn what_has_no_sa_waits_is_dropped_or_was_left_out_by_the_peer() {
     assert_eq!(told(&mut installed)[..2], [kept, kept], "its end is near");
 }
 
+/// A thread looks packets up in the snapshot that it has, until it takes the next.
+#[test]
+fn what_a_removed_sa_has_carried_is_final_though_a_thread_still_finds_it() {
+    let mut installed = Installed::default();
+    installed.install(new_sa(1, 1, RECORDS, 2));
+    installed.switch_outbound(1);
+    let snapshot = installed.snapshot();
+    let sending = snapshot.outbound(&InnerView::parse(&packet_to(2)).unwrap()).unwrap();
+    let seal = || sending.sa().sealer(5).seal(&mut [0x45; 100], 16..36).map(drop);
+    assert_eq!(seal(), Ok(()));
+    let entry = installed.remove(1).unwrap();
+    assert_eq!(seal(), Ok(()), "it is not told yet what it has carried");
+    let told = entry.end();
+    assert_eq!(told.packets_out, 2);
+    assert_eq!(seal(), Err(DropReason::SaEnded));
+    let mut packet = vec![0; 100];
+    packet[..4].copy_from_slice(&1_001_u32.to_be_bytes());
+    let receiving = snapshot.inbound(1_001).unwrap();
+    assert_eq!(receiving.sa().opener(5).open(&mut packet, 0), Err(DropReason::SaEnded));
+    assert_eq!(entry.end(), told);
+}
+
 /// A router's word for a packet from us to the peer: its ports, if it was in UDP, its SPI and its number.
 fn quote(ports: Option<(u16, u16)>, spi: u32, number: u32) -> Quote {
     let mut icmp = vec![
@@ -255,26 +277,4 @@ fn a_router_is_heard_if_it_shows_a_packet_that_went_this_way_lately_and_not_othe
     assert_eq!(installed.quoted(&behind), Some(71), "packets may be on their way still");
     installed.remove(1);
     assert_eq!(installed.quoted(&behind), None, "retired");
-}
-
-/// A thread looks packets up in the snapshot that it has, until it takes the next.
-#[test]
-fn what_a_removed_sa_has_carried_is_final_though_a_thread_still_finds_it() {
-    let mut installed = Installed::default();
-    installed.install(new_sa(1, 1, RECORDS, 2));
-    installed.switch_outbound(1);
-    let snapshot = installed.snapshot();
-    let sending = snapshot.outbound(&InnerView::parse(&packet_to(2)).unwrap()).unwrap();
-    let seal = || sending.sa().sealer(5).seal(&mut [0x45; 100], 16..36).map(drop);
-    assert_eq!(seal(), Ok(()));
-    let entry = installed.remove(1).unwrap();
-    assert_eq!(seal(), Ok(()), "it is not told yet what it has carried");
-    let told = entry.end();
-    assert_eq!(told.packets_out, 2);
-    assert_eq!(seal(), Err(DropReason::SaEnded));
-    let mut packet = vec![0; 100];
-    packet[..4].copy_from_slice(&1_001_u32.to_be_bytes());
-    let receiving = snapshot.inbound(1_001).unwrap();
-    assert_eq!(receiving.sa().opener(5).open(&mut packet, 0), Err(DropReason::SaEnded));
-    assert_eq!(entry.end(), told);
 }

@@ -195,7 +195,8 @@ impl Socket {
         })
     }
 
-    /// Send one datagram made of `parts`, at once or not at all; `whole` or perhaps in fragments.
+    /// Send one datagram made of `parts`, at once or not at all; `whole` or perhaps in fragments. It has room where trains have none
+    /// any more: it is IKE, without which no tunnel of the socket lives on, while one line is choked.
     pub(super) fn send<const N: usize>(
         &self,
         local: SocketAddr,
@@ -205,7 +206,17 @@ impl Socket {
     ) -> io::Result<()> {
         let control = Outgoing::new(local, 0, None);
         let _unchanged = self.wholeness.hold(&self.inner, whole);
-        self.send_message(&remote.into(), &control, &parts.map(IoSlice::new))
+        let (remote, slices) = (remote.into(), parts.map(IoSlice::new));
+        match self.send_message(&remote, &control, &slices) {
+            Err(error)
+                if error.kind() == ErrorKind::WouldBlock && force_send_buffer(&self.inner, 2 * BUFFER) =>
+            {
+                let sent = self.send_message(&remote, &control, &slices);
+                force_send_buffer(&self.inner, BUFFER);
+                sent
+            }
+            result => result,
+        }
     }
 
     /// Send a train: datagrams of `segment` bytes each, the last may be shorter; at most [`MAX_SEGMENTS`] and
@@ -279,9 +290,15 @@ pub(super) fn widen_buffers(socket: &socket2::Socket) {
     if set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, size).is_err() {
         let _ = socket.set_recv_buffer_size(BUFFER);
     }
-    if set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, size).is_err() {
+    if !force_send_buffer(socket, BUFFER) {
         let _ = socket.set_send_buffer_size(BUFFER);
     }
+}
+
+/// Whether we may.
+fn force_send_buffer(socket: &socket2::Socket, size: usize) -> bool {
+    let size = libc::c_int::try_from(size).unwrap_or(libc::c_int::MAX);
+    set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, size).is_ok()
 }
 
 /// A call that was interrupted before it did anything.

@@ -158,6 +158,7 @@ impl Attempt {
                 NotifyType::NO_PROPOSAL_CHOSEN => {
                     diagnose::no_ike_proposal_there(&self.connection.proposals, ExchangeType::IKE_AUTH)
                 }
+                NotifyType::TEMPORARY_FAILURE => diagnose::put_off_there(),
                 other => diagnose::peer_error(ExchangeType::IKE_AUTH, other),
             })),
             AuthResponse::Accept { child: answer, .. } if !answer.fits(auth.child.is_some()) => {

@@ -84,7 +84,7 @@ impl Attempt {
         let Beginning { cookie, nonce, restarts } = beginning;
         let (spi, encapsulation) = (self.spi(), self.connection.encapsulation);
         let data = key_exchange.public().to_vec();
-        let nat = nat::notifies(spi, IkeSpi::ZERO, self.path, encapsulation, ctx.random);
+        let nat = nat::notifies(spi, IkeSpi::ZERO, self.path, encapsulation);
         let request = InitRequest {
             cookie,
             proposals: offer_ike(&self.connection.proposals, &[]),

@@ -281,9 +281,9 @@ fn may_stand(
     let refuse = |kind, diagnosis| Err(Refusal::new(kind, Some(Arc::clone(connection)), diagnosis));
     match directory.standing(connection, peer.identity(), initial_contact) {
         Standing::Allowed => {}
-        Standing::Down => {
-            return refuse(NotifyType::AUTHENTICATION_FAILED, diagnose::admin_down(connection));
-        }
+        // It is the peer, and nothing is wrong with its proof: "a request that cannot be completed due to a temporary condition"
+        // (RFC 7296 §2.25).
+        Standing::Down => return refuse(NotifyType::TEMPORARY_FAILURE, diagnose::admin_down(connection)),
         Standing::NotUnique => {
             let diagnosis = diagnose::not_unique(peer.identity());
             let refusal = refuse(NotifyType::AUTHENTICATION_FAILED, diagnosis);
@@ -291,7 +291,7 @@ fn may_stand(
         }
         Standing::Gone => {
             let diagnosis = diagnose::local("the configuration changed while the peer was examined");
-            return refuse(NotifyType::AUTHENTICATION_FAILED, diagnosis);
+            return refuse(NotifyType::TEMPORARY_FAILURE, diagnosis);
         }
     }
     // A responder asks for nothing, and without an address of ours nothing could pass.

@@ -172,7 +172,7 @@ impl HalfOpen {
         let keys = IkeKeys::derive(ctx.provider, suite, nonces, spis, &shared);
         let keys = keys.map_err(|error| diagnose::local(&error.to_string()))?;
         let (channel, keys) = Channel::new(keys, spis, false, fragmentation);
-        let nat_here = nat::notifies(spis.initiator, spis.responder, self.path, encapsulation, ctx.random);
+        let nat_here = nat::notifies(spis.initiator, spis.responder, self.path, encapsulation);
         let notifies = nat_here.into_iter().chain(fragmentation.then(fragmentation::notify));
         // RFC 6023 §3: the responder alone says so, "in the response to the IKE_SA_INIT".
         let childless = childless.then(|| Notify::new(NotifyType::CHILDLESS_IKEV2_SUPPORTED, []));
