@@ -20,8 +20,8 @@ use crate::path::{Path, Transport};
 use crate::random::SecureRandom;
 use crate::suite::{Group, IkeSuite, Prf};
 use crate::wire::{
-    Body, Datagram, EspSpi, ExchangeType, FragmentPlace, Header, IdData, IkeSpi, Payload, PayloadType,
-    emit_chain, emit_clear, prepare_chain, prepare_fragment,
+    Body, Datagram, EspSpi, ExchangeType, FragmentPlace, Header, IdData, IkeSpi, NotifyType, Payload,
+    PayloadType, emit_chain, emit_clear, prepare_chain, prepare_fragment,
 };
 
 /// One end of an IKE SA that it initiated.
