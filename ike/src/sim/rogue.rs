@@ -145,9 +145,7 @@ impl Rogue {
     pub fn connect(&mut self, world: &mut World, spi: EspSpi) -> bool {
         let Some(agreed) = self.agree(world) else { return false };
         let answer = self.prove(world, agreed, spi, |_| {}).expect("an answer");
-        let refused =
-            |p: &Payload| matches!(p, Payload::Notify(n) if n.kind == NotifyType::AUTHENTICATION_FAILED);
-        !answer.iter().any(refused)
+        answer.iter().any(|payload| matches!(payload, Payload::Auth(_)))
     }
 
     /// Both exchanges, the second with its payloads changed; the payloads of its answer, if there is one.

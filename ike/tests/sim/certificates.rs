@@ -114,8 +114,8 @@ fn a_bad_line_and_slow_arithmetic_delay_certificates_and_no_more() {
         }
         assert!(world.run_until(10 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
         world.run_for(MINUTE);
-        // The early rekey's DELETE may have been lost again and again.
-        assert!(world.run_until(5 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+        // The early rekey may be on its way still.
+        assert!(world.run_until(MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
         assert_eq!(world.a.failures, [], "A");
         assert_eq!(world.b.failures, [], "B");
     });
