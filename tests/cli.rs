@@ -289,8 +289,7 @@ fn check_explains_every_profile() {
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let numbered = |proposals: Vec<String>| {
             let lines = proposals.iter().enumerate();
-            let lines: Vec<_> = lines.map(|(at, proposal)| format!("    {}. {proposal}\n", at + 1)).collect();
-            lines.concat()
+            lines.map(|(at, proposal)| format!("    {}. {proposal}\n", at + 1)).collect::<Vec<_>>().concat()
         };
         let ike = numbered(profile.ike_proposals().iter().map(ToString::to_string).collect());
         let esp = numbered(profile.esp_proposals().iter().map(ToString::to_string).collect());
