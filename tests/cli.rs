@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::thread::{self, JoinHandle};
 
+use sekisho_ike::suite::Profile;
 use serde_json::Value;
 
 fn sekisho(arguments: &[&str]) -> Output {
@@ -270,6 +271,35 @@ fn check_explains_what_a_profile_stands_for() {
         tunnel["children"][0]["esp_proposals"],
         serde_json::json!(["aes256-sha256-modp2048-nopfs-noesn"])
     );
+}
+
+/// What is shown is what is offered.
+#[test]
+fn check_explains_every_profile() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sekisho.toml");
+    let key = directory.path().join("centre.psk");
+    fs::write(&key, sekisho(&["keygen", "psk"]).stdout).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    for profile in Profile::ALL {
+        let name = profile.name();
+        let settings = format!("profile = \"{name}\"\n");
+        fs::write(&path, format!("{}{settings}", include_str!("../configs/minimal.toml"))).unwrap();
+        let output = sekisho(&["check", "--file-only", "--explain", path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let numbered = |proposals: Vec<String>| {
+            let lines = proposals.iter().enumerate();
+            lines.map(|(at, proposal)| format!("    {}. {proposal}\n", at + 1)).collect::<Vec<_>>().concat()
+        };
+        let ike = numbered(profile.ike_proposals().iter().map(ToString::to_string).collect());
+        let esp = numbered(profile.esp_proposals().iter().map(ToString::to_string).collect());
+        let expected = format!(
+            "tunnel centre, profile {name}\n  ike_proposals, preferred first\n{ike}  esp_proposals of child centre, preferred first\n{esp}"
+        );
+        let shown = text(&output.stdout);
+        assert!(shown.ends_with(&expected), "{shown}");
+        assert_eq!(shown.contains("aes256gcm16-prfsha384-ecp384\n"), profile == Profile::Cnsa, "{shown}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a hub costs: processor time a handshake as responder, through the whole endpoint, and memory a held tunnel.
 //!
-//! `cargo bench --bench scale` prints a table; with `-- --json` one object. `--tunnels N` holds another number than
+//! `cargo bench --bench scale` prints a table and which goals are met; with `-- --json` one object. `--tunnels N` holds another number than
 //! 10,000. The initiators are endpoints, too, whose time and memory are not counted; nothing goes over a network, so
 //! the figures are those of the negotiator and of the SAs alone.
 
@@ -18,6 +18,7 @@ mod cookie;
 mod crowd;
 #[path = "../../tests/lab/effects.rs"]
 mod effects;
+mod goals;
 mod measure;
 mod pair;
 
@@ -25,6 +26,7 @@ use std::alloc::System;
 
 use clap::Parser;
 use crowd::{Crowd, Proof};
+use goals::Goal;
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -63,6 +65,12 @@ fn main() {
     drop(ecdsa);
     let cookie = cookie::microseconds();
 
+    let goals = [
+        Goal::at_least("psk_handshakes_per_core_second", psk_rate, 4_000.0),
+        Goal::at_least("ecdsa_handshakes_per_core_second", ecdsa_rate, 2_000.0),
+        Goal::at_most("bytes_per_tunnel_10k", bytes, 16.0 * 1024.0),
+        Goal::at_most("cookie_answer_us", cookie, 8.0),
+    ];
     if options.json {
         let object = json!({
             "psk_handshakes_per_core_second": psk_rate.round(),
@@ -72,13 +80,15 @@ fn main() {
             "cookie_answer_us": (cookie * 100.0).round() / 100.0,
             "tunnels": options.tunnels,
             "handshakes": options.handshakes,
+            "goals": goals::json(&goals),
         });
         println!("{object}");
     } else {
-        println!("responder, PSK and X25519      {psk_rate:8.0} handshakes a second a core");
-        println!("responder, ECDSA P-256         {ecdsa_rate:8.0} handshakes a second a core");
-        println!("held tunnel at {:6}          {bytes:8.0} bytes", options.tunnels);
+        let [psk, ecdsa, held, answer] = goals.each_ref().map(Goal::told);
+        println!("responder, PSK and X25519      {psk_rate:8.0} handshakes a second a core   {psk}");
+        println!("responder, ECDSA P-256         {ecdsa_rate:8.0} handshakes a second a core   {ecdsa}");
+        println!("held tunnel at {:6}          {bytes:8.0} bytes   {held}", options.tunnels);
         println!("  of these in the endpoint     {endpoint:8.0} bytes");
-        println!("stateless cookie answer        {cookie:8.2} µs");
+        println!("stateless cookie answer        {cookie:8.2} µs   {answer}");
     }
 }

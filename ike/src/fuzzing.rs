@@ -2,6 +2,8 @@
 #![allow(clippy::panic, reason = "a fuzz target's verdict")]
 
 #[cfg(feature = "sim")]
+mod certified;
+#[cfg(feature = "sim")]
 mod conversation;
 
 use std::collections::BTreeMap;
@@ -136,14 +138,14 @@ impl Model {
     ) -> Result<Vec<Payload>, OpenError> {
         let FragmentPlace { number, total } = place;
         let same = self.total > 0 && self.message_id == message_id;
-        if total > limits::FRAGMENTS {
-            return Err(OpenError::TooLarge);
-        }
         if same && (total < self.total || total == self.total && self.pieces.contains_key(&number)) {
             return Err(OpenError::Repeated);
         }
         if forged {
             return Err(OpenError::Forged);
+        }
+        if total > limits::FRAGMENTS {
+            return Err(OpenError::TooLarge);
         }
         if !same || total > self.total {
             *self = Self { message_id, total, pieces: BTreeMap::new() };

@@ -49,6 +49,8 @@ pub const PATH_MTU_SILENCE: Duration = Duration::from_secs(3);
 pub const COOKIE: usize = 64;
 /// How often one attempt returns a cookie or changes its group before it is given up.
 pub const INIT_RESTARTS: u32 = 5;
+/// How often it may be told to do what it does already: such an answer may only be late.
+pub const INIT_REPEATS: u32 = 5;
 /// Traffic selectors accepted from a peer in one payload (the wire allows 255).
 pub const SELECTORS: usize = 64;
 /// Child SAs of one tunnel, the ones being replaced included.
@@ -61,10 +63,13 @@ pub const TASKS: usize = 64;
 pub const EARLY_DATAGRAMS: usize = 8;
 /// and their bytes.
 pub const EARLY_BYTES: usize = 16 * 1024;
-/// Half-open SAs (as responder) from one address, and from one IPv6 /64 or IPv4 /24.
+/// Half-open SAs (as responder) from one address, from one IPv6 /64 or IPv4 /24, and from one IPv6 /48: a subscriber may have
+/// as much as that, and every address of it.
 pub const HALF_OPEN_PER_ADDRESS: usize = 8;
 /// See [`HALF_OPEN_PER_ADDRESS`].
 pub const HALF_OPEN_PER_PREFIX: usize = 64;
+/// See [`HALF_OPEN_PER_ADDRESS`].
+pub const HALF_OPEN_PER_SITE: usize = 256;
 /// Tunnels that are up at once.
 pub const TUNNELS: usize = 65_536;
 /// Tunnels of one identity that may stand side by side, where they may at all.
@@ -73,14 +78,14 @@ pub const TUNNELS_OF_ONE_PEER: usize = 16;
 pub const REMEMBERED_LEASES: usize = 65_536;
 /// Name servers that are taken from a peer.
 pub const NAME_SERVERS: usize = 8;
-/// Datagrams and events waiting for the driver.
+/// Datagrams waiting for the driver. (Events are no more than one input brings about: it drains them after each.)
 pub const OUTPUT_QUEUE: usize = 4_096;
 /// Bytes of one certificate.
 pub const CERTIFICATE: usize = 16 * 1024;
 /// Certificates that one peer may send.
 pub const CERTIFICATES: usize = 16;
-/// Bytes of all of them, OCSP responses included.
-pub const CERTIFICATES_TOTAL: usize = 64 * 1024;
+/// Bytes of all of them, OCSP responses included: less than [`MESSAGE`], which would hide them.
+pub const CERTIFICATES_TOTAL: usize = 48 * 1024;
 /// Extensions of one certificate, and of one revocation list or OCSP response.
 pub const EXTENSIONS: usize = 64;
 /// Names of one certificate, and subtrees of one that constrains names.
@@ -145,8 +150,11 @@ pub const COMPARISON_WORDS: usize = 12;
 
 /// Places that are asked at once about the revocation of one peer's certificates.
 pub const FETCHES: usize = 16;
-/// Pieces of work for strangers that are being done or wait for it.
+/// Pieces of arithmetic for strangers that are being done or wait for it.
 pub const STRANGER_WORK: usize = 256;
+/// Questions about the revocation of strangers' certificates that are not answered yet. Each of these has proved that it has
+/// the key of a trusted certificate, and none costs us more than memory while it waits.
+pub const STRANGER_QUESTIONS: usize = 4_096;
 /// How long a piece of work for an attempt of ours may take; the shell has lost it then.
 pub const WORK_TIME: Duration = Duration::from_mins(1);
 
@@ -172,6 +180,11 @@ pub const TEMPORARY_FAILURES: u32 = 30;
 pub const REKEYS_PER_PERIOD: u32 = 120;
 /// See [`REKEYS_PER_PERIOD`].
 pub const REKEY_PERIOD: Duration = Duration::from_mins(1);
+/// Requests of one tunnel's peer, of whatever kind, that are answered within [`REQUEST_PERIOD`]: an honest one needs a few in a
+/// minute, or a burst of one for each of its Child SAs.
+pub const REQUESTS_PER_PERIOD: u32 = 1_000;
+/// See [`REQUESTS_PER_PERIOD`].
+pub const REQUEST_PERIOD: Duration = Duration::from_secs(10);
 /// A refused rekey is tried again after this long at least, and twice that at most.
 pub const REKEY_RETRY: Duration = Duration::from_secs(10);
 /// How long at least a tunnel has stood when the first rekey of its Child SA shows whether the peer agrees to a key exchange

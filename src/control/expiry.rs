@@ -202,6 +202,16 @@ mod tests {
     }
 
     #[test]
+    fn thirty_days_ahead_it_is_told_of_and_not_before() {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let now = Now { boot: Instant::from_boot(Duration::ZERO), wall };
+        for (days, told) in [(29, 1), (31, 0)] {
+            let facts = Expiry::new(now.boot).look(now, &connections(days));
+            assert_eq!(facts.len(), told, "{days} days: {facts:?}");
+        }
+    }
+
+    #[test]
     fn days_are_whole_and_those_past_are_negative() {
         let day = 86_400;
         let left = |at: u64, now: u64| days_left(at, now);

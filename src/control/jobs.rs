@@ -46,7 +46,7 @@ impl Jobs {
             JobKind::Fetch(fetch) => {
                 let fetcher = self.fetcher.clone();
                 self.spawn(job.id, async move {
-                    let answer = fetcher.fetch(fetch).await;
+                    let answer = fetcher.fetch(fetch, job.class).await;
                     tracing::debug!(?answer, "fetched");
                     Completion::Fetched(answer)
                 });

@@ -21,8 +21,8 @@ use crate::net::netlink::{Netlink, Settings};
 
 use lock::Lock;
 
-/// The largest number of threads for work that blocks: names of peers (8) and of servers (2), and the disk.
-const BLOCKING_THREADS: usize = 12;
+/// The largest number of threads for work that blocks: names of peers (8) and of servers (8), and the disk.
+const BLOCKING_THREADS: usize = 18;
 
 /// What `sekishod` is told.
 #[derive(Clone, Debug, clap::Parser)]

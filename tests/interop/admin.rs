@@ -52,3 +52,25 @@ fn reload_keeps_what_did_not_change() {
     assert_eq!(tallies.map(|tally| tally.lost), [0, 0]);
     assert_eq!(sekisho.await_up()["ike"]["spi_i"], before["ike"]["spi_i"]);
 }
+
+/// The hub's operator takes the tunnel down: the facility is told so, and not that its key is wrong.
+#[test]
+fn a_tunnel_that_is_down_there_is_told_apart_from_a_wrong_key() {
+    let site = Site::new("admin_down_there");
+    let b = Sekisho::start(&site.b, &Tunnel::at(&site, End::B, Outer::V4));
+    let a = Sekisho::start(&site.a, &Tunnel { initiate: true, ..Tunnel::at(&site, End::A, Outer::V4) });
+    a.await_up();
+    b.json(&["down", Tunnel::NAME]);
+    a.await_tunnel("a refusal for the time being", Duration::from_secs(20), |tunnel| {
+        tunnel["last_failure"]["kind"] == "put_off"
+    });
+    for (end, words) in [
+        (&a, "most often an operator took the tunnel down there"),
+        (&b, "is down: an operator took it down here"),
+    ] {
+        let text = end.json(&["explain", Tunnel::NAME])["text"].as_str().unwrap().replace('\n', " ");
+        assert!(text.contains(words), "{text}");
+    }
+    b.json(&["up", Tunnel::NAME]);
+    a.await_up();
+}

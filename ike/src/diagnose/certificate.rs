@@ -5,6 +5,7 @@ use crate::diagnosis::{Diagnosis, DiagnosisKind, Row, Side};
 use crate::identity::{BindingError, RemoteId};
 use crate::limits;
 use crate::pki::{OfferedError, PathError, RevocationError, SignatureError, SigningError, Utc};
+use crate::wire::ExchangeType;
 
 fn here(kind: DiagnosisKind, summary: &dyn ToString, advice: &str) -> Diagnosis {
     diagnosis(kind, Side::Here, summary.to_string(), advice)
@@ -20,16 +21,28 @@ pub(crate) fn missing(peer: &RemoteId) -> Diagnosis {
 /// What it sent cannot be looked at.
 pub(crate) fn offered(error: &OfferedError) -> Diagnosis {
     let (kind, advice) = match error {
-        OfferedError::TooManyCertificates | OfferedError::TooLarge => (
-            DiagnosisKind::CertificateTooLarge,
-            "Have the peer send its own certificate and the intermediate ones above it, and nothing else",
-        ),
+        OfferedError::TooManyCertificates | OfferedError::TooLarge => {
+            (DiagnosisKind::CertificateTooLarge, SEND_LESS)
+        }
         OfferedError::EndEntity(_) | OfferedError::RawKey(_) => (
             DiagnosisKind::CertificateMalformed,
             "Look at the peer's certificate with `openssl x509 -text`; it must be X.509 version 3",
         ),
     };
     here(kind, &error, advice)
+}
+
+const SEND_LESS: &str =
+    "Have the peer send its own certificate and the intermediate ones above it, and nothing else";
+
+/// The peer's `IKE_AUTH` request or answer is more than is gathered of its fragments. Nothing but certificates makes it so.
+pub(crate) fn message_too_large(what: &str) -> Diagnosis {
+    let summary = format!(
+        "the peer's IKE_AUTH {what} is larger than any that is taken ({} fragments, {} bytes in all)",
+        limits::FRAGMENTS,
+        limits::MESSAGE
+    );
+    here(DiagnosisKind::CertificateTooLarge, &summary, SEND_LESS).during(ExchangeType::IKE_AUTH)
 }
 
 const CLOCK: &str =
@@ -71,9 +84,12 @@ pub(crate) fn path(error: &PathError) -> Diagnosis {
             DiagnosisKind::CertificateWeak,
             "Have it issued anew with RSA of 2,048 bits or more, ECDSA P-256 or P-384, or Ed25519, and SHA-2",
         ),
-        E::TooManyCertificates { .. } | E::TooManySignatures { .. } | E::TooDeep { .. } => (
+        E::TooManyCertificates { .. } | E::TooManySignatures { .. } => {
+            (DiagnosisKind::CertificateTooLarge, SEND_LESS)
+        }
+        E::TooDeep { .. } => (
             DiagnosisKind::CertificateTooLarge,
-            "Have the peer send its own certificate and the intermediate ones above it, and nothing else",
+            "Add an authority nearer to the peer's certificate to `authorities` here, or have it issued by one",
         ),
         _ => (DiagnosisKind::CertificateIssuer, ISSUER),
     };

@@ -31,7 +31,10 @@ impl CookieJar {
     fn renew(&mut self, random: &mut dyn SecureRandom, now: Instant) {
         if now >= self.renew_at {
             let fresh = Secret::new(random.bytes::<32>().into());
-            self.previous = Some(std::mem::replace(&mut self.secret, fresh));
+            let secret = std::mem::replace(&mut self.secret, fresh);
+            // Nobody may have asked for long: then it is not the one before, but one of hours ago.
+            let missed = now >= self.renew_at + limits::COOKIE_SECRET_LIFETIME;
+            self.previous = (!missed).then_some(secret);
             self.generation = self.generation.wrapping_add(1);
             self.renew_at = now + limits::COOKIE_SECRET_LIFETIME;
         }
@@ -115,13 +118,57 @@ mod tests {
         let mut good =
             |request: &Request<'_>, now| jar.is_good(&provider, &mut random, now, request, &cookie);
         assert!(good(&request, start));
-        let other_port = SocketAddr::from(([192, 0, 2, 1], 501));
-        assert!(!good(&Request { remote: other_port, ..request }, start));
+        for other in ["192.0.2.1:501", "192.0.2.2:500", "[2001:db8::1]:500", "[::ffff:192.0.2.1]:500"] {
+            assert!(!good(&Request { remote: other.parse().unwrap(), ..request }, start), "{other}");
+        }
         assert!(!good(&Request { spi_i: IkeSpi([9; 8]), ..request }, start));
         assert!(!good(&Request { nonce: &[3; 32], ..request }, start));
         let later = start + limits::COOKIE_SECRET_LIFETIME;
         assert!(good(&request, later), "the generation before is still good");
         assert!(!good(&request, later + limits::COOKIE_SECRET_LIFETIME));
         assert!(!jar.is_good(&provider, &mut random, later, &request, &[]));
+    }
+
+    #[test]
+    fn a_cookie_covers_all_of_an_ipv6_address() {
+        let provider = Provider::ring();
+        let mut random = Counting(0);
+        let start = Instant::default();
+        let mut jar = CookieJar::new(&mut random, start);
+        let from = |remote: &str| Request {
+            remote: remote.parse().unwrap(),
+            spi_i: IkeSpi([1; 8]),
+            nonce: &[2; 32],
+        };
+        let cookie = jar.bake(&provider, &mut random, start, &from("[2001:db8::1]:500"));
+        for (remote, good) in [
+            ("[2001:db8::1]:500", true),
+            ("[2001:db8::1]:501", false),
+            ("[2001:db8::2]:500", false),
+            ("[2001:db9::1]:500", false),
+            ("192.0.2.1:500", false),
+        ] {
+            assert_eq!(jar.is_good(&provider, &mut random, start, &from(remote), &cookie), good, "{remote}");
+        }
+    }
+
+    /// The secret does not outlive its time while nobody asks.
+    #[test]
+    fn a_cookie_is_worth_nothing_after_a_quiet_time() {
+        let provider = Provider::ring();
+        let mut random = Counting(0);
+        let start = Instant::default();
+        let remote = SocketAddr::from(([192, 0, 2, 1], 500));
+        let request = Request { remote, spi_i: IkeSpi([1; 8]), nonce: &[2; 32] };
+        let life = limits::COOKIE_SECRET_LIFETIME;
+        for (quiet, good) in [(life * 3 / 2, true), (life * 2, false), (life * 300, false)] {
+            let mut jar = CookieJar::new(&mut random, start);
+            let cookie = jar.bake(&provider, &mut random, start, &request);
+            assert_eq!(
+                jar.is_good(&provider, &mut random, start + quiet, &request, &cookie),
+                good,
+                "{quiet:?}"
+            );
+        }
     }
 }

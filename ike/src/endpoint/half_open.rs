@@ -17,8 +17,19 @@ pub(super) struct HalfOpenTable {
     /// RFC 7296 §2.1: "a robust responder will do the IKE SA lookup using the whole packet, its hash, or the Ni
     /// payload": two peers behind one NAT may have the same SPI, and one peer may have cause to begin anew.
     by_first_message: BTreeMap<(SocketAddr, [u8; 32]), IkeSpi>,
-    per_address: BTreeMap<IpAddr, usize>,
-    per_prefix: BTreeMap<IpAddr, usize>,
+    counts: Counts,
+}
+
+/// How many there are from where: held by address and by prefix, so that one sender cannot push all others into cookies.
+#[derive(Debug, Default)]
+struct Counts(BTreeMap<Origin, usize>);
+
+/// Where a half-open SA's initiator is, ever less closely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    Address(IpAddr),
+    Prefix(IpAddr),
+    Site(IpAddr),
 }
 
 /// What a first message must bring.
@@ -30,30 +41,14 @@ pub(super) enum Admission {
 }
 
 impl HalfOpenTable {
-    /// Counts are held by address and by prefix, so that one sender cannot push all others into cookies.
     pub(super) fn admission(&self, config: &EndpointConfig, remote: IpAddr) -> Admission {
-        let of_address = self.per_address.get(&remote).copied().unwrap_or(0);
-        let of_prefix = self.per_prefix.get(&prefix(remote)).copied().unwrap_or(0);
-        let full = self.by_spi.len() >= config.half_open_max
-            || of_address >= limits::HALF_OPEN_PER_ADDRESS
-            || of_prefix >= limits::HALF_OPEN_PER_PREFIX;
-        if full {
-            Admission::Refused(DropReason::HalfOpenLimit)
-        } else if self.by_spi.len() >= config.cookie_threshold
-            || of_address >= limits::HALF_OPEN_PER_ADDRESS / 2
-            || of_prefix >= limits::HALF_OPEN_PER_PREFIX / 2
-        {
-            Admission::Cookie
-        } else {
-            Admission::Free
-        }
+        self.counts.admission(config, self.by_spi.len(), remote)
     }
 
     pub(super) fn insert(&mut self, half_open: Box<HalfOpen>) {
         let remote = half_open.path().remote;
         self.by_first_message.insert((remote, half_open.digest()), half_open.spi());
-        *self.per_address.entry(remote.ip()).or_default() += 1;
-        *self.per_prefix.entry(prefix(remote.ip())).or_default() += 1;
+        self.counts.add(remote.ip());
         self.by_spi.insert(half_open.spi(), half_open);
     }
 
@@ -61,8 +56,7 @@ impl HalfOpenTable {
         let half_open = self.by_spi.remove(&spi)?;
         let remote = half_open.path().remote;
         self.by_first_message.remove(&(remote, half_open.digest()));
-        decrement(&mut self.per_address, remote.ip());
-        decrement(&mut self.per_prefix, prefix(remote.ip()));
+        self.counts.remove(remote.ip());
         Some(half_open)
     }
 
@@ -77,19 +71,148 @@ impl HalfOpenTable {
     }
 }
 
-fn decrement(counts: &mut BTreeMap<IpAddr, usize>, key: IpAddr) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&key);
+impl Counts {
+    /// What a first message from there must bring while there are so many in all.
+    fn admission(&self, config: &EndpointConfig, total: usize, remote: IpAddr) -> Admission {
+        let most_of = |share: fn(usize) -> usize| {
+            Origin::all(remote).any(|origin| self.of(origin) >= share(origin.limit()))
+        };
+        if total >= config.half_open_max || most_of(|limit| limit) {
+            Admission::Refused(DropReason::HalfOpenLimit)
+        } else if total >= config.cookie_threshold || most_of(|limit| limit / 2) {
+            Admission::Cookie
+        } else {
+            Admission::Free
+        }
+    }
+
+    fn of(&self, origin: Origin) -> usize {
+        self.0.get(&origin).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, remote: IpAddr) {
+        Origin::all(remote).for_each(|origin| *self.0.entry(origin).or_default() += 1);
+    }
+
+    fn remove(&mut self, remote: IpAddr) {
+        for origin in Origin::all(remote) {
+            if let Some(count) = self.0.get_mut(&origin) {
+                *count -= 1;
+                if *count == 0 {
+                    self.0.remove(&origin);
+                }
+            }
         }
     }
 }
 
-/// The /24 of an IPv4 address, the /64 of an IPv6 address: what one subscriber may have.
+impl Origin {
+    fn all(remote: IpAddr) -> impl Iterator<Item = Self> {
+        let site = match remote {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(v6) => Some(Self::Site(IpAddr::V6((v6.to_bits() >> 80 << 80).into()))),
+        };
+        [Self::Address(remote), Self::Prefix(prefix(remote))].into_iter().chain(site)
+    }
+
+    fn limit(self) -> usize {
+        match self {
+            Self::Address(_) => limits::HALF_OPEN_PER_ADDRESS,
+            Self::Prefix(_) => limits::HALF_OPEN_PER_PREFIX,
+            Self::Site(_) => limits::HALF_OPEN_PER_SITE,
+        }
+    }
+}
+
+/// The /24 of an IPv4 address, the /64 of an IPv6 address: what one line may have.
 pub(super) fn prefix(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & 0xffff_ff00).into()),
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: Admission = Admission::Refused(DropReason::HalfOpenLimit);
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// What each of so many from these addresses in turn was asked for; all that were not refused are counted.
+    fn admitted(counts: &mut Counts, addresses: impl IntoIterator<Item = IpAddr>) -> Vec<Admission> {
+        let config = EndpointConfig::default();
+        let mut admit = |remote| {
+            let admission = counts.admission(&config, 0, remote);
+            if admission != REFUSED {
+                counts.add(remote);
+            }
+            admission
+        };
+        addresses.into_iter().map(&mut admit).collect()
+    }
+
+    fn tally(admissions: &[Admission]) -> [usize; 3] {
+        [Admission::Free, Admission::Cookie, REFUSED]
+            .map(|kind| admissions.iter().filter(|a| **a == kind).count())
+    }
+
+    #[test]
+    fn one_address_has_eight_and_the_last_four_bring_cookies() {
+        for address in ["192.0.2.1", "2001:db8::1"] {
+            let mut counts = Counts::default();
+            let admissions = admitted(&mut counts, [ip(address); 12]);
+            assert_eq!(tally(&admissions), [4, 4, 4]);
+            assert_eq!(admissions[3..5], [Admission::Free, Admission::Cookie]);
+            assert_eq!(admissions[7..9], [Admission::Cookie, REFUSED]);
+            counts.remove(ip(address));
+            assert_eq!(tally(&admitted(&mut counts, [ip(address); 2])), [0, 1, 1]);
+            (0..8).for_each(|_| counts.remove(ip(address)));
+            assert!(counts.0.is_empty(), "nothing is left of it");
+        }
+    }
+
+    #[test]
+    fn one_prefix_has_sixty_four_and_its_neighbour_its_own() {
+        let v4 = |net: u8| (0..100).map(move |host| IpAddr::from([192, 0, net, host]));
+        let v6 = |net: u16| (0..100).map(move |host| IpAddr::from([0x2001, 0xdb8, 0, net, 0, 0, 0, host]));
+        let mut counts = Counts::default();
+        assert_eq!(tally(&admitted(&mut counts, v4(2))), [32, 32, 36]);
+        assert_eq!(tally(&admitted(&mut counts, v6(2))), [32, 32, 36]);
+        assert_eq!(tally(&admitted(&mut counts, v4(3).take(1))), [1, 0, 0]);
+        assert_eq!(tally(&admitted(&mut counts, v6(3).take(1))), [1, 0, 0]);
+    }
+
+    /// A subscriber's /56 holds 256 such prefixes: together they get no farther than their site does.
+    #[test]
+    fn one_site_does_not_fill_the_table() {
+        let mut counts = Counts::default();
+        let site = |site: u16| {
+            (0..100 * 256_u32).map(move |n| {
+                let [_, _, net, host] = n.to_be_bytes();
+                IpAddr::from([0x2001, 0xdb8, site, net.into(), 0, 0, 0, host.into()])
+            })
+        };
+        let [free, cookie, refused] = tally(&admitted(&mut counts, site(1)));
+        assert_eq!((free, free + cookie), (2 * 32, limits::HALF_OPEN_PER_SITE));
+        assert_eq!(refused, 100 * 256 - limits::HALF_OPEN_PER_SITE);
+        assert_eq!(
+            tally(&admitted(&mut counts, site(2).take(1))),
+            [1, 0, 0],
+            "the site beside it has its own"
+        );
+    }
+
+    #[test]
+    fn all_together_have_as_many_as_is_configured() {
+        let config = EndpointConfig { cookie_threshold: 10, half_open_max: 20, ..EndpointConfig::default() };
+        let told = |total| Counts::default().admission(&config, total, ip("192.0.2.1"));
+        assert_eq!(
+            [told(9), told(10), told(19), told(20)],
+            [Admission::Free, Admission::Cookie, Admission::Cookie, REFUSED]
+        );
     }
 }

@@ -28,7 +28,7 @@ pub(crate) enum OpenError {
     Incomplete,
     /// A fragment that is here already, or is of an older cut of the message.
     Repeated,
-    /// A fragment of more, or larger, than we gather.
+    /// A fragment of more, or larger, than we gather. It is from the one who has the keys.
     TooLarge,
     /// A fragment, though fragmentation was not agreed on.
     NotNegotiated,

@@ -38,7 +38,7 @@ impl Reassembly {
     ///
     /// # Errors
     /// [`OpenError::Incomplete`] if others are still to come, [`OpenError::Malformed`] if the whole is. Any other changes
-    /// nothing.
+    /// nothing; [`OpenError::TooLarge`] is genuine.
     pub(crate) fn take(
         &mut self,
         header: &Header,
@@ -47,16 +47,16 @@ impl Reassembly {
         key: &DirectionProtection,
     ) -> Result<Received, OpenError> {
         let place = fragment.place;
-        // 1. What could never be gathered is not looked at.
-        if place.total > limits::FRAGMENTS {
-            return Err(OpenError::TooLarge);
-        }
-        // 2. A number that is here already, or a smaller total than before, "MUST be silently discarded".
+        // 1. A number that is here already, or a smaller total than before, "MUST be silently discarded".
         if self.0.as_ref().is_some_and(|gathered| gathered.is_of(header) && gathered.has(place)) {
             return Err(OpenError::Repeated);
         }
-        // 3. Only who has the key is heard, and up to here nothing has changed.
+        // 2. Only who has the key is heard, and up to here nothing has changed.
         let piece = Piece::open(&fragment.sealed, key)?;
+        // 3. What could never be gathered is not begun with. Only now is it known that the peer says so, who can be told.
+        if place.total > limits::FRAGMENTS {
+            return Err(OpenError::TooLarge);
+        }
         // 4. A larger total: the message was cut anew, and "the receiver MUST discard all received fragments".
         let goes_on =
             self.0.take().filter(|gathered| gathered.is_of(header) && gathered.total == place.total);
@@ -91,6 +91,12 @@ impl Reassembly {
     /// Forgets what has come: the message is not awaited any more.
     pub(crate) fn clear(&mut self) {
         self.0 = None;
+    }
+
+    /// The digest of the first fragment of what has come, by which the message is known when it comes again.
+    pub(crate) fn digest(&self) -> Option<[u8; 32]> {
+        let (_, digest) = self.0.as_ref()?.first?;
+        Some(digest)
     }
 
     /// Fragments held, and their bytes.

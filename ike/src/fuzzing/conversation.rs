@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::config::{Childless, Connection, Name, Retransmit, Start};
+use super::NOW;
+use super::certified::{certify, publish};
+use crate::config::{Childless, Connection, InternalAddress, Name, Pool, Retransmit, Start};
 use crate::event::{ChildSaId, Command, ConnectionStatus};
 use crate::limits;
 use crate::sim::{Conditions, Rogue, Side, World, connection, tamper};
@@ -11,6 +13,7 @@ use crate::wire::{EspSpi, ExchangeType};
 
 const LINK: &str = "link";
 const OTHER: &str = "other";
+const POOL: &str = "office";
 /// Of the honest peer.
 const HONEST: &str = "198.51.100.66:4500";
 /// Operations in one conversation.
@@ -18,7 +21,7 @@ const OPERATIONS: usize = 24;
 /// Datagrams that both ends together may send within one operation, repeated ones included.
 const CHATTER: u64 = 4_000;
 
-/// The first byte says who begins and how; the next 24 what operators, clocks and lines do; all others what becomes of each
+/// The first byte says who begins and how, and how both ends prove themselves; the next 24 what operators, clocks and lines do; all others what becomes of each
 /// message of the hostile end, before it is sealed and behind it.
 ///
 /// # Panics
@@ -52,6 +55,8 @@ struct Play {
     honest: Rogue,
     ours: [Connection; 2],
     theirs: Connection,
+    /// The hostile end asks for an address, so that it alone can begin.
+    roams: bool,
 }
 
 impl Play {
@@ -76,6 +81,18 @@ impl Play {
                 connection.childless = Childless::Preferred;
             }
         }
+        if has(6) {
+            certify(&mut theirs, Side::A);
+            certify(&mut ours, Side::B);
+            publish(&mut world);
+            world.wall = NOW;
+        }
+        let roams = has(7) && !has(0);
+        if roams {
+            roam(&mut theirs, &mut ours);
+            let pools = Command::ConfigurePools(vec![pool()]);
+            assert_eq!(world.command(Side::B, pools), Ok(()));
+        }
         let honest = peaceful(connection(Side::A, true), "c.example", Side::A);
         let other =
             Connection { name: OTHER.into(), ..peaceful(connection(Side::B, false), "c.example", Side::B) };
@@ -86,7 +103,7 @@ impl Play {
         for side in [Side::A, Side::B] {
             world.host(side).desk.work_time = Duration::from_millis(if has(5) { 40 } else { 0 });
         }
-        Self { world, honest, ours: [ours, other], theirs }
+        Self { world, honest, ours: [ours, other], theirs, roams }
     }
 
     fn start(&mut self) {
@@ -167,6 +184,7 @@ impl Play {
             b.spis_in_use()
         );
         assert!(self.status(LINK).tunnels.len() <= 2);
+        assert!(self.leases() <= 2, "one address a tunnel, while one takes the place of the other");
     }
 
     /// The honest peer asks, and is answered, on the IKE SA that it has had from the beginning.
@@ -189,12 +207,19 @@ impl Play {
         let b = &self.world.b;
         assert_eq!((b.installed.len(), b.spis_in_use()), (1, 1), "what is left is the honest peer's");
         assert!(self.status(LINK).tunnels.is_empty());
+        assert_eq!(self.leases(), 0);
+    }
+
+    /// Addresses that are given out.
+    fn leases(&self) -> usize {
+        self.world.b.endpoint.pools().iter().flat_map(|pool| pool.used.iter()).sum()
     }
 
     /// Once the peer keeps the rules again, the tunnel comes up.
     fn assert_recovers(&mut self) {
         self.restart_hostile(false);
-        assert_eq!(self.world.command(Side::B, Command::Up(LINK.into())), Ok(()));
+        let up = self.world.command(Side::B, Command::Up(LINK.into()));
+        assert!(up.is_ok() || self.roams, "{up:?}");
         let up = self.world.run_until(Duration::from_mins(10), |world| {
             let sending = |side| !side_of(world, side).sending.is_empty();
             sending(Side::A) && side_of(world, Side::B).sending.len() >= 2
@@ -209,6 +234,19 @@ fn side_of(world: &World, side: Side) -> &crate::sim::Host {
         Side::A => &world.a,
         Side::B => &world.b,
     }
+}
+
+/// One end asks the other for an address, and is to reach nothing but what is behind it.
+fn roam(theirs: &mut Connection, ours: &mut Connection) {
+    theirs.internal_address = InternalAddress { ipv4: true, ipv6: false };
+    theirs.children.iter_mut().for_each(|child| child.local.clear());
+    ours.pools = vec![POOL.into()];
+    ours.children.iter_mut().for_each(|child| child.remote.clear());
+}
+
+fn pool() -> Pool {
+    let range = "10.9.0.0/28".parse().unwrap_or_else(|_| unreachable!("a range"));
+    Pool { name: POOL.into(), ranges: vec![range], dns: Vec::new() }
 }
 
 /// The other tunnel: of an honest peer, which nobody has to ask whether it lives.

@@ -1,6 +1,6 @@
 //! What every step needs from its surroundings and where it leaves what it has to say.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::claims::Claims;
@@ -142,6 +142,8 @@ pub(crate) enum DropReason {
     RefusalUntold,
     /// More strangers' work than is done at once.
     Busy,
+    /// More requests of a tunnel's peer than are answered in their time.
+    TooManyRequests,
     /// A peer asked for an address, and its pool has none left.
     PoolExhausted,
     /// The output queue is full.
@@ -164,7 +166,7 @@ impl DropReason {
         })
     }
 
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Malformed,
         Self::UnknownSpi,
         Self::Forged,
@@ -182,6 +184,7 @@ impl DropReason {
         Self::HalfOpenExpired,
         Self::RefusalUntold,
         Self::Busy,
+        Self::TooManyRequests,
         Self::PoolExhausted,
         Self::QueueFull,
         Self::Stopping,
@@ -206,6 +209,7 @@ impl DropReason {
             Self::HalfOpenExpired => "ike_half_open_expired",
             Self::RefusalUntold => "ike_refusal_untold",
             Self::Busy => "ike_busy",
+            Self::TooManyRequests => "ike_too_many_requests",
             Self::PoolExhausted => "ike_pool_exhausted",
             Self::QueueFull => "ike_queue_full",
             Self::Stopping => "ike_stopping",
@@ -220,8 +224,10 @@ pub(crate) struct Output {
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) jobs: VecDeque<Job>,
     owners: BTreeMap<JobId, JobOwner>,
-    /// How many of them are strangers.
+    /// How many of them are strangers' arithmetic.
     strangers: usize,
+    /// The strangers' questions about revocation among them.
+    questions: BTreeSet<JobId>,
     /// Local SPIs of IKE SAs made by a rekey, for the endpoint's look-up.
     pub(crate) new_ike_spis: Vec<IkeSpi>,
     drops: BTreeMap<DropReason, u64>,
@@ -247,7 +253,13 @@ impl Output {
     }
 
     fn job(&mut self, job: Job, owner: JobOwner) {
-        self.strangers += usize::from(job.class == Class::Stranger);
+        match job.kind {
+            _ if job.class != Class::Stranger => {}
+            JobKind::Compute(_) => self.strangers += 1,
+            JobKind::Fetch(_) | JobKind::Resolve { .. } => {
+                self.questions.insert(job.id);
+            }
+        }
         self.owners.insert(job.id, owner);
         self.jobs.push_back(job);
     }
@@ -255,13 +267,16 @@ impl Output {
     /// What a finished job is for.
     pub(crate) fn owner_of(&mut self, job: JobId) -> Option<JobOwner> {
         let owner = self.owners.remove(&job)?;
-        self.strangers -= usize::from(owner.class() == Class::Stranger);
+        if !self.questions.remove(&job) {
+            self.strangers -= usize::from(owner.class() == Class::Stranger);
+        }
         Some(owner)
     }
 
-    /// Whether no more work for strangers is taken on.
+    /// Whether no more work for strangers is taken on. What only waits for a server is counted by itself: one that hangs is
+    /// not to keep out those who need nothing of it.
     pub(crate) fn is_busy_with_strangers(&self) -> bool {
-        self.strangers >= limits::STRANGER_WORK
+        self.strangers >= limits::STRANGER_WORK || self.questions.len() >= limits::STRANGER_QUESTIONS
     }
 
     /// The tunnel of a Child SA that the shell speaks of.
@@ -302,5 +317,22 @@ impl Output {
 
     pub(crate) fn drops(&self) -> Vec<(&'static str, u64)> {
         DropReason::ALL.iter().map(|r| (r.code(), self.drops.get(r).copied().unwrap_or(0))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::Transport;
+
+    /// A driver that does not come to drain it costs datagrams, as a line does, and no memory.
+    #[test]
+    fn a_full_queue_drops_datagrams_and_counts_them() {
+        let address = "192.0.2.1:4500".parse().unwrap();
+        let path = Path { local: address, remote: address, transport: Transport::UdpEncap };
+        let mut output = Output::default();
+        (0..limits::OUTPUT_QUEUE + 3).for_each(|_| output.keepalive(path));
+        assert_eq!(output.transmits.len(), limits::OUTPUT_QUEUE);
+        assert!(output.drops().contains(&("ike_queue_full", 3)));
     }
 }

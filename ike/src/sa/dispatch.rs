@@ -1,5 +1,7 @@
 //! What comes in on an IKE SA of an established tunnel, and where it goes (RFC 7296 §1.3, §1.4, §2.1).
 
+use std::time::Duration;
+
 use super::context::{Context, DropReason};
 use super::ike_sa::Exchange;
 use super::offloaded::Answer;
@@ -15,6 +17,7 @@ use crate::exchange::{
 };
 use crate::limits;
 use crate::path::Path;
+use crate::time::Instant;
 use crate::wire::{Datagram, ExchangeType, IkeSpi, Malformed, Notify, NotifyType, Payload};
 use crate::work::Agreement;
 
@@ -95,6 +98,10 @@ impl Tunnel {
             Arrival::Outside => return ctx.output.drop(DropReason::OutsideWindow),
         }
         let Some(opened) = self.open(ctx, spi, datagram) else { return };
+        // Counted once it is known to be the peer's: it is as if it had been lost.
+        if !self.may_ask(ctx) {
+            return ctx.output.drop(DropReason::TooManyRequests);
+        }
         self.asked(ctx, spi, path);
         let digest = opened.as_ref().map_or_else(|_| sha256(&[datagram.bytes]), |received| received.digest);
         let request = Request::new(&header, digest);
@@ -176,12 +183,14 @@ impl Tunnel {
     /// A peer that rekeys without end would have us do key exchanges without end; one that asks for an address again and
     /// again, records.
     pub(super) fn may_rekey(&mut self, ctx: &Context<'_>) -> bool {
-        let (since, count) = &mut self.peer_rekeys;
-        if ctx.now.boot.since(*since) >= limits::REKEY_PERIOD {
-            (*since, *count) = (ctx.now.boot, 0);
-        }
-        *count += 1;
-        *count <= limits::REKEYS_PER_PERIOD
+        let period = (limits::REKEYS_PER_PERIOD, limits::REKEY_PERIOD);
+        is_within(&mut self.peer_rekeys, ctx.now.boot, period)
+    }
+
+    /// A peer that asks without end, be it for nothing at all, would have us open and seal without end.
+    fn may_ask(&mut self, ctx: &Context<'_>) -> bool {
+        let period = (limits::REQUESTS_PER_PERIOD, limits::REQUEST_PERIOD);
+        is_within(&mut self.peer_requests, ctx.now.boot, period)
     }
 
     fn handle_response(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, path: Path, datagram: &Datagram<'_>) {
@@ -282,6 +291,15 @@ impl Tunnel {
         ctx.output.transmit(self.path, &message);
         ike_sa.window.sent(Outstanding { message_id, message, retransmission, exchange, is_answered: false });
     }
+}
+
+/// Counts one more since the beginning of a period; whether it is one of the first `most` of it.
+fn is_within((since, count): &mut (Instant, u32), now: Instant, (most, period): (u32, Duration)) -> bool {
+    if now.since(*since) >= period {
+        (*since, *count) = (now, 0);
+    }
+    *count = count.saturating_add(1);
+    *count <= most
 }
 
 impl Response {

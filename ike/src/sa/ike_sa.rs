@@ -115,6 +115,11 @@ impl Channel {
         self.requests.held().0
     }
 
+    /// By what the peer's next request will be known when it comes again, if its first fragment has come.
+    pub(crate) fn digest_of_request(&self) -> Option<[u8; 32]> {
+        self.requests.digest()
+    }
+
     /// See [`Channel::held_of_request`].
     pub(crate) fn held_of_answer(&self) -> usize {
         self.responses.held().0

@@ -310,3 +310,21 @@ impl Tunnel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_are_held_once_each_and_no_more_than_their_limit() {
+        let mut queue = TaskQueue::default();
+        let at = Instant::default();
+        for _ in 0..2 {
+            for number in 0..2 * limits::TASKS as u64 {
+                queue.push_later(Task::DeleteChild(ChildSaId(number)), at, 0);
+            }
+        }
+        assert_eq!(queue.iter().count(), limits::TASKS);
+        assert!(queue.contains(&Task::DeleteChild(ChildSaId(0))), "the first come are kept");
+    }
+}

@@ -48,6 +48,8 @@ pub(crate) struct Tunnel {
     pub(super) starts: Starts,
     pub(super) addresses: Addresses,
     pub(super) peer_rekeys: (Instant, u32),
+    /// The same of all its requests.
+    pub(super) peer_requests: (Instant, u32),
     /// `None` if there is nothing to be judged again: a pre-shared key.
     pub(super) reviewing: Option<Box<Reviewing>>,
     pub(super) pfs_findings: Vec<PfsFinding>,
@@ -109,6 +111,7 @@ impl Tunnel {
             starts: Starts::default(),
             addresses: Addresses::default(),
             peer_rekeys: (ctx.now.boot, 0),
+            peer_requests: (ctx.now.boot, 0),
             reviewing,
             pfs_findings: Vec::new(),
             end: None,

@@ -51,6 +51,8 @@ pub struct Rogue {
     sas: Vec<RogueSa>,
     /// It says that it takes fragments.
     pub fragmentation: bool,
+    /// It says which hashes it signs with (RFC 7427), and looks at what B says of that.
+    pub hashes: bool,
     /// What it says in `IKE_AUTH` besides, before the Child SA.
     pub besides: Vec<Payload>,
     /// The whole of the answer to that.
@@ -68,6 +70,7 @@ impl Rogue {
             path: Path { local, remote, transport: Transport::UdpEncap },
             sas: Vec::new(),
             fragmentation: false,
+            hashes: true,
             besides: Vec::new(),
             answered: Vec::new(),
         }
@@ -91,7 +94,7 @@ impl Rogue {
             nonce: self.random.bytes::<32>().to_vec(),
             notifies: notifies
                 .into_iter()
-                .chain([our_hashes()])
+                .chain(self.hashes.then(our_hashes))
                 .chain(self.fragmentation.then(fragmentation::notify))
                 .collect(),
         };
@@ -142,9 +145,7 @@ impl Rogue {
     pub fn connect(&mut self, world: &mut World, spi: EspSpi) -> bool {
         let Some(agreed) = self.agree(world) else { return false };
         let answer = self.prove(world, agreed, spi, |_| {}).expect("an answer");
-        let refused =
-            |p: &Payload| matches!(p, Payload::Notify(n) if n.kind == NotifyType::AUTHENTICATION_FAILED);
-        !answer.iter().any(refused)
+        answer.iter().any(|payload| matches!(payload, Payload::Auth(_)))
     }
 
     /// Both exchanges, the second with its payloads changed; the payloads of its answer, if there is one.
@@ -180,6 +181,7 @@ impl Rogue {
         let octets = SignedOctets::new(&*keys.auth_i, &first, &nonce_r, &id_i);
         self.sas.clear();
         self.keep(spis, suite, keys, 1);
+        let notifies = if self.hashes { notifies } else { Vec::new() };
         Some(Agreed { id_i, octets, prf: suite.prf, wishes: PeerWishes::new(&notifies, Vec::new()) })
     }
 
@@ -241,6 +243,14 @@ impl Rogue {
 
     /// Rekeys the IKE SA numbered so and keeps the old one; the number of the new one.
     pub fn rekey_ike(&mut self, world: &mut World, sa: usize) -> usize {
+        self.try_rekey_ike(world, sa).expect("a new IKE SA")
+    }
+
+    /// The same; or what B says instead.
+    ///
+    /// # Errors
+    /// The notification.
+    pub fn try_rekey_ike(&mut self, world: &mut World, sa: usize) -> Result<usize, NotifyType> {
         let spi = IkeSpi(self.random.bytes());
         let nonce = self.random.bytes::<32>().to_vec();
         let suite = self.sas.get(sa).expect("an IKE SA").suite;
@@ -252,7 +262,11 @@ impl Rogue {
         });
         let answer = self.ask(world, sa, ExchangeType::CREATE_CHILD_SA, &request.write());
         let answer = CreateChildResponse::read(answer.expect("an answer"));
-        let Ok(CreateChildResponse::Ike(answer)) = answer else { panic!("refused: {answer:?}") };
+        let answer = match answer.expect("well formed") {
+            CreateChildResponse::Ike(answer) => answer,
+            CreateChildResponse::Error(kind) => return Err(kind),
+            other => panic!("{other:?}"),
+        };
         let choice = accept_ike(&answer.proposals, &self.connection.proposals).expect("one of ours");
         let responder = IkeSpi(choice.peer_spi.try_into().expect("eight bytes"));
         let shared = exchange.complete(&answer.key_exchange.data).expect("a good value");
@@ -261,7 +275,7 @@ impl Rogue {
         let old = &self.sas.get(sa).expect("an IKE SA").child_source;
         let keys = IkeKeys::derive_rekey(&self.provider, old, choice.suite, nonces, spis, &shared);
         self.keep(spis, choice.suite, keys.expect("keys"), 0);
-        self.sas.len() - 1
+        Ok(self.sas.len() - 1)
     }
 
     fn keep(&mut self, spis: Spis, suite: IkeSuite, keys: IkeKeys, next_id: u32) {

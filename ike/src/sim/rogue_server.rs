@@ -16,12 +16,13 @@ use crate::exchange::{
 use crate::identity::{PeerWishes, Proof, Proving, SignedOctets, our_hashes};
 use crate::keys::{DirectionProtection, IkeKeys, Nonces, Spis};
 use crate::negotiate::proposal::{choose_esp, choose_ike};
-use crate::negotiate::{TrafficSelector, narrow, nat};
+use crate::negotiate::{TrafficSelector, fragmentation, narrow, nat};
 use crate::path::{Path, Transport};
 use crate::random::SecureRandom;
 use crate::suite::Prf;
 use crate::wire::{
-    Body, Datagram, EspSpi, ExchangeType, Header, IkeSpi, Payload, PayloadType, emit_chain, emit_clear,
+    Body, Datagram, EspSpi, ExchangeType, FragmentPlace, Header, IkeSpi, Payload, PayloadType, emit_chain,
+    emit_clear, prepare_fragment,
 };
 
 /// The peer of A at an address of its own.
@@ -30,6 +31,8 @@ pub struct RogueServer {
     provider: Provider,
     random: Box<dyn SecureRandom>,
     address: IpAddr,
+    /// It says that it takes fragments.
+    pub fragmentation: bool,
 }
 
 /// An IKE SA whose `IKE_AUTH` is to be answered.
@@ -39,13 +42,14 @@ struct Begun {
     outgoing: DirectionProtection,
     incoming: DirectionProtection,
     octets: Option<SignedOctets>,
+    wishes: PeerWishes,
 }
 
 impl RogueServer {
     /// A peer at this address, which A calls; the connection is B's view of it.
     pub fn new(connection: Connection, address: IpAddr, seed: u64) -> Self {
         let random = Box::new(SeededRandom::new(seed, 667));
-        Self { connection, provider: Provider::ring(), random, address }
+        Self { connection, provider: Provider::ring(), random, address, fragmentation: false }
     }
 
     /// Answers A's next attempt: its `IKE_AUTH` with `besides` before a Child SA whose initiator's side is `ts_i`. The
@@ -56,23 +60,61 @@ impl RogueServer {
         besides: &[Payload],
         ts_i: &[TrafficSelector],
     ) -> (Vec<Payload>, Vec<Vec<Payload>>) {
+        self.serve_with(world, ts_i, |answer| {
+            let before = answer.iter().position(|p| matches!(p, Payload::Sa(_))).unwrap_or(answer.len());
+            answer.splice(before..before, besides.iter().cloned());
+        })
+    }
+
+    /// The same, with the payloads of its answer changed.
+    pub fn serve_with(
+        &mut self,
+        world: &mut World,
+        ts_i: &[TrafficSelector],
+        change: impl FnOnce(&mut Vec<Payload>),
+    ) -> (Vec<Payload>, Vec<Vec<Payload>>) {
         let init = next(world, ExchangeType::IKE_SA_INIT);
         let mut sa = self.answer_init(world, &init);
         let request = next(world, ExchangeType::IKE_AUTH);
         let payloads = open(&request, &sa.incoming).expect("sealed with our key");
         let mut answer = self.answer(&mut sa, payloads.clone(), ts_i);
-        let before = answer.iter().position(|p| matches!(p, Payload::Sa(_))).unwrap_or(answer.len());
-        answer.splice(before..before, besides.iter().cloned());
+        change(&mut answer);
         let mut chain = Vec::new();
         let first = emit_chain(&answer, &mut chain);
         let header = header(sa.spis, ExchangeType::IKE_AUTH, 1);
         let bytes = sealed(header, &mut sa.outgoing, first, &chain);
+        (payloads, self.deliver(world, &sa, &[bytes]))
+    }
+
+    /// Answers A's next attempt with fragments of these numbers and totals, all of so many bytes; what A said thereupon.
+    pub fn serve_fragments(
+        &mut self,
+        world: &mut World,
+        places: impl IntoIterator<Item = [u16; 2]>,
+        length: usize,
+    ) -> Vec<Vec<Payload>> {
+        let init = next(world, ExchangeType::IKE_SA_INIT);
+        let mut sa = self.answer_init(world, &init);
+        next(world, ExchangeType::IKE_AUTH);
+        let header = header(sa.spis, ExchangeType::IKE_AUTH, 1);
+        let fragment = |[number, total]: [u16; 2]| {
+            let (place, frame) = (FragmentPlace { number, total }, sa.outgoing.frame());
+            let (head, text) = prepare_fragment(header, PayloadType::IDR, place, vec![7; length], frame);
+            let sealed = sa.outgoing.seal(&head, text).expect("an IV");
+            [head, sealed].concat()
+        };
+        let fragments: Vec<_> = places.into_iter().map(fragment).collect();
+        self.deliver(world, &sa, &fragments)
+    }
+
+    /// Has A receive these; what it says within a moment.
+    fn deliver(&self, world: &mut World, sa: &Begun, datagrams: &[Vec<u8>]) -> Vec<Vec<Payload>> {
         let path = self.path(Transport::UdpEncap);
-        let mut said = world.inject(Side::A, path, &bytes);
+        let mut said: Vec<_> =
+            datagrams.iter().flat_map(|bytes| world.inject(Side::A, path, bytes)).collect();
         world.run_for(Duration::from_millis(400));
         said.append(&mut world.strays);
-        let said = said.iter().filter_map(|bytes| open(bytes, &sa.incoming)).collect();
-        (payloads, said)
+        said.iter().filter_map(|bytes| open(bytes, &sa.incoming)).collect()
     }
 
     fn path(&self, transport: Transport) -> Path {
@@ -102,7 +144,11 @@ impl RogueServer {
             proposals: vec![choice.answer(&[])],
             key_exchange: KeyExchangeData { group: suite.group.number(), data },
             nonce: nonce.clone(),
-            notifies: notifies.into_iter().chain([our_hashes()]).collect(),
+            notifies: notifies
+                .into_iter()
+                .chain([our_hashes()])
+                .chain(self.fragmentation.then(fragmentation::notify))
+                .collect(),
             cert_requests: Vec::new(),
         };
         let response = emit_clear(header(spis, ExchangeType::IKE_SA_INIT, 0), &response.write());
@@ -116,6 +162,7 @@ impl RogueServer {
             outgoing: keys.responder,
             incoming: keys.initiator,
             octets: Some(octets),
+            wishes: PeerWishes::new(&request.notifies, Vec::new()),
         }
     }
 
@@ -123,7 +170,7 @@ impl RogueServer {
         let request = AuthRequest::read(request).expect("well formed");
         let octets = sa.octets.take().expect("one answer");
         let connection = Arc::new(self.connection.clone());
-        let wishes = PeerWishes::new(&[], Vec::new());
+        let wishes = sa.wishes.clone();
         let provider = self.provider;
         let proving = Proving { provider, prf: sa.prf, connection, octets, wishes, staple: None, wall: 0 };
         let Proof { certificates, auth } = proving.run().expect("a proof");

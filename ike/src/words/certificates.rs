@@ -54,9 +54,7 @@ pub(super) fn of_certificates(kind: Kind) -> Vec<Diagnosis> {
             let nobody = "nobody says whether certificate `C=JP, O=Clinic, CN=hub` is revoked";
             [why, nobody].map(|why| certificate::revocation(&RevocationError::Unknown(why.into()))).into()
         }
-        Kind::CertificateUsage => {
-            path(PathError::WrongKeyUsage { subject: subject(), needed: "digitalSignature" })
-        }
+        Kind::CertificateUsage => usage(subject),
         Kind::CertificateName => vec![certificate::binding(&BindingError {
             subject: subject(),
             kind: "host name",
@@ -66,16 +64,26 @@ pub(super) fn of_certificates(kind: Kind) -> Vec<Diagnosis> {
         Kind::CertificateIssuer => vec![
             certificate::path(&PathError::UnknownIssuer { subject: subject(), issuer: "CN=Other CA".into() }),
             certificate::path(&PathError::SelfSigned { subject: subject() }),
+            certificate::path(&PathError::CaAsEndEntity { subject: subject() }),
+            certificate::path(&PathError::UnknownRoot { subject: "CN=Other CA".into() }),
+            certificate::path(&PathError::BadSignature { subject: subject(), issuer: "CN=Clinic CA".into() }),
+            certificate::path(&PathError::NotPinned { subject: subject() }),
+            certificate::path(&PathError::UnknownKey { kind: "Ed25519".into() }),
         ],
         Kind::CertificateLoop => path(PathError::Loop { subject: subject() }),
-        Kind::CertificateWeak => {
-            path(PathError::WeakKey { subject: subject(), reason: "RSA of 1,024 bits".into() })
-        }
+        Kind::CertificateWeak => weak(subject),
         Kind::CertificateMalformed => {
             let error = crate::pki::Certificate::from_der(b"no certificate").expect_err("it is none");
             vec![certificate::offered(&OfferedError::EndEntity(error))]
         }
-        Kind::CertificateTooLarge => vec![certificate::offered(&OfferedError::TooManyCertificates)],
+        Kind::CertificateTooLarge => vec![
+            certificate::offered(&OfferedError::TooManyCertificates),
+            certificate::offered(&OfferedError::TooLarge),
+            certificate::message_too_large("request"),
+            certificate::path(&PathError::TooManyCertificates { found: 17 }),
+            certificate::path(&PathError::TooManySignatures { subject: subject() }),
+            certificate::path(&PathError::TooDeep { subject: subject() }),
+        ],
         Kind::SignatureWrong => vec![
             certificate::signature(&SignatureError::Value),
             certificate::signature(&SignatureError::Malformed),
@@ -85,4 +93,35 @@ pub(super) fn of_certificates(kind: Kind) -> Vec<Diagnosis> {
         }
         other => unreachable!("{other:?} is not about certificates"),
     }
+}
+
+fn usage(subject: impl Fn() -> String) -> Vec<Diagnosis> {
+    [
+        PathError::WrongKeyUsage { subject: subject(), needed: "digitalSignature" },
+        PathError::WrongExtendedKeyUsage { subject: subject(), found: "codeSigning".into() },
+        PathError::NameConstraint {
+            subject: subject(),
+            authority: "C=JP, O=Clinic, CN=Branch".into(),
+            name: "hub.example".into(),
+        },
+        PathError::UnknownCriticalExtension { subject: subject(), extension: "1.2.3.4".into() },
+        PathError::OldVersion { subject: subject(), version: 1 },
+        PathError::NotACa { subject: subject() },
+        PathError::PathTooLong { subject: subject(), allowed: 0, found: 1 },
+    ]
+    .iter()
+    .map(certificate::path)
+    .collect()
+}
+
+fn weak(subject: impl Fn() -> String) -> Vec<Diagnosis> {
+    [
+        PathError::WeakKey { subject: subject(), reason: "RSA of 1,024 bits".into() },
+        PathError::WeakSignature { subject: subject(), algorithm: "sha1WithRSAEncryption".into() },
+        PathError::UnsupportedSignature { subject: subject(), algorithm: "1.2.3.4".into() },
+        PathError::UnsupportedKey { subject: subject(), reason: "its curve is unknown".into() },
+    ]
+    .iter()
+    .map(certificate::path)
+    .collect()
 }

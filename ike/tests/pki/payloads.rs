@@ -102,7 +102,7 @@ fn a_peer_can_send_only_so_much() {
     let certificate = Chain::new().leaf.certificate;
     assert!(read(&vec![x509(&certificate); 16]).is_ok());
     assert_eq!(read(&vec![x509(&certificate); 17]), Err(OfferedError::TooManyCertificates));
-    let responses = vec![(CertEncoding::OCSP_CONTENT, vec![0; 8 * 1024]); 8];
+    let responses = vec![(CertEncoding::OCSP_CONTENT, vec![0; 6 * 1024]); 8];
     assert!(read(&responses).is_ok());
     let more = [&responses[..], &[x509(&certificate)]].concat();
     assert_eq!(read(&more), Err(OfferedError::TooLarge));

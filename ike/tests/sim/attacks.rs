@@ -186,8 +186,78 @@ fn child_sas_and_ike_sas_of_a_peer_are_bounded() {
         world.run_for(SECOND);
     }
     assert_eq!(world.b.installed.len(), 64);
-    rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &[Payload::Delete(Delete::Ike)]).unwrap();
+    // Replaced again and again, and none deleted.
+    let (mut sa, mut made) = (0, 1);
+    let refused = loop {
+        match rogue.try_rekey_ike(&mut world, sa) {
+            Ok(new) => (sa, made) = (new, made + 1),
+            Err(kind) => break kind,
+        }
+        world.run_for(SECOND);
+    };
+    assert_eq!((made, refused), (8, NotifyType::NO_ADDITIONAL_SAS));
+    rogue.ask(&mut world, sa, ExchangeType::INFORMATIONAL, &[Payload::Delete(Delete::Ike)]).unwrap();
     assert_gone(&mut world);
+}
+
+fn drops(world: &World, code: &str) -> u64 {
+    world.b.endpoint.drops().into_iter().find(|(have, _)| *have == code).expect(code).1
+}
+
+/// Each asks for a key exchange of ours.
+#[test]
+fn a_peer_that_makes_and_deletes_child_sas_without_end_is_refused_until_its_minute_is_over() {
+    let (mut world, mut rogue) = rogue();
+    let ask = |world: &mut World, rogue: &mut Rogue, number: u32| {
+        let spi = EspSpi(0x2000 + number);
+        let another = rogue.another_child(spi);
+        let answer = rogue.ask(world, 0, ExchangeType::CREATE_CHILD_SA, &another).unwrap();
+        let delete = [Payload::Delete(Delete::Esp(vec![spi]))];
+        rogue.ask(world, 0, ExchangeType::INFORMATIONAL, &delete).unwrap();
+        world.run_for(SECOND * 2 / 5);
+        answer
+    };
+    let (computed, refusal) = (world.b.desk.count, Notify::new(NotifyType::NO_ADDITIONAL_SAS, []));
+    for number in 0..130 {
+        let answer = ask(&mut world, &mut rogue, number);
+        assert_eq!(answer == [Payload::Notify(refusal.clone())], number >= 120, "{number}: {answer:?}");
+    }
+    assert_eq!((world.b.child_sas_made, world.b.desk.count - computed), (1 + 120, 120));
+    for _ in 0..60 {
+        // It shows that it lives.
+        assert!(rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &[]).is_some());
+        world.run_for(SECOND);
+    }
+    assert!(ask(&mut world, &mut rogue, 130).len() > 1, "and then it may again");
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+}
+
+/// What asks for nothing costs us an opening and a sealing all the same.
+#[test]
+fn a_peer_that_asks_for_nothing_without_end_is_not_answered_without_end() {
+    let (mut world, mut rogue) = rogue();
+    let mut ask = |world: &mut World| rogue.ask(world, 0, ExchangeType::INFORMATIONAL, &[]).is_some();
+    let answered = (0..1_100).take_while(|_| ask(&mut world)).count();
+    assert_eq!(answered, 1_000);
+    assert_eq!(drops(&world, "ike_too_many_requests"), 1);
+    rogue.go_back(0);
+    world.run_for(10 * SECOND);
+    assert!(rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &[]).is_some(), "the one that was dropped");
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+}
+
+#[test]
+fn one_address_opens_eight_and_another_the_next() {
+    let mut world = World::new(1, Conditions::GOOD);
+    world.configure(Side::B, vec![connection(Side::B, false)]);
+    let open = |world: &mut World, host: u8, port: u16| {
+        let from = SocketAddr::from(([198, 51, 100, host], port));
+        Rogue::new(connection(Side::A, true), from, u64::from(port) + u64::from(host)).half_open(world)
+    };
+    let opened: Vec<bool> = (1000..1010).map(|port| open(&mut world, 66, port)).collect();
+    assert_eq!(opened.iter().position(|opened| !opened), Some(8));
+    assert_eq!(drops(&world, "ike_half_open_limit"), 2);
+    assert!(open(&mut world, 67, 1000));
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use sekisho_ike::config::Connection;
+use sekisho_ike::config::{Connection, Remote};
+use sekisho_ike::diagnosis::DiagnosisKind;
 use sekisho_ike::event::{Command, ConnectionState};
-use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, run_seeds};
+use sekisho_ike::sim::{Conditions, Rogue, RogueServer, Side, World, connection, connection_pair, run_seeds};
 use sekisho_ike::wire::{EspSpi, ExchangeType, Notify, NotifyType, Payload};
 
 use crate::{MINUTE, SECOND, patient, start_with, up_with};
@@ -122,7 +123,7 @@ fn each_fragment_may_be_lost_in_turn() {
     for lost in 1..=datagrams {
         let mut world = World::new(lost, Conditions::GOOD);
         world.link.lose.insert(lost);
-        let (mut a, mut b) = sekisho_ike::sim::connection_pair();
+        let (mut a, mut b) = connection_pair();
         sized(160)(&mut a, &mut b);
         world.configure(Side::B, vec![b]);
         world.configure(Side::A, vec![a]);
@@ -309,4 +310,55 @@ fn a_half_open_sa_gathers_its_proof_and_nothing_is_left_of_one_that_never_comes(
     assert!(world.b.status().into_tunnel().is_none());
     world.link.lose.clear();
     assert!(world.run_until(5 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+}
+
+/// More fragments, and more bytes, than are gathered.
+const TOO_LARGE: [(u16, usize); 2] = [(65, 20), (64, 1_100)];
+
+/// An enormous chain of certificates: its sender is told at once and the operator too, and not that fragments are lost.
+#[test]
+fn a_proof_that_is_too_large_is_refused_by_name() {
+    for (total, length) in TOO_LARGE {
+        let mut world = World::new(1, Conditions::GOOD);
+        world.configure(Side::B, vec![connection(Side::B, false)]);
+        let mut rogue = Rogue::new(connection(Side::A, true), ROGUE.parse().unwrap(), 1);
+        rogue.fragmentation = true;
+        assert!(rogue.half_open(&mut world));
+        let kind = ExchangeType::IKE_AUTH;
+        let pieces: Vec<_> =
+            (1..=total).map(|number| rogue.fragment(0, kind, [number, total], &vec![7; length])).collect();
+        // A stranger cannot say so.
+        let mut forged = pieces[0].clone();
+        *forged.last_mut().unwrap() ^= 1;
+        assert!(rogue.deliver(&mut world, &forged).is_empty());
+        assert_eq!(world.b.failures, []);
+
+        let answers = deliver_all(&mut world, &rogue, &pieces);
+        let payloads = rogue.read(0, 1, &answers).expect("an answer");
+        let [Payload::Notify(notify)] = &payloads[..] else { panic!("{payloads:?}") };
+        assert_eq!(notify.kind, NotifyType::AUTHENTICATION_FAILED);
+        let again = rogue.deliver(&mut world, &pieces[0]);
+        assert_eq!(rogue.read(0, 1, &again).as_ref(), Some(&payloads), "and when it asks again");
+        world.run_for(2 * MINUTE);
+        let [told] = &world.b.failures[..] else { panic!("{:?}", world.b.failures) };
+        assert_eq!(told.kind, DiagnosisKind::CertificateTooLarge, "{told}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_refused_by_name() {
+    for (total, length) in TOO_LARGE {
+        let (mut a, b) = connection_pair();
+        a.remote = Remote::Hosts(vec!["10.0.0.66".to_owned()]);
+        let mut world = World::new(1, Conditions::GOOD);
+        world.configure(Side::A, vec![a]);
+        let mut server = RogueServer::new(b, "10.0.0.66".parse().unwrap(), 1);
+        server.fragmentation = true;
+        let said = server.serve_fragments(&mut world, (1..=total).map(|number| [number, total]), length);
+        let refused =
+            |p: &Payload| matches!(p, Payload::Notify(n) if n.kind == NotifyType::AUTHENTICATION_FAILED);
+        assert!(said.iter().flatten().any(refused), "{said:?}");
+        let told = world.a.failures.first().expect("a failure");
+        assert_eq!(told.kind, DiagnosisKind::CertificateTooLarge, "{told}");
+    }
 }

@@ -31,8 +31,8 @@ fn a_line_that_comes_back_is_used_at_once() {
     let mut world = up(1, Conditions::GOOD);
     world.link.cut = true;
     world.run_for(HOUR);
-    world.link.cut = false;
     assert!(world.run_until(2 * MINUTE, |w| w.a.status().state == ConnectionState::BackOff));
+    world.link.cut = false;
     world.command(Side::A, Command::NetworkChanged).unwrap();
     assert!(world.run_until(SECOND, |w| w.is_up()), "{:?}", world.disagreement());
 }

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod attacks;
+mod bad_lines;
 mod certificates;
 mod childless;
 mod children;

@@ -1,28 +1,32 @@
 //! Fetching CRLs (RFC 5280 §4.2.1.13) and OCSP answers (RFC 6960 Appendix A): few at a time, one a host, kept on disk.
 //!
 //! A server that hangs costs the tunnels that need it, and nobody else: it holds one of the turns for a few seconds,
-//! then nobody asks it for a while. An answer that was kept is used without asking for an hour; after that only if the
+//! then nobody asks it for a while. Those that stand are asked for first, and what many want is asked once. An answer that was kept is used without asking for an hour; after that only if the
 //! server gives none and the answer is still valid. Whoever sits on the way and answers in the server's place gains no more
 //! than by silence: what is not rightly signed, or is another list of the same authority, is no answer, and what is older than
 //! what was kept, or not valid yet, does not replace it.
 
 mod cache;
+mod failures;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sekisho_ike::Class;
 use sekisho_ike::pki::{Answer, Fetch, FetchKind};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use crate::net::http::{self, Ask, Connector, HttpError, Url, UrlError};
 
 use cache::{Age, Cache, Key, now};
+use failures::Failures;
+use turns::Turns;
 
 /// Requests under way at a time.
 const AT_A_TIME: usize = 8;
@@ -70,14 +74,14 @@ impl<M> Clone for Fetcher<M> {
 struct Shared<M> {
     messenger: M,
     cache: Cache,
-    turns: Semaphore,
+    turns: Turns,
+    failures: Failures,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
 }
 
 /// A host that was asked lately.
 #[derive(Debug, Default)]
 struct Host {
-    turn: AsyncMutex<()>,
     failed: Mutex<Option<(Instant, HttpError)>>,
 }
 
@@ -93,14 +97,15 @@ impl<M: Messenger> Fetcher<M> {
         Self(Arc::new(Shared {
             messenger,
             cache: Cache::open(directory),
-            turns: Semaphore::new(AT_A_TIME),
+            turns: Turns::new(AT_A_TIME),
+            failures: Failures::default(),
             hosts: Mutex::default(),
         }))
     }
 
     /// What is learned: fetched now or lately, or why there is nothing, as the end of a sentence that begins with the URL.
     /// Its signature is right, and it is about the certificate in question.
-    pub(super) async fn fetch(self, fetch: Fetch) -> Answer {
+    pub(super) async fn fetch(self, fetch: Fetch, class: Class) -> Answer {
         let key = Key::of(&fetch);
         let known = self.0.cache.age(&key);
         if let Some(age) = known.filter(|age| is_fresh(*age, FRESH))
@@ -109,7 +114,7 @@ impl<M: Messenger> Fetcher<M> {
         {
             return answer;
         }
-        let why = match self.asked(&key, &fetch, known).await {
+        let why = match self.asked(&key, &fetch, known, class).await {
             Ok(answer) => return answer,
             Err(why) => why,
         };
@@ -123,21 +128,36 @@ impl<M: Messenger> Fetcher<M> {
     }
 
     /// Goes out and asks. `known`: what there was before.
-    async fn asked(&self, key: &Key, fetch: &Fetch, known: Option<Age>) -> Result<Answer, String> {
+    async fn asked(
+        &self,
+        key: &Key,
+        fetch: &Fetch,
+        known: Option<Age>,
+        class: Class,
+    ) -> Result<Answer, String> {
         let url: Url = fetch.url.parse().map_err(|error: UrlError| error.to_string())?;
-        let host = self.host(&url)?;
+        let (name, host) = self.host(&url)?;
+        let arrival = self.0.failures.arrival();
         let late = || "was not asked: too many others are being asked".to_owned();
-        let turns = async { (host.turn.lock().await, self.0.turns.acquire().await) };
-        let _turns = timeout(PATIENCE, turns).await.map_err(|_| late())?;
+        let turn = timeout(PATIENCE, self.0.turns.take(class, &name));
+        let _turn = turn.await.map_err(|_| late())?;
         // Somebody before us may have asked the same.
         if self.0.cache.age(key) > known
             && let Some(answer) = self.kept(key, fetch).await
         {
             return Ok(answer);
         }
+        if let Some(why) = self.0.failures.since(arrival, key) {
+            return Err(why);
+        }
         host.is_worth_asking()?;
+        let answer = self.ask(&url, &host, key, fetch).await;
+        answer.inspect_err(|why| self.0.failures.note(key, why))
+    }
+
+    async fn ask(&self, url: &Url, host: &Host, key: &Key, fetch: &Fetch) -> Result<Answer, String> {
         let (ask, most) = question(&fetch.kind);
-        let content = self.0.messenger.ask(&url, &ask, most).await;
+        let content = self.0.messenger.ask(url, &ask, most).await;
         host.note(content.as_ref().err());
         let content = content.map_err(|error| error.to_string())?;
         self.keep(key, fetch, content).await.map_err(|why| format!("answered, but {why}"))
@@ -161,7 +181,7 @@ impl<M: Messenger> Fetcher<M> {
         kept.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    fn host(&self, url: &Url) -> Result<Arc<Host>, String> {
+    fn host(&self, url: &Url) -> Result<(String, Arc<Host>), String> {
         let name = format!("{}:{}", url.host().to_ascii_lowercase(), url.port());
         let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if hosts.len() >= HOSTS && !hosts.contains_key(&name) {
@@ -170,7 +190,8 @@ impl<M: Messenger> Fetcher<M> {
                 return Err("was not asked: too many hosts are being asked".to_owned());
             }
         }
-        Ok(hosts.entry(name).or_default().clone())
+        let host = hosts.entry(name.clone()).or_default().clone();
+        Ok((name, host))
     }
 }
 

@@ -145,7 +145,11 @@ impl Lab {
     }
 
     fn fetch(&mut self, url: &str) {
-        self.running.spawn(self.fetcher.clone().fetch(list(url)));
+        self.fetch_for(Class::Attempt, url);
+    }
+
+    fn fetch_for(&mut self, class: Class, url: &str) {
+        self.running.spawn(self.fetcher.clone().fetch(list(url), class));
     }
 
     async fn done(&mut self) -> Result<Vec<u8>, String> {
@@ -191,11 +195,8 @@ async fn a_crl_is_got_and_a_responder_is_asked_with_limits_of_their_own() {
     assert_eq!(lab.done().await, Ok(list));
 
     let kind = FetchKind::Ocsp { request: b"who".to_vec(), certificate: issuer() };
-    lab.running.spawn(lab.fetcher.clone().fetch(Fetch {
-        url: "http://a/".to_owned(),
-        kind,
-        issuer: issuer(),
-    }));
+    let fetch = Fetch { url: "http://a/".to_owned(), kind, issuer: issuer() };
+    lab.running.spawn(lab.fetcher.clone().fetch(fetch, Class::Attempt));
     let asked = lab.asked.recv().await.unwrap();
     let Ask::Post { content_type, accept, body } = asked.ask else { panic!("{:?}", asked.ask) };
     assert_eq!((content_type, accept), ("application/ocsp-request", "application/ocsp-response"));
@@ -345,9 +346,9 @@ async fn a_list_that_was_kept_serves_other_certificates_that_it_is_about() {
     lab.fetch("http://a/crl");
     lab.answer(&content).await;
     lab.done().await.unwrap();
-    let answer = lab.fetcher.clone().fetch(list_of(other.clone())).await;
+    let answer = lab.fetcher.clone().fetch(list_of(other.clone()), Class::Attempt).await;
     assert_eq!(answer, Answer::read(list_of(other), &content), "nobody is asked");
-    lab.running.spawn(lab.fetcher.clone().fetch(list_of(elsewhere)));
+    lab.running.spawn(lab.fetcher.clone().fetch(list_of(elsewhere), Class::Attempt));
     lab.answer(&content).await;
     assert!(lab.done().await.is_err());
     lab.fetch("http://a/crl");
@@ -385,7 +386,7 @@ async fn two_authorities_behind_one_url_are_kept_apart() {
     lab.answer(&ours).await;
     assert_eq!(lab.done().await.as_ref(), Ok(&ours));
     let fetch = Fetch { issuer: other.certificate.clone(), ..list("http://a/crl") };
-    lab.running.spawn(lab.fetcher.clone().fetch(fetch));
+    lab.running.spawn(lab.fetcher.clone().fetch(fetch, Class::Attempt));
     lab.answer(&theirs).await;
     assert_eq!(lab.done().await, Ok(theirs));
     lab.fetch("http://a/crl");
@@ -432,6 +433,47 @@ async fn many_who_want_the_same_ask_once() {
         assert_eq!(lab.done().await.as_ref(), Ok(&list));
     }
     assert!(lab.is_quiet().await);
+}
+
+/// Also when there is none, or a wrong one.
+#[tokio::test(start_paused = true)]
+async fn many_who_want_what_is_not_to_be_had_ask_once() {
+    let mut lab = Lab::new();
+    let forged = Authority::new().crl_changed(|_| ());
+    for (answer, why) in [
+        (Err(HttpError::Status(404)), "answered with the HTTP status 404"),
+        (Ok(forged), "answered, but its signature is wrong"),
+    ] {
+        (0..20).for_each(|_| lab.fetch("http://a/crl"));
+        lab.asked.recv().await.unwrap().answer.send(answer).unwrap();
+        for _ in 0..20 {
+            assert_eq!(lab.done().await, Err(why.to_owned()));
+        }
+        assert!(lab.is_quiet().await);
+    }
+    lab.fetch("http://a/crl");
+    lab.answer(&crl(2100, 1)).await;
+    lab.done().await.unwrap();
+}
+
+/// A hub that starts again has hundreds of strangers at its door; the tunnels that stand do not wait for them.
+#[tokio::test(start_paused = true)]
+async fn the_questions_of_those_that_stand_go_first() {
+    let mut lab = Lab::new();
+    for n in 0..50 {
+        lab.fetch_for(Class::Stranger, &format!("http://a/{n}"));
+    }
+    let first = lab.asked.recv().await.unwrap();
+    lab.fetch_for(Class::Attempt, "http://a/attempt");
+    lab.fetch_for(Class::Established, "http://a/established");
+    tokio::task::yield_now().await;
+    first.answer.send(Ok(crl(2100, 1))).unwrap();
+    let list = crl(2100, 1);
+    assert_eq!(lab.answer(&list).await, "http://a/established");
+    assert_eq!(lab.answer(&list).await, "http://a/attempt");
+    for _ in 1..50 {
+        assert!(!lab.answer(&list).await.ends_with('t'), "and each has its turn");
+    }
 }
 
 #[tokio::test(start_paused = true)]

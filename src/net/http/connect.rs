@@ -17,8 +17,8 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// Addresses of a name that are tried.
 const ADDRESSES: usize = 4;
 /// Names that are looked up at a time. Each holds a thread for as long as the system's resolver likes, and the names of
-/// peers need threads too.
-const LOOK_UPS: usize = 2;
+/// peers need threads too; but a few that hang are not to hold up the others.
+const LOOK_UPS: usize = 8;
 
 /// Makes connections.
 #[derive(Clone, Debug)]

@@ -173,6 +173,14 @@ impl Attempt {
         }
     }
 
+    /// The responder's answer is of more fragments, or larger, than is gathered: it will not come otherwise.
+    pub(super) fn answer_too_large(mut self, ctx: &mut Context<'_>) -> AttemptStep {
+        if let Phase::Auth(mut auth) = std::mem::replace(&mut self.phase, Phase::Gone) {
+            self.refuse_responder(ctx, &mut auth.channel);
+        }
+        AttemptStep::Failed(Box::new(diagnose::certificate::message_too_large("answer")))
+    }
+
     /// The responder's claim.
     fn examination(
         &self,
@@ -224,9 +232,7 @@ impl Attempt {
                 AttemptStep::Pending(self.working(ctx, phase))
             }
             Verdict::Refused(error) => {
-                let told = Some(NotifyType::AUTHENTICATION_FAILED);
-                let refusal = Informational { error: told, ..Informational::default() };
-                self.dismiss_responder(ctx, &mut auth.channel, refusal);
+                self.refuse_responder(ctx, &mut auth.channel);
                 let diagnosis = diagnose::proof(&error, &examining.id_r, &self.connection.remote_id)
                     .during(ExchangeType::IKE_AUTH);
                 AttemptStep::Failed(Box::new(diagnosis))
@@ -297,6 +303,11 @@ impl Attempt {
         }
         self.early.give(ctx, &mut tunnel, spi);
         tunnel
+    }
+
+    fn refuse_responder(&self, ctx: &mut Context<'_>, channel: &mut Channel) {
+        let told = Some(NotifyType::AUTHENTICATION_FAILED);
+        self.dismiss_responder(ctx, channel, Informational { error: told, ..Informational::default() });
     }
 
     /// RFC 7296 §2.21.2: the responder believes that the SA stands; told once, it need not wait for its probes.

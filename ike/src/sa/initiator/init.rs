@@ -34,6 +34,19 @@ pub(super) struct InitSent {
     request: InitRequest,
     key_exchange: Box<dyn ActiveKeyExchange>,
     restarts: u32,
+    /// How often the responder said what this request does already.
+    repeats: u32,
+}
+
+impl InitSent {
+    /// Whether this request brings what the answer asks for.
+    fn does(&self, response: &InitResponse) -> bool {
+        match response {
+            InitResponse::Cookie(cookie) => self.request.cookie.as_ref() == Some(cookie),
+            InitResponse::InvalidKe(wanted) => self.key_exchange.group().number() == *wanted,
+            InitResponse::Accept { .. } | InitResponse::Error(_) => false,
+        }
+    }
 }
 
 /// What both ends have said, while the shared secret is being computed.
@@ -92,7 +105,7 @@ impl Attempt {
             nonce,
             notifies: nat.into_iter().chain([fragmentation::notify(), our_hashes()]).collect(),
         };
-        self.resend_init(ctx, InitSent { request, key_exchange, restarts })
+        self.resend_init(ctx, InitSent { request, key_exchange, restarts, repeats: 0 })
     }
 
     fn resend_init(self, ctx: &mut Context<'_>, init: InitSent) -> AttemptStep {
@@ -120,6 +133,12 @@ impl Attempt {
             return AttemptStep::Pending(self);
         };
         let fail = |diagnosis| AttemptStep::Failed(Box::new(diagnosis));
+        // Doubled on its way, or said to a repetition of the request before: only one who says so again and again means it.
+        if init.does(&response) && init.repeats < limits::INIT_REPEATS {
+            init.repeats += 1;
+            ctx.output.drop(DropReason::OutsideWindow);
+            return AttemptStep::Pending(Self { phase: Phase::Init(init), ..self });
+        }
         if matches!(response, InitResponse::Cookie(_) | InitResponse::InvalidKe(_)) {
             init.restarts += 1;
             if init.restarts > limits::INIT_RESTARTS {

@@ -270,6 +270,7 @@ impl Attempt {
                         ExchangeType::IKE_AUTH,
                         &error.to_string(),
                     ))),
+                    Err(OpenError::TooLarge) => self.answer_too_large(ctx),
                     Err(error) => {
                         DropReason::of(&error).into_iter().for_each(|reason| ctx.output.drop(reason));
                         AttemptStep::Pending(self)

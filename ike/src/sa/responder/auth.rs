@@ -22,7 +22,7 @@ use crate::sa::ike_sa::{IkeSa, NewIkeSa, Place};
 use crate::sa::tunnel::{Origin, Tunnel};
 use crate::sa::window::{Request, Window};
 use crate::suite::IkeSuite;
-use crate::wire::{AuthData, Datagram, ExchangeType, IdData, IkeSpi, Notify, NotifyType, Payload};
+use crate::wire::{AuthData, Body, Datagram, ExchangeType, IdData, IkeSpi, Notify, NotifyType, Payload};
 use crate::work::Work;
 
 /// The request whose proof is being examined.
@@ -77,7 +77,11 @@ impl HalfOpen {
                 return HalfOpenStep::Pending(self);
             }
             Err(ReadError::Refuse(notify, diagnosis)) => {
-                let asked = Request::new(&datagram.header, sha256(&[datagram.bytes]));
+                // Of a message that is too large, the first fragment may be here already.
+                let gathered = matches!(datagram.body, Body::Fragment(_));
+                let digest = answered.channel.digest_of_request().filter(|_| gathered);
+                let digest = digest.unwrap_or_else(|| sha256(&[datagram.bytes]));
+                let asked = Request::new(&datagram.header, digest);
                 let refusal = Refusal { notify, connection: None, meant: None, rival: None, diagnosis };
                 return self.refuse(ctx, path, &asked, answered, refusal);
             }
@@ -239,7 +243,7 @@ impl HalfOpen {
 enum ReadError {
     /// It is not from the initiator, or not for this state; or not all of it is here.
     Drop(Option<DropReason>),
-    /// It is from the initiator, and malformed.
+    /// It is from the initiator, and malformed, or larger than is gathered.
     Refuse(Notify, Box<Diagnosis>),
 }
 
@@ -256,6 +260,10 @@ fn read(answered: &mut Answered, datagram: &Datagram<'_>) -> Result<(Request, Au
         OpenError::Malformed(error) => {
             let diagnosis = diagnose::malformed(ExchangeType::IKE_AUTH, &error.to_string());
             ReadError::Refuse(Notify::refusing(error), Box::new(diagnosis))
+        }
+        OpenError::TooLarge => {
+            let diagnosis = diagnose::certificate::message_too_large("request");
+            ReadError::Refuse(Notify::new(NotifyType::AUTHENTICATION_FAILED, []), Box::new(diagnosis))
         }
         other => ReadError::Drop(DropReason::of(&other)),
     })

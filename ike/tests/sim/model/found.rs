@@ -13,6 +13,8 @@ const PLAIN: Setting = Setting {
     childless: false,
     keep_first: false,
     probes: false,
+    cookies: false,
+    certificates: false,
 };
 
 fn replay(setting: Setting, steps: &[Step]) {

@@ -8,16 +8,20 @@ mod expectation;
 mod found;
 mod ops;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use expectation::{Answer, Belief, Expectation, Plan};
 use ops::{Op, Setting, Step, plans, setting, step};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use sekisho_ike::config::{Childless, Connection, Retransmit, Uniqueness};
+use sekisho_ike::config::{Childless, Connection, EndpointConfig, Retransmit, Uniqueness};
 use sekisho_ike::event::{Command, CommandError, ConnectionState};
+use sekisho_ike::pki::{Credential, Trust};
 use sekisho_ike::sim::{Conditions, Side, World, connection};
 
+use crate::certificates::{Pki, host, signs};
+use crate::made::NOW;
 use crate::{HOUR, MINUTE, SECOND};
 
 /// Of the connection.
@@ -28,6 +32,16 @@ const LINE: u16 = 1500;
 const PATHS: [u16; 4] = [1500, 1492, 1400, 1280];
 /// Longer than any retransmission, back-off or wait for what the other should delete.
 const REST: Duration = Duration::from_mins(20);
+
+/// Both ends sign; made once, since keys are no function of a seed.
+fn certify(connection: &mut Connection, side: Side) {
+    static CREDENTIALS: OnceLock<([Credential; 2], Trust)> = OnceLock::new();
+    let made = CREDENTIALS.get_or_init(|| {
+        let pki = Pki::new();
+        (["a", "b"].map(|name| pki.issue(host(name))), pki.trust())
+    });
+    signs(connection, made.0[side as usize].clone(), made.1.clone());
+}
 
 /// The world and the model, side by side.
 struct Trial {
@@ -62,9 +76,15 @@ impl Trial {
             if setting.fragments {
                 connection.fragment_size = 200;
             }
+            if setting.certificates {
+                certify(&mut connection, side);
+            }
             connection
         });
-        let mut world = World::new(setting.seed, Conditions::GOOD);
+        let cookie_threshold = if setting.cookies { 0 } else { EndpointConfig::default().cookie_threshold };
+        let config = EndpointConfig { cookie_threshold, ..EndpointConfig::default() };
+        let mut world = World::with_config(setting.seed, Conditions::GOOD, config);
+        world.wall = NOW;
         if setting.probes {
             world.link.mtu = LINE.into();
             (world.a.line, world.b.line) = (Some(LINE), Some(LINE));

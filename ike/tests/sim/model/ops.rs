@@ -60,6 +60,10 @@ pub struct Setting {
     pub keep_first: bool,
     /// Both ends find out what the path carries.
     pub probes: bool,
+    /// Everybody must return a cookie.
+    pub cookies: bool,
+    /// Both ends prove themselves by certificates.
+    pub certificates: bool,
 }
 
 fn side() -> impl Strategy<Value = Side> {
@@ -106,8 +110,12 @@ pub fn step() -> impl Strategy<Value = Step> {
 }
 
 pub fn setting() -> impl Strategy<Value = Setting> {
-    (any::<u64>(), 0..PLANS, any::<[bool; 5]>()).prop_map(
-        |(seed, plans, [fragments, slow_arithmetic, childless, keep_first, probes])| Setting {
+    (any::<u64>(), 0..PLANS, any::<[bool; 7]>()).prop_map(
+        |(
+            seed,
+            plans,
+            [fragments, slow_arithmetic, childless, keep_first, probes, cookies, certificates],
+        )| Setting {
             seed,
             plans,
             fragments,
@@ -115,6 +123,8 @@ pub fn setting() -> impl Strategy<Value = Setting> {
             childless,
             keep_first,
             probes,
+            cookies,
+            certificates,
         },
     )
 }
