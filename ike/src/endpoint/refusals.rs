@@ -8,7 +8,7 @@ use super::connections::{Connections, Managed};
 use super::half_open::prefix;
 use crate::config::Name;
 use crate::diagnosis::Diagnosis;
-use crate::event::Refusal;
+use crate::event::{Likeness, Refusal};
 use crate::limits;
 use crate::time::{Instant, Now};
 
@@ -40,10 +40,15 @@ impl Managed {
         self.failure_from.into_iter().chain(self.near_misses.iter().map(|miss| miss.remote))
     }
 
-    /// Forgets what is of this address, but for what is the same as the newest.
-    fn forget_refusals(&mut self, remote: IpAddr, newest: Option<&Diagnosis>) {
-        self.near_misses.retain(|miss| miss.remote != remote || is_same(newest, &miss.diagnosis));
-        if self.failure_from == Some(remote) {
+    /// Forgets what is of this address, but for what is the same as the newest. `named`: whom that was for, if it is known; of
+    /// another it says no more than that this one was not meant by its address: many peers may be behind one NAT.
+    fn forget_refusals(&mut self, remote: IpAddr, newest: Option<&Diagnosis>, named: Option<&Name>) {
+        let is_other = named.is_some_and(|name| *name != self.config.name);
+        self.near_misses.retain(|miss| {
+            let stays = is_other && miss.likeness == Likeness::Identity;
+            miss.remote != remote || stays || is_same(newest, &miss.diagnosis)
+        });
+        if self.failure_from == Some(remote) && !is_other {
             (self.failure_from, self.last_failure) = (None, None);
         }
     }
@@ -95,12 +100,17 @@ impl Endpoint {
     }
 
     /// Whoever is there was refused anew, or has got what it wanted: what it was refused before is of no interest.
-    pub(super) fn supersede_refusals(&mut self, remote: IpAddr, newest: Option<&Diagnosis>) {
+    pub(super) fn supersede_refusals(
+        &mut self,
+        remote: IpAddr,
+        newest: Option<&Diagnosis>,
+        named: Option<&Name>,
+    ) {
         if newest.is_none_or(|newest| !self.untold.is_last(remote, newest)) {
             self.untold.forget(remote);
         }
         if self.noted.0.remove(&remote) {
-            self.connections.iter_mut().for_each(|managed| managed.forget_refusals(remote, newest));
+            self.connections.iter_mut().for_each(|managed| managed.forget_refusals(remote, newest, named));
         }
     }
 
