@@ -31,6 +31,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const TUNNELS: u32 = 1_000;
 /// Bytes of each at most.
 const MOST: i64 = 16 * 1024;
+/// What may be left of one that has ended: why it did.
+const LEFT: i64 = 1024;
 
 #[test]
 fn a_held_tunnel_takes_less_than_16_kib() {
@@ -39,4 +41,7 @@ fn a_held_tunnel_takes_less_than_16_kib() {
     crowd.connect(TUNNELS);
     let each = (crowd.bytes_held() - before) / i64::from(TUNNELS);
     assert!((1024..MOST).contains(&each), "{each} bytes");
+    crowd.disconnect(TUNNELS);
+    let left = (crowd.bytes_held() - before) / i64::from(TUNNELS);
+    assert!(left < LEFT, "{left} of {each} bytes");
 }

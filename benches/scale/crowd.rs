@@ -112,7 +112,7 @@ impl Crowd {
         assert_eq!(self.hub.up, self.connected);
         // What answers a repeated DELETE is forgotten.
         self.now.boot = self.now.boot + Duration::from_mins(1);
-        self.hub.endpoint.handle_timeout(self.now);
+        self.endpoint.run(|| self.hub.endpoint.handle_timeout(self.now));
         self.exchange();
     }
 
@@ -141,12 +141,12 @@ impl Crowd {
         loop {
             let of_peers = self.peers.drain(self.now, &mut Meter::default(), &mut Meter::default());
             let mut quiet = of_peers.is_empty();
-            for transmit in of_peers {
+            for transmit in &of_peers {
                 self.endpoint.run(|| deliver(&mut self.hub.endpoint, self.now, transmit));
             }
             let of_hub = self.hub.drain(self.now, &mut self.endpoint, &mut self.data_path);
             quiet &= of_hub.is_empty();
-            for transmit in of_hub {
+            for transmit in &of_hub {
                 deliver(&mut self.peers.endpoint, self.now, transmit);
             }
             if quiet {
@@ -163,10 +163,10 @@ impl std::fmt::Debug for Crowd {
 }
 
 /// To the other side, whose view of the path is the reverse.
-fn deliver(endpoint: &mut Endpoint, now: Now, transmit: Transmit) {
-    let Payload::Ike(bytes) = transmit.payload else { return };
+fn deliver(endpoint: &mut Endpoint, now: Now, transmit: &Transmit) {
+    let Payload::Ike(bytes) = &transmit.payload else { return };
     let path = Path { local: transmit.path.remote, remote: transmit.path.local, ..transmit.path };
-    endpoint.handle_datagram(now, path, &bytes);
+    endpoint.handle_datagram(now, path, bytes);
 }
 
 impl Side {
@@ -218,7 +218,7 @@ impl Side {
                 data_path.run(|| self.installed.insert(child.id, Pair::new(child)));
             }
             Event::Retired { child_sa, .. } => {
-                data_path.run(|| self.installed.remove(child_sa));
+                data_path.run(|| drop(self.installed.remove(child_sa)));
             }
             Event::NegotiationFailed { diagnosis, .. } if diagnosis.kind != DiagnosisKind::DeletedByPeer => {
                 panic!("{diagnosis}");

@@ -1,6 +1,6 @@
 //! From an event of the endpoint to its effects: the data path, the records, the requests that wait.
 
-use sekisho_ike::config::{DontFragment, Name};
+use sekisho_ike::config::Name;
 use sekisho_ike::diagnosis::DiagnosisKind;
 use sekisho_ike::event::{ChildSaId, ChildSaParameters, Command, Event, TunnelId, Usage};
 use sekisho_ike::{Instant, Path};
@@ -9,6 +9,7 @@ use crate::data::{NewSa, SaUsage};
 use crate::telemetry::Fact;
 
 use super::install::{self, esp_path};
+use super::path_mtu::OnPath;
 use super::{Control, now};
 
 /// What is left to do after the events of a drain.
@@ -25,8 +26,8 @@ pub(super) struct FollowUp {
 /// What became of a tunnel's path.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PathChange {
-    /// It is there: whether packets may not be fragmented on it, and whether it is found out how much it carries.
-    Up(Path, (bool, bool)),
+    /// It is there.
+    Up(Path, OnPath),
     /// It is another one.
     Moved(Path),
     /// By what the endpoint has found out, it carries so much; whether that has passed.
@@ -46,7 +47,7 @@ impl Control {
             Event::TunnelUp(sa) => {
                 follow_up.paths.push((
                     sa.tunnel,
-                    PathChange::Up(sa.path, how_to_send(sa.dont_fragment, sa.fragmentation)),
+                    PathChange::Up(sa.path, OnPath::new(sa.dont_fragment, sa.fragmentation)),
                 ));
                 Some(self.books.tunnel_up(&sa))
             }
@@ -136,42 +137,7 @@ impl Control {
     }
 }
 
-/// Whether packets of a tunnel may not be fragmented outside, and whether it is found out how much its path carries. In doubt
-/// they may, where that is not found out: a path that swallows what is too large would swallow them.
-fn how_to_send(dont_fragment: DontFragment, fragmentation: bool) -> (bool, bool) {
-    match dont_fragment {
-        DontFragment::Auto => (fragmentation, fragmentation),
-        DontFragment::Always => (true, fragmentation),
-        DontFragment::Never => (false, false),
-    }
-}
-
 fn usage(carried: SaUsage) -> Usage {
     let SaUsage { packets_in, packets_out, bytes_in, bytes_out, last_in } = carried;
     Usage { packets_in, packets_out, bytes_in, bytes_out, last_in: last_in.map(Instant::from_boot) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{DontFragment, how_to_send};
-
-    /// A path is searched by IKE messages that would arrive in fragments, so of peers that take those alone.
-    #[test]
-    fn packets_are_kept_whole_where_that_is_asked_or_the_path_is_searched() {
-        let (whole, searched) = (true, true);
-        for (asked, takes_fragments, expected) in [
-            (DontFragment::Auto, true, (whole, searched)),
-            (DontFragment::Auto, false, (!whole, !searched)),
-            (DontFragment::Always, true, (whole, searched)),
-            (DontFragment::Always, false, (whole, !searched)),
-            (DontFragment::Never, true, (!whole, !searched)),
-            (DontFragment::Never, false, (!whole, !searched)),
-        ] {
-            assert_eq!(
-                how_to_send(asked, takes_fragments),
-                expected,
-                "{asked:?}, fragments: {takes_fragments}"
-            );
-        }
-    }
 }

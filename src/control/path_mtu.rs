@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use sekisho_ike::Instant;
+use sekisho_ike::config::DontFragment;
 use sekisho_ike::event::TunnelId;
 
 use crate::data::Quote;
@@ -29,6 +30,34 @@ pub(super) enum Source {
     Assumed,
 }
 
+/// What becomes of packets of ESP outside that are larger than the path carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnPath {
+    /// They are fragmented. How much it carries is not found out.
+    Fragmented,
+    /// They are dropped, and routers say so or do not.
+    Whole,
+    /// They are dropped, and probes find out how much it carries.
+    Probed,
+}
+
+impl OnPath {
+    /// What is asked for, with a peer that takes IKE messages in fragments or does not: without them nothing is probed. In doubt
+    /// packets are fragmented then: a path that swallows what is too large would swallow them.
+    pub(super) fn new(asked: DontFragment, takes_fragments: bool) -> Self {
+        match (asked, takes_fragments) {
+            (DontFragment::Auto | DontFragment::Always, true) => Self::Probed,
+            (DontFragment::Always, false) => Self::Whole,
+            (DontFragment::Auto, false) | (DontFragment::Never, _) => Self::Fragmented,
+        }
+    }
+
+    /// Whether none may be fragmented outside.
+    pub(super) fn dont_fragment(self) -> bool {
+        self != Self::Fragmented
+    }
+}
+
 /// What is known of one path, bytes of IP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PathMtu {
@@ -38,10 +67,7 @@ pub(super) struct PathMtu {
     pub(super) mtu: u16,
     /// How that is known.
     pub(super) source: Source,
-    /// No packet of ESP may be fragmented outside.
-    pub(super) dont_fragment: bool,
-    /// How much it carries is found out by probes.
-    probed: bool,
+    pub(super) on_path: OnPath,
     line: u16,
     until: Option<Instant>,
     /// What was recorded last, and when.
@@ -59,14 +85,12 @@ pub(super) struct PathMtus {
 }
 
 impl PathMtus {
-    /// A tunnel's packets go to this address by a line that carries so much; whether they may be fragmented, and whether what
-    /// the path carries is found out. Of a new path nothing else is known.
-    pub(super) fn lead(&mut self, tunnel: TunnelId, remote: IpAddr, line: u16, is: (bool, bool)) {
-        let (dont_fragment, probed) = is;
+    /// A tunnel's packets go to this address by a line that carries so much. Of a new path nothing else is known.
+    pub(super) fn lead(&mut self, tunnel: TunnelId, remote: IpAddr, line: u16, on_path: OnPath) {
         let source = Source::Line;
         // Of the first path of a tunnel there is nothing to record.
         let recorded = self.paths.get(&tunnel).map_or((line, None), |path| path.recorded);
-        let path = PathMtu { remote, mtu: line, source, dont_fragment, probed, line, until: None, recorded };
+        let path = PathMtu { remote, mtu: line, source, on_path, line, until: None, recorded };
         self.paths.insert(tunnel, path);
         self.changed.insert(tunnel);
         self.new_lines.insert(tunnel);
@@ -76,7 +100,7 @@ impl PathMtus {
     pub(super) fn set_line(&mut self, tunnel: TunnelId, line: u16) {
         let known = self.paths.get(&tunnel).filter(|path| path.line != line).copied();
         if let Some(path) = known {
-            self.lead(tunnel, path.remote, line, (path.dont_fragment, path.probed));
+            self.lead(tunnel, path.remote, line, path.on_path);
         }
     }
 
@@ -115,7 +139,7 @@ impl PathMtus {
         let path = self.paths.get_mut(&tunnel)?;
         let mtu = quote.lowers(path.mtu)?;
         (path.mtu, path.source) = (mtu, Source::Router(router));
-        path.until = (!path.probed).then(|| now + BELIEVED);
+        path.until = (path.on_path != OnPath::Probed).then(|| now + BELIEVED);
         self.changed.insert(tunnel);
         Some(mtu)
     }
@@ -162,13 +186,6 @@ impl PathMtus {
     pub(super) fn take_new_lines(&mut self) -> Vec<(TunnelId, u16)> {
         let new = std::mem::take(&mut self.new_lines);
         new.into_iter().filter_map(|tunnel| Some((tunnel, self.paths.get(&tunnel)?.line))).collect()
-    }
-}
-
-impl PathMtu {
-    /// Whether no packet may be fragmented outside, and whether it is found out how much the path carries.
-    pub(super) fn how_to_send(&self) -> (bool, bool) {
-        (self.dont_fragment, self.probed)
     }
 }
 
@@ -223,7 +240,7 @@ mod tests {
     #[test]
     fn what_is_found_out_is_told_once_and_never_more_than_the_line_carries() {
         let mut paths = PathMtus::default();
-        paths.lead(TUNNEL, remote(), 1500, (true, true));
+        paths.lead(TUNNEL, remote(), 1500, OnPath::Probed);
         assert_eq!((paths.take_new_lines(), paths.take_changed().len()), (vec![(TUNNEL, 1500)], 1));
         for (mtu, proven, source) in [
             (1500, false, Source::Line),
@@ -244,7 +261,7 @@ mod tests {
     #[test]
     fn a_change_is_recorded_once_it_is_known_and_not_too_often() {
         let mut paths = PathMtus::default();
-        paths.lead(TUNNEL, remote(), 1500, (true, true));
+        paths.lead(TUNNEL, remote(), 1500, OnPath::Probed);
         let news = |paths: &mut PathMtus, second| -> Vec<(u16, u16)> {
             paths.take_news(at(second)).into_iter().map(|(_, from, path)| (from, path.mtu)).collect()
         };
@@ -262,7 +279,7 @@ mod tests {
     #[test]
     fn a_router_lowers_and_never_raises() {
         let mut paths = PathMtus::default();
-        paths.lead(TUNNEL, remote(), 1500, (true, true));
+        paths.lead(TUNNEL, remote(), 1500, OnPath::Probed);
         assert_eq!(paths.too_big(at(0), TUNNEL, router(), &quote(1400)), Some(1400));
         assert_eq!(known(&paths), (1400, Source::Router(router())));
         for higher in [1400, 1450, 1500, 2000] {
@@ -279,7 +296,7 @@ mod tests {
     #[test]
     fn where_nothing_is_probed_a_router_is_believed_for_ten_minutes() {
         let mut paths = PathMtus::default();
-        paths.lead(TUNNEL, remote(), 1500, (true, false));
+        paths.lead(TUNNEL, remote(), 1500, OnPath::Whole);
         assert_eq!(paths.too_big(at(0), TUNNEL, router(), &quote(1400)), Some(1400));
         paths.expire(at(599));
         assert_eq!(known(&paths).0, 1400);
@@ -290,7 +307,7 @@ mod tests {
     #[test]
     fn another_line_or_path_begins_anew_and_a_tunnel_that_is_gone_is_forgotten() {
         let mut paths = PathMtus::default();
-        paths.lead(TUNNEL, remote(), 1500, (true, true));
+        paths.lead(TUNNEL, remote(), 1500, OnPath::Probed);
         paths.found(TUNNEL, 1400, true);
         paths.take_new_lines();
         paths.set_line(TUNNEL, 1500);
@@ -299,5 +316,28 @@ mod tests {
         assert_eq!((known(&paths).0, paths.take_new_lines()), (1454, vec![(TUNNEL, 1454)]));
         paths.remove(TUNNEL);
         assert!(paths.get(TUNNEL).is_none() && paths.take_changed().is_empty());
+    }
+
+    /// A path is searched by IKE messages that would arrive in fragments, so of peers that take those alone.
+    #[test]
+    fn packets_are_kept_whole_where_that_is_asked_or_the_path_is_probed() {
+        for (asked, takes_fragments, expected) in [
+            (DontFragment::Auto, true, OnPath::Probed),
+            (DontFragment::Auto, false, OnPath::Fragmented),
+            (DontFragment::Always, true, OnPath::Probed),
+            (DontFragment::Always, false, OnPath::Whole),
+            (DontFragment::Never, true, OnPath::Fragmented),
+            (DontFragment::Never, false, OnPath::Fragmented),
+        ] {
+            assert_eq!(
+                OnPath::new(asked, takes_fragments),
+                expected,
+                "{asked:?}, fragments: {takes_fragments}"
+            );
+        }
+        assert_eq!(
+            [OnPath::Fragmented, OnPath::Whole, OnPath::Probed].map(OnPath::dont_fragment),
+            [false, true, true]
+        );
     }
 }

@@ -16,10 +16,10 @@ impl Control {
         let routing = &mut self.out.routing;
         for (tunnel, change) in changes {
             match change {
-                PathChange::Up(path, is) => routing.lead(tunnel, path, is).await,
+                PathChange::Up(path, on_path) => routing.lead(tunnel, path, on_path).await,
                 PathChange::Moved(path) => {
-                    if let Some(is) = routing.paths().get(tunnel).map(PathMtu::how_to_send) {
-                        routing.lead(tunnel, path, is).await;
+                    if let Some(on_path) = routing.paths().get(tunnel).map(|path| path.on_path) {
+                        routing.lead(tunnel, path, on_path).await;
                     }
                 }
                 PathChange::Found(mtu, proven) => routing.paths_mut().found(tunnel, mtu, proven),
@@ -69,15 +69,17 @@ impl Control {
                 Source::Router(router) if !configured => Some(router),
                 _ => None,
             },
-            dont_fragment: path.dont_fragment,
+            dont_fragment: path.on_path.dont_fragment(),
         })
     }
 
     fn limit_paths(&self, paths: &[(TunnelId, PathMtu)]) {
         let most = self.out.routing.configured_mtu().unwrap_or(u16::MAX);
         for (tunnel, path) in paths {
-            let PathMtu { mtu, dont_fragment, source, remote, .. } = *path;
-            self.out.data.limit_path(tunnel.0, PathLimits { mtu, most, dont_fragment });
+            let PathMtu { mtu, on_path, source, remote, .. } = *path;
+            self.out
+                .data
+                .limit_path(tunnel.0, PathLimits { mtu, most, dont_fragment: on_path.dont_fragment() });
             if source == Source::Line {
                 tracing::debug!(%remote, mtu, "the path is taken to carry what the line does");
             } else {

@@ -12,7 +12,7 @@ use sekisho_ike::event::TunnelId;
 use tokio::time::{Instant, sleep_until};
 
 use super::install;
-use super::path_mtu::PathMtus;
+use super::path_mtu::{OnPath, PathMtus};
 use crate::config::{self, Config, prefixes, protected, remote_side};
 use crate::data::{self, Layout};
 use crate::net::guard;
@@ -257,12 +257,11 @@ impl Routing {
         mtu
     }
 
-    /// A tunnel's peer is at this address now; whether its packets may not be fragmented outside, and whether it is found out
-    /// how much the path carries.
-    pub(super) async fn lead(&mut self, tunnel: TunnelId, path: Path, is: (bool, bool)) {
+    /// A tunnel's peer is at this address now.
+    pub(super) async fn lead(&mut self, tunnel: TunnelId, path: Path, on_path: OnPath) {
         let remote = path.remote_ip();
         let line = line(&self.netlink, remote).await.unwrap_or(ETHERNET);
-        self.paths.lead(tunnel, remote, line, is);
+        self.paths.lead(tunnel, remote, line, on_path);
     }
 
     /// What is known of the tunnels' paths.
