@@ -28,7 +28,7 @@ impl Informational {
         let asks = ConfigRequest::read(parts.configuration.clone().filter(asks))?;
         let probes_path = parts.notify(NotifyType::PATH_MTU_PROBE).is_some();
         let error = parts.error().map(|n| n.kind);
-        let mut message = Self { error, asks, probes_path, ..Self::default() };
+        let mut message = Self { probes_path, error, asks, ..Self::default() };
         for delete in parts.deletes {
             match delete {
                 Delete::Ike => message.delete_ike = true,
