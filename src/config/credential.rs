@@ -251,12 +251,13 @@ fn acceptable(judge: &mut Judge<'_>, store: &Store<'_>, chain: &[Certificate], s
     Some(())
 }
 
-/// At a start an expired certificate is told of, but must not keep the other tunnels down.
+/// At a start or reload an expired certificate is told of, but must not keep the other tunnels down or as they were.
 fn expired(judge: &mut Judge<'_>, store: &Store<'_>, span: &Span, message: String, help: &str) -> Option<()> {
     if store.forgives_dates {
         store.warn_once(judge, span, message, help);
         return Some(());
     }
+    let help = format!("{help}; the daemon starts and reloads with it as it is, and only the tunnels that prove themselves by it do not come up");
     judge.error(span, message, help);
     None
 }
