@@ -85,62 +85,67 @@ impl Inbound {
         let native = shared.sockets.native_of(self.worker.number);
         let sources = sockets.iter().map(AsFd::as_fd).chain(native.iter().map(AsFd::as_fd));
         let sources: Vec<BorrowedFd<'_>> = sources.collect();
+        let mut courtesy = Courtesy::default();
         let mut pause = None;
-        while let Woken::Ready(ready) =
-            shared.stop.wait(if pause.is_some() { &[] } else { &sources }, pause)?
-        {
-            pause = None;
+        loop {
+            // A network that fails is left alone for a while.
+            let (sources, rest): (&[_], _) = match pause.take() {
+                Some(pause) => (&[], Some(pause)),
+                None => (&sources, courtesy.show().then_some(Duration::ZERO)),
+            };
+            let Woken::Ready(ready) = shared.stop.wait(sources, rest)? else { return Ok(()) };
             let is_ready = |number: usize| ready & (1 << number) != 0;
             for (_, socket) in sockets.iter().enumerate().filter(|(number, _)| is_ready(*number)) {
-                pause = self.drain(|inbound| inbound.receive(socket)).or(pause);
+                pause = self.take_turn(&mut courtesy, |inbound| inbound.receive(socket)).or(pause);
             }
             let behind = native.iter().enumerate().filter(|(number, _)| is_ready(sockets.len() + number));
             for (_, socket) in behind {
-                pause = self.drain(|inbound| inbound.receive_native(socket)).or(pause);
-            }
-        }
-        Ok(())
-    }
-
-    /// What waits at one socket, and what is sent while others have our processor; or how long to leave a network alone that
-    /// fails.
-    fn drain(&mut self, receive: impl Fn(&mut Self) -> io::Result<()>) -> Option<Duration> {
-        let mut courtesy = Courtesy::default();
-        loop {
-            let pause = self.take_turn(&receive);
-            self.delivery.flush();
-            if pause.is_some() || !courtesy.show() {
-                return pause;
+                pause = self.take_turn(&mut courtesy, |inbound| inbound.receive_native(socket)).or(pause);
             }
         }
     }
 
-    fn take_turn(&mut self, receive: &impl Fn(&mut Self) -> io::Result<()>) -> Option<Duration> {
+    /// What waits at one socket; or how long to leave a network alone that fails.
+    fn take_turn(
+        &mut self,
+        courtesy: &mut Courtesy,
+        receive: impl Fn(&mut Self) -> io::Result<usize>,
+    ) -> Option<Duration> {
+        let mut pause = None;
         for _ in 0..TURN {
             match receive(self) {
-                Ok(()) => self.network.clear(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Ok(packets) => {
+                    courtesy.found(packets);
+                    self.network.clear();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if is_about_the_peer(&error) => {}
-                Err(error) => return Some(self.network.note(&error, &self.shared.to_control)),
+                Err(error) => {
+                    pause = Some(self.network.note(&error, &self.shared.to_control));
+                    break;
+                }
             }
         }
-        None
+        self.delivery.flush();
+        pause
     }
 
-    fn receive(&mut self, socket: &Socket) -> io::Result<()> {
+    /// How many packets it was.
+    fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
         let received = socket.recv(&mut self.train)?;
         self.sort(&received);
-        Ok(())
+        Ok(received.length.div_ceil(received.segment.max(1)))
     }
 
     /// ESP packets that came without UDP.
-    fn receive_native(&mut self, socket: &NativeSocket) -> io::Result<()> {
+    fn receive_native(&mut self, socket: &NativeSocket) -> io::Result<usize> {
         let batch = self.batch.get_or_insert_default();
         socket.recv(batch)?;
         let (shared, drops) = (&*self.shared, &self.worker.drops_in);
         let snapshot = shared.snapshot.load();
-        let mut run = None;
+        let (mut run, mut found) = (None, 0);
         for NativePacket { esp, tos, truncated } in batch.packets() {
+            found += 1;
             let outcome = match encap::classify(esp) {
                 _ if truncated => {
                     drops.loss(Loss::DatagramCut, 1);
@@ -159,7 +164,7 @@ impl Inbound {
         }
         Run::end(run, shared);
         self.delivery.flush();
-        Ok(())
+        Ok(found)
     }
 
     /// One datagram, or a train of them from one sender.

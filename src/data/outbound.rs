@@ -99,8 +99,7 @@ impl Outbound {
             let pause = match worker.queue.read(&mut self.packet) {
                 Ok((header, length)) => {
                     self.device.clear();
-                    courtesy.renew();
-                    self.take(OffloadHeader::from_bytes(header), length);
+                    courtesy.found(self.take(OffloadHeader::from_bytes(header), length));
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -129,9 +128,10 @@ impl Outbound {
         Ok(())
     }
 
-    /// One packet or super-packet, `length` bytes of the buffer. One that joins no train has the one that waits leave: whoever
-    /// floods us with what is dropped, so that there is always more to read, holds nobody up.
-    fn take(&mut self, header: OffloadHeader, length: usize) {
+    /// One packet or super-packet, `length` bytes of the buffer; how many it is, two for all that are more than one. One that joins
+    /// no train has the one that waits leave: whoever floods us with what is dropped, so that there is always more to read, holds
+    /// nobody up.
+    fn take(&mut self, header: OffloadHeader, length: usize) -> usize {
         let boarded = self.train.boarded();
         if let Err(reason) = self.forward(header, length) {
             self.worker.drops_out.esp(reason, 1);
@@ -139,6 +139,7 @@ impl Outbound {
         if self.train.boarded() == boarded {
             self.depart();
         }
+        if header.gso() == OffloadHeader::GSO_NONE { 1 } else { 2 }
     }
 
     /// What will not get its SA, or has waited for too long, goes; what has got it is sent; what nobody knows of is told.
