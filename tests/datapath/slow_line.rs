@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sekisho::data::NewSa;
-use sekisho::net::udp::{Segmentation, Sockets};
+use sekisho::net::udp::{Outer, Segmentation, Sockets};
 
 use crate::namespace::Namespace;
 use crate::site::{SETTINGS, Site, address, path, place, sas_between, selectors};
@@ -37,7 +37,7 @@ fn ike_leaves_by_a_line_whose_queue_is_full_and_trains_still_do_not() {
     choke(&site);
     let (socket, train) = (sockets.between(0, from, to).expect("a socket"), pattern(40 * 1_300));
     let lost = || {
-        let sent = socket.send_train((from, to), (0, false), &train, 1_300, &Segmentation::default());
+        let sent = socket.send_train(Outer::plain(from, to), &train, 1_300, &Segmentation::default());
         assert!(sent.error.is_none_or(|error| error.kind() == ErrorKind::WouldBlock));
         sent.lost
     };

@@ -46,6 +46,26 @@ pub struct Settings {
     pub offloads: Asked,
 }
 
+/// What the datagrams of a train have in common outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outer {
+    /// Where they leave from; unspecified: the kernel chooses.
+    pub local: SocketAddr,
+    /// Where they go.
+    pub remote: SocketAddr,
+    /// TOS or traffic class: DSCP and ECN.
+    pub tos: u8,
+    /// Nobody may fragment them.
+    pub whole: bool,
+}
+
+impl Outer {
+    /// Without DSCP and ECN, and perhaps in fragments.
+    pub fn plain(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { local, remote, tos: 0, whole: false }
+    }
+}
+
 /// The sockets, in each address family that the machine has: the IKE port once, the encapsulation port and a raw socket for ESP
 /// once for each worker. Those for ESP without UDP are there whether a tunnel wants them or not: a reload may, when nobody has
 /// `CAP_NET_RAW` any more; and a peer may send so at any time (RFC 7296 §2.23).
