@@ -368,7 +368,7 @@ impl Outbound {
         let (sockets, size) = (&self.shared.sockets, self.train.segment());
         let sent = if encap {
             let segmentation = &sending.segmentation;
-            sockets.between(sending.worker, local, remote).map(|socket| {
+            sockets.for_trains(sending.worker, local, remote).map(|socket| {
                 self.send_pieces(|piece| socket.send_train(outer, piece, size, segmentation));
             })
         } else {
