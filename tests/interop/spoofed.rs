@@ -71,6 +71,11 @@ fn what_comes_in_clear_in_the_name_of_the_far_side_reaches_nobody() {
         "what goes past tunnels by its mark gets its answers"
     );
     drop(past_the_tunnel);
+    let [IpAddr::V4(next_hop), _] = site.a.outside else { panic!("IPv4 comes first") };
+    let to_a = format!("{next_hop} dev to_a");
+    site.router.ip(&format!("neigh replace {to_a} lladdr ff:ff:ff:ff:ff:ff nud permanent"));
+    assert_eq!(reaches(&site), [false; 4], "nor in a frame for all");
+    site.router.ip(&format!("neigh del {to_a}"));
     assert!(asks_gateway(&site), "what asks the gateway itself through the tunnel is answered");
     let tallies = both_ways(&site, 0, || ());
     assert!(tallies.iter().all(|tally| tally.lost == 0), "what comes through the tunnel passes: {tallies:?}");

@@ -11,9 +11,11 @@
 //! chain input { type filter hook input priority -10; policy accept;
 //!     iifname "sekisho0" accept                                          what came out of the tunnel
 //!     iifname "lo" accept
-//!     meta pkttype != host accept                                        what is for many: routing protocols, DHCP, discovery
 //!     meta sdif != 0 accept
 //!     meta l4proto esp accept                                            the tunnel itself: the peer may be in such a network
+//!     ip daddr >= 224.0.0.0 accept                                       what is for many: routing protocols, DHCP, discovery
+//!     ip6 daddr ff00::/8 accept
+//!     meta nfproto ipv4 fib daddr type broadcast accept
 //!     udp dport 500 accept
 //!     udp dport 4500 accept
 //!     udp dport 68 accept                                                what makes a line one

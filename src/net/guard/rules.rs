@@ -15,7 +15,6 @@ const INTERFACE_NAME: u32 = 6;
 /// 2 or 10.
 const FAMILY: u32 = 15;
 const PROTOCOL: u32 = 16;
-const PACKET_TYPE: u32 = 19;
 /// The index of the member of a VRF that a packet came in by.
 const MEMBER: u32 = 33;
 
@@ -26,14 +25,21 @@ const AT_LEAST: u32 = 5;
 
 const FIB_INTERFACE: u32 = 1;
 const FIB_INTERFACE_NAME: u32 = 2;
+const FIB_ADDRESS_TYPE: u32 = 3;
+const FIB_OF_DESTINATION: u32 = 1 << 1;
 /// That of the source, as a packet with the mark that this one has: who routes by marks is understood.
 const FIB_OF_SOURCE: u32 = 1 | 1 << 2;
 /// The mark of the socket that takes it.
 const SOCKET_MARK: u32 = 1;
+const NETWORK_HEADER: u32 = 1;
 const TRANSPORT_HEADER: u32 = 2;
 
-/// To this machine's link address, and to nobody else's.
-const TO_US: u8 = 0;
+const IPV4: u8 = 2;
+const IPV6: u8 = 10;
+/// `RTN_BROADCAST`: that of a network of ours.
+const BROADCAST: u32 = 3;
+/// In IPv4 multicast begins here, and 255.255.255.255 lies beyond; in IPv6 it is this.
+const MULTICAST: [u8; 2] = [224, 0xff];
 const ICMP: u8 = 1;
 const UDP: u8 = 17;
 const ESP: u8 = 50;
@@ -85,10 +91,10 @@ fn own(interface: &str, ports: &[u16]) -> Vec<Rule> {
     let mut rules = vec![
         vec![load(INTERFACE_NAME), compare(EQUAL, &name_register(interface)), accept()],
         vec![load(INTERFACE_NAME), compare(EQUAL, &name_register("lo")), accept()],
-        vec![load(PACKET_TYPE), compare(UNEQUAL, &[TO_US]), accept()],
         vec![load(MEMBER), compare(UNEQUAL, &[0; 4]), accept()],
         [protocol(ESP), vec![accept()]].concat(),
     ];
+    rules.extend(for_many());
     for port in ports.iter().chain(&DHCP_CLIENTS) {
         let to_port = vec![transport(2, 2), compare(EQUAL, &port.to_be_bytes()), accept()];
         rules.push([protocol(UDP), to_port].concat());
@@ -104,6 +110,18 @@ fn own(interface: &str, ports: &[u16]) -> Vec<Rule> {
     rules.push(vec![socket, compare(UNEQUAL, &[0; 4]), accept()]);
     rules.extend(drop_clear(interface));
     rules
+}
+
+/// What is for many: by its IP destination, as whoever is on the same line may send any packet in a frame for all.
+fn for_many() -> [Rule; 3] {
+    let [from, is] = MULTICAST;
+    let parts = [number(1, REGISTER), number(2, FIB_ADDRESS_TYPE), number(3, FIB_OF_DESTINATION)];
+    let ours = vec![expression("fib", &parts.concat()), compare(EQUAL, &BROADCAST.to_ne_bytes()), accept()];
+    [
+        [family(IPV4), vec![network(16), compare(AT_LEAST, &[from]), accept()]].concat(),
+        [family(IPV6), vec![network(24), compare(EQUAL, &[is]), accept()]].concat(),
+        [family(IPV4), ours].concat(),
+    ]
 }
 
 /// What has a source whose answer would go into this interface, or nowhere.
@@ -130,18 +148,30 @@ fn verdict(verdict: u32) -> Vec<u8> {
 
 /// ICMP is of one family: in packets of the other its number says nothing.
 fn protocol(protocol: u8) -> Rule {
-    let family: Option<u8> = match protocol {
-        ICMP => Some(2),
-        ICMPV6 => Some(10),
-        _ => None,
+    let family = match protocol {
+        ICMP => family(IPV4),
+        ICMPV6 => family(IPV6),
+        _ => Vec::new(),
     };
-    let family = family.map(|family| [load(FAMILY), compare(EQUAL, &[family])]);
-    family.into_iter().flatten().chain([load(PROTOCOL), compare(EQUAL, &[protocol])]).collect()
+    [family, vec![load(PROTOCOL), compare(EQUAL, &[protocol])]].concat()
+}
+
+fn family(family: u8) -> Rule {
+    vec![load(FAMILY), compare(EQUAL, &[family])]
+}
+
+/// A byte of the IP header.
+fn network(offset: u32) -> Vec<u8> {
+    payload(NETWORK_HEADER, offset, 1)
 }
 
 /// So many bytes of TCP's, UDP's or ICMP's header.
 fn transport(offset: u32, length: u32) -> Vec<u8> {
-    let parts = [number(1, REGISTER), number(2, TRANSPORT_HEADER), number(3, offset), number(4, length)];
+    payload(TRANSPORT_HEADER, offset, length)
+}
+
+fn payload(base: u32, offset: u32, length: u32) -> Vec<u8> {
+    let parts = [number(1, REGISTER), number(2, base), number(3, offset), number(4, length)];
     expression("payload", &parts.concat())
 }
 
