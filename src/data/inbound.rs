@@ -185,7 +185,12 @@ impl Inbound {
         let mut run = None;
         for datagram in train.chunks_mut(received.segment.max(1)) {
             let outcome = match classify(datagram, encap) {
-                Datagram::Ike(message) => to_control(shared, path, message),
+                Datagram::Ike(message) => {
+                    if let Err(loss) = to_control(shared, path, message) {
+                        drops.loss(loss, 1);
+                    }
+                    Ok(())
+                }
                 Datagram::Esp { spi } => {
                     let packet = open(shared, &snapshot, &mut run, spi, datagram, received.tos);
                     packet.map(|packet| self.delivery.push(packet))
@@ -216,13 +221,13 @@ fn classify(datagram: &[u8], encap: bool) -> Datagram<'_> {
 
 /// The message is copied only when there is room for it. However many ask for a new SA, half of the queue is left to
 /// the SAs that stand.
-fn to_control(shared: &Shared, path: UdpPath, message: &[u8]) -> Result<(), DropReason> {
+fn to_control(shared: &Shared, path: UdpPath, message: &[u8]) -> Result<(), Loss> {
     if asks_for_a_new_sa(message) && shared.to_control.capacity() <= QUEUE / 2 {
-        return Err(DropReason::QueueFull);
+        return Err(Loss::QueueFull);
     }
     match shared.to_control.try_reserve() {
         Ok(permit) => permit.send(FromData::Ike { path, bytes: message.to_vec() }),
-        Err(TrySendError::Full(()) | TrySendError::Closed(())) => return Err(DropReason::QueueFull),
+        Err(TrySendError::Full(()) | TrySendError::Closed(())) => return Err(Loss::QueueFull),
     }
     Ok(())
 }
@@ -293,7 +298,7 @@ fn deliver(
         Err(error)
             if error.raw_os_error() == Some(libc::EINVAL) && header.gso() != OffloadHeader::GSO_NONE => {}
         Err(error) => {
-            worker.drops_in.esp(DropReason::DeliverFailed, 1);
+            worker.drops_in.loss(Loss::DeliverFailed, 1);
             // Down or gone. What the device refuses in a packet is no failure of the device.
             if matches!(error.raw_os_error(), Some(libc::EIO | libc::EBADFD | libc::ENODEV)) {
                 device.note(error, &shared.to_control);

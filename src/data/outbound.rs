@@ -30,7 +30,7 @@ use super::{FromData, Shared, UdpPath, Worker};
 use crate::net::clock::{nanoseconds_since_boot, since_boot};
 use crate::net::ready::{Courtesy, Woken};
 use crate::net::tun::MAX_PACKET;
-use crate::net::udp::Sent;
+use crate::net::udp::{Outer, Sent};
 
 /// What IPv6 sends without asking (RFC 8200 §5).
 const SMALLEST_IPV6: usize = 1280;
@@ -365,15 +365,16 @@ impl Outbound {
     /// By the socket of the SA's worker, whoever sends: the kernel may choose the line's queue by it.
     fn send(&self, sending: &Sending, Outside { tos, whole }: Outside) {
         let UdpPath { local, remote, encap } = sending.path;
-        let (sockets, way, size) = (&self.shared.sockets, (local, remote), self.train.segment());
+        let outer = Outer { local, remote, tos, whole };
+        let (sockets, size) = (&self.shared.sockets, self.train.segment());
         let sent = if encap {
             let segmentation = &sending.segmentation;
-            sockets.between(sending.worker, local, remote).map(|socket| {
-                self.send_pieces(|piece| socket.send_train(way, (tos, whole), piece, size, segmentation));
+            sockets.for_trains(sending.worker, local, remote).map(|socket| {
+                self.send_pieces(|piece| socket.send_train(outer, piece, size, segmentation));
             })
         } else {
             sockets.native(sending.worker, remote).map(|socket| {
-                self.send_pieces(|piece| socket.send_train(way, (tos, whole), piece, size));
+                self.send_pieces(|piece| socket.send_train(outer, piece, size));
             })
         };
         if let Err(error) = sent {
