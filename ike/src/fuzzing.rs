@@ -210,7 +210,7 @@ pub fn certificate(data: &[u8]) {
 pub fn crl(data: &[u8]) {
     let Ok(crl) = Crl::from_der(data) else { return };
     assert_eq!(Crl::from_der(crl.der()).as_ref(), Ok(&crl));
-    judge(|issuer, _| Answer::Crl(Fetch { url: String::new(), kind: FetchKind::Crl, issuer }, crl));
+    judge(|issuer, _| Answer::Crl(Fetch { url: String::new(), kind: FetchKind::Crl, issuer }, crl, NOW));
 }
 
 /// An OCSP response, likewise.
@@ -219,7 +219,7 @@ pub fn ocsp_response(data: &[u8]) {
     assert_eq!(OcspResponse::from_der(response.der()).as_ref(), Ok(&response));
     judge(|issuer, certificate| {
         let kind = FetchKind::Ocsp { request: Vec::new(), certificate };
-        Answer::Ocsp(Fetch { url: String::new(), kind, issuer }, response)
+        Answer::Ocsp(Fetch { url: String::new(), kind, issuer }, response, NOW)
     });
 }
 

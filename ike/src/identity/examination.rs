@@ -209,11 +209,11 @@ impl Examination {
         let scheme = pki::verify(path.public_key(), self.octets.as_slice(), *method, data);
         let scheme = scheme.map_err(ProofError::Signature)?;
         let evidence = Evidence { stapled: offered.ocsp_responses, answers: self.answers.clone() };
-        let (assessment, until) = match pki::assess_until(&path, trust, &evidence, self.wall) {
+        let (assessment, known) = match pki::assess_until(&path, trust, &evidence, self.wall) {
             (Assessment::Unknown { missing, .. }, _) if !missing.is_empty() => return Ok(Err(missing)),
             decided => decided,
         };
-        let settled = Settled { path: &path, trust, assessment, until, wall: self.wall };
+        let settled = Settled { path: &path, trust, assessment, known, wall: self.wall };
         let (proof, decided) = settled.proof(scheme.to_string());
         decided.map_err(ProofError::Revocation)?;
         Ok(Ok(proof))

@@ -9,7 +9,9 @@ use super::examination::{ProofError, VerifiedPeer, trusted_path};
 use super::peer_proof::Settled;
 use super::{Identity, PeerProof};
 use crate::config::{Connection, RemoteAuth};
-use crate::pki::{self, Answer, Assessment, Evidence, Fetch, Offered, RevocationError, Trust, TrustedPath};
+use crate::pki::{
+    self, Answer, Assessment, Evidence, Fetch, Known, Offered, RevocationError, Trust, TrustedPath,
+};
 use crate::wire::CertEncoding;
 
 /// A peer's CERT payloads, as it sent them.
@@ -94,11 +96,11 @@ impl Review {
         let offered = Offered::read(offered).map_err(ProofError::Certificates)?;
         let path = trusted_path(&offered, trust, self.wall)?;
         path.binds(&self.identity).map_err(ProofError::Binding)?;
-        let (assessment, until) = match self.assess(&path, trust, offered.ocsp_responses) {
+        let (assessment, known) = match self.assess(&path, trust, offered.ocsp_responses) {
             (Assessment::Unknown { missing, .. }, _) if !missing.is_empty() => return Ok(Err(missing)),
             decided => decided,
         };
-        let settled = Settled { path: &path, trust, assessment, until, wall: self.wall };
+        let settled = Settled { path: &path, trust, assessment, known, wall: self.wall };
         let (proof, unknown) = match settled.proof(self.method.clone()) {
             (proof, Err(unknown @ RevocationError::Unknown(_))) => (proof, Some(unknown)),
             (_, Err(revoked)) => return Err(ProofError::Revocation(revoked)),
@@ -109,7 +111,12 @@ impl Review {
 
     /// Whoever can say how it stands now is asked first: what the peer sent along at the beginning counts where nobody
     /// answers.
-    fn assess(&self, path: &TrustedPath, trust: &Trust, stapled: Vec<Vec<u8>>) -> (Assessment, Option<u64>) {
+    fn assess(
+        &self,
+        path: &TrustedPath,
+        trust: &Trust,
+        stapled: Vec<Vec<u8>>,
+    ) -> (Assessment, Option<Known>) {
         let fetched = Evidence { stapled: Vec::new(), answers: self.answers.clone() };
         match pki::assess_until(path, trust, &fetched, self.wall) {
             (Assessment::Unknown { missing, .. }, _) if missing.is_empty() => {

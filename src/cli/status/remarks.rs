@@ -152,12 +152,15 @@ fn peers(tunnel: &Tunnel) -> Vec<(Colour, String)> {
 /// Whose certificate the peer has, and whether it is known not to be revoked.
 fn peer_certificate(ike: &IkeSa, now: Timestamp) -> Option<(Colour, String)> {
     let subject = ike.peer_certificate.as_ref()?;
-    let checked = ike.peer_revocation_checked.map_or(0, Timestamp::as_millis) / 1000;
-    let ago = time((now.as_millis() / 1000).saturating_sub(checked));
-    let known = match ike.peer_revocation.as_deref() {
-        None => "revocation is not asked about".to_owned(),
-        Some("good") => format!("not revoked, asked {ago} ago"),
-        Some(_) => format!("nobody says whether it was revoked, asked {ago} ago"),
+    let ago = |at: Timestamp| time((now.as_millis() / 1000).saturating_sub(at.as_millis() / 1000));
+    let known = match (ike.peer_revocation.as_deref(), ike.peer_revocation_checked) {
+        (None, _) => "revocation is not asked about".to_owned(),
+        (Some("good"), Some(at)) => format!("not revoked, by an answer fetched {} ago", ago(at)),
+        (Some("good"), None) => "not revoked, by a list from a file".to_owned(),
+        (Some(_), at) => {
+            let asked = at.map(|at| format!(", asked {} ago", ago(at))).unwrap_or_default();
+            format!("nobody says whether it was revoked{asked}")
+        }
     };
     Some((Colour::Dim, format!("the peer's certificate is of `{subject}`: {known}")))
 }

@@ -110,7 +110,7 @@ impl Cache {
         };
         let path = self.directory.as_ref()?.join(&key.0);
         let read = read(&path, bytes).map_err(|error| error.to_string());
-        let read = read.and_then(|content| match Answer::read(fetch.clone(), &content) {
+        let read = read.and_then(|content| match Answer::read(fetch.clone(), &content, age.fetched) {
             Answer::Failed(_, why) => Err(why),
             answer => Ok(answer),
         });
@@ -278,12 +278,12 @@ mod tests {
     }
 
     fn put(cache: &Cache, name: &str, content: &[u8]) {
-        cache.put(&key(name), content, Answer::read(fetch(name), content));
+        cache.put(&key(name), content, Answer::read(fetch(name), content, now()));
     }
 
     fn get(cache: &Cache, name: &str) -> Option<Vec<u8>> {
         match cache.get(&key(name), &fetch(name))? {
-            Answer::Crl(of, crl) if of == fetch(name) => Some(crl.der().to_vec()),
+            Answer::Crl(of, crl, _) if of == fetch(name) => Some(crl.der().to_vec()),
             other => panic!("{other:?}"),
         }
     }

@@ -173,7 +173,7 @@ impl<M: Messenger> Fetcher<M> {
     /// was kept before. A long list takes its time, so this is done off the loop.
     async fn keep(&self, key: &Key, fetch: &Fetch, content: Vec<u8>) -> Result<Answer, String> {
         let (own, key, fetch) = (self.clone(), key.clone(), fetch.clone());
-        let kept = spawn_blocking(move || match Answer::read(fetch, &content).vouched(now()) {
+        let kept = spawn_blocking(move || match Answer::read(fetch, &content, now()).vouched(now()) {
             Answer::Failed(_, why) => Err(why),
             answer => Ok(own.0.cache.put(&key, &content, answer)),
         });

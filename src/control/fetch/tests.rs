@@ -139,7 +139,7 @@ impl Lab {
 
     async fn done(&mut self) -> Result<Vec<u8>, String> {
         match self.running.join_next().await.unwrap().unwrap() {
-            Answer::Crl(_, crl) => Ok(crl.der().to_vec()),
+            Answer::Crl(_, crl, _) => Ok(crl.der().to_vec()),
             Answer::Failed(_, why) => Err(why),
             Answer::Ocsp(..) => panic!("nobody asked"),
         }
