@@ -210,7 +210,10 @@ pub fn certificate(data: &[u8]) {
 pub fn crl(data: &[u8]) {
     let Ok(crl) = Crl::from_der(data) else { return };
     assert_eq!(Crl::from_der(crl.der()).as_ref(), Ok(&crl));
-    judge(|issuer, _| Answer::Crl(Fetch { url: String::new(), kind: FetchKind::Crl, issuer }, crl, NOW));
+    judge(|issuer, certificate| {
+        let kind = FetchKind::Crl { certificate };
+        Answer::Crl(Fetch { url: String::new(), kind, issuer }, crl, NOW)
+    });
 }
 
 /// An OCSP response, likewise.

@@ -45,6 +45,8 @@ pub const PATH_MTU_VERIFIED: Duration = Duration::from_secs(90);
 pub const PATH_MTU_DOUBTED: Duration = Duration::from_secs(10);
 /// How long no packet has come then.
 pub const PATH_MTU_SILENCE: Duration = Duration::from_secs(3);
+/// How long after the peer's probes had us verify what we believe they do not again.
+pub const PATH_MTU_HINTED: Duration = Duration::from_secs(30);
 /// The longest cookie that we return, bytes (RFC 7296 §2.6).
 pub const COOKIE: usize = 64;
 /// How often one attempt returns a cookie or changes its group before it is given up.

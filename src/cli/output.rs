@@ -236,6 +236,15 @@ pub(super) fn bytes(count: u64) -> String {
     format!("{count} B")
 }
 
+/// Whole days, as far as there are any.
+pub(super) fn days(whole: i64) -> String {
+    match whole {
+        ..=0 => "less than a day".to_owned(),
+        1 => "1 day".to_owned(),
+        _ => format!("{whole} days"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ pub(super) struct Silence {
 }
 
 const NATIVE: &str = "ESP goes without UDP here, and a firewall on the way that passes IKE and drops IP protocol 50 looks just like this: let protocol 50 pass in both directions, or set `encapsulation = \"always\"`. If the packets are of a kind that nobody answers, nothing is wrong";
-const IN_UDP: &str = "IKE passes on the same UDP port, so look behind the peer first: whether it forwards, whether its hosts have a way back to our networks, and their firewalls; a firewall on the way may also tell ESP from IKE on UDP port 4500. If the packets are of a kind that nobody answers, nothing is wrong";
+const IN_UDP: &str = "IKE goes the same way: if the line or the peer is down, its requests stay unanswered too, and the tunnel ends and is tried again by itself. If the tunnel stands for minutes more, look behind the peer: whether it forwards, whether its hosts have a way back to our networks, and their firewalls; a firewall on the way may also tell ESP from IKE on UDP port 4500. If the packets are of a kind that nobody answers, nothing is wrong";
 
 const DEAF: &str = "look behind this end: whether this machine forwards (`sekisho check FILE`), whether the hosts are there and have their way back through it, and their firewalls. If the packets are of a kind that nobody answers, nothing is wrong";
 /// So many packets at least are worth a look, after so many seconds.
@@ -90,7 +90,7 @@ mod tests {
             told[0].seen,
             "on Child SA centre, 53 packets were sent within 40s and none came back; none has come since it was set up"
         );
-        assert!(told[0].advice.starts_with("IKE passes on the same UDP port"));
+        assert!(told[0].advice.starts_with("IKE goes the same way"));
         tunnel.ike.as_mut().unwrap().esp_in_udp = false;
         tunnel.children[0].last_in_s = Some(75);
         let told = silences(&tunnel);

@@ -61,7 +61,7 @@ fn ask(mut client: Client, output: &Output, args: &Args) -> Done {
 
 /// The configuration says it.
 fn free_in_part(output: &Output, args: &Args) -> Done {
-    let config = config::load(&args.config).map_err(|error| {
+    let config = config::load_to_start(&args.config).map_err(|error| {
         Failed::because(format!("{error}\nwithout a good configuration nobody knows what tunnels cover: mend it, name another by `--config`, or free everything by `sekisho unprotect`"))
     })?;
     let failed = |error: netlink::Error| Failed::because(error.to_string());

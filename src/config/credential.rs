@@ -251,12 +251,15 @@ fn acceptable(judge: &mut Judge<'_>, store: &Store<'_>, chain: &[Certificate], s
     Some(())
 }
 
-/// At a start an expired certificate is told of, but must not keep the other tunnels down.
+/// At a start or reload an expired certificate is told of, but must not keep the other tunnels down or as they were.
 fn expired(judge: &mut Judge<'_>, store: &Store<'_>, span: &Span, message: String, help: &str) -> Option<()> {
     if store.forgives_dates {
         store.warn_once(judge, span, message, help);
         return Some(());
     }
+    let help = format!(
+        "{help}; the daemon starts and reloads with it as it is, and only the tunnels that prove themselves by it do not come up"
+    );
     judge.error(span, message, help);
     None
 }
@@ -274,8 +277,12 @@ pub(super) fn soon(
         let left = certificate.not_after().saturating_sub(store.now);
         if left > 0 && left <= limits::EXPIRY_WARNING.as_secs() {
             let (subject, end) = (certificate.subject(), Utc(certificate.not_after()));
-            let days = left / 86_400;
-            let message = format!("{whose} `{subject}` expires in {days} days, on {end}");
+            let days = match left / 86_400 {
+                0 => "less than a day".to_owned(),
+                1 => "1 day".to_owned(),
+                days => format!("{days} days"),
+            };
+            let message = format!("{whose} `{subject}` expires in {days}, on {end}");
             store.warn_once(judge, span, message, help);
         }
     }

@@ -249,8 +249,11 @@ impl<'t> Section<'t> {
         let span = value.span();
         let range = format!("{} to {}", duration::show(bounds.floor), duration::show(bounds.ceiling));
         if let DeValue::Integer(number) = value.get_ref() {
+            let seconds = number.as_str().parse().ok().map(Duration::from_secs);
+            let seconds = seconds.filter(|time| bounds.floor <= *time && *time <= bounds.ceiling);
+            let example = seconds.map_or_else(|| duration::show(bounds.default), |_| format!("{number}s"));
             let help = format!(
-                "a bare number says nothing about its unit: write {key} = \"{number}s\"; {range} is allowed"
+                "a bare number says nothing about its unit: write {key} = \"{example}\"; {range} is allowed"
             );
             judge.error(&span, format!("`{key}` has no unit"), help);
             return absent;

@@ -90,8 +90,10 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("cacerts", "authorities", ""),
     ("cert", "certificate", ""),
     ("certs", "certificate", ""),
+    ("charondebug", "", "what is logged is `log` of [daemon]"),
     ("children", "child", "each is a [[tunnel.NAME.child]]"),
     ("close_action", "start", "a tunnel that is to stand is set up anew by itself"),
+    ("closeaction", "start", "a tunnel that is to stand is set up anew by itself"),
     ("compress", "", "packets are not compressed"),
     ("copy_df", "dont_fragment", ""),
     ("dpd_action", "", "a tunnel whose peer is dead is set up anew by itself; after which silence the peer is probed, `liveness` says"),
@@ -102,12 +104,20 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("dpdtimeout", "retransmit_tries", "that is how often a request is sent again before the peer counts as dead"),
     ("eap_identity", "", "EAP is not there: a peer proves itself by a pre-shared key or a certificate"),
     ("encap", "encapsulation", ""),
+    ("esn", "esp_proposals", "`esn` and `noesn` are words of a proposal, and without either both are offered"),
     ("esp", "esp_proposals", ""),
     ("forceencaps", "encapsulation", ""),
     ("fragmentation", "fragment_size", "messages are always sent in fragments where the peer takes them"),
+    ("hw_offload", "", "packets are encrypted by this machine's processor"),
+    ("id", "", "who we are is `local_id`, and who the peer is `remote_id`"),
+    ("if_id_in", "", "packets go by the TUN device, `interface` of [daemon], and there are no XFRM interfaces"),
+    ("if_id_out", "", "packets go by the TUN device, `interface` of [daemon], and there are no XFRM interfaces"),
     ("ike", "ike_proposals", ""),
     ("ikelifetime", "ike_lifetime", ""),
     ("ikev2", "", "IKEv2 is all that is spoken"),
+    ("inactivity_timeout", "inactivity", ""),
+    ("installpolicy", "", "routes and policies are always put up, and what is not protected is dropped"),
+    ("ipcomp", "", "packets are not compressed"),
     ("keyexchange", "", "IKEv2 is all that is spoken"),
     ("keyingtries", "", "it is tried for ever; the longest wait between two attempts is `retry_max`"),
     ("keylife", "child_lifetime", ""),
@@ -127,15 +137,19 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("lifetime", "child_lifetime", ""),
     ("local", "", "who we are is `local_id`, and our own address is found by itself"),
     ("local_addrs", "", "our own address is found by itself"),
+    ("local_port", "", "the ports are `ike_port` and `nat_port` of [daemon], for all tunnels"),
     ("local_ts", "local_networks", ""),
     ("margintime", "", "when keys are replaced within their lifetime is chosen by itself"),
     ("mobike", "", "MOBIKE is not there; a peer that moves is followed where it is behind a NAT, and set up anew elsewhere"),
     ("mode", "", "there is tunnel mode alone"),
+    ("nat_traversal", "encapsulation", "a NAT is found and passed by itself"),
     ("over_time", "", "when keys are replaced within their lifetime is chosen by itself"),
     ("pfs", "esp_proposals", "a group in a proposal gives each rekey a key exchange of its own, and `nopfs` none"),
     ("phase2", "", "ESP is all that there is"),
     ("phase2alg", "esp_proposals", ""),
+    ("policies", "", "routes and policies are always put up, and what is not protected is dropped"),
     ("pools", "pool", ""),
+    ("priority", "", "of networks that overlap the most specific decides"),
     ("proposals", "ike_proposals", ""),
     ("pubkeys", "peer_keys", ""),
     ("rand_time", "", "when keys are replaced within their lifetime is chosen by itself"),
@@ -148,6 +162,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("rekeyfuzz", "", "when keys are replaced within their lifetime is chosen by itself"),
     ("rekeymargin", "", "when keys are replaced within their lifetime is chosen by itself"),
     ("remote_addrs", "remote", ""),
+    ("remote_port", "", "peers are called on ports 500 and 4500"),
     ("remote_ts", "remote_networks", ""),
     ("right", "remote", ""),
     ("rightauth", "remote_auth", ""),
@@ -279,6 +294,11 @@ mod tests {
         assert!(
             of("dpd_action")
                 .starts_with("leave it out: a tunnel whose peer is dead is set up anew by itself")
+        );
+        assert_eq!(of("ipcomp"), "leave it out: packets are not compressed");
+        assert_eq!(
+            of("inactivity_timeout"),
+            "what others call `inactivity_timeout` is about `inactivity` here"
         );
         assert_eq!(of("right"), "what others call `right` is about `remote` here");
     }

@@ -197,7 +197,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 }
 
 /// Like [`load`], but a certificate of ours that is expired is a warning: a tunnel that no peer will accept must not
-/// keep the others from starting.
+/// keep the others from starting or being changed.
 ///
 /// # Errors
 /// Everything that is wrong with it.

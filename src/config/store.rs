@@ -22,7 +22,7 @@ pub(super) struct Store<'r> {
     reader: Reader<'r>,
     /// Seconds since 1970 UTC: for the dates of certificates.
     pub(super) now: u64,
-    /// Whether a certificate of ours may be expired: at a start, which the other tunnels need.
+    /// Whether a certificate of ours may be expired: at a start or reload, which the other tunnels need.
     pub(super) forgives_dates: bool,
     certificates: Kept<PathBuf, Vec<Certificate>>,
     crls: Kept<PathBuf, Vec<Crl>>,

@@ -13,10 +13,11 @@ use crate::telemetry::Fact;
 use super::{Control, last_good};
 
 impl Control {
+    /// What a start takes is taken here too, or a tunnel whose certificate has expired would keep all others from being changed.
     /// New prefixes are protected before the endpoint hears of them; tunnels that did not change keep their SAs.
     pub(super) async fn reload(&mut self) -> Reply {
         let source = self.config.source.clone();
-        let new = match config::load(&source) {
+        let new = match config::load_to_start(&source) {
             Ok(new) => new,
             Err(error) => {
                 let problems = error.errors.iter().map(problem).collect();

@@ -161,7 +161,11 @@ impl fmt::Display for Fact {
                     }
                     None => write!(f, "negotiation failed ({}): {diagnosis}", diagnosis.kind)?,
                 }
-                next_try_in_s.map_or(Ok(()), |s| write!(f, ". The next try is in {s} s"))
+                match next_try_in_s {
+                    Some(0) => write!(f, ". The next try is made now"),
+                    Some(s) => write!(f, ". The next try is in {s} s"),
+                    None => Ok(()),
+                }
             }
             Self::EventsLost { lost } => {
                 write!(f, "{lost} records were lost here, since the reader was too slow")

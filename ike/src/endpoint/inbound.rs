@@ -207,7 +207,7 @@ impl Endpoint {
         // Nobody proved anything, so this is for the operator's eyes alone: a tunnel that stands is not told of it.
         let guess = || self.connections.down_at(remote);
         let name = named.as_ref().map(|c| c.name.clone()).or_else(guess);
-        self.supersede_refusals(remote, Some(&diagnosis));
+        self.supersede_refusals(remote, Some(&diagnosis), named.as_ref().map(|c| &c.name));
         let mut kept = named.is_some();
         if named.is_none() {
             let meant = meant.as_ref().map(|c| &c.name);
@@ -228,7 +228,7 @@ impl Endpoint {
         let name = tunnel.connection().name.clone();
         self.tunnel_by_spi.extend(tunnel.ike_spis().map(|spi| (spi, id)));
         let peer = tunnel.remote_id().clone();
-        self.supersede_refusals(tunnel.path.remote_ip(), None);
+        self.supersede_refusals(tunnel.path.remote_ip(), None, None);
         self.tunnels.insert(id, Box::new(tunnel));
         if let Some(managed) = self.connections.get_mut(&name) {
             managed.tunnels.push(id);

@@ -8,7 +8,7 @@ use super::connections::{Connections, Managed};
 use super::half_open::prefix;
 use crate::config::Name;
 use crate::diagnosis::Diagnosis;
-use crate::event::Refusal;
+use crate::event::{Likeness, Refusal};
 use crate::limits;
 use crate::time::{Instant, Now};
 
@@ -23,8 +23,9 @@ pub(super) struct Noted(BTreeSet<IpAddr>);
 impl Noted {
     fn note(&mut self, remote: IpAddr, connections: &Connections) {
         if self.0.len() >= limits::REFUSALS_NOTED {
-            let is_told = |remote: &IpAddr| connections.iter().any(|managed| managed.was_told_of(*remote));
-            self.0.retain(is_told);
+            // All connections are looked at once, and not once for each address: there may be thousands, and strangers set the pace.
+            let told: BTreeSet<IpAddr> = connections.iter().flat_map(Managed::told_of).collect();
+            self.0.retain(|remote| told.contains(remote));
         }
         if self.0.len() >= limits::REFUSALS_NOTED {
             self.0.pop_first();
@@ -34,14 +35,20 @@ impl Noted {
 }
 
 impl Managed {
-    fn was_told_of(&self, remote: IpAddr) -> bool {
-        self.failure_from == Some(remote) || self.near_misses.iter().any(|miss| miss.remote == remote)
+    /// Where the refusals come from that it was told of.
+    fn told_of(&self) -> impl Iterator<Item = IpAddr> {
+        self.failure_from.into_iter().chain(self.near_misses.iter().map(|miss| miss.remote))
     }
 
-    /// Forgets what is of this address, but for what is the same as the newest.
-    fn forget_refusals(&mut self, remote: IpAddr, newest: Option<&Diagnosis>) {
-        self.near_misses.retain(|miss| miss.remote != remote || is_same(newest, &miss.diagnosis));
-        if self.failure_from == Some(remote) {
+    /// Forgets what is of this address, but for what is the same as the newest. `named`: whom that was for, if it is known; of
+    /// another it says no more than that this one was not meant by its address: many peers may be behind one NAT.
+    fn forget_refusals(&mut self, remote: IpAddr, newest: Option<&Diagnosis>, named: Option<&Name>) {
+        let is_other = named.is_some_and(|name| *name != self.config.name);
+        self.near_misses.retain(|miss| {
+            let stays = is_other && miss.likeness == Likeness::Identity;
+            miss.remote != remote || stays || is_same(newest, &miss.diagnosis)
+        });
+        if self.failure_from == Some(remote) && !is_other {
             (self.failure_from, self.last_failure) = (None, None);
         }
     }
@@ -93,12 +100,17 @@ impl Endpoint {
     }
 
     /// Whoever is there was refused anew, or has got what it wanted: what it was refused before is of no interest.
-    pub(super) fn supersede_refusals(&mut self, remote: IpAddr, newest: Option<&Diagnosis>) {
+    pub(super) fn supersede_refusals(
+        &mut self,
+        remote: IpAddr,
+        newest: Option<&Diagnosis>,
+        named: Option<&Name>,
+    ) {
         if newest.is_none_or(|newest| !self.untold.is_last(remote, newest)) {
             self.untold.forget(remote);
         }
         if self.noted.0.remove(&remote) {
-            self.connections.iter_mut().for_each(|managed| managed.forget_refusals(remote, newest));
+            self.connections.iter_mut().for_each(|managed| managed.forget_refusals(remote, newest, named));
         }
     }
 
@@ -113,10 +125,14 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
+    use crate::config::{Connection, LocalAuth, RemoteAuth};
     use crate::diagnose::local;
+    use crate::identity::RemoteId;
+    use crate::secret::Secret;
 
     fn at(seconds: u64) -> Now {
         Now { boot: Instant::from_boot(Duration::from_secs(seconds)), wall: seconds }
@@ -142,5 +158,33 @@ mod tests {
         assert_eq!(have.last(), Some(&("198.51.100.255".to_owned(), 1)));
         refusals.forget(IpAddr::from([192, 0, 2, 1]));
         assert_eq!(kept(&refusals).len(), limits::REFUSALS_KEPT - 1);
+    }
+
+    fn managed(number: u32) -> Managed {
+        let psk = || Secret::new(b"long enough".to_vec());
+        let us = ("b.example".parse().unwrap(), LocalAuth::Psk(psk()));
+        let peer = (RemoteId::Exact("a.example".parse().unwrap()), RemoteAuth::Psk(psk()));
+        let name = Name::from(format!("link{number}").as_str());
+        Managed::new(Arc::new(Connection::new(name, us, peer, Vec::new())))
+    }
+
+    /// Of whom no connection speaks any more is forgotten first.
+    #[test]
+    fn addresses_that_were_refused_are_held_up_to_their_limit() {
+        let host = |n: u32| IpAddr::from((0xc000_0200 + n).to_be_bytes());
+        let limit = u32::try_from(limits::REFUSALS_NOTED).unwrap();
+        let mut connections = Connections::default();
+        for n in 0..2 * limit {
+            let mut managed = managed(n);
+            managed.failure_from = (n % 2 == 0).then(|| host(n));
+            connections.insert(managed);
+        }
+        let mut noted = Noted::default();
+        (0..=limit).for_each(|n| noted.note(host(n), &connections));
+        assert_eq!(noted.0.len(), limits::REFUSALS_NOTED / 2 + 1);
+        assert!(noted.0.contains(&host(0)) && !noted.0.contains(&host(1)) && noted.0.contains(&host(limit)));
+        (0..2 * limit).step_by(2).for_each(|n| noted.note(host(n), &connections));
+        assert_eq!(noted.0.len(), limits::REFUSALS_NOTED);
+        assert!(noted.0.contains(&host(2 * limit - 2)), "the newest is there");
     }
 }

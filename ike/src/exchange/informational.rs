@@ -11,6 +11,8 @@ pub(crate) struct Informational {
     pub(crate) delete_ike: bool,
     /// Child SAs deleted, by the sender's inbound SPIs.
     pub(crate) delete_esp: Vec<EspSpi>,
+    /// It is there for its size (`PATH_MTU_PROBE`); only in a request.
+    pub(crate) probes_path: bool,
     /// The first error reported.
     pub(crate) error: Option<NotifyType>,
     /// An address is asked for; only in a request.
@@ -24,7 +26,9 @@ impl Informational {
         let parts = Parts::sort(payloads)?;
         let asks = |c: &Configuration| c.kind == ConfigurationType::CFG_REQUEST;
         let asks = ConfigRequest::read(parts.configuration.clone().filter(asks))?;
-        let mut message = Self { error: parts.error().map(|n| n.kind), asks, ..Self::default() };
+        let probes_path = parts.notify(NotifyType::PATH_MTU_PROBE).is_some();
+        let error = parts.error().map(|n| n.kind);
+        let mut message = Self { probes_path, error, asks, ..Self::default() };
         for delete in parts.deletes {
             match delete {
                 Delete::Ike => message.delete_ike = true,

@@ -114,21 +114,19 @@ impl Crl {
         if list.next_update < now.saturating_sub(limits::REVOCATION_CLOCK_SKEW) {
             return Err(NoAnswer::Stale(Utc(list.next_update)));
         }
-        self.verify(issuer)?;
-        if !list.scope.covers(certificate) {
-            return Err(NoAnswer::Scope);
-        }
+        self.is_about(certificate, issuer)?;
         Ok(list
             .find(certificate.serial())
             .map_or(Standing::Good, |(since, reason)| Standing::Revoked { since, reason }))
     }
 
-    /// Whether it is this issuer's list, rightly signed.
-    pub(super) fn is_by(&self, issuer: &Certificate) -> Result<(), NoAnswer> {
+    /// Whether it is this issuer's list, rightly signed, and the one of its lists that would hold this certificate.
+    pub(super) fn is_about(&self, certificate: &Certificate, issuer: &Certificate) -> Result<(), NoAnswer> {
         if self.0.issuer != *issuer.subject() {
             return Err(NoAnswer::OtherIssuer);
         }
-        self.verify(issuer)
+        self.verify(issuer)?;
+        if self.0.scope.covers(certificate) { Ok(()) } else { Err(NoAnswer::Scope) }
     }
 
     /// RFC 5280 §6.3.3 (f): "If a key usage extension is present in the CRL issuer's certificate, verify that the cRLSign bit

@@ -21,7 +21,10 @@ pub struct Fetch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchKind {
     /// GET; the answer is a CRL as DER.
-    Crl,
+    Crl {
+        /// What is asked about.
+        certificate: Certificate,
+    },
     /// POST of this body as `application/ocsp-request`; the answer is an OCSP response as DER.
     Ocsp {
         /// DER.
@@ -55,7 +58,7 @@ impl Answer {
     pub fn read(fetch: Fetch, body: &[u8], fetched: u64) -> Self {
         let failed = |fetch, error: String| Self::Failed(fetch, error);
         match fetch.kind {
-            FetchKind::Crl => match Crl::from_der(body) {
+            FetchKind::Crl { .. } => match Crl::from_der(body) {
                 Ok(crl) => Self::Crl(fetch, crl, fetched),
                 Err(error) => failed(fetch, error.to_string()),
             },
@@ -72,7 +75,9 @@ impl Answer {
     #[must_use]
     pub fn vouched(self, now: u64) -> Self {
         let said = match (&self, &self.fetch().kind) {
-            (Self::Crl(fetch, crl, _), _) => crl.is_by(&fetch.issuer),
+            (Self::Crl(fetch, crl, _), FetchKind::Crl { certificate }) => {
+                crl.is_about(certificate, &fetch.issuer)
+            }
             (Self::Ocsp(fetch, response, _), FetchKind::Ocsp { certificate, .. }) => {
                 response.is_about(certificate, &fetch.issuer, now)
             }
@@ -84,19 +89,35 @@ impl Answer {
         }
     }
 
-    /// Whether it counts in the place of another that came later, at `now`, seconds since 1970 UTC: it is newer, and still
-    /// valid. What comes from the future was made by a clock that was wrong, and outdates nothing.
-    pub fn outdates(&self, other: &Self, now: u64) -> bool {
+    /// The same for another question that is put in the same words: a list is about many certificates. Whether it is about
+    /// that one, [`Self::vouched`] says.
+    #[must_use]
+    pub fn to(self, fetch: Fetch) -> Self {
+        match self {
+            Self::Crl(_, crl, fetched) => Self::Crl(fetch, crl, fetched),
+            Self::Ocsp(_, response, fetched) => Self::Ocsp(fetch, response, fetched),
+            Self::Failed(_, why) => Self::Failed(fetch, why),
+        }
+    }
+
+    /// Whether it says anything at `now`, seconds since 1970 UTC. What comes from the future was made by a clock that was wrong,
+    /// or ahead of its time.
+    pub fn is_current(&self, now: u64) -> bool {
         let latest = now.saturating_add(limits::REVOCATION_CLOCK_SKEW);
-        let sound = self.this_update().is_some_and(|made| made <= latest);
-        let valid = self.next_update().is_some_and(|until| until >= now);
-        sound && valid && self.this_update() > other.this_update()
+        let made = self.this_update().is_some_and(|made| made <= latest);
+        made && self.next_update().is_some_and(|until| until >= now)
+    }
+
+    /// Whether it counts in the place of another that came later, at `now`, seconds since 1970 UTC: it is current, and the other
+    /// is older or is not.
+    pub fn outdates(&self, other: &Self, now: u64) -> bool {
+        self.is_current(now) && (self.this_update() > other.this_update() || !other.is_current(now))
     }
 
     /// When what it says of the certificate in question was found out, seconds since 1970 UTC; a failure has no such time.
     fn this_update(&self) -> Option<u64> {
         match (self, &self.fetch().kind) {
-            (Self::Crl(_, crl, _), _) => Some(crl.this_update()),
+            (Self::Crl(_, crl, _), FetchKind::Crl { .. }) => Some(crl.this_update()),
             (Self::Ocsp(fetch, response, _), FetchKind::Ocsp { certificate, .. }) => {
                 response.this_update(certificate, &fetch.issuer)
             }
@@ -125,7 +146,8 @@ pub(super) fn all(certificate: &Certificate, issuer: &Certificate) -> Vec<Fetch>
     let responders = extensions.ocsp_urls.iter().filter(|url| is_fetched(url));
     let responders = responders.filter_map(|url| Some(fetch(url, question()?)));
     let lists = extensions.crl_urls.iter().filter(|url| is_fetched(url));
-    responders.chain(lists.map(|url| fetch(url, FetchKind::Crl))).collect()
+    let list = || FetchKind::Crl { certificate: certificate.clone() };
+    responders.chain(lists.map(|url| fetch(url, list()))).collect()
 }
 
 /// What was not asked yet.

@@ -18,7 +18,7 @@ use crate::exchange::{
 use crate::limits;
 use crate::path::Path;
 use crate::time::Instant;
-use crate::wire::{Datagram, ExchangeType, IkeSpi, Malformed, Notify, NotifyType, Payload};
+use crate::wire::{Body, Datagram, ExchangeType, IkeSpi, Malformed, Notify, NotifyType, Payload};
 use crate::work::Agreement;
 
 /// An answer to a request of ours.
@@ -113,6 +113,10 @@ impl Tunnel {
             }
             ExchangeType::INFORMATIONAL => {
                 let asked = payloads.try_map(Informational::read)?;
+                // What came in fragments says nothing of packets of its size.
+                if asked.get().probes_path && matches!(datagram.body, Body::Encrypted(_)) {
+                    self.peer_probes_path(ctx, path, datagram.bytes.len());
+                }
                 Ok(Some(self.answer_informational(ctx, asked)))
             }
             _ => {

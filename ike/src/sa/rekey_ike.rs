@@ -134,14 +134,11 @@ impl Tunnel {
         nonce_i: &[u8],
         nonce_r: &[u8],
     ) {
-        let until = self.redundant_until(ctx);
-        let Some(old) = self.ike_sas.get_mut(&old) else { return };
-        if let Some(Exchange::RekeyIke { collision, .. }) =
-            old.window.outstanding_mut().map(|o| &mut o.exchange)
-        {
+        let outstanding = self.ike_sas.get_mut(&old).and_then(|old| old.window.outstanding_mut());
+        if let Some(Exchange::RekeyIke { collision, .. }) = outstanding.map(|o| &mut o.exchange) {
             *collision = Some(Collision { theirs: new, lowest_nonce: lowest_nonce(nonce_i, nonce_r) });
         } else {
-            old.place = Place::Replaced { by: new, until };
+            self.replaced_by_peers(ctx, old, new);
         }
     }
 

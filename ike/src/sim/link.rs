@@ -110,6 +110,8 @@ pub struct Link {
     pub closed_port: Option<u16>,
     /// The longest IP packet that passes, bytes; the line tells of none that does not.
     pub mtu: usize,
+    /// The same of those from this address alone.
+    pub mtu_from: Option<(std::net::IpAddr, usize)>,
     /// It cuts longer ones that may be cut, and they pass.
     pub cuts: bool,
     /// IKE datagrams that were longer.
@@ -133,6 +135,7 @@ impl Link {
             closed_port: None,
             nat: None,
             mtu: usize::MAX,
+            mtu_from: None,
             cuts: false,
             too_long: 0,
             whole: 0,
@@ -156,7 +159,11 @@ impl Link {
         let whole = matches!(datagram.packet, Packet::Ike { dont_fragment: true, .. });
         self.whole += u64::from(whole);
         let cut = self.cuts && !whole;
-        let too_long = datagram.packet_length() > self.mtu && !cut;
+        let mtu = match self.mtu_from {
+            Some((from, mtu)) if from == path.local.ip() => mtu.min(self.mtu),
+            _ => self.mtu,
+        };
+        let too_long = datagram.packet_length() > mtu && !cut;
         self.too_long += u64::from(too_long);
         let closed = self.closed_port == Some(datagram.to.port());
         if self.cut || closed || chosen || lost || too_long {

@@ -107,11 +107,34 @@ impl Default for EspProposal {
 /// The word behind the groups of an ESP proposal that lets the peer decline perfect forward secrecy.
 pub const NOPFS: &str = "nopfs";
 
+/// What others call otherwise, and the word for it here.
+const ELSEWHERE: [(&str, &str); 14] = [
+    ("aes128gcm", "aes128gcm16"),
+    ("aes128gcm128", "aes128gcm16"),
+    ("aes128gcm64", "aes128gcm8"),
+    ("aes128gcm96", "aes128gcm12"),
+    ("aes256gcm", "aes256gcm16"),
+    ("aes256gcm128", "aes256gcm16"),
+    ("aes256gcm64", "aes256gcm8"),
+    ("aes256gcm96", "aes256gcm12"),
+    ("curve25519", "x25519"),
+    ("dh14", "modp2048"),
+    ("dh19", "ecp256"),
+    ("dh20", "ecp384"),
+    ("dh31", "x25519"),
+    ("sha2_256", "sha256"),
+];
+
+fn meant(word: &str) -> String {
+    let known = ELSEWHERE.iter().find(|(theirs, _)| *theirs == word);
+    known.map_or_else(String::new, |(_, ours)| format!(", which is `{ours}` here"))
+}
+
 /// Why a text is no proposal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposalError {
     /// A word that names no algorithm of ours.
-    #[error("unknown algorithm `{word}`; allowed are {allowed}")]
+    #[error("unknown algorithm `{word}`{}; allowed are {allowed}", meant(word))]
     Unknown {
         /// The word.
         word: String,
@@ -303,6 +326,12 @@ mod tests {
         for word in ["3des", "sha1", "modp1024", "modp1536", "aes192", "md5", "nopfs", "esn", ""] {
             let error = ike(&format!("aes256gcm16-prfsha256-{word}")).expect_err(word);
             assert!(matches!(&error, ProposalError::Unknown { word: w, .. } if w == word), "{error}");
+        }
+        for (theirs, ours) in ELSEWHERE {
+            let error = esp(&format!("{theirs}-noesn")).expect_err(theirs);
+            assert!(error.to_string().contains(&format!("`{theirs}`, which is `{ours}` here")), "{error}");
+            let error = esp(&format!("aes256gcm16-{ours}-{ours}")).expect_err(ours);
+            assert!(!matches!(error, ProposalError::Unknown { .. }), "{ours} is ours");
         }
         let error = esp("aes256gcm16-prfsha256").expect_err("no prf in ESP");
         assert!(matches!(&error, ProposalError::Unknown { word, .. } if word == "prfsha256"), "{error}");

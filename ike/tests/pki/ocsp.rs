@@ -172,8 +172,8 @@ fn a_designated_responder_that_was_revoked_is_not_believed() {
     let der = reply.der(&peer.leaf.certificate, &peer.root.certificate, &delegate);
     for (listed, believed) in [(&other, true), (&delegate, false)] {
         let crl = List::revoking(&listed.certificate).by(&peer.root);
-        let issuer = peer.root.certificate.clone();
-        let fetch = Fetch { url: "http://other/".into(), kind: FetchKind::Crl, issuer };
+        let (certificate, issuer) = (peer.leaf.certificate.clone(), peer.root.certificate.clone());
+        let fetch = Fetch { url: "http://other/".into(), kind: FetchKind::Crl { certificate }, issuer };
         let answers = vec![Answer::Crl(fetch, crl.clone(), NOW)];
         let fetched = Evidence { stapled: vec![der.clone()], answers };
         assert_eq!(matches!(peer.assess(&fetched), Assessment::Revoked(_)), believed);

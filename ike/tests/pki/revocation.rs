@@ -8,7 +8,7 @@ use sekisho_ike::pki::{
 
 use crate::fixtures;
 use crate::made::{Made, NOW, ca, leaf, root};
-use crate::responder::{List, Reply, sequence, tlv};
+use crate::responder::{List, Reply, extension, sequence, tlv};
 
 const RESPONDER: &str = "http://ocsp.clinic.example/";
 const LIST: &str = "http://crl.clinic.example/root.crl";
@@ -110,8 +110,8 @@ fn urls_come_from_trusted_paths_alone() {
     assert_eq!(fetches.len(), 2);
     assert_eq!(fetches[0].url, RESPONDER);
     assert!(matches!(fetches[0].kind, FetchKind::Ocsp { .. }));
-    let issuer = peer.root.certificate.clone();
-    assert_eq!(fetches[1], Fetch { url: LIST.into(), kind: FetchKind::Crl, issuer });
+    let (certificate, issuer) = (peer.leaf.certificate.clone(), peer.root.certificate.clone());
+    assert_eq!(fetches[1], Fetch { url: LIST.into(), kind: FetchKind::Crl { certificate }, issuer });
     let stranger = root(ca("Other")).trusted();
     assert!(trust(&peer.leaf.certificate, &[], &stranger, NOW).is_err(), "no path, no URL");
 }
@@ -223,6 +223,10 @@ fn an_answer_is_vouched_for_by_its_issuer_and_about_what_was_asked() {
     assert_eq!(why(&list, &List::new().der(&namesake)), "its signature is wrong");
     assert_eq!(why(&list, &List::new().der(&root(ca("Other")))), "it is by another issuer");
     assert_eq!(why(&list, b"x"), "the revocation list is malformed: no revocation list as DER");
+    // An issuing distribution point (2.5.29.28): [2] onlyContainsCACerts.
+    let authorities_only = extension(&[0x55, 0x1d, 28], true, &sequence(&[&[0x82, 1, 0xff]]));
+    let of_authorities = List { extensions: vec![authorities_only], ..List::new() };
+    assert_eq!(why(&list, &of_authorities.der(&peer.root)), "it does not cover this certificate");
 
     let (leaf, issuer) = (&peer.leaf.certificate, &peer.root.certificate);
     for reply in [Reply::good(), Reply::revoked(), Reply::unknown()] {
@@ -254,6 +258,10 @@ fn what_is_newer_and_valid_outdates_what_comes_later() {
         assert!(!new[kind].outdates(&new[kind], NOW));
         assert!(!ended[kind].outdates(&old[kind], NOW));
         assert!(!from_the_future[kind].outdates(&new[kind], NOW));
+        assert!(old[kind].outdates(&ended[kind], NOW), "it says nothing any more");
+        assert!(new[kind].outdates(&from_the_future[kind], NOW), "nor does this, as yet");
+        let current = [&old, &new, &ended, &from_the_future].map(|answers| answers[kind].is_current(NOW));
+        assert_eq!(current, [true, true, false, false]);
     }
 }
 
@@ -314,8 +322,8 @@ fn every_certificate_of_the_path_is_asked_about_but_the_anchor() {
         )
     };
     let Assessment::Unknown { missing, reasons } = judge(vec![]) else { panic!("unknown") };
-    let issuer = top.certificate.clone();
-    assert_eq!(missing, [Fetch { url: LIST.into(), kind: FetchKind::Crl, issuer }]);
+    let (certificate, issuer) = (branch.certificate.clone(), top.certificate.clone());
+    assert_eq!(missing, [Fetch { url: LIST.into(), kind: FetchKind::Crl { certificate }, issuer }]);
     assert_eq!(reasons.len(), 2);
     let (by_root, by_branch) = (List::new().by(&top), List::new().by(&branch));
     assert_eq!(judge(vec![by_root.clone(), by_branch.clone()]), Assessment::Good);
@@ -367,7 +375,8 @@ fn our_request_is_openssls() {
     };
     let request = fixtures::bytes("leaf.ocsp-request");
     let issuer = fixtures::certificate("root");
-    let expected = [(RESPONDER, FetchKind::Ocsp { request, certificate }), (LIST, FetchKind::Crl)]
+    let list = FetchKind::Crl { certificate: certificate.clone() };
+    let expected = [(RESPONDER, FetchKind::Ocsp { request, certificate }), (LIST, list)]
         .map(|(url, kind)| Fetch { url: url.into(), kind, issuer: issuer.clone() });
     assert_eq!(missing, expected);
 }

@@ -26,6 +26,7 @@ mod rekey;
 mod rules;
 mod standing;
 mod stapling;
+mod strangers;
 mod suites;
 mod uniqueness;
 

@@ -167,3 +167,33 @@ fn of_one_address_the_newest_finding_alone_is_told() {
     }
     assert!(world.b.status().tunnel().is_some());
 }
+
+/// What one of them is refused does not hide what the other was; and what is known to be of neither is told of both.
+#[test]
+fn two_peers_behind_one_nat_do_not_take_the_place_of_each_other() {
+    let mut world = World::new(1, Conditions::GOOD);
+    world.configure(Side::B, vec![of_hub("annex", "annex.example"), of_hub("ward", "ward.example")]);
+    let peer = |id: &str, port| {
+        let (mut a, _) = connection_pair();
+        a.local_id = id.parse().unwrap();
+        a.local_auth = LocalAuth::Psk(Secret::new(b"another key, and not a short one".to_vec()));
+        Rogue::new(a, SocketAddr::from(([198, 51, 100, 66], port)), port.into())
+    };
+    let told = |world: &World| {
+        ["annex", "ward"].map(|name| {
+            let status =
+                world.b.endpoint.status().into_iter().find(|s| s.connection.name == Name::from(name));
+            let status = status.unwrap();
+            let near = status.near_misses.into_iter().map(|miss| miss.diagnosis);
+            let failure = status.last_failure.map(|(_, diagnosis)| diagnosis);
+            near.chain(failure).map(|diagnosis| diagnosis.kind.code()).collect::<Vec<_>>()
+        })
+    };
+    for round in 0..3 {
+        assert!(!peer("ward.exmaple", 1000 + round).connect(&mut world, EspSpi(0x1000)));
+        assert!(!peer("annex.example", 2000 + round).connect(&mut world, EspSpi(0x1000)));
+        assert_eq!(told(&world), [["authentication_failed"], ["unknown_identity"]], "round {round}");
+    }
+    assert!(!peer("ward.example", 3000).connect(&mut world, EspSpi(0x1000)));
+    assert_eq!(told(&world), [["authentication_failed"], ["authentication_failed"]], "each of its own");
+}

@@ -126,6 +126,54 @@ fn under_traffic_a_path_that_becomes_narrower_in_silence_is_noticed_soon() {
     }
 }
 
+/// B sends next to nothing, so that nothing else has it look; what it asks for is lost as what A does.
+#[test]
+fn an_end_that_only_answers_learns_from_the_others_probes_that_the_path_became_narrower() {
+    for path in [1280, 1400] {
+        let (mut world, _) = found(1500, 1500);
+        world.traffic = None;
+        world.link.mtu = path.into();
+        let narrow = |w: &mut World, side| last(w, side).is_some_and(|(mtu, _)| mtu <= path);
+        let child = world.a.status().tunnel().unwrap().children[0].id;
+        let mut seconds = 0;
+        while !narrow(&mut world, Side::A) {
+            seconds += 1;
+            assert!(seconds < 30, "A has not noticed");
+            world.run_for(SECOND);
+            let usage = Usage { packets_out: seconds * 100, ..Usage::default() };
+            world.command(Side::A, Command::Usage(child, usage)).unwrap();
+        }
+        assert!(world.run_until(5 * SECOND, |w| narrow(w, Side::B)), "{:?}", world.b.path_mtus);
+        world.run_for(SOUGHT);
+        assert_eq!([last(&mut world, Side::A), last(&mut world, Side::B)], [Some((path, true)); 2]);
+        assert!(world.a.ended.is_empty() && world.b.ended.is_empty());
+    }
+}
+
+/// What the end with the wider direction verifies is no news for the other.
+#[test]
+fn where_one_direction_is_narrower_the_ends_do_not_have_each_other_probe_without_end() {
+    let (mut world, _) = found(1500, 1500);
+    world.traffic = None;
+    world.link.mtu_from = Some((world.a.address, 1400));
+    assert_eq!(used_for(&mut world, 30, false), Some((1400, true)));
+    let before = world.link.whole;
+    world.run_for(HOUR);
+    assert_eq!(
+        [last(&mut world, Side::A), last(&mut world, Side::B)],
+        [Some((1400, true)), Some((1500, true))]
+    );
+    let probes = world.link.whole - before;
+    // Six times A looks whether more passes, and B does; each time A does, B verifies what it believes.
+    assert!(probes <= 60, "{probes}");
+    // And under traffic no more than a verification of each end for one of A's.
+    let before = world.link.whole;
+    assert_eq!(used_for(&mut world, 3600, true), Some((1400, true)));
+    let probes = world.link.whole - before;
+    assert!(probes <= 150, "{probes}");
+    assert_eq!(last(&mut world, Side::B), Some((1500, true)));
+}
+
 #[test]
 fn what_still_passes_is_verified_without_a_word_and_only_under_traffic() {
     let (mut world, _) = found(1400, 1500);

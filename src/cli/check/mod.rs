@@ -81,7 +81,7 @@ pub(super) fn run(daemon: &Daemon, output: &Output, args: &Args) -> Done {
 
 /// What keeps a daemon with this configuration from starting on this machine, each with its remedy.
 pub(super) fn obstacles(file: &Path) -> Vec<String> {
-    match config::load(file) {
+    match config::load_to_start(file) {
         Err(error) => vec![error.to_string().trim_end().to_owned()],
         Ok(config) => {
             let findings = Machine::this().look(&config, None).into_iter();

@@ -1,5 +1,6 @@
 //! What else deserves a look, whether traffic passes or not.
 
+use super::super::output::days;
 use super::super::silence::{Silence, silences};
 use crate::api::{ConfiguredChild, State, Status, Tunnel};
 use crate::config::limits::EXPIRY_WARNING;
@@ -14,11 +15,12 @@ const RENEW: &str = "have it renewed, put the new one into the same file, and `s
 
 /// What is behind most failures of a tunnel that has it, whatever else is said of them.
 pub(super) fn expired(tunnel: &Tunnel) -> Option<String> {
-    let days = tunnel.certificate_days_left.filter(|left| *left < 0)?.unsigned_abs();
+    // Counted down, so that a second ago is -1.
+    let ago = days(tunnel.certificate_days_left.filter(|left| *left < 0)?.saturating_add(1).saturating_neg());
     let on = tunnel.certificate_expires.map_or_else(String::new, |at| {
         format!(", on {}", at.to_string().split('T').next().unwrap_or_default())
     });
-    Some(format!("Our own certificate has expired, {days} days ago{on}, and peers refuse it: {RENEW}."))
+    Some(format!("Our own certificate has expired, {ago} ago{on}, and peers refuse it: {RENEW}."))
 }
 
 /// What is not of this tunnel alone, and perhaps not of this one.
@@ -43,7 +45,7 @@ pub(super) fn remarks(tunnel: &Tunnel) -> Vec<String> {
     let warned = i64::try_from(EXPIRY_WARNING.as_secs() / 86_400).unwrap_or_default();
     let ends = |left: Option<i64>, whose: &str, who: &str| match left {
         Some(..0) => Some(format!("{whose} has expired: {who}.")),
-        Some(days) if days <= warned => Some(format!("{whose} expires in {days} days: {who}.")),
+        Some(left) if left <= warned => Some(format!("{whose} expires in {}: {who}.", days(left))),
         _ => None,
     };
     // Before all else, where it has expired.

@@ -1,6 +1,6 @@
 //! What stands below a tunnel's line: why it is down, what comes next, and what else deserves a look.
 
-use super::super::output::{Colour, bytes, details, time};
+use super::super::output::{Colour, bytes, days, details, time};
 use super::super::silence::{Silence, silences};
 use crate::api::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PacketSize, Peer, State,
@@ -189,7 +189,7 @@ fn certificates(tunnel: &Tunnel) -> Vec<(Colour, String)> {
         remarks.push(match left {
             ..0 => (Colour::Red, format!("{whose} expired on {date}: {advice}")),
             _ if left <= warned => {
-                (Colour::Yellow, format!("{whose} expires in {left} days, on {date}: {advice}"))
+                (Colour::Yellow, format!("{whose} expires in {}, on {date}: {advice}", days(left)))
             }
             _ => (Colour::Dim, format!("{whose} is good until {date}")),
         });

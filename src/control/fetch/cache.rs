@@ -33,7 +33,7 @@ pub(super) struct Key(String);
 impl Key {
     pub(super) fn of(fetch: &Fetch) -> Self {
         let request: &[u8] = match &fetch.kind {
-            FetchKind::Crl => &[],
+            FetchKind::Crl { .. } => &[],
             FetchKind::Ocsp { request, .. } => request,
         };
         // Its issuer is in it, so that no other authority that is trusted can take the place of what this one says.
@@ -102,15 +102,20 @@ impl Cache {
         self.entries().all.get(key).map(|entry| entry.age)
     }
 
-    /// The last answer. Reads the disk.
+    /// The last answer, if it is one to this question: it may have been given about another certificate. Reads the disk, and
+    /// checks signatures: whatever wrote there, an answer that is none would be in the way of all that come later.
     pub(super) fn get(&self, key: &Key, fetch: &Fetch) -> Option<Answer> {
-        let (bytes, age) = match self.entries().all.get(key)? {
-            Entry { answer: Some(answer), .. } => return Some(answer.clone()),
-            entry => (entry.bytes, entry.age),
-        };
+        let kept = self.entries().all.get(key)?.answer.clone();
+        let answer = kept.or_else(|| self.read(key, fetch))?.to(fetch.clone()).vouched(now());
+        (!matches!(answer, Answer::Failed(..))).then_some(answer)
+    }
+
+    fn read(&self, key: &Key, fetch: &Fetch) -> Option<Answer> {
+        let (bytes, age) = self.entries().all.get(key).map(|entry| (entry.bytes, entry.age))?;
         let path = self.directory.as_ref()?.join(&key.0);
         let read = read(&path, bytes).map_err(|error| error.to_string());
-        let read = read.and_then(|content| match Answer::read(fetch.clone(), &content, age.fetched) {
+        let answer = |content: Vec<u8>| Answer::read(fetch.clone(), &content, age.fetched).vouched(now());
+        let read = read.and_then(|content| match answer(content) {
             Answer::Failed(_, why) => Err(why),
             answer => Ok(answer),
         });

@@ -3,7 +3,8 @@
 //! A server that hangs costs the tunnels that need it, and nobody else: it holds one of the turns for a few seconds,
 //! then nobody asks it for a while. Those that stand are asked for first, and what many want is asked once. An answer that was kept is used without asking for an hour; after that only if the
 //! server gives none and the answer is still valid. Whoever sits on the way and answers in the server's place gains no more
-//! than by silence: what is not rightly signed is no answer, and what is older than what was kept does not replace it.
+//! than by silence: what is not rightly signed, or is another list of the same authority, is no answer, and what is older than
+//! what was kept, or not valid yet, does not replace it.
 
 mod cache;
 mod failures;
@@ -103,7 +104,7 @@ impl<M: Messenger> Fetcher<M> {
     }
 
     /// What is learned: fetched now or lately, or why there is nothing, as the end of a sentence that begins with the URL.
-    /// Its signature is right.
+    /// Its signature is right, and it is about the certificate in question.
     pub(super) async fn fetch(self, fetch: Fetch, class: Class) -> Answer {
         let key = Key::of(&fetch);
         let known = self.0.cache.age(&key);
@@ -166,7 +167,7 @@ impl<M: Messenger> Fetcher<M> {
     async fn kept(&self, key: &Key, fetch: &Fetch) -> Option<Answer> {
         let (own, key, fetch) = (self.clone(), key.clone(), fetch.clone());
         let kept = spawn_blocking(move || own.0.cache.get(&key, &fetch)).await.ok().flatten();
-        kept.filter(|answer| answer.next_update().is_some_and(|until| until >= now()))
+        kept.filter(|answer| answer.is_current(now()))
     }
 
     /// What is the word of whoever was asked is kept: what somebody on the way has put in its place is worth less than what
@@ -207,7 +208,7 @@ fn half_life(age: Age, answer: &Answer) -> u64 {
 
 fn question(kind: &FetchKind) -> (Ask, usize) {
     match kind {
-        FetchKind::Crl => (Ask::Get, CRL),
+        FetchKind::Crl { .. } => (Ask::Get, CRL),
         FetchKind::Ocsp { request, .. } => {
             let ask = Ask::Post {
                 content_type: "application/ocsp-request",

@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    CrlIssuingDistributionPoint, CrlScope, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use sekisho_ike::pki::Certificate;
 use tokio::sync::{mpsc, oneshot};
@@ -50,6 +51,13 @@ pub(super) fn issuer() -> Certificate {
     AUTHORITY.certificate.clone()
 }
 
+/// Whom all fetches here are about: the list of which it is on is at `http://a/crl`.
+static LEAF: LazyLock<Certificate> = LazyLock::new(|| AUTHORITY.issue("http://a/crl"));
+
+pub(super) fn leaf() -> Certificate {
+    LEAF.clone()
+}
+
 pub(super) struct Authority {
     pub(super) certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
@@ -64,6 +72,13 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::CrlSign];
         let certificate = Certificate::from_der(params.self_signed(&key).unwrap().der()).unwrap();
         Self { certificate, issuer: Issuer::new(params, key) }
+    }
+
+    fn issue(&self, list: &str) -> Certificate {
+        let mut params = CertificateParams::default();
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![list.to_owned()] }];
+        let made = params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap();
+        Certificate::from_der(made.der()).unwrap()
     }
 
     fn crl_changed(&self, change: impl FnOnce(&mut CertificateRevocationListParams)) -> Vec<u8> {
@@ -107,7 +122,7 @@ struct Lab {
 }
 
 pub(super) fn list(url: &str) -> Fetch {
-    Fetch { url: url.to_owned(), kind: FetchKind::Crl, issuer: issuer() }
+    Fetch { url: url.to_owned(), kind: FetchKind::Crl { certificate: leaf() }, issuer: issuer() }
 }
 
 impl Lab {
@@ -269,12 +284,95 @@ async fn an_older_list_does_not_take_the_place_of_a_newer_one() {
         assert_eq!(lab.done().await.as_ref(), Ok(counts));
         assert!(lab.is_quiet().await, "asked once for each hour");
     }
-    let from_the_future = crl_changed(|list| list.this_update = date_time_ymd(2090, 1, 1));
-    for content in [&from_the_future, &newest] {
+    // Lists are made in advance too. One that is over says as little.
+    let from_the_future = made(2090);
+    let over = crl_changed(|list| {
+        (list.this_update, list.next_update) = (date_time_ymd(2023, 1, 1), date_time_ymd(2023, 2, 1));
+    });
+    for content in [&from_the_future, &over] {
         lab.restart(Duration::from_hours(24));
         lab.fetch("http://a/crl");
         lab.answer(content).await;
-        assert_eq!(lab.done().await.as_ref(), Ok(content), "a clock that was wrong blocks nothing for ever");
+        assert_eq!(lab.done().await.as_ref(), Ok(&newest), "silence would be no worse");
+    }
+    let mut lab = Lab::new();
+    for content in [&from_the_future, &newest] {
+        lab.fetch("http://a/crl");
+        lab.answer(content).await;
+        assert_eq!(lab.done().await.as_ref(), Ok(content), "a clock that was wrong blocks nothing");
+    }
+}
+
+/// An authority may have several lists, all rightly signed: whoever puts one in the place of another would hide who is on it,
+/// and for as long as that one is newer.
+#[tokio::test(start_paused = true)]
+async fn another_list_of_the_same_authority_does_not_take_the_place_of_the_one_that_counts() {
+    let mut lab = Lab::new();
+    let of = |year, url: &str, scope| {
+        let distribution_point = CrlDistributionPoint { uris: vec![url.to_owned()] };
+        crl_changed(|list| {
+            list.this_update = date_time_ymd(year, 1, 1);
+            list.issuing_distribution_point = Some(CrlIssuingDistributionPoint { distribution_point, scope });
+        })
+    };
+    let ours = of(2021, "http://a/crl", Some(CrlScope::UserCertsOnly));
+    let of_others = of(2022, "http://a/other", None);
+    let of_authorities = of(2022, "http://a/crl", Some(CrlScope::CaCertsOnly));
+    for other in [&of_others, &of_authorities] {
+        lab.fetch("http://a/crl");
+        lab.answer(other).await;
+        assert!(lab.done().await.unwrap_err().starts_with("answered, but"));
+    }
+    lab.fetch("http://a/crl");
+    lab.answer(&ours).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&ours), "it does not matter that it is older");
+    for other in [&of_others, &of_authorities] {
+        lab.restart(Duration::from_hours(24));
+        lab.fetch("http://a/crl");
+        lab.answer(other).await;
+        assert_eq!(lab.done().await.as_ref(), Ok(&ours));
+    }
+}
+
+/// One list is about many certificates, and each that asks is told of its own.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_was_kept_serves_other_certificates_that_it_is_about() {
+    let mut lab = Lab::new();
+    let list_of = |certificate| Fetch { kind: FetchKind::Crl { certificate }, ..list("http://a/crl") };
+    let (other, elsewhere) = (AUTHORITY.issue("http://a/crl"), AUTHORITY.issue("http://a/elsewhere"));
+    let distribution_point = CrlDistributionPoint { uris: vec!["http://a/crl".to_owned()] };
+    let point = CrlIssuingDistributionPoint { distribution_point, scope: None };
+    let content = crl_changed(|list| list.issuing_distribution_point = Some(point));
+    lab.fetch("http://a/crl");
+    lab.answer(&content).await;
+    lab.done().await.unwrap();
+    let answer = lab.fetcher.clone().fetch(list_of(other.clone()), Class::Attempt).await;
+    assert_eq!(answer, Answer::read(list_of(other), &content, now()), "nobody is asked");
+    lab.running.spawn(lab.fetcher.clone().fetch(list_of(elsewhere), Class::Attempt));
+    lab.answer(&content).await;
+    assert!(lab.done().await.is_err());
+    lab.fetch("http://a/crl");
+    assert_eq!(lab.done().await.as_ref(), Ok(&content));
+}
+
+/// Whatever wrote there: it would be newer than all that comes.
+#[tokio::test(start_paused = true)]
+async fn what_the_disk_keeps_is_believed_for_its_signature_alone() {
+    let mut lab = Lab::new();
+    let good = crl(2100, 1);
+    let forged = Authority::new().crl_changed(|list| list.this_update = date_time_ymd(2024, 1, 1));
+    lab.fetch("http://a/crl");
+    lab.answer(&good).await;
+    lab.done().await.unwrap();
+    let file = fs::read_dir(lab.directory.path().join("fetched")).unwrap().next().unwrap().unwrap().path();
+    let hash = ring::digest::digest(&ring::digest::SHA256, &forged);
+    fs::write(&file, [b"sekisho fetched 1\n", hash.as_ref(), &forged].concat()).unwrap();
+    for _ in 0..2 {
+        lab.restart(Duration::ZERO);
+        lab.fetch("http://a/crl");
+        lab.answer(&good).await;
+        assert_eq!(lab.done().await.as_ref(), Ok(&good));
+        fs::write(&file, [b"sekisho fetched 1\n", hash.as_ref(), &forged].concat()).unwrap();
     }
 }
 

@@ -21,6 +21,7 @@ use crate::config::DontFragment;
 use crate::event::Event;
 use crate::exchange::Message;
 use crate::limits;
+use crate::path::Path;
 use crate::time::Instant;
 use crate::wire::ExchangeType;
 
@@ -39,6 +40,8 @@ pub(super) struct PathMtu {
     settled_at: Instant,
     /// What the Child SAs have carried since then.
     use_of_it: Use,
+    /// From when on a probe of the peer is a reason to verify what was found.
+    hint_from: Instant,
     /// What the shell was told last.
     told: Option<(u16, bool)>,
     round_trip: RoundTrip,
@@ -178,6 +181,20 @@ impl Tunnel {
         let answered = last_in.is_some_and(|at| now.since(at) < limits::PATH_MTU_SILENCE);
         let use_of_it = if answered { Use::Sent } else { Use::Unanswered };
         self.path_mtu.use_of_it = self.path_mtu.use_of_it.max(use_of_it);
+    }
+
+    /// The peer tries whether a message of so many bytes gets here. If that is less than we believe to pass, larger ones got lost, or
+    /// their answers did: so what we believe is verified, also by an end that sends next to nothing itself. A probe of as much or
+    /// more is no reason, and one end's verifying is none for the other's: they do not set each other going for ever.
+    pub(super) fn peer_probes_path(&mut self, ctx: &mut Context<'_>, path: Path, message: usize) {
+        let less = self.path_mtu.believed().is_some_and(|mtu| path.packet(message) < usize::from(mtu));
+        let settled = self.path_mtu.search.as_ref().is_some_and(|search| search.next().is_none());
+        let idle = settled && self.probe_path_at().is_some() && self.ended().is_none();
+        if less && idle && path == self.path && self.path_mtu.hint_from <= ctx.now.boot {
+            self.path_mtu.hint_from = ctx.now.boot + limits::PATH_MTU_HINTED;
+            self.path_mtu.begin_anew(ctx);
+            self.go_on_with_path(ctx);
+        }
     }
 
     /// Tells what is believed by now, and tries the next size, if there is one.
