@@ -216,3 +216,34 @@ fn outlook(tunnel: &Tunnel) -> Option<(Colour, String)> {
         (_, None) => (Colour::Yellow, format!("attempts so far: {attempts}")),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Status;
+
+    #[test]
+    fn what_is_known_of_revocation_is_as_old_as_its_answer() {
+        let status: Status = serde_json::from_str(include_str!("../../../tests/status.json")).unwrap();
+        let ike = status.tunnels.into_iter().find_map(|tunnel| tunnel.ike).unwrap();
+        let now = 1_763_761_750;
+        let told = |revocation: Option<&str>, checked: Option<u64>| {
+            let ike = IkeSa {
+                peer_certificate: Some("CN=hub".to_owned()),
+                peer_revocation: revocation.map(str::to_owned),
+                peer_revocation_checked: checked.map(Timestamp::from_unix),
+                ..ike.clone()
+            };
+            let (_, line) = peer_certificate(&ike, Timestamp::from_unix(now)).unwrap();
+            line.strip_prefix("the peer's certificate is of `CN=hub`: ").unwrap().to_owned()
+        };
+        for (revocation, checked, line) in [
+            (Some("good"), Some(now - 1800), "not revoked, by an answer fetched 30m00s ago"),
+            (Some("good"), None, "not revoked, by a list from a file"),
+            (Some("unknown"), Some(now - 20), "nobody says whether it was revoked, asked 20s ago"),
+            (None, None, "revocation is not asked about"),
+        ] {
+            assert_eq!(told(revocation, checked), line);
+        }
+    }
+}
