@@ -521,6 +521,41 @@ async fn a_host_that_hangs_costs_whoever_needs_it_and_then_rests() {
     assert_eq!(lab.done().await, Ok(list));
 }
 
+/// Many tunnels that stand, each with a server of its own that hangs, and all with questions again and again.
+#[tokio::test(start_paused = true)]
+async fn many_that_stand_and_whose_hosts_hang_keep_out_no_stranger() {
+    let mut lab = Lab::new();
+    for n in 0..100 {
+        let fetcher = lab.fetcher.clone();
+        lab.running.spawn(async move {
+            loop {
+                let url = format!("http://hangs{n}/");
+                fetcher.clone().fetch(list(&url), Class::Established).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+    }
+    let mut open = Vec::new();
+    for n in 0..20 {
+        let stranger = lab.fetcher.clone().fetch(list(&format!("http://well{n}/")), Class::Stranger);
+        let mut stranger = tokio::spawn(stranger);
+        loop {
+            tokio::select! {
+                answer = &mut stranger => {
+                    assert!(matches!(answer.unwrap(), Answer::Crl(..)));
+                    break;
+                }
+                Some(asked) = lab.asked.recv() => if asked.url.contains("well") {
+                    asked.answer.send(Ok(crl(2100, 1))).unwrap();
+                } else {
+                    open.push(asked);
+                },
+            }
+        }
+    }
+    assert!(open.len() >= AT_A_TIME, "all turns were theirs at first");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_error_that_is_about_one_question_spares_the_host() {
     let mut lab = Lab::new();
