@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use sekisho_ike::config::{Connection, Name};
+use sekisho_ike::event::Command;
 
 use crate::api::{Failure, Freed, Problem, Reloaded, Reply};
 use crate::config::{self, Config, Daemon};
@@ -34,6 +35,7 @@ impl Control {
         last_good::keep(&Config { daemon: in_force(&self.config.daemon, &new.daemon), ..new.clone() });
         let mut reloaded = difference(&self.config, &new);
         self.restart_needed.clone_from(&reloaded.restart_needed);
+        self.ask_anew();
         self.configure(&new);
         self.record(Fact::ConfigLoaded {
             source: source.display().to_string(),
@@ -46,6 +48,12 @@ impl Control {
         self.limit_all_paths();
         reloaded.stale = self.out.routing.stale().iter().copied().collect();
         Reply::done(&reloaded)
+    }
+
+    /// Somebody may have been revoked since all was asked: that is what an operator reloads for who has published a list.
+    fn ask_anew(&mut self) {
+        self.jobs.ask_anew();
+        self.command(Command::ReviewPeers);
     }
 
     /// What is blocked and no tunnel covers any more.

@@ -1,7 +1,9 @@
 //! What is kept of how a peer proved its identity, and of what is known of its certificates.
 
 use crate::diagnosis::bounded;
-use crate::pki::{Assessment, Certificate, Known, RevocationError, RevocationPolicy, Trust, TrustedPath};
+use crate::pki::{
+    self, Assessment, Certificate, Evidence, Known, RevocationError, RevocationPolicy, Trust, TrustedPath,
+};
 
 /// How a peer proved its identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,23 @@ pub struct Revocation {
     pub checked: Option<u64>,
     /// When a newer answer is due, if there is one.
     pub until: Option<u64>,
+}
+
+/// What is known of a path at `wall`. Whoever can say how it stands now is asked first: what the peer sent along and was made
+/// before `since` counts where nobody answers. Both in seconds since 1970 UTC.
+pub(super) fn assess(
+    path: &TrustedPath,
+    trust: &Trust,
+    evidence: &Evidence,
+    since: u64,
+    wall: u64,
+) -> (Assessment, Option<Known>) {
+    match pki::assess_until(path, trust, &evidence.stapled_since(path, since), wall) {
+        (Assessment::Unknown { missing, .. }, _) if missing.is_empty() => {
+            pki::assess_until(path, trust, evidence, wall)
+        }
+        decided => decided,
+    }
 }
 
 /// What was found out about a peer's path.

@@ -2,6 +2,7 @@
 //! own: nothing is fetched from a URL in a certificate before its path is trusted.
 
 use super::ocsp_id;
+use super::standing::NoAnswer;
 use super::{Certificate, Crl, OcspResponse};
 use crate::limits;
 
@@ -86,6 +87,17 @@ impl Answer {
         match said {
             Ok(()) => self,
             Err(why) => Self::Failed(self.fetch().clone(), why.to_string()),
+        }
+    }
+
+    /// Whether it is a list of the issuer's, rightly signed, on which the certificate in question would not be: it says nothing
+    /// about that one, and may be just what others need. Checks the signature.
+    pub fn is_about_others(&self) -> bool {
+        match (self, &self.fetch().kind) {
+            (Self::Crl(fetch, crl, _), FetchKind::Crl { certificate }) => {
+                crl.is_about(certificate, &fetch.issuer) == Err(NoAnswer::Scope)
+            }
+            _ => false,
         }
     }
 

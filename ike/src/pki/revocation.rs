@@ -14,6 +14,24 @@ pub struct Evidence {
     pub answers: Vec<Answer>,
 }
 
+impl Evidence {
+    /// The same without what the peer sent along and was made before a time, seconds since 1970 UTC, as far as it is about this
+    /// path.
+    #[must_use]
+    pub fn stapled_since(&self, path: &TrustedPath, since: u64) -> Self {
+        let certificates = path.certificates();
+        let old = |response: &OcspResponse| {
+            let issued = certificates.iter().zip(certificates.iter().skip(1));
+            let mut made =
+                issued.filter_map(|(certificate, issuer)| response.this_update(certificate, issuer));
+            made.any(|made| made < since)
+        };
+        let stapled = self.stapled.iter().take(limits::STAPLED_RESPONSES);
+        let stapled = stapled.filter(|der| !OcspResponse::from_der(der).is_ok_and(|response| old(&response)));
+        Self { stapled: stapled.cloned().collect(), answers: self.answers.clone() }
+    }
+}
+
 /// Of a path that is good: how long that is known for, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {

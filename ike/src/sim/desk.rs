@@ -75,7 +75,7 @@ impl Desk {
             }
             None => (self.fetch_time, Answer::Failed(fetch, "it does not answer".to_owned())),
         };
-        (time, Completion::Fetched(answer))
+        (time, Completion::Fetched(Box::new(answer)))
     }
 
     /// The next that is done by now.

@@ -246,6 +246,85 @@ async fn an_answer_that_is_valid_serves_while_the_server_gives_none() {
     assert_eq!(lab.done().await.as_ref(), Ok(&valid), "nobody answers");
 }
 
+/// An operator has published a list: what was asked for before is old, however young.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_fresh_that_was_asked_for_before_all_was_to_be_asked_anew() {
+    let mut lab = Lab::new();
+    let lists: Vec<_> = (1..4).map(|number| crl(2100, number)).collect();
+    for list in &lists {
+        lab.fetcher.ask_anew();
+        (0..20).for_each(|_| lab.fetch("http://a/crl"));
+        lab.answer(list).await;
+        for _ in 0..20 {
+            assert_eq!(lab.done().await.as_ref(), Ok(list));
+        }
+        lab.fetch("http://a/crl");
+        assert_eq!(lab.done().await.as_ref(), Ok(list));
+        assert!(lab.is_quiet().await, "asked once for all");
+    }
+}
+
+/// It may have been answered before the list was published.
+#[tokio::test(start_paused = true)]
+async fn a_question_that_was_under_way_when_all_was_to_be_asked_anew_is_one_of_before() {
+    let mut lab = Lab::new();
+    let (first, second) = (crl(2100, 1), crl(2100, 2));
+    lab.fetch("http://a/crl");
+    let asked = lab.asked.recv().await.unwrap();
+    lab.fetcher.ask_anew();
+    lab.fetch("http://a/crl");
+    asked.answer.send(Ok(first.clone())).unwrap();
+    assert_eq!(lab.done().await.as_ref(), Ok(&first));
+    lab.answer(&second).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&second), "whoever came later is told what was said later");
+    lab.fetch("http://a/crl");
+    assert_eq!(lab.done().await.as_ref(), Ok(&second));
+    assert!(lab.is_quiet().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_fresh_serves_while_nobody_answers_who_was_to_be_asked_anew() {
+    let mut lab = Lab::new();
+    let (first, second) = (crl(2100, 1), crl(2100, 2));
+    lab.fetch("http://a/crl");
+    lab.answer(&first).await;
+    lab.done().await.unwrap();
+    lab.fetcher.ask_anew();
+    for error in [HttpError::Status(503), HttpError::Silent] {
+        lab.fetch("http://a/crl");
+        lab.fail(error).await;
+        assert_eq!(lab.done().await.as_ref(), Ok(&first));
+    }
+    lab.fetch("http://a/crl");
+    assert_eq!(lab.done().await.as_ref(), Ok(&first));
+    assert!(lab.is_quiet().await, "it rests");
+    tokio::time::advance(REST).await;
+    lab.fetch("http://a/crl");
+    lab.answer(&second).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&second));
+}
+
+/// An operator who has mended the server need not wait; nor does a question from before that hung count against it.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_rests_is_asked_at_once_when_all_is_to_be_asked_anew() {
+    let mut lab = Lab::new();
+    let list = crl(2100, 1);
+    lab.fetch("http://a/1");
+    lab.fail(HttpError::Silent).await;
+    lab.done().await.unwrap_err();
+    lab.fetch("http://a/2");
+    assert!(lab.done().await.unwrap_err().contains("it is asked again"));
+    lab.fetcher.ask_anew();
+    lab.fetch("http://a/3");
+    let hangs = lab.asked.recv().await.unwrap();
+    lab.fetcher.ask_anew();
+    lab.fetch("http://a/3");
+    assert_eq!(lab.done().await, Err("did not answer within 5 s".to_owned()));
+    assert_eq!(lab.answer(&list).await, "http://a/3");
+    assert_eq!(lab.done().await, Ok(list));
+    drop(hangs);
+}
+
 /// Whoever sits on the way and lies gains nothing over whoever is silent.
 #[tokio::test(start_paused = true)]
 async fn a_list_by_somebody_else_does_not_take_the_place_of_the_good_one() {
@@ -353,6 +432,33 @@ async fn a_list_that_was_kept_serves_other_certificates_that_it_is_about() {
     assert!(lab.done().await.is_err());
     lab.fetch("http://a/crl");
     assert_eq!(lab.done().await.as_ref(), Ok(&content));
+}
+
+/// Who names a list on which it cannot be costs itself, and neither those who wait for the same list nor what is kept of it.
+#[tokio::test(start_paused = true)]
+async fn who_is_on_no_list_that_it_names_holds_off_nobody_else() {
+    let mut lab = Lab::new();
+    let elsewhere = AUTHORITY.issue("http://a/elsewhere");
+    let of_elsewhere = Fetch { kind: FetchKind::Crl { certificate: elsewhere }, ..list("http://a/crl") };
+    let distribution_point = CrlDistributionPoint { uris: vec!["http://a/crl".to_owned()] };
+    let point = CrlIssuingDistributionPoint { distribution_point, scope: None };
+    let content = crl_changed(|list| list.issuing_distribution_point = Some(point));
+    for _ in 0..2 {
+        lab.running.spawn(lab.fetcher.clone().fetch(of_elsewhere.clone(), Class::Attempt));
+    }
+    lab.fetch("http://a/crl");
+    lab.answer(&content).await;
+    let useless = Err("answered, but it does not cover this certificate".to_owned());
+    assert_eq!([lab.done().await, lab.done().await], [useless.clone(), useless], "those two ask once");
+    lab.answer(&content).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&content));
+
+    lab.restart(Duration::ZERO);
+    lab.running.spawn(lab.fetcher.clone().fetch(of_elsewhere, Class::Attempt));
+    lab.fail(HttpError::Status(503)).await;
+    lab.done().await.unwrap_err();
+    lab.fetch("http://a/crl");
+    assert_eq!(lab.done().await, Ok(content));
 }
 
 /// Whatever wrote there: it would be newer than all that comes.
