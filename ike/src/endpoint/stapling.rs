@@ -18,7 +18,10 @@ impl Endpoint {
 
     /// What is known of our own certificates may be out of date.
     pub(super) fn renew_staples(&mut self, now: Now) {
-        self.core.staples.idle().into_iter().for_each(|own| self.ask_for_staple(now, own));
+        for own in self.core.staples.idle() {
+            self.schedule.set(Owner::Staple(own), None);
+            self.ask_for_staple(now, own);
+        }
     }
 
     /// The endpoint stops.

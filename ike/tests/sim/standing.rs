@@ -298,6 +298,49 @@ fn an_answer_on_its_way_does_not_count_when_all_is_to_be_asked_anew() {
     }
 }
 
+/// Whoever asks for a fleet at once would be refused, or bring the responder down.
+#[test]
+fn a_fleet_is_not_asked_about_all_at_once() {
+    const PEERS: u32 = 100;
+    let root = root(ca("Root"));
+    let trust = |revocation| Trust { revocation, ..root.trusted() };
+    let b = credential(&root.issue(host("b")));
+    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
+    for n in 0..PEERS {
+        let (mut a_side, mut b_side) = connection_pair();
+        let name = format!("a{n}");
+        let network = vec![format!("10.1.{n}.0/24").parse().unwrap()];
+        let own = credential(&root.issue(revocable(&name)));
+        for connection in [&mut a_side, &mut b_side] {
+            connection.name = name.as_str().into();
+        }
+        a_side.local_id = format!("{name}.example").parse().unwrap();
+        b_side.remote_id = a_side.local_id.clone().into();
+        a_side.children[0].local = network.clone();
+        b_side.children[0].remote = network;
+        signs(&mut a_side, own, trust(RevocationPolicy::Off));
+        signs(&mut b_side, b.clone(), trust(RevocationPolicy::Soft));
+        of_a.push(a_side);
+        of_b.push(b_side);
+    }
+    let mut world = world(1, Conditions::GOOD);
+    world.b.desk.fetch_time = Duration::ZERO;
+    world.configure(Side::B, of_b);
+    world.configure(Side::A, of_a);
+    let up = usize::try_from(PEERS).unwrap();
+    assert!(world.run_until(MINUTE, |w| w.b.installed.len() == up), "{:?}", world.b.failures);
+    world.b.desk.asked.clear();
+    world.command(Side::B, Command::ReviewPeers).unwrap();
+    let asked = |w: &World| w.b.desk.asked.iter().filter(|url| *url == RESPONDER).count();
+    // 10 ms for each.
+    let spread = Duration::from_millis(10) * PEERS;
+    for (quarter, expected) in [(1, 10..40), (2, 30..70), (3, 60..90), (4, up..up + 1)] {
+        world.run_for(spread / 4);
+        assert!(expected.contains(&asked(&world)), "{} after {quarter} quarters", asked(&world));
+    }
+    assert_eq!(world.b.installed.len(), up);
+}
+
 /// Nobody is asked about a peer that is not to be asked about.
 #[test]
 fn nobody_is_asked_about_peers_that_are_not_asked_about() {
