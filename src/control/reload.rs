@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use sekisho_ike::config::{Connection, Name};
+use sekisho_ike::config::{Connection, Name, RemoteAuth};
 use sekisho_ike::event::Command;
+use sekisho_ike::pki::RevocationPolicy;
 
 use crate::api::{Failure, Freed, Problem, Reloaded, Reply};
 use crate::config::{self, Config, Daemon};
@@ -112,12 +113,24 @@ fn difference(old: &Config, new: &Config) -> Reloaded {
         };
         list.push(name.to_string());
     }
+    let asked = after.values().filter(|connection| is_asked_about(connection));
+    reloaded.asked_anew = asked.map(|connection| connection.name.to_string()).collect();
     reloaded.removed =
         before.keys().filter(|name| !after.contains_key(name)).map(ToString::to_string).collect();
     for setting in &reloaded.restart_needed {
         tracing::warn!("[daemon] {setting} changed; it takes effect at the next start");
     }
     reloaded
+}
+
+/// Whether anybody is asked whether its peer's certificates were revoked: not of a key that is pinned or shared.
+fn is_asked_about(connection: &Connection) -> bool {
+    match &connection.remote_auth {
+        RemoteAuth::Signature(trust) => {
+            trust.revocation != RevocationPolicy::Off && !trust.anchors.is_empty()
+        }
+        RemoteAuth::Psk(_) => false,
+    }
 }
 
 /// What was changed and is a matter of each SA's making. A tunnel whose own settings changed is set up anew anyway.

@@ -278,7 +278,7 @@ fn a_reload_has_the_list_fetched_anew_and_judges_the_standing_peer_by_it() {
         );
 
         web.put("root.crl", root.crl(&[&peer], 30));
-        sekisho.json(&["reload"]);
+        assert_eq!(sekisho.json(&["reload"])["asked_anew"][0], "centre");
         assert_diagnosis(&sekisho.await_failure(), "certificate_revoked", "here");
         strongswan.await_down();
         assert_eq!(web.asked().len(), 3);

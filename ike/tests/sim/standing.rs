@@ -338,7 +338,14 @@ fn a_fleet_is_not_asked_about_all_at_once() {
         world.run_for(spread / 4);
         assert!(expected.contains(&asked(&world)), "{} after {quarter} quarters", asked(&world));
     }
-    assert_eq!(world.b.installed.len(), up);
+    // A second time, while half of the first one's answers are on their way: they count for nothing.
+    world.b.desk.fetch_time = SECOND;
+    world.command(Side::B, Command::ReviewPeers).unwrap();
+    world.run_for(spread + SECOND / 2);
+    world.b.desk.asked.clear();
+    world.command(Side::B, Command::ReviewPeers).unwrap();
+    world.run_for(MINUTE);
+    assert_eq!((asked(&world), world.b.installed.len()), (up, up));
 }
 
 /// Nobody is asked about a peer that is not to be asked about.

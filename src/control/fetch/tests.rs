@@ -161,13 +161,18 @@ impl Lab {
     }
 
     async fn answer(&mut self, content: &[u8]) -> String {
-        let asked = self.asked.recv().await.unwrap();
+        let asked = self.next_asked().await;
         asked.answer.send(Ok(content.to_vec())).unwrap();
         asked.url
     }
 
     async fn fail(&mut self, error: HttpError) {
-        self.asked.recv().await.unwrap().answer.send(Err(error)).unwrap();
+        self.next_asked().await.answer.send(Err(error)).unwrap();
+    }
+
+    async fn next_asked(&mut self) -> Asked {
+        let asked = timeout(Duration::from_hours(1), self.asked.recv()).await;
+        asked.expect("nobody asks").unwrap()
     }
 
     /// Everything that is asked without an answer to what was asked before.
@@ -546,11 +551,17 @@ async fn many_who_want_the_same_ask_once() {
 async fn many_who_want_what_is_not_to_be_had_ask_once() {
     let mut lab = Lab::new();
     let forged = Authority::new().crl_changed(|_| ());
+    let other = AUTHORITY.issue("http://a/crl");
     for (answer, why) in [
         (Err(HttpError::Status(404)), "answered with the HTTP status 404"),
         (Ok(forged), "answered, but its signature is wrong"),
     ] {
-        (0..20).for_each(|_| lab.fetch("http://a/crl"));
+        for _ in 0..10 {
+            lab.fetch("http://a/crl");
+            let of_another =
+                Fetch { kind: FetchKind::Crl { certificate: other.clone() }, ..list("http://a/crl") };
+            lab.running.spawn(lab.fetcher.clone().fetch(of_another, Class::Attempt));
+        }
         lab.asked.recv().await.unwrap().answer.send(answer).unwrap();
         for _ in 0..20 {
             assert_eq!(lab.done().await, Err(why.to_owned()));
