@@ -193,7 +193,7 @@ impl Lab {
 async fn a_crl_is_got_and_a_responder_is_asked_with_limits_of_their_own() {
     let mut lab = Lab::new();
     lab.fetch("http://a/crl");
-    let asked = lab.asked.recv().await.unwrap();
+    let asked = lab.next_asked().await;
     assert_eq!((asked.url.as_str(), asked.ask, asked.most), ("http://a/crl", Ask::Get, 16 << 20));
     let list = crl(2100, 1);
     asked.answer.send(Ok(list.clone())).unwrap();
@@ -202,7 +202,7 @@ async fn a_crl_is_got_and_a_responder_is_asked_with_limits_of_their_own() {
     let kind = FetchKind::Ocsp { request: b"who".to_vec(), certificate: issuer() };
     let fetch = Fetch { url: "http://a/".to_owned(), kind, issuer: issuer() };
     lab.running.spawn(lab.fetcher.clone().fetch(fetch, Class::Attempt));
-    let asked = lab.asked.recv().await.unwrap();
+    let asked = lab.next_asked().await;
     let Ask::Post { content_type, accept, body } = asked.ask else { panic!("{:?}", asked.ask) };
     assert_eq!((content_type, accept), ("application/ocsp-request", "application/ocsp-response"));
     assert_eq!((body.as_slice(), asked.most), (b"who".as_slice(), 64 << 10));
@@ -275,7 +275,7 @@ async fn a_question_that_was_under_way_when_all_was_to_be_asked_anew_is_one_of_b
     let mut lab = Lab::new();
     let (first, second) = (crl(2100, 1), crl(2100, 2));
     lab.fetch("http://a/crl");
-    let asked = lab.asked.recv().await.unwrap();
+    let asked = lab.next_asked().await;
     lab.fetcher.ask_anew();
     lab.fetch("http://a/crl");
     asked.answer.send(Ok(first.clone())).unwrap();
@@ -321,7 +321,7 @@ async fn a_host_that_rests_is_asked_at_once_when_all_is_to_be_asked_anew() {
     assert!(lab.done().await.unwrap_err().contains("it is asked again"));
     lab.fetcher.ask_anew();
     lab.fetch("http://a/3");
-    let hangs = lab.asked.recv().await.unwrap();
+    let hangs = lab.next_asked().await;
     lab.fetcher.ask_anew();
     lab.fetch("http://a/3");
     assert_eq!(lab.done().await, Err("did not answer within 5 s".to_owned()));
@@ -562,7 +562,7 @@ async fn many_who_want_what_is_not_to_be_had_ask_once() {
                 Fetch { kind: FetchKind::Crl { certificate: other.clone() }, ..list("http://a/crl") };
             lab.running.spawn(lab.fetcher.clone().fetch(of_another, Class::Attempt));
         }
-        lab.asked.recv().await.unwrap().answer.send(answer).unwrap();
+        lab.next_asked().await.answer.send(answer).unwrap();
         for _ in 0..20 {
             assert_eq!(lab.done().await, Err(why.to_owned()));
         }
@@ -580,7 +580,7 @@ async fn the_questions_of_those_that_stand_go_first() {
     for n in 0..50 {
         lab.fetch_for(Class::Stranger, &format!("http://a/{n}"));
     }
-    let first = lab.asked.recv().await.unwrap();
+    let first = lab.next_asked().await;
     lab.fetch_for(Class::Attempt, "http://a/attempt");
     lab.fetch_for(Class::Established, "http://a/established");
     tokio::task::yield_now().await;
@@ -616,7 +616,7 @@ async fn a_host_that_hangs_costs_whoever_needs_it_and_then_rests() {
     let mut lab = Lab::new();
     let start = Instant::now();
     (0..100).for_each(|n| lab.fetch(&format!("http://hangs/{n}")));
-    let hangs = lab.asked.recv().await.unwrap();
+    let hangs = lab.next_asked().await;
     lab.fetch("http://well/crl");
     let list = crl(2100, 1);
     assert_eq!(lab.answer(&list).await, "http://well/crl");
