@@ -211,11 +211,13 @@ pub const REVIEW: Duration = Duration::from_hours(1);
 pub const REVIEW_LEAST: Duration = Duration::from_mins(1);
 /// How soon if nobody could be asked, give or take a tenth.
 pub const REVIEW_RETRY: Duration = Duration::from_mins(10);
-/// For each tunnel of the endpoint the reviews of a new configuration are spread over this much more time, up to
-/// [`REVIEW_SPREAD_MOST`].
+/// For each tunnel of the endpoint the reviews of a new configuration, and those that are ordered, are spread over this much
+/// more time, up to [`REVIEW_SPREAD_MOST`].
 pub const REVIEW_SPREAD: Duration = Duration::from_millis(10);
 /// See [`REVIEW_SPREAD`].
 pub const REVIEW_SPREAD_MOST: Duration = Duration::from_mins(5);
+/// Seconds after it was made for which a revocation answer that the peer sends along counts without anybody being asked.
+pub const STAPLE_FRESH: u64 = 3_600;
 /// Seconds after the last answer's end for which a standing tunnel outlives the silence of all whom the strict policy would
 /// ask.
 pub const REVOCATION_GRACE: u64 = 6 * 3_600;

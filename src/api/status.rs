@@ -385,7 +385,8 @@ pub struct IkeSa {
     /// `good` or `unknown`; absent if revocation is not asked about.
     #[serde(default)]
     pub peer_revocation: Option<String>,
-    /// When that was last found out.
+    /// When the answer was fetched from its server, the oldest of several, whenever it was looked at; one that the peer sent along
+    /// counts from when it was made. For `unknown`, when it was asked for. Absent if lists from files say all.
     #[serde(default)]
     pub peer_revocation_checked: Option<Timestamp>,
     /// Since it was set up.

@@ -17,6 +17,7 @@ fn show(reloaded: &Reloaded) -> String {
         changed,
         renewed,
         reviewed,
+        asked_anew,
         removed,
         unchanged,
         restart_needed,
@@ -39,6 +40,13 @@ fn show(reloaded: &Reloaded) -> String {
         }
     }
     lines.push(format!("unchanged tunnels: {}", unchanged.len()));
+    if !asked_anew.is_empty() {
+        let tunnels = if asked_anew.len() == 1 { "tunnel" } else { "tunnels" };
+        lines.push(format!(
+            "of the peers of {} {tunnels} it is asked anew whether their certificates were revoked",
+            asked_anew.len()
+        ));
+    }
     if !stale.is_empty() {
         let stale: Vec<_> = stale.iter().map(ToString::to_string).collect();
         lines.push(format!(
@@ -59,6 +67,7 @@ mod tests {
         let reloaded = Reloaded {
             removed: vec!["lab".to_owned()],
             unchanged: vec!["centre".to_owned()],
+            asked_anew: vec!["centre".to_owned()],
             restart_needed: vec!["workers".to_owned()],
             from_next_sa: vec!["dscp".to_owned(), "ecn".to_owned()],
             stale: vec!["10.99.0.0/16".parse().unwrap()],
@@ -66,7 +75,7 @@ mod tests {
         };
         assert_eq!(
             show(&reloaded),
-            "removed: lab\nneeds a restart of the daemon to take effect: workers\ncounts from each tunnel's next SA on (`sekisho rekey NAME` makes one now): dscp, ecn\nunchanged tunnels: 1\nremoved from the configuration and still blocked: 10.99.0.0/16; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all, and they are reached in clear then"
+            "removed: lab\nneeds a restart of the daemon to take effect: workers\ncounts from each tunnel's next SA on (`sekisho rekey NAME` makes one now): dscp, ecn\nunchanged tunnels: 1\nof the peers of 1 tunnel it is asked anew whether their certificates were revoked\nremoved from the configuration and still blocked: 10.99.0.0/16; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all, and they are reached in clear then"
         );
     }
 }

@@ -92,7 +92,7 @@ impl Tunnel {
         let keepalive = peer.connection().keepalive;
         let keepalive = (nat.here || keepalive.forced).then(|| ctx.now.boot + keepalive.interval);
         let current = ike_sa.spi();
-        let reviewing = Reviewing::begin(ctx, &peer);
+        let reviewing = Reviewing::begin(ctx, &peer, origin.started);
         let tunnel = Self {
             id: ctx.ids.tunnel(),
             peer,

@@ -158,12 +158,15 @@ fn peers(tunnel: &Tunnel) -> Vec<(Colour, String)> {
 /// Whose certificate the peer has, and whether it is known not to be revoked.
 fn peer_certificate(ike: &IkeSa, now: Timestamp) -> Option<(Colour, String)> {
     let subject = ike.peer_certificate.as_ref()?;
-    let checked = ike.peer_revocation_checked.map_or(0, Timestamp::as_millis) / 1000;
-    let ago = time((now.as_millis() / 1000).saturating_sub(checked));
-    let known = match ike.peer_revocation.as_deref() {
-        None => "revocation is not asked about".to_owned(),
-        Some("good") => format!("not revoked, asked {ago} ago"),
-        Some(_) => format!("nobody says whether it was revoked, asked {ago} ago"),
+    let ago = |at: Timestamp| time((now.as_millis() / 1000).saturating_sub(at.as_millis() / 1000));
+    let known = match (ike.peer_revocation.as_deref(), ike.peer_revocation_checked) {
+        (None, _) => "revocation is not asked about".to_owned(),
+        (Some("good"), Some(at)) => format!("not revoked, by an answer fetched {} ago", ago(at)),
+        (Some("good"), None) => "not revoked, by a list from a file".to_owned(),
+        (Some(_), at) => {
+            let asked = at.map(|at| format!(", asked {} ago", ago(at))).unwrap_or_default();
+            format!("nobody says whether it was revoked{asked}")
+        }
     };
     Some((Colour::Dim, format!("the peer's certificate is of `{subject}`: {known}")))
 }
@@ -218,4 +221,35 @@ fn outlook(tunnel: &Tunnel) -> Option<(Colour, String)> {
         (_, None) if *attempts == 0 => return None,
         (_, None) => (Colour::Yellow, format!("attempts so far: {attempts}")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Status;
+
+    #[test]
+    fn what_is_known_of_revocation_is_as_old_as_its_answer() {
+        let status: Status = serde_json::from_str(include_str!("../../../tests/status.json")).unwrap();
+        let ike = status.tunnels.into_iter().find_map(|tunnel| tunnel.ike).unwrap();
+        let now = 1_763_761_750;
+        let told = |revocation: Option<&str>, checked: Option<u64>| {
+            let ike = IkeSa {
+                peer_certificate: Some("CN=hub".to_owned()),
+                peer_revocation: revocation.map(str::to_owned),
+                peer_revocation_checked: checked.map(Timestamp::from_unix),
+                ..ike.clone()
+            };
+            let (_, line) = peer_certificate(&ike, Timestamp::from_unix(now)).unwrap();
+            line.strip_prefix("the peer's certificate is of `CN=hub`: ").unwrap().to_owned()
+        };
+        for (revocation, checked, line) in [
+            (Some("good"), Some(now - 1800), "not revoked, by an answer fetched 30m00s ago"),
+            (Some("good"), None, "not revoked, by a list from a file"),
+            (Some("unknown"), Some(now - 20), "nobody says whether it was revoked, asked 20s ago"),
+            (None, None, "revocation is not asked about"),
+        ] {
+            assert_eq!(told(revocation, checked), line);
+        }
+    }
 }
