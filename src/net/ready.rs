@@ -203,7 +203,10 @@ mod tests {
         let mut comes_alone = |brisk| {
             courtesy.found(1);
             courtesy.brisk = brisk;
-            let looks = (0..).take_while(|_| courtesy.show()).count();
+            let mut looks = 0;
+            while courtesy.show() {
+                looks += 1;
+            }
             assert!(courtesy.slept.is_some() && !courtesy.brisk, "it looked in vain, and sleeps");
             looks
         };
