@@ -1,5 +1,6 @@
 //! `net::udp` on the loopback of a namespace.
 
+use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -270,4 +271,29 @@ fn what_is_said_of_packets_and_finds_no_room_is_counted() {
             }
         }
     }
+}
+
+/// Whoever is on the same line reaches every socket of a port at once, so also those that nobody reads from: what stayed there would
+/// fill the kernel's memory for UDP, and then nobody on this machine gets any datagram.
+#[test]
+fn what_is_for_all_sockets_of_a_port_stays_in_none_that_nobody_reads_from() {
+    let namespace = Namespace::new();
+    let settings = udp::Settings { workers: 2, ..SETTINGS };
+    let sockets = namespace.run(|| Sockets::bind(settings).expect("bind"));
+    let stranger = namespace.run(|| UdpSocket::bind("127.0.0.1:0").expect("bind"));
+    stranger.set_broadcast(true).expect("SO_BROADCAST");
+    for _ in 0..10 {
+        stranger.send_to(&[0xc1; 1_000], "127.255.255.255:4500").expect("send");
+    }
+    for worker in [0, 1] {
+        let of_port = |socket: &&Socket| socket.port() == 4500 && !socket.is_ipv6();
+        let own = sockets.of(worker).iter().find(of_port).expect("a socket");
+        assert_eq!(receive(own, 10).0.len(), 10, "it is for all");
+    }
+    let table = namespace.run(|| fs::read_to_string("/proc/thread-self/net/udp").expect("the sockets"));
+    let waits = |line: &&str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words[1].ends_with(":1194") && !words[4].ends_with(":00000000")
+    };
+    assert_eq!(table.lines().filter(waits).collect::<Vec<_>>(), Vec::<&str>::new());
 }

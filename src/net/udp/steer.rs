@@ -33,8 +33,8 @@ const RETURN: u16 = 0x16;
 /// Answer with the constant: how many bytes are kept.
 const RETURN_CONSTANT: u16 = 0x06;
 
-/// A socket for each worker, in their order; and for each those that its trains of further lines leave by, to which nothing comes.
-/// Nobody else's socket is joined.
+/// A socket for each worker, in their order; and for each those that its trains of further lines leave by. These take nothing:
+/// a broadcast, which comes to all of a port, would stay in a buffer that nobody reads. Nobody else's socket is joined.
 pub(super) fn bind_group(
     address: SocketAddr,
     settings: &Settings,
@@ -52,7 +52,13 @@ pub(super) fn bind_group(
         group.push(Socket::bind(address, settings, true)?);
     }
     // The filter's answers are numbers of the group, in the order of binding: these come behind it.
-    let senders = || (1..lines).map(|_| Socket::bind(address, settings, true)).collect();
+    let sender = || {
+        let socket = Socket::bind(address, settings, true)?;
+        attach(socket.as_fd(), libc::SO_ATTACH_FILTER, &[step(RETURN_CONSTANT, 0)])
+            .map_err(|error| ("set SO_ATTACH_FILTER", error))?;
+        Ok(socket)
+    };
+    let senders = || (1..lines).map(|_| sender()).collect();
     let senders = (0..workers.max(1)).map(|_| senders()).collect::<Result<_, _>>()?;
     if let Some(first) = group.first() {
         let attached = attach(first.as_fd(), libc::SO_ATTACH_REUSEPORT_CBPF, &choice(workers.max(1)));
