@@ -24,9 +24,12 @@ fn reaches(site: &Site) -> [bool; 4] {
 /// Whether this socket gets what the Internet sends it in the name of `from`.
 fn takes(site: &Site, to: &UdpSocket, from: IpAddr) -> bool {
     to.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    let spoof = site.router.run(|| bind(from, 0));
-    spoof.send_to(b"in clear", to.local_addr().unwrap()).unwrap();
+    send_as(site, from, to.local_addr().unwrap(), b"in clear");
     to.recv(&mut [0; 100]).is_ok()
+}
+
+fn send_as(site: &Site, from: IpAddr, to: SocketAddr, bytes: &[u8]) {
+    site.router.run(|| bind(from, 0)).send_to(bytes, to).unwrap();
 }
 
 /// Whether gateway a answers host b through the tunnel.
@@ -64,6 +67,14 @@ fn what_comes_in_clear_in_the_name_of_the_far_side_reaches_nobody() {
     assert_eq!(reaches(&site), [false; 4], "the tunnel is up");
     let rules = || site.a.namespace.nft_list();
     assert_eq!(a.json(&["status"])["drops"]["clear_text_refused"], 4, "{}", rules());
+    for family in [0, 1] {
+        // A peer may be in a network that it protects, and its messages are not refused by parts either.
+        for port in [4500, PORT] {
+            send_as(&site, site.b.inside[family], SocketAddr::new(site.a.own[family], port), &[0; 3_000]);
+        }
+    }
+    assert_eq!(reaches(&site), [false; 4]);
+    assert_eq!(a.json(&["status"])["drops"]["clear_text_refused"], 10, "two for another port, {}", rules());
     let past_the_tunnel = site.a.namespace.run(|| bind(site.a.own[0], PORT));
     SockRef::from(&past_the_tunnel).set_mark(1).unwrap();
     assert!(

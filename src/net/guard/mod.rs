@@ -20,6 +20,7 @@
 //!     udp dport 4500 accept
 //!     udp dport 68 accept                                                what makes a line one
 //!     udp dport 546 accept
+//!     meta nfproto ipv6 meta l4proto udp frag frag-off >= 1 accept       the rest of such: only the first fragment has a port
 //!     icmp type 3 accept                                                 errors, and neighbours
 //!     icmp type 11-12 accept
 //!     icmpv6 type 1-4 accept

@@ -44,6 +44,11 @@ const ICMP: u8 = 1;
 const UDP: u8 = 17;
 const ESP: u8 = 50;
 const ICMPV6: u8 = 58;
+/// The header of a fragment of IPv6; in it, the place of the offset and of three bits more.
+const FRAGMENT: u8 = 44;
+const FRAGMENT_OFFSET: (u32, u32) = (2, 2);
+/// Of the second fragment at the earliest: eight bytes.
+const FURTHER: [u8; 2] = [0, 8];
 /// DHCP's clients, for IPv4 and IPv6.
 const DHCP_CLIENTS: [u16; 2] = [68, 546];
 /// What tells of an error: its receiver compares what it quotes.
@@ -99,6 +104,7 @@ fn own(interface: &str, ports: &[u16]) -> Vec<Rule> {
         let to_port = vec![transport(2, 2), compare(EQUAL, &port.to_be_bytes()), accept()];
         rules.push([protocol(UDP), to_port].concat());
     }
+    rules.push(further_fragments());
     for (icmp, types) in [(ICMP, ICMP_ERRORS), (ICMPV6, ICMPV6_ERRORS_AND_NEIGHBOURS)] {
         for (first, last) in types {
             let among =
@@ -122,6 +128,14 @@ fn for_many() -> [Rule; 3] {
         [family(IPV6), vec![network(24), compare(EQUAL, &[is]), accept()]].concat(),
         [family(IPV4), ours].concat(),
     ]
+}
+
+/// Of UDP in IPv6, which is put together later: they name no port, IKE's among them, and without the first are worth nothing.
+fn further_fragments() -> Rule {
+    let (offset, length) = FRAGMENT_OFFSET;
+    let parts = [number(1, REGISTER), attribute(2, &[FRAGMENT]), number(3, offset), number(4, length)];
+    let further = vec![expression("exthdr", &parts.concat()), compare(AT_LEAST, &FURTHER), accept()];
+    [family(IPV6), protocol(UDP), further].concat()
 }
 
 /// What has a source whose answer would go into this interface, or nowhere.
