@@ -130,22 +130,20 @@ impl Inbound {
         pause
     }
 
-    /// How many packets it was.
+    /// How many packets came out: whoever is not a peer is not waited for.
     fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
         let received = socket.recv(&mut self.train)?;
-        self.sort(&received);
-        Ok(received.length.div_ceil(received.segment.max(1)))
+        Ok(self.sort(&received))
     }
 
-    /// ESP packets that came without UDP.
+    /// ESP packets that came without UDP: how many came out.
     fn receive_native(&mut self, socket: &NativeSocket) -> io::Result<usize> {
         let batch = self.batch.get_or_insert_default();
         socket.recv(batch)?;
         let (shared, drops) = (&*self.shared, &self.worker.drops_in);
         let snapshot = shared.snapshot.load();
-        let (mut run, mut found) = (None, 0);
+        let (mut run, mut opened) = (None, 0);
         for NativePacket { esp, tos, truncated } in batch.packets() {
-            found += 1;
             let outcome = match encap::classify(esp) {
                 _ if truncated => {
                     drops.loss(Loss::DatagramCut, 1);
@@ -158,31 +156,34 @@ impl Inbound {
                 Datagram::Garbage(reason) => Err(reason),
             };
             match outcome {
-                Ok(packet) => self.delivery.push(packet),
+                Ok(packet) => {
+                    opened += 1;
+                    self.delivery.push(packet);
+                }
                 Err(reason) => drops.esp(reason, 1),
             }
         }
         Run::end(run, shared);
         self.delivery.flush();
-        Ok(found)
+        Ok(opened)
     }
 
-    /// One datagram, or a train of them from one sender.
-    fn sort(&mut self, received: &Received) {
+    /// One datagram, or a train of them from one sender: how many packets came out.
+    fn sort(&mut self, received: &Received) -> usize {
         let (shared, drops) = (&*self.shared, &self.worker.drops_in);
         if received.truncated {
             drops.loss(Loss::DatagramCut, 1);
-            return;
+            return 0;
         }
         if received.length == 0 {
             drops.esp(DropReason::Truncated, 1);
-            return;
+            return 0;
         }
         let snapshot = shared.snapshot.load();
         let encap = received.local.port() == shared.sockets.settings().nat_port;
         let path = UdpPath { local: received.local, remote: received.remote, encap };
         let train = self.train.get_mut(..received.length).unwrap_or_default();
-        let mut run = None;
+        let (mut run, mut opened) = (None, 0);
         for datagram in train.chunks_mut(received.segment.max(1)) {
             let outcome = match classify(datagram, encap) {
                 Datagram::Ike(message) => {
@@ -193,7 +194,10 @@ impl Inbound {
                 }
                 Datagram::Esp { spi } => {
                     let packet = open(shared, &snapshot, &mut run, spi, datagram, received.tos);
-                    packet.map(|packet| self.delivery.push(packet))
+                    packet.map(|packet| {
+                        opened += 1;
+                        self.delivery.push(packet);
+                    })
                 }
                 Datagram::Keepalive => {
                     drops.loss(Loss::Keepalive, 1);
@@ -206,6 +210,7 @@ impl Inbound {
             }
         }
         Run::end(run, shared);
+        opened
     }
 }
 

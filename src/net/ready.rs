@@ -31,6 +31,7 @@ pub struct Courtesy {
     left: u8,
     /// The last packet that came alone is looked after until then.
     until: Option<Instant>,
+    /// Since then it sleeps, if it has not looked in vain before.
     slept: Option<Instant>,
     /// The last sleep was too short to be worth it.
     brisk: bool,
@@ -54,8 +55,11 @@ impl Courtesy {
             _ => (self.left, self.until) = (COURTESIES, None),
         }
         if self.left == 0 && self.until.is_none_or(|until| until <= now) {
-            self.brisk &= self.until.take().is_none();
-            self.slept = Some(now);
+            // After a look in vain the next packet is not looked for, however soon it comes: who sends each a little later than is
+            // looked for would keep a processor busy for nothing.
+            let in_vain = self.until.take().is_some();
+            self.brisk &= !in_vain;
+            self.slept = (!in_vain).then_some(now);
             return false;
         }
         self.left = self.left.saturating_sub(1);
@@ -207,12 +211,23 @@ mod tests {
             while courtesy.show() {
                 looks += 1;
             }
-            assert!(courtesy.slept.is_some() && !courtesy.brisk, "it looked in vain, and sleeps");
+            assert!(!courtesy.brisk, "it looked in vain, and sleeps");
             looks
         };
         assert_eq!(comes_alone(false), 0);
         assert!(comes_alone(true) > 0);
         assert_eq!(comes_alone(false), 0);
+    }
+
+    /// The next one comes as soon as it sleeps.
+    #[test]
+    fn who_was_looked_for_in_vain_is_not_looked_for_again_at_once() {
+        let mut courtesy = Courtesy { brisk: true, ..Courtesy::default() };
+        courtesy.found(1);
+        assert!(courtesy.show());
+        while courtesy.show() {}
+        courtesy.found(1);
+        assert!(!courtesy.show());
     }
 
     #[test]
