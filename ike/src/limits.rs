@@ -36,9 +36,11 @@ pub const PATH_MTU_LOSSES: u32 = 2;
 pub const PATH_MTU_UNCLEAR: u32 = 5;
 /// The longest that the answer to such a packet is waited for.
 pub const PATH_MTU_WAIT: Duration = Duration::from_secs(4);
-/// How long after what a path carries was found out it is sought again, give or take a tenth (`PMTU_RAISE_TIMER`, RFC 8899
-/// §5.1.1).
+/// How long after what a path carries was found out it is tried whether more passes, give or take a tenth (`PMTU_RAISE_TIMER`, RFC
+/// 8899 §5.1.1).
 pub const PATH_MTU_AGAIN: Duration = Duration::from_mins(10);
+/// The same after it was found to carry less or more than before; doubled each time that no more passes, up to that.
+pub const PATH_MTU_SOON: Duration = Duration::from_mins(1);
 /// How long after that it is verified that as much still passes, if packets were sent since.
 pub const PATH_MTU_VERIFIED: Duration = Duration::from_secs(90);
 /// The same, if packets were sent and none came back.

@@ -226,6 +226,10 @@ pub struct PacketSize {
     /// The router that said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub router: Option<IpAddr>,
+    /// Seconds until it is tried whether more passes by now; absent where that is being found out, or the path is not known to carry
+    /// less than our line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_again_in_s: Option<u64>,
     /// What is larger is fragmented inside the tunnel or refused, and nothing is fragmented on its way.
     pub dont_fragment: bool,
 }

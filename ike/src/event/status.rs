@@ -136,6 +136,8 @@ pub struct TunnelStatus {
     pub children: Vec<ChildSaStatus>,
     /// The addresses inside it that one end gave to the other, if one did.
     pub inner: Option<InnerAddresses>,
+    /// When it is tried again whether the path carries more than is believed, if the line does and nothing is being tried now.
+    pub path_raised_at: Option<Instant>,
 }
 
 /// Addresses inside a tunnel that one end gave to the other (RFC 7296 §2.19).

@@ -273,6 +273,7 @@ impl Tunnel {
         });
         let established = self.origin.established;
         let inner = self.addresses.inner();
-        Some(TunnelStatus { established, children: children.collect(), ike_sa: self.record()?, inner })
+        let (children, path_raised_at) = (children.collect(), self.path_mtu.raised_at());
+        Some(TunnelStatus { established, children, ike_sa: self.record()?, inner, path_raised_at })
     }
 }

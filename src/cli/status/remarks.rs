@@ -92,17 +92,23 @@ fn configured(child: &ConfiguredChild) -> (Colour, String) {
 
 /// How large packets may be.
 fn packets(packets: &PacketSize) -> (Colour, String) {
-    let PacketSize { mtu, path_mtu, source, router, dont_fragment } = packets;
+    let PacketSize { mtu, path_mtu, source, router, tried_again_in_s, dont_fragment } = packets;
     let known = match (source.as_str(), router) {
         ("router", Some(router)) => format!("so says the router {router}"),
-        ("probed", _) => "larger packets do not get there".to_owned(),
+        ("probed", _) => "larger packets did not get there".to_owned(),
         ("assumed", _) => "larger packets get lost, and how much passes is being found out".to_owned(),
         ("configured", _) => "`mtu` in [daemon] allows no more".to_owned(),
         _ => "as our own line does".to_owned(),
     };
-    let takes = if source == "interface" { "nothing speaks against a path of" } else { "the path takes" };
+    let again = tried_again_in_s.map(|wait| format!("; whether more does is tried again in {}", time(wait)));
+    let again = again.unwrap_or_default();
+    let takes = match source.as_str() {
+        "interface" => "nothing speaks against a path of",
+        "probed" => "the path takes at least",
+        _ => "the path takes",
+    };
     let outside = if *dont_fragment { "" } else { "; larger ones may be fragmented on the way" };
-    (Colour::Dim, format!("carries packets of {mtu} bytes: {takes} {path_mtu}, {known}{outside}"))
+    (Colour::Dim, format!("carries packets of {mtu} bytes: {takes} {path_mtu}, {known}{again}{outside}"))
 }
 
 /// What the peer did not let it carry, and what we did not let the peer have.
