@@ -39,7 +39,7 @@ pub struct Status {
     /// Refusals of late that named no tunnel and were kept with none, the newest last. Nobody proved anything.
     #[serde(default)]
     pub refused: Vec<Refused>,
-    /// Networks that are no longer configured and stay blocked until `sekisho unprotect --stale`.
+    /// Networks that no tunnel protects any more and that stay blocked until `sekisho unprotect --stale`.
     #[serde(default)]
     pub stale: Vec<String>,
 }
@@ -77,6 +77,9 @@ pub struct Tunnel {
     pub remote: Option<SocketAddr>,
     /// Whether its pre-shared key is weak, which only `allow_weak_psk` makes possible.
     pub weak_psk: bool,
+    /// When our certificate, or one that we send with it, begins to be valid, if it is not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_begins: Option<Timestamp>,
     /// When our certificate expires, or one that we send with it before that.
     #[serde(default)]
     pub certificate_expires: Option<Timestamp>,
@@ -119,6 +122,9 @@ pub struct Tunnel {
     /// The children as configured, also those that have no Child SA.
     #[serde(default)]
     pub configured_children: Vec<ConfiguredChild>,
+    /// Networks of our side that are blocked, since a tunnel protected them before; until `sekisho unprotect NETWORK`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked_local: Vec<String>,
     /// How many tunnels stand: several for many peers, or where one peer may have several side by side. What is said
     /// above of a tunnel that is up is said of the newest.
     #[serde(default)]

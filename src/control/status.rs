@@ -1,7 +1,8 @@
 //! What `status` and `sas` answer: the endpoint's knowledge with the data path's counters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
 use sekisho_ike::Now;
 use sekisho_ike::config::{self, Childless, Connection, Remote, Start};
 use sekisho_ike::diagnosis::Diagnosis;
@@ -15,7 +16,7 @@ use crate::api::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, PacketSize, Peer, Timestamp,
     Tunnel, Unanswered,
 };
-use crate::config::{Config, start_word};
+use crate::config::{Config, local_to, start_word};
 
 use super::books::sum;
 use super::expiry;
@@ -40,6 +41,8 @@ pub(super) struct Counted<'a> {
     /// What was sent by then and brought nothing back.
     pub(super) unanswered: &'a dyn Fn(ChildSaId, &Usage) -> Option<Unanswered>,
     pub(super) packets: &'a dyn Fn(&TunnelStatus) -> Option<PacketSize>,
+    /// Networks that are blocked and protected by no tunnel.
+    pub(super) stale: &'a BTreeSet<IpNet>,
 }
 
 /// One tunnel as an operator sees it.
@@ -61,6 +64,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         local: ike_sa.map(|sa| sa.path.local),
         remote: ike_sa.map(|sa| sa.path.remote),
         weak_psk: config.weak_psk.contains(&connection.name),
+        certificate_begins: expiry::begins(connection, now.wall).map(Timestamp::from_unix),
         certificate_expires: expires.map(Timestamp::from_unix),
         certificate_days_left: expires.map(|at| expiry::days_left(at, now.wall)),
         peer_certificate_expires: peer_expires.map(Timestamp::from_unix),
@@ -76,6 +80,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         packets: newest.and_then(counted.packets),
         children: newest.map(|tunnel| children(now, tunnel, counted)).unwrap_or_default(),
         configured_children: connection.children.iter().map(|child| configured(status, child)).collect(),
+        blocked_local: local_to(&connection.children, counted.stale).map(|net| net.to_string()).collect(),
         internal: newest.and_then(|tunnel| tunnel.inner.clone()).map(Into::into),
         peers_up: status.tunnels.len(),
         peers: shown.map(|tunnel| peer(now, tunnel, counted)).collect(),

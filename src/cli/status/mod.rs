@@ -69,8 +69,10 @@ fn footnotes(status: &Status) -> Vec<String> {
             "\nChanged in the configuration, and in force after a restart of sekishod: {settings}"
         ));
     }
-    if !status.stale.is_empty() {
-        let stale = status.stale.join(", ");
+    let local: Vec<&String> = status.tunnels.iter().flat_map(|tunnel| &tunnel.blocked_local).collect();
+    let stale: Vec<_> = status.stale.iter().filter(|net| !local.contains(net)).map(String::as_str).collect();
+    if !stale.is_empty() {
+        let stale = stale.join(", ");
         lines.push(format!("\nRemoved from the configuration and still blocked: {stale} (`sekisho unprotect --stale` frees these, and they are reached in clear then)"));
     }
     let dropped: Vec<_> =

@@ -1,12 +1,14 @@
 //! What stands below a tunnel's line: why it is down, what comes next, and what else deserves a look.
 
-use super::super::output::{Colour, bytes, days, details, time};
+use super::super::blocked::blocked_local;
+use super::super::output::{Colour, bytes, details, not_yet, time};
 use super::super::silence::{Silence, silences};
 use crate::api::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PacketSize, Peer, State,
     Timestamp, Tunnel,
 };
 use crate::config::limits::EXPIRY_WARNING;
+use crate::words::{RENEW, days};
 
 /// Why it is down and what comes next, and what else deserves a look.
 pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
@@ -34,6 +36,10 @@ pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> 
         remarks.push((Colour::Red, "no Child SA: no traffic passes".to_owned()));
     }
     for Silence { seen, advice } in silences(tunnel).into_iter().take(PEERS) {
+        remarks.push((Colour::Yellow, format!("warning: {seen}")));
+        remarks.push((Colour::Yellow, format!("  => {advice}")));
+    }
+    if let Some((seen, advice)) = blocked_local(&tunnel.blocked_local) {
         remarks.push((Colour::Yellow, format!("warning: {seen}")));
         remarks.push((Colour::Yellow, format!("  => {advice}")));
     }
@@ -173,16 +179,16 @@ fn internal(internal: &Internal) -> (Colour, String) {
 
 /// When certificates end: in colour if that is soon.
 fn certificates(tunnel: &Tunnel) -> Vec<(Colour, String)> {
-    let renew = "have it renewed, put the new one into the same file, and `sekisho reload`";
-    let ours = (tunnel.certificate_expires, tunnel.certificate_days_left, "our certificate", renew);
+    let ours = (tunnel.certificate_expires, tunnel.certificate_days_left, "our certificate", RENEW);
     let (expires, left) = (tunnel.peer_certificate_expires, tunnel.peer_certificate_days_left);
     let theirs = (expires, left, "the peer's certificate", "the peer needs a new one");
     let warned = i64::try_from(EXPIRY_WARNING.as_secs() / 86_400).unwrap_or_default();
-    let mut remarks = Vec::new();
+    let early = tunnel.certificate_begins.map(not_yet);
+    let early = early.map(|not_yet| (Colour::Red, format!("our certificate is {not_yet}")));
+    let mut remarks: Vec<_> = early.into_iter().collect();
     for (expires, left, whose, advice) in [ours, theirs] {
         let (Some(expires), Some(left)) = (expires, left) else { continue };
-        let text = expires.to_string();
-        let date = text.split('T').next().unwrap_or_default();
+        let date = expires.date();
         remarks.push(match left {
             ..0 => (Colour::Red, format!("{whose} expired on {date}: {advice}")),
             _ if left <= warned => {
