@@ -404,6 +404,12 @@ pub struct IkeSa {
     /// Whether that is what we ask for (`encapsulation = "always"`), whatever lies on the way.
     #[serde(default)]
     pub esp_in_udp_configured: bool,
+    /// Since the peer last answered a request of ours, or the tunnel came up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_answer_s: Option<u64>,
+    /// How long a request of ours has been waiting for its answer, if it had to be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered_for_s: Option<u64>,
 }
 
 /// Of a daemon that knew nothing else.

@@ -76,7 +76,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         near_misses: status.near_misses.iter().map(near_miss).collect(),
         warnings: status.warnings.iter().map(failed).collect(),
         age_s: newest.map(|tunnel| now.boot.since(tunnel.established).as_secs()),
-        ike: ike_sa.map(|sa| self::ike_sa(now, sa)),
+        ike: newest.map(|tunnel| self::ike_sa(now, tunnel)),
         packets: newest.and_then(counted.packets),
         children: newest.map(|tunnel| children(now, tunnel, counted)).unwrap_or_default(),
         configured_children: connection.children.iter().map(|child| configured(status, child)).collect(),
@@ -114,7 +114,7 @@ fn peer(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Peer {
         local: sa.path.local,
         remote: sa.path.remote,
         age_s: now.boot.since(tunnel.established).as_secs(),
-        ike: ike_sa(now, sa),
+        ike: ike_sa(now, tunnel),
         packets: (counted.packets)(tunnel),
         children: children(now, tunnel, counted),
         packets_in: traffic.packets_in,
@@ -199,7 +199,9 @@ fn child_state(status: &ConnectionStatus, child: &config::Child) -> ChildState {
     }
 }
 
-fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
+fn ike_sa(now: Now, tunnel: &TunnelStatus) -> IkeSa {
+    let sa = &tunnel.ike_sa;
+    let since = |at| now.boot.since(at).as_secs();
     let revocation = sa.remote_proof.revocation;
     IkeSa {
         suite: sa.suite.to_string(),
@@ -212,12 +214,14 @@ fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
         peer_certificate_expires: sa.remote_proof.not_after.map(Timestamp::from_unix),
         peer_revocation: revocation.map(|known| if known.good { "good" } else { "unknown" }.to_owned()),
         peer_revocation_checked: revocation.map(|known| Timestamp::from_unix(known.checked)),
-        age_s: now.boot.since(sa.established.boot).as_secs(),
+        age_s: since(sa.established.boot),
         rekey_in_s: sa.rekey_at.map(|at| until(now, at).as_secs()),
         nat_here: sa.nat.here,
         nat_there: nat_there(sa),
         esp_in_udp: sa.nat.encapsulates(),
         esp_in_udp_configured: sa.nat.forced,
+        last_answer_s: Some(since(tunnel.last_answer)),
+        unanswered_for_s: tunnel.unanswered_since.map(since),
     }
 }
 

@@ -136,6 +136,10 @@ pub struct TunnelStatus {
     pub children: Vec<ChildSaStatus>,
     /// The addresses inside it that one end gave to the other, if one did.
     pub inner: Option<InnerAddresses>,
+    /// When the peer last answered a request of ours, or the tunnel came up.
+    pub last_answer: Instant,
+    /// When the request was sent that waits for its answer, if it had to be sent again.
+    pub unanswered_since: Option<Instant>,
 }
 
 /// Addresses inside a tunnel that one end gave to the other (RFC 7296 §2.19).
