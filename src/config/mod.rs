@@ -42,6 +42,7 @@ mod store;
 mod tests;
 mod trust;
 mod tunnel;
+mod values;
 
 pub use duration::show as show_duration;
 pub use problem::{ConfigError, Place, Problem};
