@@ -101,6 +101,9 @@ pub struct Tunnel {
     pub next_try_in_s: Option<u64>,
     /// The last failure since the last success.
     pub last_failure: Option<Failed>,
+    /// How often it came one after the other; 0 without one.
+    #[serde(default)]
+    pub failure_times: u32,
     /// Refusals that named no tunnel and were perhaps meant for this one, the newest last. Nobody proved anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub near_misses: Vec<NearMiss>,

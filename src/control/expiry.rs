@@ -169,6 +169,7 @@ mod tests {
             tunnels: Vec::new(),
             warnings: vec![],
             last_failure: None,
+            failure_times: 0,
             near_misses: Vec::new(),
             next_try: None,
             attempts: 0,

@@ -27,6 +27,8 @@ pub struct ConnectionStatus {
     pub warnings: Vec<(u64, Diagnosis)>,
     /// The last failure since the last success, and the wall-clock time of it.
     pub last_failure: Option<(u64, Diagnosis)>,
+    /// How often it came one after the other.
+    pub failure_times: u32,
     /// Refusals that named no tunnel and were perhaps meant for this one, the newest last; a few.
     pub near_misses: Vec<NearMiss>,
     /// When the next attempt is made.

@@ -62,8 +62,9 @@ pub(super) fn remarks(tunnel: &Tunnel) -> Vec<String> {
     let weak = tunnel.weak_psk.then(|| "Its pre-shared key is weak (allow_weak_psk): replace it.".to_owned());
     let children = || tunnel.configured_children.iter();
     let narrowed = children().filter_map(narrowed).chain(children().filter_map(withheld));
-    let silent = silences(tunnel).into_iter().take(SILENT).map(|Silence { mut seen, advice }| {
+    let silent = silences(tunnel).into_iter().take(SILENT).map(|Silence { mut seen, mut advice }| {
         capital(&mut seen);
+        capital(&mut advice);
         format!("{seen}. {advice}.")
     });
     let blocked = blocked_local(&tunnel.blocked_local).map(|(mut seen, advice)| {

@@ -83,6 +83,10 @@ fn each_state_is_explained() {
     silent.diagnosis.refused_by = "nobody".to_owned();
     silent.diagnosis.comparison.clear();
     let unanswered = Tunnel { last_failure: Some(silent), ..down.clone() };
+    assert!(
+        text(&Tunnel { next_try_in_s: Some(0), ..down.clone() })
+            .ends_with("It is tried again by itself now after 3 failed attempts.")
+    );
     let idle = Tunnel { state: State::Idle, ..tunnel("imaging") };
     let all = vec![
         ("up", up),

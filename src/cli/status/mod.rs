@@ -5,8 +5,8 @@ mod remarks;
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, table, time, wrapped};
 use crate::api::{Failed, Offloads, Pool, Refused, Request, State, Status, Timestamp, Tunnel};
-pub(super) use remarks::is_probed_soon;
 use remarks::remarks;
+pub(super) use remarks::{is_probed_soon, packet_size};
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho status\n  sekisho status --json | jq '.tunnels[] | select(.state != \"up\") | .name'\n\nStates: up; connecting; backoff (the last try failed, another follows by itself); idle (the next packet starts it); waiting (the peer starts it); admin_down (by `sekisho down`).";
 

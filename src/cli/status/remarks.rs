@@ -17,7 +17,8 @@ pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> 
     let mut remarks = expired;
     if let Some(Failed { at, diagnosis }) = &tunnel.last_failure {
         let ago = time((now.as_millis() / 1000).saturating_sub(*at));
-        remarks.push((Colour::Red, format!("{ago} ago: {}", diagnosis.summary)));
+        let often = times(tunnel.failure_times);
+        remarks.push((Colour::Red, format!("{ago} ago{often}: {}", diagnosis.summary)));
         remarks.extend(details(diagnosis).into_iter().map(|line| (Colour::Red, format!("  {line}"))));
         if diagnosis.comparison.iter().any(|row| row.theirs.is_some()) {
             remarks.push((Colour::Dim, format!("`sekisho explain {}` compares both ends", tunnel.name)));
@@ -73,13 +74,23 @@ pub(in super::super) fn is_probed_soon(tunnel: &Tunnel) -> bool {
     initiator && tunnel.age_s.is_some_and(|age| age < 60) && tunnel.children.iter().any(soon)
 }
 
+/// How often, where it was more than once.
+fn times(times: u32) -> String {
+    if times > 1 { format!(", {times} times") } else { String::new() }
+}
+
 /// Who was perhaps its peer, and refused.
 fn near_miss(NearMiss { remote, times, failed, .. }: &NearMiss, now: Timestamp) -> [(Colour, String); 2] {
     let Failed { at, diagnosis } = failed;
     let ago = time((now.as_millis() / 1000).saturating_sub(*at));
-    let often = if *times > 1 { format!(", {times} times") } else { String::new() };
+    let often = self::times(*times);
     let line = format!("perhaps its peer, at {remote}, refused {ago} ago{often}: {}", diagnosis.summary);
     [(Colour::Yellow, line), (Colour::Yellow, format!("  => {}", diagnosis.advice))]
+}
+
+/// How large packets may be, as part of a sentence.
+pub(in super::super) fn packet_size(size: &PacketSize) -> String {
+    packets(size).1
 }
 
 /// One of several children.
@@ -218,4 +229,20 @@ fn outlook(tunnel: &Tunnel) -> Option<(Colour, String)> {
         (_, None) if *attempts == 0 => return None,
         (_, None) => (Colour::Yellow, format!("attempts so far: {attempts}")),
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::api::Status;
+
+    #[test]
+    fn a_try_that_is_due_is_made_now() {
+        let status: Status = serde_json::from_str(include_str!("../../../tests/status.json")).unwrap();
+        let spare = status.tunnels.into_iter().find(|tunnel| tunnel.name == "spare").unwrap();
+        let told = |wait| outlook(&Tunnel { next_try_in_s: wait, ..spare.clone() }).unwrap().1;
+        assert_eq!(told(Some(12)), "attempts so far: 3, next try in 12s");
+        assert_eq!(told(Some(0)), "attempts so far: 3, next try now");
+    }
 }
