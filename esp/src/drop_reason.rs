@@ -81,15 +81,6 @@ drop_reasons! {
     SuperPacket = "super_packet",
     /// Too big for the path; the sender was told.
     TooBig = "too_big",
-    /// A router's message that a packet was too big which does not show one that we have sent lately: forged, or from a router
-    /// that quotes too little. It changes nothing.
-    TooBigUnproven = "too_big_unproven",
-    /// IKE arrived faster than it is worked off.
-    QueueFull = "queue_full",
-    /// The socket refused a datagram of ours.
-    SendFailed = "send_failed",
-    /// The TUN refused a packet.
-    DeliverFailed = "deliver_failed",
 }
 
 impl fmt::Display for DropReason {

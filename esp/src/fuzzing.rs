@@ -1,15 +1,17 @@
-//! The bodies of the fuzz targets `esp_open`, `inner_packet` and `icmp_quote`. Ordinary tests run them too, over the corpora and
+//! The bodies of the fuzz targets `esp_open`, `inner_packet`, `inner_fragments` and `icmp_quote`. Ordinary tests run them too, over the corpora and
 //! over mutations of them.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use crate::cipher::{Cipher, PacketId};
 use crate::format::{CBC_BLOCK, TRAILER};
+use crate::fragments::LONGEST_NS;
 use crate::icmp_quote::{self, Quote};
 use crate::{
-    AesKey, Coalescer, Fragments, Hmac, InboundSa, InnerView, Joins, Keymat, OffloadHeader, SaConfig,
-    Selector, Suite, fragment, mss, segment, too_big,
+    AesKey, Coalescer, Fragment, Fragments, Hmac, InboundSa, InnerView, Joins, Keymat, OffloadHeader, Ports,
+    SaConfig, Selector, Suite, fragment, mss, segment, too_big,
 };
 
 pub use crate::offload::fuzz::{coalesce, segment as segment_super_packet, virtio_header};
@@ -99,6 +101,70 @@ fn check_fragments(packet: &[u8], mtu: usize, out: &mut [u8]) {
     let fits = |length| length <= mtu || whole <= mtu;
     assert!(train.packets().all(|range| fits(range.len()) && range.end <= out.len()));
     assert!(train.count == 1 || lengths.sum::<usize>() == whole + (train.count - 1) * header);
+}
+
+/// Fragments of several packets among each other. Five bytes make one: family, packet, whether more follow, protocol and how much
+/// time has passed; where it begins; how long it is, in units of 8; the ports of a first one.
+///
+/// What is judged by the ports of a first fragment has those of the newest one, and nothing of what passes with it overlaps.
+pub fn inner_fragments(data: &[u8]) {
+    const MOST: usize = 3;
+    let (mut fragments, mut now_ns) = (Fragments::new(MOST), 0_u64);
+    let mut begun: BTreeMap<u8, (Ports, Vec<(usize, usize)>)> = BTreeMap::new();
+    for &[what, at, fine, length, ports] in data.as_chunks().0 {
+        now_ns += u64::from(what >> 6) * LONGEST_NS / 2;
+        let (start, length) = (
+            usize::from(at) * 8 * usize::from(fine & 3),
+            usize::from(length % 16) * 8 + 4 * usize::from(fine >> 7),
+        );
+        let packet = made_fragment(what, start, length, ports);
+        let Ok(view) = InnerView::parse(&packet) else { continue };
+        let Ok(judged) = fragments.judge(now_ns, &packet, &view) else { continue };
+        assert!(fragments.len() <= MOST);
+        // The protocol tells packets of IPv4 apart too.
+        let packet = if view.source().is_ipv4() { what & 0b1_0111 } else { what & 0b0_0111 };
+        match view.fragment() {
+            Fragment::Whole => assert_eq!(judged.ports(), view.ports()),
+            Fragment::First => {
+                begun.insert(packet, (view.ports(), vec![(start, start + length)]));
+            }
+            Fragment::Later if judged.ports() == Ports::Hidden => {}
+            Fragment::Later => {
+                let Some((ports, pieces)) = begun.get_mut(&packet) else {
+                    panic!("ports of no first fragment")
+                };
+                assert_eq!(judged.ports(), *ports);
+                let end = start + length;
+                assert!(pieces.iter().all(|piece| end <= piece.0 || piece.1 <= start), "an overlap passed");
+                pieces.push((start, end));
+            }
+        }
+    }
+}
+
+/// Bit 0 is the family, bits 1 and 2 are the packet's number, bit 3 whether more follow, bit 4 the protocol.
+fn made_fragment(what: u8, start: usize, length: usize, port: u8) -> Vec<u8> {
+    let protocol = if what & 16 == 0 { 17 } else { 6 };
+    let more = what & 8 != 0;
+    let offset = u16::try_from(start).unwrap_or(u16::MAX) & !7;
+    let mut packet = if what & 1 == 0 {
+        let total = u16::try_from(20 + length).unwrap_or(u16::MAX).to_be_bytes();
+        let place = (offset >> 3 | u16::from(more) << 13).to_be_bytes();
+        let number = what >> 1 & 3;
+        vec![
+            0x45, 0, total[0], total[1], 0, number, place[0], place[1], 64, protocol, 0, 0, 10, 0, 0, 1, 10,
+            0, 0, 2,
+        ]
+    } else {
+        let payload = u16::try_from(8 + length).unwrap_or(u16::MAX).to_be_bytes();
+        let place = (offset | u16::from(more)).to_be_bytes();
+        let mut packet = vec![0x60, 0, 0, 0, payload[0], payload[1], 44, 64];
+        packet.extend([Ipv6Addr::LOCALHOST.octets(), Ipv6Addr::LOCALHOST.octets()].concat());
+        packet.extend([protocol, 0, place[0], place[1], 0, 0, 0, what >> 1 & 3]);
+        packet
+    };
+    packet.extend(std::iter::repeat_n(port, length));
+    packet
 }
 
 /// Reads an ICMP message of either family. The first two bytes are the MTU until then.
@@ -267,6 +333,11 @@ mod tests {
     #[test]
     fn icmp_quote_holds_for_corpus_and_mutations() {
         run("icmp_quote", icmp_quote);
+    }
+
+    #[test]
+    fn inner_fragments_holds_for_corpus_and_mutations() {
+        run("inner_fragments", inner_fragments);
     }
 
     #[test]

@@ -212,7 +212,7 @@ pub fn crl(data: &[u8]) {
     assert_eq!(Crl::from_der(crl.der()).as_ref(), Ok(&crl));
     judge(|issuer, certificate| {
         let kind = FetchKind::Crl { certificate };
-        Answer::Crl(Fetch { url: String::new(), kind, issuer }, crl)
+        Answer::Crl(Fetch { url: String::new(), kind, issuer }, crl, NOW)
     });
 }
 
@@ -222,7 +222,7 @@ pub fn ocsp_response(data: &[u8]) {
     assert_eq!(OcspResponse::from_der(response.der()).as_ref(), Ok(&response));
     judge(|issuer, certificate| {
         let kind = FetchKind::Ocsp { request: Vec::new(), certificate };
-        Answer::Ocsp(Fetch { url: String::new(), kind, issuer }, response)
+        Answer::Ocsp(Fetch { url: String::new(), kind, issuer }, response, NOW)
     });
 }
 

@@ -36,9 +36,11 @@ pub const PATH_MTU_LOSSES: u32 = 2;
 pub const PATH_MTU_UNCLEAR: u32 = 5;
 /// The longest that the answer to such a packet is waited for.
 pub const PATH_MTU_WAIT: Duration = Duration::from_secs(4);
-/// How long after what a path carries was found out it is sought again, give or take a tenth (`PMTU_RAISE_TIMER`, RFC 8899
-/// §5.1.1).
+/// How long after what a path carries was found out it is tried whether more passes, give or take a tenth (`PMTU_RAISE_TIMER`, RFC
+/// 8899 §5.1.1).
 pub const PATH_MTU_AGAIN: Duration = Duration::from_mins(10);
+/// The same after it was found to carry less or more than before; doubled each time that no more passes, up to that.
+pub const PATH_MTU_SOON: Duration = Duration::from_mins(1);
 /// How long after that it is verified that as much still passes, if packets were sent since.
 pub const PATH_MTU_VERIFIED: Duration = Duration::from_secs(90);
 /// The same, if packets were sent and none came back.
@@ -209,11 +211,13 @@ pub const REVIEW: Duration = Duration::from_hours(1);
 pub const REVIEW_LEAST: Duration = Duration::from_mins(1);
 /// How soon if nobody could be asked, give or take a tenth.
 pub const REVIEW_RETRY: Duration = Duration::from_mins(10);
-/// For each tunnel of the endpoint the reviews of a new configuration are spread over this much more time, up to
-/// [`REVIEW_SPREAD_MOST`].
+/// For each tunnel of the endpoint the reviews of a new configuration, and those that are ordered, are spread over this much
+/// more time, up to [`REVIEW_SPREAD_MOST`].
 pub const REVIEW_SPREAD: Duration = Duration::from_millis(10);
 /// See [`REVIEW_SPREAD`].
 pub const REVIEW_SPREAD_MOST: Duration = Duration::from_mins(5);
+/// Seconds after it was made for which a revocation answer that the peer sends along counts without anybody being asked.
+pub const STAPLE_FRESH: u64 = 3_600;
 /// Seconds after the last answer's end for which a standing tunnel outlives the silence of all whom the strict policy would
 /// ask.
 pub const REVOCATION_GRACE: u64 = 6 * 3_600;

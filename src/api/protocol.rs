@@ -266,6 +266,9 @@ pub struct Reloaded {
     /// With other certificates or revocation lists to believe: their SAs go on if their peers pass by these.
     #[serde(default)]
     pub reviewed: Vec<String>,
+    /// Those of whose peers' certificates it is asked anew whether they were revoked.
+    #[serde(default)]
+    pub asked_anew: Vec<String>,
     /// Gone, so deleted.
     pub removed: Vec<String>,
     /// As before: their SAs go on.

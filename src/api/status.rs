@@ -235,6 +235,10 @@ pub struct PacketSize {
     /// The router that said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub router: Option<IpAddr>,
+    /// Seconds until it is tried whether more passes by now; absent where that is being found out, or the path is not known to carry
+    /// less than our line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_again_in_s: Option<u64>,
     /// What is larger is fragmented inside the tunnel or refused, and nothing is fragmented on its way.
     pub dont_fragment: bool,
 }
@@ -390,7 +394,8 @@ pub struct IkeSa {
     /// `good` or `unknown`; absent if revocation is not asked about.
     #[serde(default)]
     pub peer_revocation: Option<String>,
-    /// When that was last found out.
+    /// When the answer was fetched from its server, the oldest of several, whenever it was looked at; one that the peer sent along
+    /// counts from when it was made. For `unknown`, when it was asked for. Absent if lists from files say all.
     #[serde(default)]
     pub peer_revocation_checked: Option<Timestamp>,
     /// Since it was set up.

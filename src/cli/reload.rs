@@ -20,6 +20,7 @@ fn show(reloaded: &Reloaded) -> String {
         changed,
         renewed,
         reviewed,
+        asked_anew,
         removed,
         unchanged,
         restart_needed,
@@ -43,6 +44,13 @@ fn show(reloaded: &Reloaded) -> String {
         }
     }
     lines.push(format!("unchanged tunnels: {}", unchanged.len()));
+    if !asked_anew.is_empty() {
+        let tunnels = if asked_anew.len() == 1 { "tunnel" } else { "tunnels" };
+        lines.push(format!(
+            "of the peers of {} {tunnels} it is asked anew whether their certificates were revoked",
+            asked_anew.len()
+        ));
+    }
     for (name, networks) in local {
         let blocked = blocked_local(networks);
         lines.extend(blocked.map(|(seen, advice)| format!("tunnel {name}: {seen}\n  => {advice}")));
@@ -70,6 +78,7 @@ mod tests {
         let reloaded = Reloaded {
             removed: vec!["lab".to_owned()],
             unchanged: vec!["centre".to_owned()],
+            asked_anew: vec!["centre".to_owned()],
             restart_needed: vec!["workers".to_owned()],
             from_next_sa: vec!["dscp".to_owned(), "ecn".to_owned()],
             stale: vec!["10.17.0.0/24".parse().unwrap(), "10.99.0.0/16".parse().unwrap()],
@@ -78,7 +87,7 @@ mod tests {
         };
         assert_eq!(
             show(&reloaded),
-            "removed: lab\nneeds a restart of the daemon to take effect: workers\ncounts from each tunnel's next SA on (`sekisho rekey NAME` makes one now): dscp, ecn\nunchanged tunnels: 1\ntunnel centre: nothing gets to our network 10.17.0.0/24, from the tunnel or from here: it was a remote network before, and stays blocked\n  => If it is on this side, `sekisho unprotect 10.17.0.0/24` opens the way, and it is reached without a tunnel then, as any local network\nremoved from the configuration and still blocked: 10.99.0.0/16; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all, and they are reached in clear then"
+            "removed: lab\nneeds a restart of the daemon to take effect: workers\ncounts from each tunnel's next SA on (`sekisho rekey NAME` makes one now): dscp, ecn\nunchanged tunnels: 1\nof the peers of 1 tunnel it is asked anew whether their certificates were revoked\ntunnel centre: nothing gets to our network 10.17.0.0/24, from the tunnel or from here: it was a remote network before, and stays blocked\n  => If it is on this side, `sekisho unprotect 10.17.0.0/24` opens the way, and it is reached without a tunnel then, as any local network\nremoved from the configuration and still blocked: 10.99.0.0/16; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all, and they are reached in clear then"
         );
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::api::Reply;
+use crate::config::Daemon;
 use crate::data::{FromData, InnerView};
 use crate::net::netlink::Change;
 use crate::telemetry::Fact;
@@ -61,7 +62,8 @@ impl Control {
                     self.record_paths();
                     self.tell_usage();
                     self.tell_expiry();
-                    self.out.routing.look_after_guard(self.config.daemon.refuse_clear_text);
+                    let Daemon { ike_port, nat_port, refuse_clear_text, .. } = self.config.daemon;
+                    self.out.routing.look_after_guard(&[ike_port, nat_port], refuse_clear_text);
                 }
                 () = sleep(nap) => {}
             }

@@ -40,6 +40,11 @@ impl Jobs {
         Ok(Self { netlink, ike_port, running, ids, turns, fetcher, workers })
     }
 
+    /// What was fetched until now may be out of date.
+    pub(super) fn ask_anew(&self) {
+        self.fetcher.ask_anew();
+    }
+
     pub(super) fn start(&mut self, job: Job) {
         match job.kind {
             JobKind::Resolve { connection, host } => self.resolve(job.id, connection.to_string(), host),
@@ -48,7 +53,7 @@ impl Jobs {
                 self.spawn(job.id, async move {
                     let answer = fetcher.fetch(fetch, job.class).await;
                     tracing::debug!(?answer, "fetched");
-                    Completion::Fetched(answer)
+                    Completion::Fetched(Box::new(answer))
                 });
             }
             JobKind::Compute(work) => {

@@ -68,8 +68,9 @@ pub(super) struct PathMtu {
     /// How that is known.
     pub(super) source: Source,
     pub(super) on_path: OnPath,
+    /// Until when a router is believed, if nobody verifies what it said.
+    pub(super) until: Option<Instant>,
     line: u16,
-    until: Option<Instant>,
     /// What was recorded last, and when.
     recorded: (u16, Option<Instant>),
 }

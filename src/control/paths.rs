@@ -61,6 +61,8 @@ impl Control {
         let sending = tunnel.children.iter().filter(|child| child.sending);
         let mtu = sending.filter_map(|child| self.out.data.inner_mtu(child.id.0)).min()?;
         let configured = self.out.routing.configured_mtu().is_some_and(|configured| configured <= mtu);
+        let again_at =
+            tunnel.path_raised_at.or(path.until).filter(|_| !configured && path.source != Source::Line);
         Some(PacketSize {
             mtu,
             path_mtu: path.mtu,
@@ -69,6 +71,7 @@ impl Control {
                 Source::Router(router) if !configured => Some(router),
                 _ => None,
             },
+            tried_again_in_s: again_at.map(|at| at.since(now().boot).as_secs()),
             dont_fragment: path.on_path.dont_fragment(),
         })
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use sekisho_ike::config::{Connection, Name};
+use sekisho_ike::config::{Connection, Name, RemoteAuth};
+use sekisho_ike::event::Command;
+use sekisho_ike::pki::RevocationPolicy;
 
 use crate::api::{Failure, Freed, Problem, Reloaded, Reply};
 use crate::config::{self, Config, Daemon, local_to};
@@ -34,6 +36,7 @@ impl Control {
         last_good::keep(&Config { daemon: in_force(&self.config.daemon, &new.daemon), ..new.clone() });
         let mut reloaded = difference(&self.config, &new);
         self.restart_needed.clone_from(&reloaded.restart_needed);
+        self.ask_anew();
         self.configure(&new);
         self.record(Fact::ConfigLoaded {
             source: source.display().to_string(),
@@ -51,6 +54,12 @@ impl Control {
         let blocked = self.config.connections.iter().map(blocked);
         reloaded.blocked_local = blocked.filter(|(_, networks)| !networks.is_empty()).collect();
         Reply::done(&reloaded)
+    }
+
+    /// Somebody may have been revoked since all was asked: that is what an operator reloads for who has published a list.
+    fn ask_anew(&mut self) {
+        self.jobs.ask_anew();
+        self.command(Command::ReviewPeers);
     }
 
     /// What is blocked and no tunnel covers any more.
@@ -109,12 +118,24 @@ fn difference(old: &Config, new: &Config) -> Reloaded {
         };
         list.push(name.to_string());
     }
+    let asked = after.values().filter(|connection| is_asked_about(connection));
+    reloaded.asked_anew = asked.map(|connection| connection.name.to_string()).collect();
     reloaded.removed =
         before.keys().filter(|name| !after.contains_key(name)).map(ToString::to_string).collect();
     for setting in &reloaded.restart_needed {
         tracing::warn!("[daemon] {setting} changed; it takes effect at the next start");
     }
     reloaded
+}
+
+/// Whether anybody is asked whether its peer's certificates were revoked: not of a key that is pinned or shared.
+fn is_asked_about(connection: &Connection) -> bool {
+    match &connection.remote_auth {
+        RemoteAuth::Signature(trust) => {
+            trust.revocation != RevocationPolicy::Off && !trust.anchors.is_empty()
+        }
+        RemoteAuth::Psk(_) => false,
+    }
 }
 
 /// What was changed and is a matter of each SA's making. A tunnel whose own settings changed is set up anew anyway.

@@ -209,13 +209,13 @@ impl Routing {
 
     /// Puts the guard up again if somebody took it away with the rest of the packet filter, and takes it away if it is not
     /// wanted.
-    pub fn look_after_guard(&mut self, wanted: bool) {
+    pub fn look_after_guard(&mut self, ports: &[u16], wanted: bool) {
         let now = Instant::now();
         if now < self.guard_again {
             return;
         }
         self.guard_again = now + GUARD_AGAIN;
-        let guarded = guard::look_after(self.link.name(), wanted);
+        let guarded = guard::look_after(self.link.name(), ports, wanted);
         let before = std::mem::replace(&mut self.unguarded, guarded.is_err());
         if let Err(error) = guarded
             && !before

@@ -214,7 +214,7 @@ fn ike_sa(now: Now, tunnel: &TunnelStatus) -> IkeSa {
         peer_certificate: sa.remote_proof.certificate.as_ref().map(|own| own.subject().to_string()),
         peer_certificate_expires: sa.remote_proof.not_after.map(Timestamp::from_unix),
         peer_revocation: revocation.map(|known| if known.good { "good" } else { "unknown" }.to_owned()),
-        peer_revocation_checked: revocation.map(|known| Timestamp::from_unix(known.checked)),
+        peer_revocation_checked: revocation.and_then(|known| known.checked).map(Timestamp::from_unix),
         age_s: since(sa.established.boot),
         rekey_in_s: sa.rekey_at.map(|at| until(now, at).as_secs()),
         nat_here: sa.nat.here,

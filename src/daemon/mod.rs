@@ -110,7 +110,7 @@ fn block(last_good: &LastGood) -> Result<(), Failure> {
         let netlink = connect(last_good.settings())?;
         netlink.protect(&last_good.policy, None).await.map_err(Failure::new)?;
         if let Some(interface) = &last_good.guarded {
-            guard(interface, true);
+            guard(interface, &[], true);
         }
         Ok(())
     })
@@ -137,14 +137,14 @@ async fn protect(config: &Config) -> Result<Netlink, Failure> {
     let settings = Settings { table: daemon.route_table, priority: daemon.rule_priority, mark: daemon.mark };
     let netlink = connect(settings)?;
     netlink.protect(&policy(config), None).await.map_err(Failure::new)?;
-    guard(&daemon.interface, daemon.refuse_clear_text);
+    guard(&daemon.interface, &[daemon.ike_port, daemon.nat_port], daemon.refuse_clear_text);
     last_good::keep(config);
     Ok(netlink)
 }
 
 /// What stands may be of another version: it is put up anew.
-fn guard(interface: &str, wanted: bool) {
-    let done = if wanted { guard::put(interface) } else { guard::look_after(interface, false) };
+fn guard(interface: &str, ports: &[u16], wanted: bool) {
+    let done = if wanted { guard::put(interface, ports) } else { guard::look_after(interface, ports, false) };
     if let Err(error) = done {
         tracing::warn!(%error, "{}", guard::MISSING);
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sekisho_esp::{Counters, DropReason};
 
-/// A reason that only sockets and devices know.
+/// A reason that only sockets, devices and queues know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
     /// A NAT keepalive of the peer: no error.
@@ -20,6 +20,15 @@ pub(super) enum Loss {
     Denied,
     /// The socket buffer or the line's queue was full.
     SendQueueFull,
+    /// The socket refused a datagram of ours for another reason.
+    SendFailed,
+    /// The TUN refused a packet.
+    DeliverFailed,
+    /// IKE arrived faster than it is worked off.
+    QueueFull,
+    /// A router's message that a packet was too big which does not show one that we have sent lately: forged, or from a router
+    /// that quotes too little. It changes nothing.
+    TooBigUnproven,
     /// It waited for its Child SA for too long.
     AcquireExpired,
     /// Its Child SA could not be set up.
@@ -29,13 +38,17 @@ pub(super) enum Loss {
 }
 
 impl Loss {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 13] = [
         Self::Keepalive,
         Self::DatagramCut,
         Self::Unreachable,
         Self::Refused,
         Self::Denied,
         Self::SendQueueFull,
+        Self::SendFailed,
+        Self::DeliverFailed,
+        Self::QueueFull,
+        Self::TooBigUnproven,
         Self::AcquireExpired,
         Self::AcquireFailed,
         Self::AcquireFull,
@@ -50,6 +63,10 @@ impl Loss {
             Self::Refused => "peer_refused",
             Self::Denied => "send_denied",
             Self::SendQueueFull => "send_queue_full",
+            Self::SendFailed => "send_failed",
+            Self::DeliverFailed => "deliver_failed",
+            Self::QueueFull => "queue_full",
+            Self::TooBigUnproven => "too_big_unproven",
             Self::AcquireExpired => "acquire_expired",
             Self::AcquireFailed => "acquire_failed",
             Self::AcquireFull => "acquire_full",
@@ -90,7 +107,7 @@ impl Drops {
             Some(libc::ECONNREFUSED) => self.loss(Loss::Refused, packets),
             Some(libc::EPERM | libc::EACCES) => self.loss(Loss::Denied, packets),
             Some(libc::ENOBUFS | libc::EAGAIN | libc::ENOMEM) => self.loss(Loss::SendQueueFull, packets),
-            _ => self.esp(DropReason::SendFailed, packets),
+            _ => self.loss(Loss::SendFailed, packets),
         }
     }
 
@@ -155,7 +172,7 @@ mod tests {
             (libc::ECONNREFUSED, "peer_refused"),
             (libc::EPERM, "send_denied"),
             (libc::ENOBUFS, "send_queue_full"),
-            (libc::EINVAL, DropReason::SendFailed.code()),
+            (libc::EINVAL, "send_failed"),
         ];
         for (errno, word) in cases {
             drops.unsent(Some(&io::Error::from_raw_os_error(errno)), 3);

@@ -85,62 +85,67 @@ impl Inbound {
         let native = shared.sockets.native_of(self.worker.number);
         let sources = sockets.iter().map(AsFd::as_fd).chain(native.iter().map(AsFd::as_fd));
         let sources: Vec<BorrowedFd<'_>> = sources.collect();
+        let mut courtesy = Courtesy::default();
         let mut pause = None;
-        while let Woken::Ready(ready) =
-            shared.stop.wait(if pause.is_some() { &[] } else { &sources }, pause)?
-        {
-            pause = None;
+        loop {
+            // A network that fails is left alone for a while.
+            let (sources, rest): (&[_], _) = match pause.take() {
+                Some(pause) => (&[], Some(pause)),
+                None => (&sources, courtesy.show().then_some(Duration::ZERO)),
+            };
+            let Woken::Ready(ready) = shared.stop.wait(sources, rest)? else { return Ok(()) };
             let is_ready = |number: usize| ready & (1 << number) != 0;
             for (_, socket) in sockets.iter().enumerate().filter(|(number, _)| is_ready(*number)) {
-                pause = self.drain(|inbound| inbound.receive(socket)).or(pause);
+                pause = self.take_turn(&mut courtesy, |inbound| inbound.receive(socket)).or(pause);
             }
             let behind = native.iter().enumerate().filter(|(number, _)| is_ready(sockets.len() + number));
             for (_, socket) in behind {
-                pause = self.drain(|inbound| inbound.receive_native(socket)).or(pause);
-            }
-        }
-        Ok(())
-    }
-
-    /// What waits at one socket, and what is sent while others have our processor; or how long to leave a network alone that
-    /// fails.
-    fn drain(&mut self, receive: impl Fn(&mut Self) -> io::Result<()>) -> Option<Duration> {
-        let mut courtesy = Courtesy::default();
-        loop {
-            let pause = self.take_turn(&receive);
-            self.delivery.flush();
-            if pause.is_some() || !courtesy.show() {
-                return pause;
+                pause = self.take_turn(&mut courtesy, |inbound| inbound.receive_native(socket)).or(pause);
             }
         }
     }
 
-    fn take_turn(&mut self, receive: &impl Fn(&mut Self) -> io::Result<()>) -> Option<Duration> {
+    /// What waits at one socket; or how long to leave a network alone that fails.
+    fn take_turn(
+        &mut self,
+        courtesy: &mut Courtesy,
+        receive: impl Fn(&mut Self) -> io::Result<usize>,
+    ) -> Option<Duration> {
+        let mut pause = None;
         for _ in 0..TURN {
             match receive(self) {
-                Ok(()) => self.network.clear(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Ok(packets) => {
+                    courtesy.found(packets);
+                    self.network.clear();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if is_about_the_peer(&error) => {}
-                Err(error) => return Some(self.network.note(&error, &self.shared.to_control)),
+                Err(error) => {
+                    pause = Some(self.network.note(&error, &self.shared.to_control));
+                    break;
+                }
             }
         }
-        None
+        self.delivery.flush();
+        pause
     }
 
-    fn receive(&mut self, socket: &Socket) -> io::Result<()> {
+    /// How many packets it was.
+    fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
         let received = socket.recv(&mut self.train)?;
         self.sort(&received);
-        Ok(())
+        Ok(received.length.div_ceil(received.segment.max(1)))
     }
 
     /// ESP packets that came without UDP.
-    fn receive_native(&mut self, socket: &NativeSocket) -> io::Result<()> {
+    fn receive_native(&mut self, socket: &NativeSocket) -> io::Result<usize> {
         let batch = self.batch.get_or_insert_default();
         socket.recv(batch)?;
         let (shared, drops) = (&*self.shared, &self.worker.drops_in);
         let snapshot = shared.snapshot.load();
-        let mut run = None;
+        let (mut run, mut found) = (None, 0);
         for NativePacket { esp, tos, truncated } in batch.packets() {
+            found += 1;
             let outcome = match encap::classify(esp) {
                 _ if truncated => {
                     drops.loss(Loss::DatagramCut, 1);
@@ -159,7 +164,7 @@ impl Inbound {
         }
         Run::end(run, shared);
         self.delivery.flush();
-        Ok(())
+        Ok(found)
     }
 
     /// One datagram, or a train of them from one sender.
@@ -180,7 +185,12 @@ impl Inbound {
         let mut run = None;
         for datagram in train.chunks_mut(received.segment.max(1)) {
             let outcome = match classify(datagram, encap) {
-                Datagram::Ike(message) => to_control(shared, path, message),
+                Datagram::Ike(message) => {
+                    if let Err(loss) = to_control(shared, path, message) {
+                        drops.loss(loss, 1);
+                    }
+                    Ok(())
+                }
                 Datagram::Esp { spi } => {
                     let packet = open(shared, &snapshot, &mut run, spi, datagram, received.tos);
                     packet.map(|packet| self.delivery.push(packet))
@@ -211,13 +221,13 @@ fn classify(datagram: &[u8], encap: bool) -> Datagram<'_> {
 
 /// The message is copied only when there is room for it. However many ask for a new SA, half of the queue is left to
 /// the SAs that stand.
-fn to_control(shared: &Shared, path: UdpPath, message: &[u8]) -> Result<(), DropReason> {
+fn to_control(shared: &Shared, path: UdpPath, message: &[u8]) -> Result<(), Loss> {
     if asks_for_a_new_sa(message) && shared.to_control.capacity() <= QUEUE / 2 {
-        return Err(DropReason::QueueFull);
+        return Err(Loss::QueueFull);
     }
     match shared.to_control.try_reserve() {
         Ok(permit) => permit.send(FromData::Ike { path, bytes: message.to_vec() }),
-        Err(TrySendError::Full(()) | TrySendError::Closed(())) => return Err(DropReason::QueueFull),
+        Err(TrySendError::Full(()) | TrySendError::Closed(())) => return Err(Loss::QueueFull),
     }
     Ok(())
 }
@@ -288,7 +298,7 @@ fn deliver(
         Err(error)
             if error.raw_os_error() == Some(libc::EINVAL) && header.gso() != OffloadHeader::GSO_NONE => {}
         Err(error) => {
-            worker.drops_in.esp(DropReason::DeliverFailed, 1);
+            worker.drops_in.loss(Loss::DeliverFailed, 1);
             // Down or gone. What the device refuses in a packet is no failure of the device.
             if matches!(error.raw_os_error(), Some(libc::EIO | libc::EBADFD | libc::ENODEV)) {
                 device.note(error, &shared.to_control);

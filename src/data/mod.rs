@@ -26,9 +26,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use sekisho_esp::Fragments;
 pub use sekisho_esp::icmp_quote::Quote;
 use sekisho_esp::pmtu::Outer;
-use sekisho_esp::{DropReason, Fragments};
 pub use sekisho_esp::{InnerView, Layout};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -36,7 +36,7 @@ use crate::net::offload::Offloads;
 use crate::net::ready::{Bell, Stop, Woken};
 use crate::net::tun::Tun;
 use crate::net::udp::Sockets;
-use drops::Drops;
+use drops::{Drops, Loss};
 use inbound::Inbound;
 use joined::Refusals;
 use outbound::Outbound;
@@ -358,7 +358,7 @@ impl DataPath {
         let tunnel = self.installed().quoted(quote);
         let nat_port = self.shared.sockets.settings().nat_port;
         if tunnel.is_none() && quote.ports.is_none_or(|(source, _)| source == nat_port) {
-            self.drops.esp(DropReason::TooBigUnproven, 1);
+            self.drops.loss(Loss::TooBigUnproven, 1);
         }
         tunnel
     }

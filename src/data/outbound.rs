@@ -30,7 +30,7 @@ use super::{FromData, Shared, UdpPath, Worker};
 use crate::net::clock::{nanoseconds_since_boot, since_boot};
 use crate::net::ready::{Courtesy, Woken};
 use crate::net::tun::MAX_PACKET;
-use crate::net::udp::Sent;
+use crate::net::udp::{Outer, Sent};
 
 /// What IPv6 sends without asking (RFC 8200 §5).
 const SMALLEST_IPV6: usize = 1280;
@@ -99,8 +99,7 @@ impl Outbound {
             let pause = match worker.queue.read(&mut self.packet) {
                 Ok((header, length)) => {
                     self.device.clear();
-                    courtesy.renew();
-                    self.take(OffloadHeader::from_bytes(header), length);
+                    courtesy.found(self.take(OffloadHeader::from_bytes(header), length));
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -129,9 +128,10 @@ impl Outbound {
         Ok(())
     }
 
-    /// One packet or super-packet, `length` bytes of the buffer. One that joins no train has the one that waits leave: whoever
-    /// floods us with what is dropped, so that there is always more to read, holds nobody up.
-    fn take(&mut self, header: OffloadHeader, length: usize) {
+    /// One packet or super-packet, `length` bytes of the buffer; how many it is, two for all that are more than one. One that joins
+    /// no train has the one that waits leave: whoever floods us with what is dropped, so that there is always more to read, holds
+    /// nobody up.
+    fn take(&mut self, header: OffloadHeader, length: usize) -> usize {
         let boarded = self.train.boarded();
         if let Err(reason) = self.forward(header, length) {
             self.worker.drops_out.esp(reason, 1);
@@ -139,6 +139,7 @@ impl Outbound {
         if self.train.boarded() == boarded {
             self.depart();
         }
+        if header.gso() == OffloadHeader::GSO_NONE { 1 } else { 2 }
     }
 
     /// What will not get its SA, or has waited for too long, goes; what has got it is sent; what nobody knows of is told.
@@ -364,15 +365,16 @@ impl Outbound {
     /// By the socket of the SA's worker, whoever sends: the kernel may choose the line's queue by it.
     fn send(&self, sending: &Sending, Outside { tos, whole }: Outside) {
         let UdpPath { local, remote, encap } = sending.path;
-        let (sockets, way, size) = (&self.shared.sockets, (local, remote), self.train.segment());
+        let outer = Outer { local, remote, tos, whole };
+        let (sockets, size) = (&self.shared.sockets, self.train.segment());
         let sent = if encap {
             let segmentation = &sending.segmentation;
-            sockets.between(sending.worker, local, remote).map(|socket| {
-                self.send_pieces(|piece| socket.send_train(way, (tos, whole), piece, size, segmentation));
+            sockets.for_trains(sending.worker, local, remote).map(|socket| {
+                self.send_pieces(|piece| socket.send_train(outer, piece, size, segmentation));
             })
         } else {
             sockets.native(sending.worker, remote).map(|socket| {
-                self.send_pieces(|piece| socket.send_train(way, (tos, whole), piece, size));
+                self.send_pieces(|piece| socket.send_train(outer, piece, size));
             })
         };
         if let Err(error) = sent {

@@ -2,10 +2,11 @@
 
 use std::array::from_fn;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -14,30 +15,52 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 /// The most sources that one thread waits for.
 const MAX_SOURCES: usize = 8;
 
-/// How often a thread lets others have its processor before it sleeps.
+/// How often a thread that found much lets others have its processor before it sleeps.
 const COURTESIES: u8 = 2;
+/// How long one whose packets come one by one, each soon after the other, looks for the next.
+const SOON: Duration = Duration::from_micros(100);
 
-/// A thread that has nothing to do lets others go on before it sleeps. If those that feed it wait for this processor, it then
-/// finds much at once, where it would have been woken for each piece.
+/// How a thread that has nothing more to do lets others go on before it sleeps.
+///
+/// If those that feed it wait for this processor, it finds much at once afterwards, where it would have been woken for each
+/// piece. Where questions and answers go to and fro, it finds the next one without being woken at all: to wake a processor that
+/// sleeps takes longer than what it is woken for. Where packets are far between, it sleeps at once.
 #[derive(Debug, Default)]
 pub struct Courtesy {
-    shown: u8,
+    found: usize,
+    left: u8,
+    /// The last packet that came alone is looked after until then.
+    until: Option<Instant>,
+    slept: Option<Instant>,
+    /// The last sleep was too short to be worth it.
+    brisk: bool,
 }
 
 impl Courtesy {
-    /// There was something to do.
-    pub fn renew(&mut self) {
-        self.shown = 0;
+    /// So many packets more were found.
+    pub fn found(&mut self, packets: usize) {
+        self.found = self.found.saturating_add(packets);
+        if let Some(slept) = self.slept.take() {
+            self.brisk = slept.elapsed() < SOON;
+        }
     }
 
     /// Lets others go on, and then there may be something to do; false, if it is time to sleep.
     pub fn show(&mut self) -> bool {
-        let again = self.shown < COURTESIES;
-        if again {
-            self.shown += 1;
-            thread::yield_now();
+        let now = Instant::now();
+        match mem::take(&mut self.found) {
+            0 => {}
+            1 => (self.left, self.until) = (0, self.brisk.then(|| now + SOON)),
+            _ => (self.left, self.until) = (COURTESIES, None),
         }
-        again
+        if self.left == 0 && self.until.is_none_or(|until| until <= now) {
+            self.brisk &= self.until.take().is_none();
+            self.slept = Some(now);
+            return false;
+        }
+        self.left = self.left.saturating_sub(1);
+        thread::yield_now();
+        true
     }
 }
 
@@ -168,10 +191,28 @@ mod tests {
     #[test]
     fn courtesy_ends_until_there_is_something_to_do() {
         let mut courtesy = Courtesy::default();
-        for _ in 0..2 {
-            assert_eq!((0..10).filter(|_| courtesy.show()).count(), usize::from(COURTESIES));
-            courtesy.renew();
+        for (found, shown) in [(2, COURTESIES), (0, 0), (44, COURTESIES)] {
+            courtesy.found(found);
+            assert_eq!((0..10).filter(|_| courtesy.show()).count(), usize::from(shown), "{found}");
         }
+    }
+
+    #[test]
+    fn packets_that_come_alone_are_waited_for_asleep_unless_they_come_soon() {
+        let mut courtesy = Courtesy::default();
+        let mut comes_alone = |brisk| {
+            courtesy.found(1);
+            courtesy.brisk = brisk;
+            let mut looks = 0;
+            while courtesy.show() {
+                looks += 1;
+            }
+            assert!(courtesy.slept.is_some() && !courtesy.brisk, "it looked in vain, and sleeps");
+            looks
+        };
+        assert_eq!(comes_alone(false), 0);
+        assert!(comes_alone(true) > 0);
+        assert_eq!(comes_alone(false), 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, poll};
 use sekisho::net::icmp::Icmp;
 use sekisho::net::offload::Asked;
-use sekisho::net::udp::{self, BindError, Received, Segmentation, Socket, Sockets};
+use sekisho::net::udp::{self, BindError, Outer, Received, Segmentation, Socket, Sockets};
 use socket2::{Domain, Protocol, SockRef, Type};
 
 use crate::namespace::Namespace;
@@ -49,8 +49,7 @@ fn a_train_arrives_whole_with_addresses_and_tos() {
         let (from, to) = (address(from), address(to));
         let train = train(40, 1_300);
         let sent = sockets.between(0, from, to).expect("a socket").send_train(
-            (from, to),
-            (0xb9, whole),
+            Outer { tos: 0xb9, whole, ..Outer::plain(from, to) },
             &train,
             1_300,
             &Segmentation::default(),
@@ -73,16 +72,17 @@ fn a_train_that_the_kernel_will_not_segment_leaves_datagram_by_datagram() {
     let segmentation = Segmentation::default();
     for size in [1_450, 1_000] {
         let train = train(20, size);
-        let sent = socket.send_train((from, to), (0, false), &train, size, &segmentation);
+        let sent = socket.send_train(Outer::plain(from, to), &train, size, &segmentation);
         assert_eq!(sent.lost, 0, "{:?}", sent.error);
         assert_eq!(receive(socket, 20).0.concat(), train);
     }
     // Whole or not at all.
-    let sent = socket.send_train((from, to), (0, true), &train(20, 1_450), 1_450, &segmentation);
+    let whole = Outer { whole: true, ..Outer::plain(from, to) };
+    let sent = socket.send_train(whole, &train(20, 1_450), 1_450, &segmentation);
     assert_eq!(sent.lost, 19, "all but the last, which is short");
     assert_eq!(sent.error.and_then(|error| error.raw_os_error()), Some(libc::EMSGSIZE));
     assert_eq!(receive(socket, 1).0.concat().len(), 725);
-    let sent = socket.send_train((from, to), (0, true), &train(20, 1_000), 1_000, &segmentation);
+    let sent = socket.send_train(whole, &train(20, 1_000), 1_000, &segmentation);
     assert_eq!(sent.lost, 0, "{:?}", sent.error);
     assert_eq!(receive(socket, 20).0.len(), 20);
 }
@@ -119,7 +119,7 @@ fn a_refusal_is_remembered_for_its_peer_alone_and_nothing_is_lost_by_it() {
     // Datagrams that were sent one by one come one by one.
     let joined = |segmentation: &Segmentation, size: usize| {
         let train = train(20, size);
-        assert_eq!(socket.send_train((from, to), (0, false), &train, size, segmentation).lost, 0);
+        assert_eq!(socket.send_train(Outer::plain(from, to), &train, size, segmentation).lost, 0);
         let (datagrams, trains) = receive(socket, 20);
         assert_eq!(datagrams.concat(), train);
         trains.len() < 20
@@ -227,16 +227,17 @@ fn without_offloads_datagrams_leave_and_come_one_by_one() {
     let (with_socket, without_socket) =
         (on.between(0, with, without).expect("a socket"), off.between(0, without, with).expect("a socket"));
     let train = train(20, 1_000);
-    for (from, to, way) in
-        [(with_socket, without_socket, (with, without)), (without_socket, with_socket, (without, with))]
-    {
+    for (from, to, way) in [
+        (with_socket, without_socket, Outer::plain(with, without)),
+        (without_socket, with_socket, Outer::plain(without, with)),
+    ] {
         let segmentation = Segmentation::default();
-        let sent = from.send_train(way, (0, false), &train, 1_000, &segmentation);
+        let sent = from.send_train(way, &train, 1_000, &segmentation);
         assert_eq!((sent.lost, segmentation.paused().is_none()), (0, true));
         let (datagrams, trains) = receive(to, 20);
         assert_eq!((datagrams.concat(), trains.len()), (train.clone(), 20));
     }
-    let sent = with_socket.send_train((with, with), (0, false), &train, 1_000, &Segmentation::default());
+    let sent = with_socket.send_train(Outer::plain(with, with), &train, 1_000, &Segmentation::default());
     assert_eq!(sent.lost, 0);
     assert!(receive(with_socket, 20).1.len() < 20, "with them it is otherwise");
 }

@@ -1,14 +1,14 @@
 //! Trains in which good, foreign and spoiled packets follow one another: each is judged by itself.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, poll};
 use sekisho::data::{FromData, NewSa};
-use sekisho::net::udp::{Received, Segmentation, Socket, Sockets};
+use sekisho::net::udp::{Outer, Received, Segmentation, Socket, Sockets};
 use sekisho_esp::{HEADROOM, OutboundSa, Suite, TAILROOM};
 
 use crate::namespace::Namespace;
@@ -26,7 +26,7 @@ const SHORT: u8 = 5;
 /// A peer that sends what it likes in one train.
 pub(crate) struct Peer {
     sockets: Sockets,
-    way: (SocketAddr, SocketAddr),
+    way: Outer,
     pub(crate) place: Place,
     sas: [OutboundSa; 2],
 }
@@ -53,7 +53,7 @@ impl Peer {
         let (last, others) = train.split_last().expect("datagrams");
         assert!(others.iter().all(|datagram| datagram.len() == segment) && last.len() <= segment);
         let sent =
-            self.socket().send_train(self.way, (tos, false), &bytes, segment, &Segmentation::default());
+            self.socket().send_train(Outer { tos, ..self.way }, &bytes, segment, &Segmentation::default());
         assert_eq!(sent.lost, 0, "{:?}", sent.error);
     }
 
@@ -63,7 +63,7 @@ impl Peer {
     }
 
     fn socket(&self) -> &Socket {
-        self.sockets.between(0, self.way.0, self.way.1).expect("a socket")
+        self.sockets.between(0, self.way.local, self.way.remote).expect("a socket")
     }
 
     /// Two packets of each SA, and between them a forged one, one of an SA that nobody knows and one that came already; `middle`
@@ -94,7 +94,7 @@ pub(crate) fn namespaces(outer_ipv6: bool) -> (Namespace, Peer) {
     let sockets = other.run(|| Sockets::bind(SETTINGS).expect("bind"));
     let way = path(there, here);
     let sas = [FIRST, SECOND].map(|id| sas(id, there, here).1);
-    (namespace, Peer { sockets, way: (way.local, way.remote), place: there, sas })
+    (namespace, Peer { sockets, way: Outer::plain(way.local, way.remote), place: there, sas })
 }
 
 fn receive(socket: &Socket, buffer: &mut [u8]) -> Received {
@@ -109,10 +109,10 @@ fn what_is_sent_as_a_train_comes_as_a_train() {
     for outer_ipv6 in [false, true] {
         let (namespace, peer) = namespaces(outer_ipv6);
         let (prefix, nodad) = if outer_ipv6 { (64, " nodad") } else { (24, "") };
-        namespace.ip(&format!("address add {}/{prefix} dev wire{nodad}", peer.way.1.ip()));
-        namespace.settle(peer.way.1.ip());
+        namespace.ip(&format!("address add {}/{prefix} dev wire{nodad}", peer.way.remote.ip()));
+        namespace.settle(peer.way.remote.ip());
         let sockets = namespace.run(|| Sockets::bind(SETTINGS).expect("bind"));
-        let socket = sockets.between(0, peer.way.1, peer.way.0).expect("a socket");
+        let socket = sockets.between(0, peer.way.remote, peer.way.local).expect("a socket");
         let mut buffer = vec![0; 65_535];
         for tail in [None, Some(vec![0xff])] {
             let train = peer.train(Some(ike()), tail);

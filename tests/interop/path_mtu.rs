@@ -132,6 +132,92 @@ fn two_of_us_find_out_both_directions_of_a_black_hole() {
     assert_eq!(crossed.fragments, 0, "{crossed:?}");
 }
 
+/// Two of ours; whatever the path carries, nobody is told.
+fn two_in_silence(site: &Site) -> [Sekisho<'_>; 2] {
+    site.silence_router();
+    let here = Tunnel { initiate: true, ..Tunnel::at(site, End::A, Outer::V4) };
+    let there = Tunnel { remote: None, ..Tunnel::at(site, End::B, Outer::V4) };
+    let b = Sekisho::start(&site.b, &there);
+    [Sekisho::start(&site.a, &here), b]
+}
+
+/// Waits until the narrow path is found out to be that; a minute later it is tried whether more passes.
+fn await_narrow(end: &Sekisho<'_>) {
+    await_path(end, NARROW, "probed");
+    end.await_tunnel("another try in a minute", PATIENCE, |tunnel| {
+        tunnel["packets"]["tried_again_in_s"].as_u64().is_some_and(|wait| wait <= 66)
+    });
+}
+
+/// Hosts that ask and answer in packets of 1,400 bytes that may be fragmented: too long for the tunnel once its path is narrow.
+struct Talk(UdpSocket);
+
+impl Talk {
+    fn between(from: &Gateway, to: &Gateway) -> Self {
+        let socket = |gateway: &Gateway| {
+            gateway.host.sysctl("ipv4/ip_no_pmtu_disc", "1");
+            gateway.host.run(|| UdpSocket::bind((gateway.inside[0], 0)).expect("bind"))
+        };
+        let (asks, answers) = (socket(from), socket(to));
+        asks.connect(answers.local_addr().expect("an address")).expect("connect");
+        asks.set_read_timeout(Some(Duration::from_millis(200))).expect("a time-out");
+        std::thread::spawn(move || {
+            let mut question = [0; 2_000];
+            while let Ok((length, asker)) = answers.recv_from(&mut question) {
+                let _ = answers.send_to(&question[..length], asker);
+            }
+        });
+        Self(asks)
+    }
+
+    /// Asks until it is answered.
+    fn await_answer(&self) {
+        wait_until(2 * PATIENCE, "an answer", || {
+            self.0.send(&[7; 1_372]).expect("send");
+            self.0.recv(&mut [0; 2_000]).is_ok_and(|length| length == 1_372)
+        });
+    }
+}
+
+/// Only one end has something to say, and none of it gets there any more.
+#[test]
+fn a_path_that_becomes_narrower_is_noticed_by_the_end_that_only_answers_too() {
+    let site = Site::new("path_mtu_answers");
+    let [a, b] = two_in_silence(&site);
+    let ends = [&a, &b];
+    for end in ends {
+        await_path(end, 1500, "interface");
+    }
+    let talk = Talk::between(&site.a, &site.b);
+    talk.await_answer();
+    site.narrow(NARROW);
+    talk.await_answer();
+    for end in ends {
+        await_narrow(end);
+    }
+}
+
+/// As after a failure that packets were led round. Each end tries a packet a minute later.
+#[test]
+fn a_path_that_was_narrow_for_a_short_time_is_soon_known_to_be_wide() {
+    let site = Site::new("path_mtu_wide_again");
+    site.narrow(NARROW);
+    let [a, b] = two_in_silence(&site);
+    let ends = [&a, &b];
+    for end in ends {
+        await_narrow(end);
+    }
+    let status = String::from_utf8(a.try_command(&["status"]).stdout).expect("text");
+    assert!(status.contains("the path takes at least 1400, larger packets did not get there;"), "{status}");
+    site.narrow(1500);
+    wait_until(Duration::from_secs(75), "a path of 1,500 bytes again", || {
+        ends.into_iter().all(|end| end.tunnel()["packets"]["path_mtu"] == 1500)
+    });
+    let packets = &a.tunnel()["packets"];
+    assert_eq!((&packets["source"], &packets["tried_again_in_s"]), (&Value::from("interface"), &Value::Null));
+    Talk::between(&site.a, &site.b).await_answer();
+}
+
 /// ESP without UDP has a room of its own, eight bytes more.
 #[test]
 fn esp_without_udp_heeds_routers_and_black_holes() {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::certificates::{Parties, host};
 use crate::lab::{
-    Authority, End, Entity, KeyKind, Mute, Proof, Request, Responder, Sekisho, Site, Web, both_ways, transfer,
+    Authority, End, Entity, KeyKind, Mute, Proof, Request, Responder, Sekisho, Site, Web, both_ways,
+    transfer, wait_for,
 };
 use crate::refusals::assert_diagnosis;
 
@@ -243,5 +244,49 @@ fn a_reload_with_a_list_judges_the_standing_peer() {
         sekisho.json(&["reload"]);
         assert_diagnosis(&sekisho.await_failure(), "certificate_revoked", "here");
         strongswan.await_down();
+    }
+}
+
+/// An operator revokes the peer, publishes the list and reloads: the list that was kept would do for an hour. Each reload asks
+/// once; while the server has nothing, what was kept counts.
+#[test]
+fn a_reload_has_the_list_fetched_anew_and_judges_the_standing_peer_by_it() {
+    for (name, end) in [("revocation_anew_initiate", End::A), ("revocation_anew_respond", End::B)] {
+        let site = Site::new(name);
+        let root = Authority::root("Root");
+        let web = Web::start(&site);
+        web.put("root.crl", root.crl(&[], 30));
+        let (mut parties, peer) = parties(&site, end, &root, listed);
+        parties.ours.revocation = "soft";
+        let (sekisho, strongswan) = parties.succeed();
+        let before = sekisho.await_up();
+        assert_eq!(web.asked().len(), 1);
+
+        web.remove("root.crl");
+        let tallies = both_ways(&site, 0, || {
+            sekisho.json(&["reload"]);
+            wait_for(Duration::from_secs(10), "the server to be asked", || {
+                (web.asked().len() == 2).then_some(())
+            });
+        });
+        assert_eq!(tallies.map(|tally| (tally.lost, tally.duplicated)), [(0, 0), (0, 0)]);
+        let after = sekisho.await_up();
+        assert_eq!(after["ike"]["spi_i"], before["ike"]["spi_i"], "the IKE SA stays");
+        assert_eq!(
+            after["ike"]["peer_revocation_checked"], before["ike"]["peer_revocation_checked"],
+            "it is known by the list that was kept"
+        );
+
+        web.put("root.crl", root.crl(&[&peer], 30));
+        assert_eq!(sekisho.json(&["reload"])["asked_anew"][0], "centre");
+        assert_diagnosis(&sekisho.await_failure(), "certificate_revoked", "here");
+        strongswan.await_down();
+        assert_eq!(web.asked().len(), 3);
+        if end == End::B {
+            strongswan.try_initiate();
+        }
+        sekisho.await_down(Duration::from_secs(10));
+        assert!(strongswan.child_spis().is_empty(), "{}", strongswan.list_sas());
+        assert_eq!(web.asked().len(), 3, "whoever comes again is judged by the same list");
     }
 }

@@ -59,6 +59,11 @@ impl Web {
         self.files.lock().expect("the files").insert(format!("/{path}"), content);
     }
 
+    /// Takes one away.
+    pub fn remove(&self, path: &str) {
+        self.files.lock().expect("the files").remove(&format!("/{path}"));
+    }
+
     /// What was asked for, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("what was asked").clone()

@@ -38,7 +38,7 @@ impl Endpoint {
             (JobOwner::Staple(certificate), completion) => {
                 self.staple_stepped(now, certificate, job, completion);
             }
-            (owner, Completion::Fetched(answer)) => self.fetched(now, job, &owner, Ok(answer)),
+            (owner, Completion::Fetched(answer)) => self.fetched(now, job, &owner, Ok(*answer)),
             (owner, Completion::Failed(why)) => self.job_lost(now, job, &owner, &why),
             // An answer to another question.
             _ => {}

@@ -19,6 +19,7 @@ mod status;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use allowance::Allowance;
 use connections::{Connections, Managed};
@@ -73,6 +74,7 @@ struct Core {
     ids: Ids,
     output: Output,
     staples: Staples,
+    review_ordered: Option<Now>,
 }
 
 impl Core {
@@ -87,6 +89,7 @@ impl Core {
             ids: &mut self.ids,
             output: &mut self.output,
             staples: &self.staples,
+            review_ordered: self.review_ordered,
         }
     }
 }
@@ -103,6 +106,7 @@ impl Endpoint {
             ids: Ids::default(),
             output: Output::default(),
             staples: Staples::default(),
+            review_ordered: None,
         };
         Self {
             core,
@@ -183,6 +187,7 @@ impl Endpoint {
             Command::PathTooNarrow(id, mtu) => {
                 self.with_tunnel(now, id, |tunnel, ctx| tunnel.path_too_narrow(ctx, mtu));
             }
+            Command::ReviewPeers => self.review_peers(now),
             Command::NetworkChanged => self.network_changed(now),
             Command::Shutdown => self.shut_down(now),
         }
@@ -277,9 +282,23 @@ impl Endpoint {
     }
 
     fn adopt(&mut self, now: Now, id: TunnelId, connection: &Arc<Connection>) {
-        let tunnels = u32::try_from(self.tunnels.len()).unwrap_or(u32::MAX);
-        let within = limits::REVIEW_SPREAD.saturating_mul(tunnels).min(limits::REVIEW_SPREAD_MOST);
+        let within = self.review_spread();
         self.with_tunnel(now, id, |tunnel, ctx| tunnel.adopt(ctx, connection, within));
+    }
+
+    fn review_peers(&mut self, now: Now) {
+        self.core.review_ordered = Some(now);
+        let within = self.review_spread();
+        for id in self.tunnels.keys().copied().collect::<Vec<_>>() {
+            self.with_tunnel(now, id, |tunnel, ctx| tunnel.review_anew(ctx, within));
+        }
+        self.renew_staples(now);
+    }
+
+    /// The time over which so many tunnels are reviewed.
+    fn review_spread(&self) -> Duration {
+        let tunnels = u32::try_from(self.tunnels.len()).unwrap_or(u32::MAX);
+        limits::REVIEW_SPREAD.saturating_mul(tunnels).min(limits::REVIEW_SPREAD_MOST)
     }
 
     fn network_changed(&mut self, now: Now) {

@@ -16,6 +16,14 @@ impl Endpoint {
         new.into_iter().for_each(|own| self.ask_for_staple(now, own));
     }
 
+    /// What is known of our own certificates may be out of date.
+    pub(super) fn renew_staples(&mut self, now: Now) {
+        for own in self.core.staples.idle() {
+            self.schedule.set(Owner::Staple(own), None);
+            self.ask_for_staple(now, own);
+        }
+    }
+
     /// The endpoint stops.
     pub(super) fn forget_staples(&mut self) {
         for own in self.core.staples.clear() {
@@ -42,7 +50,7 @@ impl Endpoint {
         let staple = match completion {
             Completion::Fetched(answer) => {
                 let Some(stapling) = self.core.staples.stapling(own) else { return };
-                let work = Work::staple(stapling, answer, now.wall);
+                let work = Work::staple(stapling, *answer, now.wall);
                 let job = self.core.context(now).work(JobOwner::Staple(own), work);
                 return self.core.staples.go_on(own, job);
             }

@@ -44,7 +44,7 @@ pub enum Completion {
     /// What [`Work::run`] returned.
     Computed(Done),
     /// What came of the fetch, a failure included.
-    Fetched(Answer),
+    Fetched(Box<Answer>),
     /// It could not be done: why, as a sentence for the operator.
     Failed(String),
 }

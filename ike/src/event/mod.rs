@@ -341,6 +341,9 @@ pub enum Command {
     RekeyChild(ChildSaId),
     /// Delete one Child SA (and whatever replaced it by then).
     DeleteChild(ChildSaId),
+    /// What is known of revocation may be out of date, as of now: have it asked about the peers that stand, spread over a while,
+    /// about those that come up from now on whatever they send along, and about our own certificates.
+    ReviewPeers,
     /// A line or an address came (back): try again at once, and probe what stands.
     NetworkChanged,
     /// The first packet arrived on the inbound SPI of this Child SA.

@@ -142,6 +142,8 @@ pub struct TunnelStatus {
     pub last_answer: Instant,
     /// When the request was sent that waits for its answer, if it had to be sent again.
     pub unanswered_since: Option<Instant>,
+    /// When it is tried again whether the path carries more than is believed, if the line does and nothing is being tried now.
+    pub path_raised_at: Option<Instant>,
 }
 
 /// Addresses inside a tunnel that one end gave to the other (RFC 7296 §2.19).

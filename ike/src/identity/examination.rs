@@ -10,12 +10,13 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 use super::binding::BindingError;
-use super::peer_proof::{PeerProof, Settled};
+use super::peer_proof::{PeerProof, Settled, assess};
 use super::proof::{PeerWishes, Proof, Proving, SignedOctets};
 use super::review::Sent;
 use super::{Identity, psk};
 use crate::config::{Connection, RemoteAuth};
 use crate::crypto::Provider;
+use crate::limits;
 use crate::pki::{
     self, Answer, Assessment, Evidence, Fetch, Offered, OfferedError, PathError, Pin, RevocationError,
     SignatureError, SigningError, Staple, Trust, TrustedPath,
@@ -111,6 +112,8 @@ pub(crate) struct Examination {
     pub(crate) answers: Vec<Answer>,
     /// Seconds since 1970 UTC.
     pub(crate) wall: u64,
+    /// When all was last to be asked anew about revocation; 0 if never. Likewise.
+    pub(crate) ordered: u64,
     /// What our own proof covers, which is made at once if the peer's is good: the responder's.
     pub(crate) ours: Option<Ours>,
 }
@@ -209,11 +212,13 @@ impl Examination {
         let scheme = pki::verify(path.public_key(), self.octets.as_slice(), *method, data);
         let scheme = scheme.map_err(ProofError::Signature)?;
         let evidence = Evidence { stapled: offered.ocsp_responses, answers: self.answers.clone() };
-        let (assessment, until) = match pki::assess_until(&path, trust, &evidence, self.wall) {
+        let since = self.ordered.saturating_add(limits::REVOCATION_CLOCK_SKEW);
+        let since = since.max(self.wall.saturating_sub(limits::STAPLE_FRESH));
+        let (assessment, known) = match assess(&path, trust, &evidence, since, self.wall) {
             (Assessment::Unknown { missing, .. }, _) if !missing.is_empty() => return Ok(Err(missing)),
             decided => decided,
         };
-        let settled = Settled { path: &path, trust, assessment, until, wall: self.wall };
+        let settled = Settled { path: &path, trust, assessment, known, wall: self.wall };
         let (proof, decided) = settled.proof(scheme.to_string());
         decided.map_err(ProofError::Revocation)?;
         Ok(Ok(proof))
@@ -293,6 +298,7 @@ mod tests {
             certificates: vec![(CertEncoding::X509_SIGNATURE, leaf.der().to_vec())],
             answers: Vec::new(),
             wall,
+            ordered: 0,
             ours: None,
         })
     }

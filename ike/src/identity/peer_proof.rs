@@ -1,7 +1,9 @@
 //! What is kept of how a peer proved its identity, and of what is known of its certificates.
 
 use crate::diagnosis::bounded;
-use crate::pki::{Assessment, Certificate, RevocationError, RevocationPolicy, Trust, TrustedPath};
+use crate::pki::{
+    self, Assessment, Certificate, Evidence, Known, RevocationError, RevocationPolicy, Trust, TrustedPath,
+};
 
 /// How a peer proved its identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +25,29 @@ pub struct PeerProof {
 pub struct Revocation {
     /// Whether somebody says that none is revoked; else nobody says anything.
     pub good: bool,
-    /// When that was found out, seconds since 1970 UTC.
-    pub checked: u64,
+    /// When the oldest answer that counts was fetched from its server, seconds since 1970 UTC, whenever it was looked at; one that
+    /// the peer sent along counts from when it was made. Without an answer, when it was asked for. `None` if lists from files say
+    /// all.
+    pub checked: Option<u64>,
     /// When a newer answer is due, if there is one.
     pub until: Option<u64>,
+}
+
+/// What is known of a path at `wall`. Whoever can say how it stands now is asked first: what the peer sent along and was made
+/// before `since` counts where nobody answers. Both in seconds since 1970 UTC.
+pub(super) fn assess(
+    path: &TrustedPath,
+    trust: &Trust,
+    evidence: &Evidence,
+    since: u64,
+    wall: u64,
+) -> (Assessment, Option<Known>) {
+    match pki::assess_until(path, trust, &evidence.stapled_since(path, since), wall) {
+        (Assessment::Unknown { missing, .. }, _) if missing.is_empty() => {
+            pki::assess_until(path, trust, evidence, wall)
+        }
+        decided => decided,
+    }
 }
 
 /// What was found out about a peer's path.
@@ -34,7 +55,8 @@ pub(super) struct Settled<'a> {
     pub(super) path: &'a TrustedPath,
     pub(super) trust: &'a Trust,
     pub(super) assessment: Assessment,
-    pub(super) until: Option<u64>,
+    /// If it is good.
+    pub(super) known: Option<Known>,
     /// Seconds since 1970 UTC.
     pub(super) wall: u64,
 }
@@ -42,9 +64,11 @@ pub(super) struct Settled<'a> {
 impl Settled<'_> {
     /// The proof, and whether revocation stands against it.
     pub(super) fn proof(self, method: String) -> (PeerProof, Result<(), RevocationError>) {
-        let Self { path, trust, assessment, until, wall } = self;
+        let Self { path, trust, assessment, known, wall } = self;
         let asked = trust.revocation != RevocationPolicy::Off && !path.is_pinned();
         let good = assessment == Assessment::Good;
+        let checked = if good { known.and_then(|known| known.asked) } else { Some(wall) };
+        let until = known.map(|known| known.until);
         let (note, decided) = match assessment.decide(trust.revocation) {
             Ok(note) => (note, Ok(())),
             Err(error) => (Some(error.to_string()), Err(error)),
@@ -55,7 +79,7 @@ impl Settled<'_> {
             not_after: path.not_after(),
             // Of what others say, and shown as it is.
             note: note.as_deref().map(bounded),
-            revocation: asked.then_some(Revocation { good, checked: wall, until }),
+            revocation: asked.then_some(Revocation { good, checked, until }),
         };
         (proof, decided)
     }

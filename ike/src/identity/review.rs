@@ -6,10 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::examination::{ProofError, VerifiedPeer, trusted_path};
-use super::peer_proof::Settled;
+use super::peer_proof::{Settled, assess};
 use super::{Identity, PeerProof};
 use crate::config::{Connection, RemoteAuth};
-use crate::pki::{self, Answer, Assessment, Evidence, Fetch, Offered, RevocationError, Trust, TrustedPath};
+use crate::pki::{Answer, Assessment, Evidence, Fetch, Offered, RevocationError, Trust};
 use crate::wire::CertEncoding;
 
 /// A peer's CERT payloads, as it sent them.
@@ -94,29 +94,18 @@ impl Review {
         let offered = Offered::read(offered).map_err(ProofError::Certificates)?;
         let path = trusted_path(&offered, trust, self.wall)?;
         path.binds(&self.identity).map_err(ProofError::Binding)?;
-        let (assessment, until) = match self.assess(&path, trust, offered.ocsp_responses) {
+        let evidence = Evidence { stapled: offered.ocsp_responses, answers: self.answers.clone() };
+        let (assessment, known) = match assess(&path, trust, &evidence, u64::MAX, self.wall) {
             (Assessment::Unknown { missing, .. }, _) if !missing.is_empty() => return Ok(Err(missing)),
             decided => decided,
         };
-        let settled = Settled { path: &path, trust, assessment, until, wall: self.wall };
+        let settled = Settled { path: &path, trust, assessment, known, wall: self.wall };
         let (proof, unknown) = match settled.proof(self.method.clone()) {
             (proof, Err(unknown @ RevocationError::Unknown(_))) => (proof, Some(unknown)),
             (_, Err(revoked)) => return Err(ProofError::Revocation(revoked)),
             (proof, Ok(())) => (proof, None),
         };
         Ok(Ok(Renewal { connection: Arc::clone(&self.connection), proof, unknown }))
-    }
-
-    /// Whoever can say how it stands now is asked first: what the peer sent along at the beginning counts where nobody
-    /// answers.
-    fn assess(&self, path: &TrustedPath, trust: &Trust, stapled: Vec<Vec<u8>>) -> (Assessment, Option<u64>) {
-        let fetched = Evidence { stapled: Vec::new(), answers: self.answers.clone() };
-        match pki::assess_until(path, trust, &fetched, self.wall) {
-            (Assessment::Unknown { missing, .. }, _) if missing.is_empty() => {
-                pki::assess_until(path, trust, &Evidence { stapled, ..fetched }, self.wall)
-            }
-            decided => decided,
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! own: nothing is fetched from a URL in a certificate before its path is trusted.
 
 use super::ocsp_id;
+use super::standing::NoAnswer;
 use super::{Certificate, Crl, OcspResponse};
 use crate::limits;
 
@@ -34,13 +35,13 @@ pub enum FetchKind {
     },
 }
 
-/// What came of a [`Fetch`], now or earlier (a cache).
+/// What came of a [`Fetch`], now or earlier (a cache); and when it was fetched, seconds since 1970 UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// A revocation list.
-    Crl(Fetch, Crl),
+    Crl(Fetch, Crl, u64),
     /// An OCSP response.
-    Ocsp(Fetch, OcspResponse),
+    Ocsp(Fetch, OcspResponse, u64),
     /// Nothing, and why: for the diagnosis.
     Failed(Fetch, String),
 }
@@ -49,20 +50,21 @@ impl Answer {
     /// What was fetched.
     pub fn fetch(&self) -> &Fetch {
         match self {
-            Self::Crl(fetch, _) | Self::Ocsp(fetch, _) | Self::Failed(fetch, _) => fetch,
+            Self::Crl(fetch, ..) | Self::Ocsp(fetch, ..) | Self::Failed(fetch, _) => fetch,
         }
     }
 
-    /// What an HTTP server sent for a [`Fetch`]; bytes that cannot be read are a failure with its reason.
-    pub fn read(fetch: Fetch, body: &[u8]) -> Self {
+    /// What an HTTP server sent for a [`Fetch`] at `fetched`, seconds since 1970 UTC; bytes that cannot be read are a failure
+    /// with its reason.
+    pub fn read(fetch: Fetch, body: &[u8], fetched: u64) -> Self {
         let failed = |fetch, error: String| Self::Failed(fetch, error);
         match fetch.kind {
             FetchKind::Crl { .. } => match Crl::from_der(body) {
-                Ok(crl) => Self::Crl(fetch, crl),
+                Ok(crl) => Self::Crl(fetch, crl, fetched),
                 Err(error) => failed(fetch, error.to_string()),
             },
             FetchKind::Ocsp { .. } => match OcspResponse::from_der(body) {
-                Ok(response) => Self::Ocsp(fetch, response),
+                Ok(response) => Self::Ocsp(fetch, response, fetched),
                 Err(error) => failed(fetch, error.to_string()),
             },
         }
@@ -74,10 +76,10 @@ impl Answer {
     #[must_use]
     pub fn vouched(self, now: u64) -> Self {
         let said = match (&self, &self.fetch().kind) {
-            (Self::Crl(fetch, crl), FetchKind::Crl { certificate }) => {
+            (Self::Crl(fetch, crl, _), FetchKind::Crl { certificate }) => {
                 crl.is_about(certificate, &fetch.issuer)
             }
-            (Self::Ocsp(fetch, response), FetchKind::Ocsp { certificate, .. }) => {
+            (Self::Ocsp(fetch, response, _), FetchKind::Ocsp { certificate, .. }) => {
                 response.is_about(certificate, &fetch.issuer, now)
             }
             _ => return self,
@@ -88,13 +90,24 @@ impl Answer {
         }
     }
 
+    /// Whether it is a list of the issuer's, rightly signed, on which the certificate in question would not be: it says nothing
+    /// about that one, and may be just what others need. Checks the signature.
+    pub fn is_about_others(&self) -> bool {
+        match (self, &self.fetch().kind) {
+            (Self::Crl(fetch, crl, _), FetchKind::Crl { certificate }) => {
+                crl.is_about(certificate, &fetch.issuer) == Err(NoAnswer::Scope)
+            }
+            _ => false,
+        }
+    }
+
     /// The same for another question that is put in the same words: a list is about many certificates. Whether it is about
     /// that one, [`Self::vouched`] says.
     #[must_use]
     pub fn to(self, fetch: Fetch) -> Self {
         match self {
-            Self::Crl(_, crl) => Self::Crl(fetch, crl),
-            Self::Ocsp(_, response) => Self::Ocsp(fetch, response),
+            Self::Crl(_, crl, fetched) => Self::Crl(fetch, crl, fetched),
+            Self::Ocsp(_, response, fetched) => Self::Ocsp(fetch, response, fetched),
             Self::Failed(_, why) => Self::Failed(fetch, why),
         }
     }
@@ -116,8 +129,8 @@ impl Answer {
     /// When what it says of the certificate in question was found out, seconds since 1970 UTC; a failure has no such time.
     fn this_update(&self) -> Option<u64> {
         match (self, &self.fetch().kind) {
-            (Self::Crl(_, crl), FetchKind::Crl { .. }) => Some(crl.this_update()),
-            (Self::Ocsp(fetch, response), FetchKind::Ocsp { certificate, .. }) => {
+            (Self::Crl(_, crl, _), FetchKind::Crl { .. }) => Some(crl.this_update()),
+            (Self::Ocsp(fetch, response, _), FetchKind::Ocsp { certificate, .. }) => {
                 response.this_update(certificate, &fetch.issuer)
             }
             _ => None,
@@ -127,8 +140,8 @@ impl Answer {
     /// When it is worth nothing any more, seconds since 1970 UTC; a failure has no such time.
     pub fn next_update(&self) -> Option<u64> {
         match self {
-            Self::Crl(_, crl) => Some(crl.next_update()),
-            Self::Ocsp(_, response) => Some(response.next_update()),
+            Self::Crl(_, crl, _) => Some(crl.next_update()),
+            Self::Ocsp(_, response, _) => Some(response.next_update()),
             Self::Failed(..) => None,
         }
     }

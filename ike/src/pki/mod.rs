@@ -45,7 +45,7 @@ pub use path::{TrustedPath, trust, trust_key};
 pub use path_error::PathError;
 pub use payload::{Offered, OfferedError, cert_payloads, cert_requests};
 pub use public_key::{KeyKind, PublicKey, PublicKeyError};
-pub use revocation::{Assessment, Evidence, RevocationError, Revoked, assess, assess_until};
+pub use revocation::{Assessment, Evidence, Known, RevocationError, Revoked, assess, assess_until};
 pub use scheme::{HashAlgorithm, Scheme, SchemeError};
 pub use signature::{PeerHashes, SignatureError, sign, signature_hash_algorithms, verify};
 pub use signing_key::{Signer, SigningError, SigningKey, SigningKeyError};

@@ -14,6 +14,47 @@ pub struct Evidence {
     pub answers: Vec<Answer>,
 }
 
+impl Evidence {
+    /// The same without what the peer sent along and was made before a time, seconds since 1970 UTC, as far as it is about this
+    /// path.
+    #[must_use]
+    pub fn stapled_since(&self, path: &TrustedPath, since: u64) -> Self {
+        let certificates = path.certificates();
+        let old = |response: &OcspResponse| {
+            let issued = certificates.iter().zip(certificates.iter().skip(1));
+            let mut made =
+                issued.filter_map(|(certificate, issuer)| response.this_update(certificate, issuer));
+            made.any(|made| made < since)
+        };
+        let stapled = self.stapled.iter().take(limits::STAPLED_RESPONSES);
+        let stapled = stapled.filter(|der| !OcspResponse::from_der(der).is_ok_and(|response| old(&response)));
+        Self { stapled: stapled.cloned().collect(), answers: self.answers.clone() }
+    }
+}
+
+/// Of a path that is good: how long that is known for, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// When the first certificate is to be asked about again, seconds since 1970 UTC.
+    pub until: u64,
+    /// When the oldest of the answers that count was fetched, seconds since 1970 UTC; one that the peer sent along counts from
+    /// when it was made. `None` if lists from files say all.
+    pub asked: Option<u64>,
+}
+
+impl Known {
+    /// About one certificate, of two that say that it is good.
+    fn or(self, other: Self) -> Self {
+        Self { until: self.until.max(other.until), asked: self.asked.max(other.asked) }
+    }
+
+    /// About two certificates.
+    fn and(self, other: Self) -> Self {
+        let asked = self.asked.into_iter().chain(other.asked).min();
+        Self { until: self.until.min(other.until), asked }
+    }
+}
+
 /// What is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Assessment {
@@ -80,19 +121,19 @@ pub fn assess(path: &TrustedPath, trust: &Trust, evidence: &Evidence, now: u64) 
     assess_until(path, trust, evidence, now).0
 }
 
-/// The same; and, of a path that is good, when the first certificate is to be asked about again, seconds since 1970 UTC.
+/// The same; and, of a path that is good, how long that is known for and since when.
 pub fn assess_until(
     path: &TrustedPath,
     trust: &Trust,
     evidence: &Evidence,
     now: u64,
-) -> (Assessment, Option<u64>) {
+) -> (Assessment, Option<Known>) {
     if trust.revocation == RevocationPolicy::Off {
         return (Assessment::Good, None);
     }
     let stapled = evidence.stapled.iter().take(limits::STAPLED_RESPONSES);
     let stapled: Vec<Stapled> = stapled.map(|der| OcspResponse::from_der(der)).collect();
-    let (mut missing, mut reasons, mut until) = (Vec::new(), Vec::new(), None);
+    let (mut missing, mut reasons, mut known) = (Vec::new(), Vec::new(), None);
     let issuers = path.certificates().iter().skip(1);
     for (certificate, issuer) in path.certificates().iter().zip(issuers) {
         let mut inquiry =
@@ -102,14 +143,14 @@ pub fn assess_until(
             return (Assessment::Revoked(revoked), None);
         }
         if let Some(good) = inquiry.good {
-            until = Some(until.map_or(good, |first: u64| first.min(good)));
+            known = Some(known.map_or(good, |known: Known| known.and(good)));
         } else {
             missing.extend(fetch::missing(certificate, issuer, &evidence.answers));
             reasons.push(inquiry.told());
         }
     }
     if reasons.is_empty() {
-        return (Assessment::Good, until);
+        return (Assessment::Good, known);
     }
     (Assessment::Unknown { missing, reasons }, None)
 }
@@ -121,8 +162,8 @@ struct Inquiry<'a> {
     certificate: &'a Certificate,
     issuer: &'a Certificate,
     now: u64,
-    /// When those who say that it is good are to be asked again, the last of them.
-    good: Option<u64>,
+    /// Of those who say that it is good.
+    good: Option<Known>,
     revoked: Option<Revoked>,
     reasons: Vec<String>,
 }
@@ -133,7 +174,9 @@ impl Inquiry<'_> {
             match response {
                 Ok(response) => {
                     let said = self.said_by(response, trust, evidence);
-                    self.hear(said, response.next_update(), "the OCSP response that the peer sent along");
+                    let made = response.this_update(self.certificate, self.issuer);
+                    let known = Known { until: response.next_update(), asked: made };
+                    self.hear(said, known, "the OCSP response that the peer sent along");
                 }
                 Err(error) => self.reasons.push(format!("the peer sent one along, but {error}")),
             }
@@ -141,9 +184,10 @@ impl Inquiry<'_> {
         let fetches = fetch::all(self.certificate, self.issuer);
         for answer in &evidence.answers {
             match answer {
-                Answer::Ocsp(fetch, response) => {
+                Answer::Ocsp(fetch, response, at) => {
                     let said = self.said_by(response, trust, evidence);
-                    self.hear(said, response.next_update(), &format!("the OCSP responder {}", fetch.url));
+                    let known = Known { until: response.next_update(), asked: Some(*at) };
+                    self.hear(said, known, &format!("the OCSP responder {}", fetch.url));
                 }
                 Answer::Failed(fetch, why) if fetches.contains(fetch) => {
                     self.reasons.push(format!("{}: {}", fetch.url, check::quote(why)));
@@ -163,7 +207,7 @@ impl Inquiry<'_> {
         evidence: &Evidence,
     ) -> Result<Standing, NoAnswer> {
         let fetched = evidence.answers.iter().filter_map(|answer| match answer {
-            Answer::Crl(_, crl) => Some(crl),
+            Answer::Crl(_, crl, _) => Some(crl),
             Answer::Ocsp(..) | Answer::Failed(..) => None,
         });
         let mut lists = trust.crls.iter().chain(fetched);
@@ -179,27 +223,29 @@ impl Inquiry<'_> {
 
     /// Of several lists that say something the newest counts: a certificate that was on hold may be released.
     fn ask_lists(&mut self, trust: &Trust, evidence: &Evidence) {
-        let configured = trust.crls.iter().map(|crl| (crl, "the configured revocation list".to_owned()));
+        let named = "the configured revocation list";
+        let configured = trust.crls.iter().map(|crl| (crl, None, named.to_owned()));
         let fetched = evidence.answers.iter().filter_map(|answer| match answer {
-            Answer::Crl(fetch, crl) => Some((crl, format!("the revocation list {}", fetch.url))),
+            Answer::Crl(fetch, crl, at) => {
+                Some((crl, Some(*at), format!("the revocation list {}", fetch.url)))
+            }
             Answer::Ocsp(..) | Answer::Failed(..) => None,
         });
-        let mut lists: Vec<(&Crl, String)> = configured.chain(fetched).collect();
-        lists.sort_by_key(|(crl, _)| std::cmp::Reverse(crl.this_update()));
-        for (crl, source) in lists {
+        let mut lists: Vec<(&Crl, Option<u64>, String)> = configured.chain(fetched).collect();
+        lists.sort_by_key(|(crl, ..)| std::cmp::Reverse(crl.this_update()));
+        for (crl, asked, source) in lists {
             let said = crl.judge(self.certificate, self.issuer, self.now);
             let decided = said.is_ok();
-            self.hear(said, crl.next_update(), &source);
+            self.hear(said, Known { until: crl.next_update(), asked }, &source);
             if decided {
                 break;
             }
         }
     }
 
-    /// `until`: when the answer is to be replaced.
-    fn hear(&mut self, said: Result<Standing, NoAnswer>, until: u64, source: &str) {
+    fn hear(&mut self, said: Result<Standing, NoAnswer>, known: Known, source: &str) {
         match said {
-            Ok(Standing::Good) => self.good = self.good.max(Some(until)),
+            Ok(Standing::Good) => self.good = Some(self.good.map_or(known, |good| good.or(known))),
             Ok(Standing::Revoked { since, reason }) => {
                 let subject = check::subject(self.certificate);
                 self.revoked =

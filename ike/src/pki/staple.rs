@@ -41,7 +41,7 @@ impl Stapling {
     /// What can be sent along of an answer, at `now`, seconds since 1970 UTC: one that a peer would take, and that says
     /// that our certificate is good. Checks signatures.
     pub fn judge(&self, answer: &Answer, now: u64) -> Option<Staple> {
-        let Answer::Ocsp(_, response) = answer else { return None };
+        let Answer::Ocsp(_, response, _) = answer else { return None };
         let signer = response.vouches(&self.certificate, &self.issuer, now)?;
         let (der, until) = (response.der().to_vec(), response.next_update());
         let issuer = self.issuer.key_hash();

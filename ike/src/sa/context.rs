@@ -30,6 +30,8 @@ pub(crate) struct Context<'a> {
     pub(crate) ids: &'a mut Ids,
     pub(crate) output: &'a mut Output,
     pub(crate) staples: &'a Staples,
+    /// When all was last to be asked anew about revocation.
+    pub(crate) review_ordered: Option<Now>,
 }
 
 impl Context<'_> {

@@ -74,12 +74,16 @@ impl Now {
 }
 
 impl Reviewing {
-    /// For a peer that has just been examined; `None` for one with a pre-shared key.
-    pub(super) fn begin(ctx: &mut Context<'_>, peer: &VerifiedPeer) -> Option<Box<Self>> {
+    /// For a peer that has just been examined, in a negotiation that began at `started`; `None` for one with a pre-shared key.
+    pub(super) fn begin(ctx: &mut Context<'_>, peer: &VerifiedPeer, started: Instant) -> Option<Box<Self>> {
         policy(peer.connection())?;
-        let known_until = peer.proof().revocation.and_then(|revocation| revocation.until);
+        let revocation = peer.proof().revocation;
+        let known_until = revocation.and_then(|revocation| revocation.until);
+        // What was asked for before the order may have been answered before it, too.
+        let overtaken = revocation.is_some() && ctx.review_ordered.is_some_and(|order| started <= order.boot);
+        let next_at = if overtaken { Some(ctx.now.boot) } else { next(ctx, peer.proof(), ctx.now.wall) };
         Some(Box::new(Self {
-            next_at: next(ctx, peer.proof(), ctx.now.wall),
+            next_at,
             phase: Phase::Idle,
             adopting: None,
             clock: Clock { anchor: ctx.now, doubt: None },
@@ -131,6 +135,22 @@ impl Tunnel {
         reviewing.phase = Phase::Idle;
         reviewing.adopting = (!as_it_stands).then(|| Arc::clone(connection));
         reviewing.next_at = Some(ctx.now.boot + ctx.between(Duration::ZERO, within));
+    }
+
+    /// What is known of revocation may be out of date: the peer is judged by new answers within this time.
+    pub(crate) fn review_anew(&mut self, ctx: &mut Context<'_>, within: Duration) {
+        if self.ended().is_some() {
+            return;
+        }
+        let asked = self.peer.proof().revocation.is_some();
+        let Some(reviewing) = &mut self.reviewing else { return };
+        if !asked && reviewing.adopting.is_none() {
+            return;
+        }
+        // What is being judged is of no use any more, nor are answers on their way.
+        reviewing.phase = Phase::Idle;
+        let at = ctx.now.boot + ctx.between(Duration::ZERO, within);
+        reviewing.next_at = Some(reviewing.next_at.map_or(at, |next| next.min(at)));
     }
 
     /// Has the peer judged, if it is time.
@@ -216,8 +236,11 @@ fn policy(connection: &Connection) -> Option<RevocationPolicy> {
 
 /// When a peer with this proof is judged again, at `wall`, seconds since 1970 UTC.
 fn next(ctx: &mut Context<'_>, proof: &PeerProof, wall: u64) -> Option<Instant> {
+    let ordered = ctx.review_ordered.map_or(0, |order| order.wall);
     let usual = match proof.revocation {
         Some(Revocation { good: false, .. }) => limits::REVIEW_RETRY,
+        // Nobody could be asked since all was to be asked anew.
+        Some(Revocation { checked: Some(at), .. }) if at < ordered => limits::REVIEW_RETRY,
         _ => limits::REVIEW,
     };
     let due = proof.revocation.and_then(|revocation| revocation.until);

@@ -70,6 +70,11 @@ impl Staples {
         std::mem::take(&mut self.0).into_keys().collect()
     }
 
+    /// The certificates about which nobody is being asked.
+    pub(crate) fn idle(&self) -> Vec<[u8; 32]> {
+        self.0.iter().filter_map(|(own, kept)| kept.asking.is_none().then_some(*own)).collect()
+    }
+
     pub(crate) fn stapling(&self, own: [u8; 32]) -> Option<Arc<Stapling>> {
         self.0.get(&own).map(|kept| Arc::clone(&kept.stapling))
     }

@@ -94,7 +94,7 @@ impl Tunnel {
         let keepalive = peer.connection().keepalive;
         let keepalive = (nat.here || keepalive.forced).then(|| ctx.now.boot + keepalive.interval);
         let current = ike_sa.spi();
-        let reviewing = Reviewing::begin(ctx, &peer);
+        let reviewing = Reviewing::begin(ctx, &peer, origin.started);
         let tunnel = Self {
             id: ctx.ids.tunnel(),
             peer,
@@ -276,6 +276,7 @@ impl Tunnel {
         });
         let established = self.origin.established;
         let inner = self.addresses.inner();
+        let path_raised_at = self.path_mtu.raised_at();
         Some(TunnelStatus {
             established,
             children: children.collect(),
@@ -283,6 +284,7 @@ impl Tunnel {
             inner,
             last_answer: self.last_answer,
             unanswered_since: self.unanswered_since(),
+            path_raised_at,
         })
     }
 

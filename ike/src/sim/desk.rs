@@ -8,7 +8,7 @@ use super::random::SeededRandom;
 use crate::event::{Completion, Job, JobId, JobKind};
 use crate::path::Path;
 use crate::pki::{Answer, Fetch};
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 
 /// Jobs on their way.
 pub struct Desk {
@@ -43,11 +43,12 @@ impl Desk {
     }
 
     /// Does a job of the host with this address.
-    pub(super) fn put(&mut self, now: Instant, address: IpAddr, job: Job) {
+    pub(super) fn put(&mut self, now: Now, address: IpAddr, job: Job) {
+        let Now { boot: now, wall } = now;
         let (at, completion) = match job.kind {
             JobKind::Resolve { host, .. } => (now, resolve(address, &host)),
             JobKind::Fetch(fetch) => {
-                let (time, completion) = self.fetch(fetch);
+                let (time, completion) = self.fetch(fetch, wall);
                 (now + time, completion)
             }
             JobKind::Compute(work) => {
@@ -65,16 +66,16 @@ impl Desk {
         self.done.insert((at, job.id), completion);
     }
 
-    fn fetch(&mut self, fetch: Fetch) -> (Duration, Completion) {
+    fn fetch(&mut self, fetch: Fetch, wall: u64) -> (Duration, Completion) {
         self.asked.push(fetch.url.clone());
         let (time, answer) = match self.web.get(&fetch.url) {
             Some(body) => {
                 let time = self.random.between(Duration::ZERO, self.fetch_time);
-                (time, Answer::read(fetch, body))
+                (time, Answer::read(fetch, body, wall))
             }
             None => (self.fetch_time, Answer::Failed(fetch, "it does not answer".to_owned())),
         };
-        (time, Completion::Fetched(answer))
+        (time, Completion::Fetched(Box::new(answer)))
     }
 
     /// The next that is done by now.

@@ -256,7 +256,7 @@ impl World {
             }
             host.tell_lines(now);
             if let Some(job) = host.endpoint.poll_job() {
-                host.desk.put(now.boot, host.address, job);
+                host.desk.put(now, host.address, job);
             } else if let Some((id, completion)) = host.desk.take(now.boot) {
                 host.endpoint.handle_completion(now, id, completion);
             } else {

@@ -174,7 +174,7 @@ fn a_designated_responder_that_was_revoked_is_not_believed() {
         let crl = List::revoking(&listed.certificate).by(&peer.root);
         let (certificate, issuer) = (peer.leaf.certificate.clone(), peer.root.certificate.clone());
         let fetch = Fetch { url: "http://other/".into(), kind: FetchKind::Crl { certificate }, issuer };
-        let answers = vec![Answer::Crl(fetch, crl.clone())];
+        let answers = vec![Answer::Crl(fetch, crl.clone(), NOW)];
         let fetched = Evidence { stapled: vec![der.clone()], answers };
         assert_eq!(matches!(peer.assess(&fetched), Assessment::Revoked(_)), believed);
         let configured = Trust { crls: vec![crl], ..peer.trust(RevocationPolicy::Strict) };
@@ -190,7 +190,7 @@ fn staple(peer: &Peer, reply: &Reply, signer: &Made) -> Option<Staple> {
     let stapling = Stapling::of(&credential, Some(&peer.root.trusted())).expect("a responder and an issuer");
     let [fetch] = <[_; 1]>::try_from(stapling.fetches()).unwrap();
     let der = reply.der(&peer.leaf.certificate, &peer.root.certificate, signer);
-    stapling.judge(&Answer::read(fetch, &der), NOW)
+    stapling.judge(&Answer::read(fetch, &der, NOW), NOW)
 }
 
 /// RFC 4806 §3.1: the hashes in a CERTREQ name the responders that its sender trusts.

@@ -3,7 +3,7 @@
 use rcgen::{CrlDistributionPoint, CustomExtension};
 use sekisho_ike::pki::{
     Answer, Assessment, Certificate, Crl, Evidence, Fetch, FetchKind, OcspResponse, Pin, RevocationError,
-    RevocationPolicy, Revoked, Trust, TrustedPath, Utc, assess, trust,
+    RevocationPolicy, Revoked, Trust, TrustedPath, Utc, assess, assess_until, trust,
 };
 
 use crate::fixtures;
@@ -133,12 +133,27 @@ fn one_good_answer_is_enough() {
     let [ocsp, list] = <[Fetch; 2]>::try_from(peer.fetches()).unwrap();
     assert_eq!(peer.assess_stapled(peer.good().der().to_vec()), Assessment::Good);
     assert_eq!(peer.assess_list(List::new().by(&peer.root)), Assessment::Good);
-    assert_eq!(peer.assess(&fetched(vec![Answer::Ocsp(ocsp.clone(), peer.good())])), Assessment::Good);
-    let by_list = Answer::Crl(list, List::new().by(&peer.root));
+    assert_eq!(peer.assess(&fetched(vec![Answer::Ocsp(ocsp.clone(), peer.good(), NOW)])), Assessment::Good);
+    let by_list = Answer::Crl(list, List::new().by(&peer.root), NOW);
     assert_eq!(
         peer.assess(&fetched(vec![Answer::Failed(ocsp, "timed out".into()), by_list])),
         Assessment::Good
     );
+}
+
+/// An answer that was kept is as old as its fetch, whenever it is looked at; a list from a file was never asked for.
+#[test]
+fn what_is_known_is_known_since_it_was_fetched() {
+    let peer = Peer::new();
+    let [_, list] = <[Fetch; 2]>::try_from(peer.fetches()).unwrap();
+    let kept = fetched(vec![Answer::Crl(list, List::new().by(&peer.root), NOW - 1800)]);
+    let strict = peer.trust(RevocationPolicy::Strict);
+    let asked = |trust: &Trust, evidence: &Evidence| {
+        assess_until(&peer.path(), trust, evidence, NOW).1.expect("it is good").asked
+    };
+    assert_eq!(asked(&strict, &kept), Some(NOW - 1800));
+    let from_a_file = Trust { crls: vec![List::new().by(&peer.root)], ..strict };
+    assert_eq!(asked(&from_a_file, &Evidence::default()), None);
 }
 
 #[test]
@@ -147,10 +162,10 @@ fn one_revoked_answer_is_enough_and_outweighs_good_ones() {
     let [ocsp, list] = <[Fetch; 2]>::try_from(peer.fetches()).unwrap();
     let bad_list = || List::revoking(&peer.leaf.certificate).by(&peer.root);
     assert_eq!(peer.assess_list(bad_list()), revoked("keyCompromise", "the configured revocation list"));
-    let by_ocsp = Answer::Ocsp(ocsp.clone(), peer.revoked());
+    let by_ocsp = Answer::Ocsp(ocsp.clone(), peer.revoked(), NOW);
     let source = "the OCSP responder http://ocsp.clinic.example/";
     assert_eq!(peer.assess(&fetched(vec![by_ocsp])), revoked("superseded", source));
-    let both = vec![Answer::Ocsp(ocsp, peer.good()), Answer::Crl(list, bad_list())];
+    let both = vec![Answer::Ocsp(ocsp, peer.good(), NOW), Answer::Crl(list, bad_list(), NOW)];
     let source = "the revocation list http://crl.clinic.example/root.crl";
     assert_eq!(peer.assess(&fetched(both)), revoked("keyCompromise", source));
     let mixed = Evidence { stapled: vec![peer.revoked().der().to_vec()], ..Evidence::default() };
@@ -182,7 +197,8 @@ fn what_was_tried_is_not_asked_again_and_is_told() {
         reasons,
         ["certificate `C=JP, O=Clinic, CN=clinic-17`: http://ocsp.clinic.example/: timed out"]
     );
-    let assessment = peer.assess(&fetched(vec![failed(&ocsp, "timed out"), Answer::read(list, b"<html>")]));
+    let assessment =
+        peer.assess(&fetched(vec![failed(&ocsp, "timed out"), Answer::read(list, b"<html>", NOW)]));
     let Assessment::Unknown { missing, .. } = &assessment else { panic!("unknown") };
     assert!(missing.is_empty());
     insta::assert_snapshot!(assessment.clone().decide(RevocationPolicy::Strict).unwrap_err(), @"revocation could not be checked, and the policy is `strict`: certificate `C=JP, O=Clinic, CN=clinic-17`: http://ocsp.clinic.example/: timed out, http://crl.clinic.example/root.crl: the revocation list is malformed: no revocation list as DER");
@@ -196,7 +212,7 @@ fn what_was_tried_is_not_asked_again_and_is_told() {
 fn an_answer_is_vouched_for_by_its_issuer_and_about_what_was_asked() {
     let peer = Peer::new();
     let [ocsp, list] = <[Fetch; 2]>::try_from(peer.fetches()).unwrap();
-    let why = |fetch: &Fetch, body: &[u8]| match Answer::read(fetch.clone(), body).vouched(NOW) {
+    let why = |fetch: &Fetch, body: &[u8]| match Answer::read(fetch.clone(), body, NOW).vouched(NOW) {
         Answer::Failed(of, why) if of == *fetch => why,
         _ => String::new(),
     };
@@ -230,7 +246,7 @@ fn what_is_newer_and_valid_outdates_what_comes_later() {
         let crl = List { this_update, next_update: Some(next_update), ..List::new() }.by(&peer.root);
         let reply = Reply { this_update, next_update: Some(next_update), ..Reply::good() };
         let response = reply.by(&peer.leaf.certificate, &peer.root.certificate, &peer.root);
-        [Answer::Crl(list.clone(), crl), Answer::Ocsp(ocsp.clone(), response)]
+        [Answer::Crl(list.clone(), crl, NOW), Answer::Ocsp(ocsp.clone(), response, NOW)]
     };
     let old = made("20291230000000Z", "20300108000000Z");
     let new = made("20291231000000Z", "20300108000000Z");

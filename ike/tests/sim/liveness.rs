@@ -118,9 +118,7 @@ fn down_deletes_refuses_and_up_brings_back() {
     assert_eq!(world.a.ended, [EndReason::DeletedByPeer]);
     assert!(world.a.status().attempts > 2, "A tries and is refused");
     assert_eq!(world.b.failures.last().unwrap().kind.code(), "admin_down");
-    let told = world.b.status();
-    assert_eq!(told.last_failure.unwrap().1.kind.code(), "admin_down");
-    assert_eq!(told.failure_times as usize, world.b.failures.len(), "each was the same");
+    assert_eq!(world.b.status().last_failure.unwrap().1.kind.code(), "admin_down");
     world.command(Side::B, Command::Up("link".into())).unwrap();
     assert_eq!(world.b.status().last_failure, None, "what it was refused for is mended");
     assert!(world.run_until(2 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());

@@ -103,6 +103,41 @@ fn a_path_that_becomes_narrower_or_wider_is_noticed() {
     assert!(world.a.ended.is_empty() && world.b.ended.is_empty());
 }
 
+/// A failure somewhere on the way, and the repair: what was narrow for a minute is wide again in another one.
+#[test]
+fn a_path_that_was_narrow_for_a_short_time_is_soon_known_to_be_wide_again() {
+    for (narrow_for, at_most) in [(1, 2), (5, 5)] {
+        let (mut world, _) = found(1500, 1500);
+        world.traffic = None;
+        world.link.mtu = 1400;
+        assert_eq!(used_for(&mut world, 20, false), Some((1400, true)));
+        world.run_for(narrow_for * MINUTE);
+        world.link.mtu = 1500;
+        let wide = |w: &mut World| last(w, Side::A) == Some((1500, true));
+        assert!(world.run_until(at_most * MINUTE, wide), "{narrow_for}: {:?}", world.a.path_mtus);
+        assert!(world.a.ended.is_empty() && world.b.ended.is_empty());
+    }
+}
+
+/// All that it costs to hope for better.
+#[test]
+fn a_path_that_stays_narrow_is_hardly_bothered() {
+    let (mut world, _) = found(1400, 1500);
+    world.traffic = None;
+    let told = world.a.path_mtus.clone();
+    for (within, at_most) in [(8 * MINUTE, 4), (24 * HOUR, 24 * 7)] {
+        let (lost, whole) = (world.link.too_long, world.link.whole);
+        world.run_for(within);
+        let (lost, whole) = (world.link.too_long - lost, world.link.whole - whole);
+        assert!((4..=2 * at_most).contains(&lost), "larger packets than pass, of both ends: {lost}");
+        assert!(whole <= 4 * at_most, "of any size: {whole}");
+    }
+    assert_eq!(world.a.path_mtus, told);
+    assert!(world.a.ended.is_empty() && world.b.ended.is_empty());
+    let next = world.a.status().tunnel().unwrap().path_raised_at.unwrap();
+    assert!(next > world.now && next.since(world.now) <= 11 * MINUTE);
+}
+
 /// Packets leave each second, and some come back or none do; what was found out in so many seconds.
 fn used_for(world: &mut World, seconds: u64, answered: bool) -> Option<(u16, bool)> {
     let child = world.a.status().tunnel().unwrap().children[0].id;
@@ -176,13 +211,13 @@ fn where_one_direction_is_narrower_the_ends_do_not_have_each_other_probe_without
 
 #[test]
 fn what_still_passes_is_verified_without_a_word_and_only_under_traffic() {
-    let (mut world, _) = found(1400, 1500);
+    let (mut world, _) = found(1500, 1500);
     world.traffic = None;
     let told = world.a.path_mtus.clone();
     let before = world.link.whole;
     world.run_for(4 * MINUTE);
     assert_eq!(world.link.whole, before);
-    assert_eq!(used_for(&mut world, 200, true), Some((1400, true)));
+    assert_eq!(used_for(&mut world, 200, true), Some((1500, true)));
     assert_eq!(world.link.whole, before + 3, "at once after so long, and then each 90 s");
     assert_eq!(world.a.path_mtus, told);
 }
@@ -207,18 +242,24 @@ fn a_peer_far_away_is_given_the_time_that_it_takes() {
 #[test]
 fn a_router_that_speaks_is_believed_and_verified() {
     let (mut world, _) = found(1500, 1500);
-    world.link.mtu = 1404;
+    world.link.mtu_from = Some((world.a.address, 1404));
     let tunnel = world.a.status().tunnel().unwrap().ike_sa.tunnel;
     world.command(Side::A, Command::PathTooNarrow(tunnel, 1404)).unwrap();
     assert_eq!(last(&mut world, Side::A), Some((1404, false)), "at once");
     world.run_for(SECOND);
     assert_eq!(last(&mut world, Side::A), Some((1404, true)));
+    let too_long = world.link.too_long;
+    world.run_for(5 * MINUTE);
+    assert_eq!(world.link.too_long, too_long, "nor doubted");
     // The next router is silent.
-    world.link.mtu = 1380;
+    world.link.mtu_from = Some((world.a.address, 1380));
     world.command(Side::A, Command::PathTooNarrow(tunnel, 1400)).unwrap();
     world.run_for(SOUGHT);
     assert_eq!(last(&mut world, Side::A), Some((1380, true)));
-    world.link.mtu = 1500;
+    let too_long = world.link.too_long;
+    world.run_for(5 * MINUTE);
+    assert_eq!(world.link.too_long, too_long);
+    world.link.mtu_from = None;
     world.run_for(12 * MINUTE);
     assert_eq!(last(&mut world, Side::A), Some((1500, true)), "not for ever");
 }

@@ -38,6 +38,19 @@ fn stands(
     params: impl FnOnce(&'static str) -> rcgen::CertificateParams,
     prepare: impl FnOnce(&Made, &Made, &mut World),
 ) -> Ends {
+    let mut ends = begins(judge, policy, params, prepare);
+    let world = &mut ends.world;
+    assert!(world.run_until(20 * SECOND, |w| w.is_up()), "{:?} {:?}", world.a.failures, world.b.failures);
+    ends
+}
+
+/// One that is about to be set up.
+fn begins(
+    judge: Side,
+    policy: RevocationPolicy,
+    params: impl FnOnce(&'static str) -> rcgen::CertificateParams,
+    prepare: impl FnOnce(&Made, &Made, &mut World),
+) -> Ends {
     let root = root(ca("Root"));
     let names = if judge == Side::A { ["a", "b"] } else { ["b", "a"] };
     let (ours, theirs) = (root.issue(host(names[0])), root.issue(params(names[1])));
@@ -51,7 +64,6 @@ fn stands(
     world.host(judge).desk.fetch_time = SECOND;
     prepare(&root, &theirs, &mut world);
     configure(&mut world, a, b);
-    assert!(world.run_until(20 * SECOND, |w| w.is_up()), "{:?} {:?}", world.a.failures, world.b.failures);
     Ends { root, theirs, judge, connection, trust, world }
 }
 
@@ -231,6 +243,120 @@ fn a_responder_that_revokes_a_standing_peer_ends_its_tunnel_within_the_hour() {
             ends.assert_ended(DiagnosisKind::CertificateRevoked);
         }
     }
+}
+
+/// An operator has revoked it, published that, and does not want to wait.
+#[test]
+fn a_peer_that_was_revoked_is_out_at_once_when_all_is_to_be_asked_anew() {
+    for judge in [Side::A, Side::B] {
+        for policy in [RevocationPolicy::Soft, RevocationPolicy::Strict] {
+            let mut ends = stands(judge, policy, revocable, |root, theirs, world| {
+                world.host(judge).desk.web.insert(RESPONDER.into(), good(root, theirs));
+            });
+            let tunnel = ends.tunnel();
+            ends.world.run_for(MINUTE);
+            for asked in [2, 3] {
+                ends.world.command(judge, Command::ReviewPeers).unwrap();
+                ends.world.run_for(2 * SECOND);
+                ends.assert_untouched(tunnel);
+                assert_eq!(ends.world.host(judge).desk.asked.len(), asked);
+            }
+            let bad = revoked(&ends.root, &ends.theirs);
+            ends.world.host(judge).desk.web.insert(RESPONDER.into(), bad);
+            ends.world.command(judge, Command::ReviewPeers).unwrap();
+            assert!(ends.world.run_until(2 * SECOND, |w| !w.host(judge).ended.is_empty()));
+            ends.world.run_for(SECOND / 4);
+            ends.assert_ended(DiagnosisKind::CertificateRevoked);
+            ends.world.run_for(MINUTE);
+            assert!(!ends.world.is_up(), "and does not come back");
+        }
+    }
+}
+
+/// The answers that are on their way, to a review or to a negotiation, may have been given before it was revoked.
+#[test]
+fn an_answer_on_its_way_does_not_count_when_all_is_to_be_asked_anew() {
+    for (judge, stands_already) in
+        [Side::A, Side::B].into_iter().flat_map(|side| [(side, true), (side, false)])
+    {
+        let mut ends = begins(judge, RevocationPolicy::Strict, revocable, |root, theirs, world| {
+            world.host(judge).desk.web.insert(RESPONDER.into(), good(root, theirs));
+        });
+        if stands_already {
+            assert!(ends.world.run_until(20 * SECOND, |w| w.is_up()));
+            ends.world.command(judge, Command::ReviewPeers).unwrap();
+        }
+        let asked = usize::from(stands_already) + 1;
+        assert!(ends.world.run_until(20 * SECOND, |w| w.host(judge).desk.asked.len() == asked));
+        let bad = revoked(&ends.root, &ends.theirs);
+        ends.world.host(judge).desk.web.insert(RESPONDER.into(), bad);
+        ends.world.command(judge, Command::ReviewPeers).unwrap();
+        let here = |w: &mut World| !w.host(judge).failures.is_empty();
+        assert!(ends.world.run_until(3 * SECOND, here), "{judge:?}");
+        ends.world.run_for(SECOND / 4);
+        ends.assert_ended(DiagnosisKind::CertificateRevoked);
+    }
+}
+
+/// Whoever asks for a fleet at once would be refused, or bring the responder down.
+#[test]
+fn a_fleet_is_not_asked_about_all_at_once() {
+    const PEERS: u32 = 100;
+    let root = root(ca("Root"));
+    let trust = |revocation| Trust { revocation, ..root.trusted() };
+    let b = credential(&root.issue(host("b")));
+    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
+    for n in 0..PEERS {
+        let (mut a_side, mut b_side) = connection_pair();
+        let name = format!("a{n}");
+        let network = vec![format!("10.1.{n}.0/24").parse().unwrap()];
+        let own = credential(&root.issue(revocable(&name)));
+        for connection in [&mut a_side, &mut b_side] {
+            connection.name = name.as_str().into();
+        }
+        a_side.local_id = format!("{name}.example").parse().unwrap();
+        b_side.remote_id = a_side.local_id.clone().into();
+        a_side.children[0].local = network.clone();
+        b_side.children[0].remote = network;
+        signs(&mut a_side, own, trust(RevocationPolicy::Off));
+        signs(&mut b_side, b.clone(), trust(RevocationPolicy::Soft));
+        of_a.push(a_side);
+        of_b.push(b_side);
+    }
+    let mut world = world(1, Conditions::GOOD);
+    world.b.desk.fetch_time = Duration::ZERO;
+    world.configure(Side::B, of_b);
+    world.configure(Side::A, of_a);
+    let up = usize::try_from(PEERS).unwrap();
+    assert!(world.run_until(MINUTE, |w| w.b.installed.len() == up), "{:?}", world.b.failures);
+    world.b.desk.asked.clear();
+    world.command(Side::B, Command::ReviewPeers).unwrap();
+    let asked = |w: &World| w.b.desk.asked.iter().filter(|url| *url == RESPONDER).count();
+    // 10 ms for each.
+    let spread = Duration::from_millis(10) * PEERS;
+    for (quarter, expected) in [(1, 10..40), (2, 30..70), (3, 60..90), (4, up..up + 1)] {
+        world.run_for(spread / 4);
+        assert!(expected.contains(&asked(&world)), "{} after {quarter} quarters", asked(&world));
+    }
+    // A second time, while half of the first one's answers are on their way: they count for nothing.
+    world.b.desk.fetch_time = SECOND;
+    world.command(Side::B, Command::ReviewPeers).unwrap();
+    world.run_for(spread + SECOND / 2);
+    world.b.desk.asked.clear();
+    world.command(Side::B, Command::ReviewPeers).unwrap();
+    world.run_for(MINUTE);
+    assert_eq!((asked(&world), world.b.installed.len()), (up, up));
+}
+
+/// Nobody is asked about a peer that is not to be asked about.
+#[test]
+fn nobody_is_asked_about_peers_that_are_not_asked_about() {
+    let mut ends = stands(Side::B, RevocationPolicy::Off, revocable, |_, _, _| {});
+    let (tunnel, judged) = (ends.tunnel(), ends.world.b.desk.count);
+    ends.world.command(Side::B, Command::ReviewPeers).unwrap();
+    ends.world.run_for(5 * SECOND);
+    ends.assert_untouched(tunnel);
+    assert_eq!((ends.world.b.desk.asked.len(), ends.world.b.desk.count), (0, judged));
 }
 
 /// An answer that is good for ten minutes only is renewed by then.

@@ -137,3 +137,80 @@ fn a_renewed_certificate_is_asked_about_in_place_of_the_old_one() {
     assert!(ends.world.run_until(20 * SECOND, |w| w.is_up()), "{:?}", ends.world.b.failures);
     assert_eq!(ends.world.a.desk.asked.len(), 2, "once for each");
 }
+
+/// Of within the hour.
+const LATELY: &str = "20300101001000Z";
+
+impl Ends {
+    /// A's own responder says that it is good, by an answer of this time.
+    fn staples(&mut self, this_update: &'static str) {
+        let reply = Reply { this_update, ..Reply::good() };
+        let der = reply.der(&self.made[0].certificate, &self.root.certificate, &self.root);
+        self.world.a.desk.web.insert(RESPONDER.into(), der);
+    }
+
+    fn command(&mut self, side: Side, command: Command) {
+        self.world.command(side, command).unwrap();
+        self.world.run_for(2 * SECOND);
+    }
+
+    fn revoked_at_b(&mut self) {
+        let reply = Reply::revoked();
+        let der = reply.der(&self.made[0].certificate, &self.root.certificate, &self.root);
+        self.world.b.desk.web.insert(RESPONDER.into(), der);
+    }
+
+    /// A begins anew. Whether it is let in, and how often B asked.
+    fn again(&mut self) -> (bool, usize) {
+        self.command(Side::A, Command::Down("link".into()));
+        let asked = self.world.b.desk.asked.len();
+        self.world.command(Side::A, Command::Up("link".into())).unwrap();
+        let up = self.world.run_until(5 * SECOND, |w| w.is_up());
+        (up, self.world.b.desk.asked.len() - asked)
+    }
+}
+
+/// A certificate that was revoked may come with an answer from before, as long as that is valid.
+#[test]
+fn what_is_older_than_an_hour_counts_where_nobody_answers() {
+    for (made, asks) in [(LATELY, 0), ("20291231000000Z", 2)] {
+        let mut ends = ends([RevocationPolicy::Off, RevocationPolicy::Strict]);
+        ends.staples(made);
+        ends.world.b.desk.web.clear();
+        ends.start();
+        assert!(ends.world.run_until(20 * SECOND, |w| w.is_up()), "{:?}", ends.world.b.failures);
+        assert_eq!(ends.again(), (true, asks));
+        ends.revoked_at_b();
+        assert_eq!(ends.again().0, asks == 0);
+    }
+}
+
+#[test]
+fn what_was_made_before_all_was_to_be_asked_anew_counts_where_nobody_answers() {
+    let mut ends = ends([RevocationPolicy::Off, RevocationPolicy::Strict]);
+    ends.staples(LATELY);
+    ends.world.b.desk.web.clear();
+    ends.start();
+    assert!(ends.world.run_until(20 * SECOND, |w| w.is_up()), "{:?}", ends.world.b.failures);
+    ends.command(Side::B, Command::ReviewPeers);
+    assert!(ends.world.is_up(), "{:?}", ends.world.b.failures);
+    assert_eq!(ends.again(), (true, 2), "a responder and a list");
+    // Whoever could not be asked is soon asked again.
+    ends.revoked_at_b();
+    let known = |w: &mut World| w.b.failures.last().unwrap().kind == DiagnosisKind::CertificateRevoked;
+    assert!(ends.world.run_until(12 * MINUTE, known), "{:?}", ends.world.b.failures);
+    assert!(!ends.again().0);
+}
+
+/// What is said of our own certificate is asked anew too: an operator who has mended the responder need not wait.
+#[test]
+fn our_own_is_asked_about_when_all_is_to_be_asked_anew() {
+    let mut ends = ends([RevocationPolicy::Off, RevocationPolicy::Strict]);
+    ends.world.a.desk.web.clear();
+    ends.start();
+    ends.world.run_for(MINUTE);
+    assert!(!ends.world.is_up());
+    ends.staples(LATELY);
+    ends.command(Side::A, Command::ReviewPeers);
+    assert!(ends.again().0);
+}

@@ -109,17 +109,23 @@ fn configured(child: &ConfiguredChild) -> (Colour, String) {
 
 /// How large packets may be.
 fn packets(packets: &PacketSize) -> (Colour, String) {
-    let PacketSize { mtu, path_mtu, source, router, dont_fragment } = packets;
+    let PacketSize { mtu, path_mtu, source, router, tried_again_in_s, dont_fragment } = packets;
     let known = match (source.as_str(), router) {
         ("router", Some(router)) => format!("so says the router {router}"),
-        ("probed", _) => "larger packets do not get there".to_owned(),
+        ("probed", _) => "larger packets did not get there".to_owned(),
         ("assumed", _) => "larger packets get lost, and how much passes is being found out".to_owned(),
         ("configured", _) => "`mtu` in [daemon] allows no more".to_owned(),
         _ => "as our own line does".to_owned(),
     };
-    let takes = if source == "interface" { "nothing speaks against a path of" } else { "the path takes" };
+    let again = tried_again_in_s.map(|wait| format!("; whether more does is tried again in {}", time(wait)));
+    let again = again.unwrap_or_default();
+    let takes = match source.as_str() {
+        "interface" => "nothing speaks against a path of",
+        "probed" => "the path takes at least",
+        _ => "the path takes",
+    };
     let outside = if *dont_fragment { "" } else { "; larger ones may be fragmented on the way" };
-    (Colour::Dim, format!("carries packets of {mtu} bytes: {takes} {path_mtu}, {known}{outside}"))
+    (Colour::Dim, format!("carries packets of {mtu} bytes: {takes} {path_mtu}, {known}{again}{outside}"))
 }
 
 /// What the peer did not let it carry, and what we did not let the peer have.
@@ -169,12 +175,15 @@ fn peers(tunnel: &Tunnel) -> Vec<(Colour, String)> {
 /// Whose certificate the peer has, and whether it is known not to be revoked.
 fn peer_certificate(ike: &IkeSa, now: Timestamp) -> Option<(Colour, String)> {
     let subject = ike.peer_certificate.as_ref()?;
-    let checked = ike.peer_revocation_checked.map_or(0, Timestamp::as_millis) / 1000;
-    let ago = time((now.as_millis() / 1000).saturating_sub(checked));
-    let known = match ike.peer_revocation.as_deref() {
-        None => "revocation is not asked about".to_owned(),
-        Some("good") => format!("not revoked, asked {ago} ago"),
-        Some(_) => format!("nobody says whether it was revoked, asked {ago} ago"),
+    let ago = |at: Timestamp| time((now.as_millis() / 1000).saturating_sub(at.as_millis() / 1000));
+    let known = match (ike.peer_revocation.as_deref(), ike.peer_revocation_checked) {
+        (None, _) => "revocation is not asked about".to_owned(),
+        (Some("good"), Some(at)) => format!("not revoked, by an answer fetched {} ago", ago(at)),
+        (Some("good"), None) => "not revoked, by a list from a file".to_owned(),
+        (Some(_), at) => {
+            let asked = at.map(|at| format!(", asked {} ago", ago(at))).unwrap_or_default();
+            format!("nobody says whether it was revoked{asked}")
+        }
     };
     Some((Colour::Dim, format!("the peer's certificate is of `{subject}`: {known}")))
 }
@@ -244,5 +253,30 @@ mod tests {
         let told = |wait| outlook(&Tunnel { next_try_in_s: wait, ..spare.clone() }).unwrap().1;
         assert_eq!(told(Some(12)), "attempts so far: 3, next try in 12s");
         assert_eq!(told(Some(0)), "attempts so far: 3, next try now");
+    }
+
+    #[test]
+    fn what_is_known_of_revocation_is_as_old_as_its_answer() {
+        let status: Status = serde_json::from_str(include_str!("../../../tests/status.json")).unwrap();
+        let ike = status.tunnels.into_iter().find_map(|tunnel| tunnel.ike).unwrap();
+        let now = 1_763_761_750;
+        let told = |revocation: Option<&str>, checked: Option<u64>| {
+            let ike = IkeSa {
+                peer_certificate: Some("CN=hub".to_owned()),
+                peer_revocation: revocation.map(str::to_owned),
+                peer_revocation_checked: checked.map(Timestamp::from_unix),
+                ..ike.clone()
+            };
+            let (_, line) = peer_certificate(&ike, Timestamp::from_unix(now)).unwrap();
+            line.strip_prefix("the peer's certificate is of `CN=hub`: ").unwrap().to_owned()
+        };
+        for (revocation, checked, line) in [
+            (Some("good"), Some(now - 1800), "not revoked, by an answer fetched 30m00s ago"),
+            (Some("good"), None, "not revoked, by a list from a file"),
+            (Some("unknown"), Some(now - 20), "nobody says whether it was revoked, asked 20s ago"),
+            (None, None, "revocation is not asked about"),
+        ] {
+            assert_eq!(told(revocation, checked), line);
+        }
     }
 }

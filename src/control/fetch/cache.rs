@@ -15,6 +15,8 @@ use data_encoding::HEXLOWER;
 use ring::digest::{Context, SHA256, digest};
 use sekisho_ike::pki::{Answer, Fetch, FetchKind};
 
+use super::round::Round;
+
 /// Bytes of all answers.
 const BYTES: u64 = 64 << 20;
 /// Answers.
@@ -53,11 +55,13 @@ impl Key {
     }
 }
 
-/// When an answer was put here: the time, seconds since 1970 UTC, and its place in the order of this run.
+/// When an answer was put here: the time, seconds since 1970 UTC, and its place in the order of this run; and the round in
+/// which it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Age {
     pub(super) fetched: u64,
     order: u64,
+    pub(super) round: Round,
 }
 
 #[derive(Debug)]
@@ -114,9 +118,14 @@ impl Cache {
         let (bytes, age) = self.entries().all.get(key).map(|entry| (entry.bytes, entry.age))?;
         let path = self.directory.as_ref()?.join(&key.0);
         let read = read(&path, bytes).map_err(|error| error.to_string());
-        let read = read.and_then(|content| match Answer::read(fetch.clone(), &content).vouched(now()) {
-            Answer::Failed(_, why) => Err(why),
-            answer => Ok(answer),
+        let read = read.and_then(|content| {
+            let answer = Answer::read(fetch.clone(), &content, age.fetched);
+            // A list that is of no use to whoever asks first is still the one for others.
+            let answer = if answer.is_about_others() { answer } else { answer.vouched(now()) };
+            match answer {
+                Answer::Failed(_, why) => Err(why),
+                answer => Ok(answer),
+            }
         });
         match read {
             Ok(answer) => {
@@ -134,16 +143,16 @@ impl Cache {
         }
     }
 
-    /// Keeps an answer, whose signature is right, in place of the one before; returns the one that counts. An old one, true
-    /// in its day, does not take the place of a newer. Reads and writes the disk; a failure is told, and costs another fetch
-    /// some day.
-    pub(super) fn put(&self, key: &Key, content: &[u8], answer: Answer) -> Answer {
+    /// Keeps an answer that was asked for in this round, and whose signature is right, in place of the one before; returns the
+    /// one that counts. An old one, true in its day, does not take the place of a newer. Reads and writes the disk; a failure
+    /// is told, and costs another fetch some day.
+    pub(super) fn put(&self, key: &Key, content: &[u8], answer: Answer, round: Round) -> Answer {
         if let Some(newer) = self.get(key, answer.fetch()).filter(|kept| kept.outdates(&answer, now())) {
-            self.entries().confirm(key);
+            self.entries().confirm(key, round);
             return newer;
         }
         let bytes = (MARK.len() + HASH + content.len()) as u64;
-        let surplus = self.entries().add(key, bytes, answer.clone());
+        let surplus = self.entries().add(key, bytes, answer.clone(), round);
         self.remove(&surplus);
         if let Some(directory) = &self.directory
             && let Err(error) = write(directory, key, content)
@@ -176,7 +185,8 @@ impl Entries {
                 remove(&path);
             } else if let (Some(key), true) = (Key::of_file(&path), about.is_file()) {
                 let written = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-                let age = Age { fetched: written.unwrap_or_default().as_secs(), order: 0 };
+                let fetched = written.unwrap_or_default().as_secs();
+                let age = Age { fetched, order: 0, round: Round::default() };
                 self.all.insert(key, Entry { bytes: about.len(), age, answer: None });
             }
         }
@@ -184,25 +194,25 @@ impl Entries {
     }
 
     /// Those that had to make room.
-    fn add(&mut self, key: &Key, bytes: u64, answer: Answer) -> Vec<Key> {
+    fn add(&mut self, key: &Key, bytes: u64, answer: Answer, round: Round) -> Vec<Key> {
         self.all.remove(key);
         let surplus = self.shrink(bytes);
-        let age = self.next_age();
+        let age = self.next_age(round);
         self.all.insert(key.clone(), Entry { bytes, age, answer: Some(answer) });
         surplus
     }
 
     /// Nothing newer was to be had.
-    fn confirm(&mut self, key: &Key) {
-        let age = self.next_age();
+    fn confirm(&mut self, key: &Key, round: Round) {
+        let age = self.next_age(round);
         if let Some(entry) = self.all.get_mut(key) {
             entry.age = age;
         }
     }
 
-    fn next_age(&mut self) -> Age {
+    fn next_age(&mut self, round: Round) -> Age {
         self.order = self.order.saturating_add(1);
-        Age { fetched: now(), order: self.order }
+        Age { fetched: now(), order: self.order, round }
     }
 
     /// Makes room for one of so many bytes; the oldest go first.
@@ -282,12 +292,12 @@ mod tests {
     }
 
     fn put(cache: &Cache, name: &str, content: &[u8]) {
-        cache.put(&key(name), content, Answer::read(fetch(name), content));
+        cache.put(&key(name), content, Answer::read(fetch(name), content, now()), Round::default());
     }
 
     fn get(cache: &Cache, name: &str) -> Option<Vec<u8>> {
         match cache.get(&key(name), &fetch(name))? {
-            Answer::Crl(of, crl) if of == fetch(name) => Some(crl.der().to_vec()),
+            Answer::Crl(of, crl, _) if of == fetch(name) => Some(crl.der().to_vec()),
             other => panic!("{other:?}"),
         }
     }

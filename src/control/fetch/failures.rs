@@ -4,11 +4,29 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sekisho_ike::pki::{Fetch, FetchKind};
 use tokio::time::Instant;
 
 use super::PATIENCE;
 use super::cache::Key;
+use super::round::Round;
 use crate::net::http;
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The end of a sentence that begins with the URL.
+    pub(super) why: String,
+    /// What came is about other certificates: whoever asks the same about one of these may be luckier.
+    pub(super) others: bool,
+}
+
+impl Failure {
+    /// One that is the same for all who ask.
+    pub(super) fn of_all(why: String) -> Self {
+        Self { why, others: false }
+    }
+}
 
 /// What failed lately.
 #[derive(Debug, Default)]
@@ -17,11 +35,15 @@ pub(super) struct Failures(Mutex<Lately>);
 #[derive(Debug, Default)]
 struct Lately {
     arrivals: u64,
-    all: BTreeMap<Key, Failure>,
+    all: BTreeMap<Question, Noted>,
 }
 
+/// `None`: whichever certificate it is about; else the fingerprint of the one.
+type Question = (Key, Option<[u8; 32]>);
+
 #[derive(Debug)]
-struct Failure {
+struct Noted {
+    round: Round,
     /// Who had arrived by then has waited for it.
     arrivals: u64,
     when: Instant,
@@ -43,22 +65,32 @@ impl Failures {
         Arrival(lately.arrivals)
     }
 
-    /// Why this question failed while they waited, if it did.
-    pub(super) fn since(&self, arrival: Arrival, key: &Key) -> Option<String> {
+    /// Why this question, put in this round, failed while they waited, if it did.
+    pub(super) fn since(&self, arrival: Arrival, key: &Key, fetch: &Fetch, round: Round) -> Option<String> {
         let lately = self.lock();
-        let failure = lately.all.get(key).filter(|failure| arrival.0 <= failure.arrivals)?;
-        Some(failure.why.clone())
+        let questions = [None, Some(about(fetch))].map(|certificate| (key.clone(), certificate));
+        let mut noted = questions.iter().filter_map(|question| lately.all.get(question));
+        let meant = |noted: &&Noted| noted.round == round && arrival.0 <= noted.arrivals;
+        noted.find(meant).map(|noted| noted.why.clone())
     }
 
-    /// It failed. What nobody can be waiting for any more is forgotten, so that these are no more than are asked in that time.
-    pub(super) fn note(&self, key: &Key, why: &str) {
+    /// It was put in this round and failed. What nobody can be waiting for any more is forgotten, so that these are no more than
+    /// are asked in that time.
+    pub(super) fn note(&self, key: &Key, fetch: &Fetch, round: Round, failure: &Failure) {
         let mut lately = self.lock();
-        lately.all.retain(|_, failure| failure.when.elapsed() <= LONGEST);
-        let failure = Failure { arrivals: lately.arrivals, when: Instant::now(), why: why.to_owned() };
-        lately.all.insert(key.clone(), failure);
+        lately.all.retain(|_, noted| noted.when.elapsed() <= LONGEST);
+        let (arrivals, why) = (lately.arrivals, failure.why.clone());
+        let noted = Noted { round, arrivals, when: Instant::now(), why };
+        lately.all.insert((key.clone(), failure.others.then(|| about(fetch))), noted);
     }
 
     fn lock(&self) -> MutexGuard<'_, Lately> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn about(fetch: &Fetch) -> [u8; 32] {
+    match &fetch.kind {
+        FetchKind::Crl { certificate } | FetchKind::Ocsp { certificate, .. } => certificate.fingerprint(),
     }
 }

@@ -1,13 +1,15 @@
 //! Fetching CRLs (RFC 5280 §4.2.1.13) and OCSP answers (RFC 6960 Appendix A): few at a time, one a host, kept on disk.
 //!
 //! A server that hangs costs the tunnels that need it, and nobody else: it holds one of the turns for a few seconds,
-//! then nobody asks it for a while. Those that stand are asked for first, and what many want is asked once. An answer that was kept is used without asking for an hour; after that only if the
-//! server gives none and the answer is still valid. Whoever sits on the way and answers in the server's place gains no more
+//! then nobody asks it for a while. Those that stand are asked for first, and what many want is asked once. An answer that was
+//! kept is used without asking for an hour, or until an operator has all asked anew; after that only if the server gives none
+//! and the answer is still valid. Whoever sits on the way and answers in the server's place gains no more
 //! than by silence: what is not rightly signed, or is another list of the same authority, is no answer, and what is older than
 //! what was kept, or not valid yet, does not replace it.
 
 mod cache;
 mod failures;
+mod round;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -25,7 +27,8 @@ use tokio::time::{Instant, timeout};
 use crate::net::http::{self, Ask, Connector, HttpError, Url, UrlError};
 
 use cache::{Age, Cache, Key, now};
-use failures::Failures;
+use failures::{Failure, Failures};
+use round::{Round, Rounds};
 use turns::Turns;
 
 /// Requests under way at a time.
@@ -76,13 +79,23 @@ struct Shared<M> {
     cache: Cache,
     turns: Turns,
     failures: Failures,
+    rounds: Rounds,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
 }
 
 /// A host that was asked lately.
 #[derive(Debug, Default)]
 struct Host {
-    failed: Mutex<Option<(Instant, HttpError)>>,
+    failed: Mutex<Option<Failed>>,
+}
+
+/// It did not answer.
+#[derive(Debug)]
+struct Failed {
+    when: Instant,
+    /// The question's.
+    round: Round,
+    error: HttpError,
 }
 
 impl Fetcher {
@@ -99,8 +112,15 @@ impl<M: Messenger> Fetcher<M> {
             cache: Cache::open(directory),
             turns: Turns::new(AT_A_TIME),
             failures: Failures::default(),
+            rounds: Rounds::default(),
             hosts: Mutex::default(),
         }))
+    }
+
+    /// Whatever was asked for until now may be out of date, and hosts that failed may be well again. A question that is under
+    /// way may have been answered before it was.
+    pub(super) fn ask_anew(&self) {
+        self.0.rounds.begin();
     }
 
     /// What is learned: fetched now or lately, or why there is nothing, as the end of a sentence that begins with the URL.
@@ -108,7 +128,7 @@ impl<M: Messenger> Fetcher<M> {
     pub(super) async fn fetch(self, fetch: Fetch, class: Class) -> Answer {
         let key = Key::of(&fetch);
         let known = self.0.cache.age(&key);
-        if let Some(age) = known.filter(|age| is_fresh(*age, FRESH))
+        if let Some(age) = known.filter(|age| age.round == self.0.rounds.present() && is_fresh(*age, FRESH))
             && let Some(answer) = self.kept(&key, &fetch).await
             && is_fresh(age, half_life(age, &answer))
         {
@@ -141,26 +161,39 @@ impl<M: Messenger> Fetcher<M> {
         let late = || "was not asked: too many others are being asked".to_owned();
         let turn = timeout(PATIENCE, self.0.turns.take(class, &name));
         let _turn = turn.await.map_err(|_| late())?;
+        let round = self.0.rounds.present();
         // Somebody before us may have asked the same.
-        if self.0.cache.age(key) > known
+        let newer = self.0.cache.age(key).filter(|age| age.round == round && Some(*age) > known);
+        if newer.is_some()
             && let Some(answer) = self.kept(key, fetch).await
         {
             return Ok(answer);
         }
-        if let Some(why) = self.0.failures.since(arrival, key) {
+        if let Some(why) = self.0.failures.since(arrival, key, fetch, round) {
             return Err(why);
         }
-        host.is_worth_asking()?;
-        let answer = self.ask(&url, &host, key, fetch).await;
-        answer.inspect_err(|why| self.0.failures.note(key, why))
+        host.is_worth_asking(round)?;
+        let answer = self.ask(&url, &host, key, fetch, round).await;
+        answer.map_err(|failure| {
+            self.0.failures.note(key, fetch, round, &failure);
+            failure.why
+        })
     }
 
-    async fn ask(&self, url: &Url, host: &Host, key: &Key, fetch: &Fetch) -> Result<Answer, String> {
+    async fn ask(
+        &self,
+        url: &Url,
+        host: &Host,
+        key: &Key,
+        fetch: &Fetch,
+        round: Round,
+    ) -> Result<Answer, Failure> {
         let (ask, most) = question(&fetch.kind);
         let content = self.0.messenger.ask(url, &ask, most).await;
-        host.note(content.as_ref().err());
-        let content = content.map_err(|error| error.to_string())?;
-        self.keep(key, fetch, content).await.map_err(|why| format!("answered, but {why}"))
+        host.note(round, content.as_ref().err());
+        let content = content.map_err(|error| Failure::of_all(error.to_string()))?;
+        let kept = self.keep(key, fetch, content, round).await;
+        kept.map_err(|failure| Failure { why: format!("answered, but {}", failure.why), ..failure })
     }
 
     /// What was had before, if it is still valid. Read off the loop.
@@ -172,20 +205,31 @@ impl<M: Messenger> Fetcher<M> {
 
     /// What is the word of whoever was asked is kept: what somebody on the way has put in its place is worth less than what
     /// was kept before. A long list takes its time, so this is done off the loop.
-    async fn keep(&self, key: &Key, fetch: &Fetch, content: Vec<u8>) -> Result<Answer, String> {
+    async fn keep(
+        &self,
+        key: &Key,
+        fetch: &Fetch,
+        content: Vec<u8>,
+        round: Round,
+    ) -> Result<Answer, Failure> {
         let (own, key, fetch) = (self.clone(), key.clone(), fetch.clone());
-        let kept = spawn_blocking(move || match Answer::read(fetch, &content).vouched(now()) {
-            Answer::Failed(_, why) => Err(why),
-            answer => Ok(own.0.cache.put(&key, &content, answer)),
+        let kept = spawn_blocking(move || {
+            let answer = Answer::read(fetch, &content, now());
+            let others = answer.is_about_others();
+            match answer.vouched(now()) {
+                Answer::Failed(_, why) => Err(Failure { why, others }),
+                answer => Ok(own.0.cache.put(&key, &content, answer, round)),
+            }
         });
-        kept.await.unwrap_or_else(|error| Err(error.to_string()))
+        kept.await.unwrap_or_else(|error| Err(Failure::of_all(error.to_string())))
     }
 
     fn host(&self, url: &Url) -> Result<(String, Arc<Host>), String> {
         let name = format!("{}:{}", url.host().to_ascii_lowercase(), url.port());
+        let round = self.0.rounds.present();
         let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if hosts.len() >= HOSTS && !hosts.contains_key(&name) {
-            hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.rests().is_some());
+            hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.rests(round).is_some());
             if hosts.len() >= HOSTS {
                 return Err("was not asked: too many hosts are being asked".to_owned());
             }
@@ -221,25 +265,27 @@ fn question(kind: &FetchKind) -> (Ask, usize) {
 }
 
 impl Host {
-    fn failed(&self) -> MutexGuard<'_, Option<(Instant, HttpError)>> {
+    fn failed(&self) -> MutexGuard<'_, Option<Failed>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why it is left alone, if it is.
-    fn rests(&self) -> Option<HttpError> {
+    /// Why it is left alone in this round, if it is.
+    fn rests(&self, round: Round) -> Option<HttpError> {
         let failed = self.failed();
-        failed.as_ref().filter(|(when, _)| when.elapsed() < REST).map(|(_, error)| error.clone())
+        let lately = |failed: &&Failed| failed.round == round && failed.when.elapsed() < REST;
+        failed.as_ref().filter(lately).map(|failed| failed.error.clone())
     }
 
-    fn is_worth_asking(&self) -> Result<(), String> {
-        match self.rests() {
+    fn is_worth_asking(&self, round: Round) -> Result<(), String> {
+        match self.rests(round) {
             Some(error) => Err(format!("{error}; it is asked again {} s after that", REST.as_secs())),
             None => Ok(()),
         }
     }
 
-    fn note(&self, error: Option<&HttpError>) {
-        *self.failed() =
-            error.filter(|error| error.is_of_the_host()).map(|error| (Instant::now(), error.clone()));
+    /// A question of this round was answered, or not.
+    fn note(&self, round: Round, error: Option<&HttpError>) {
+        let failed = |error: &HttpError| Failed { when: Instant::now(), round, error: error.clone() };
+        *self.failed() = error.filter(|error| error.is_of_the_host()).map(failed);
     }
 }

@@ -154,20 +154,25 @@ impl Lab {
 
     async fn done(&mut self) -> Result<Vec<u8>, String> {
         match self.running.join_next().await.unwrap().unwrap() {
-            Answer::Crl(_, crl) => Ok(crl.der().to_vec()),
+            Answer::Crl(_, crl, _) => Ok(crl.der().to_vec()),
             Answer::Failed(_, why) => Err(why),
             Answer::Ocsp(..) => panic!("nobody asked"),
         }
     }
 
     async fn answer(&mut self, content: &[u8]) -> String {
-        let asked = self.asked.recv().await.unwrap();
+        let asked = self.next_asked().await;
         asked.answer.send(Ok(content.to_vec())).unwrap();
         asked.url
     }
 
     async fn fail(&mut self, error: HttpError) {
-        self.asked.recv().await.unwrap().answer.send(Err(error)).unwrap();
+        self.next_asked().await.answer.send(Err(error)).unwrap();
+    }
+
+    async fn next_asked(&mut self) -> Asked {
+        let asked = timeout(Duration::from_hours(1), self.asked.recv()).await;
+        asked.expect("nobody asks").unwrap()
     }
 
     /// Everything that is asked without an answer to what was asked before.
@@ -188,7 +193,7 @@ impl Lab {
 async fn a_crl_is_got_and_a_responder_is_asked_with_limits_of_their_own() {
     let mut lab = Lab::new();
     lab.fetch("http://a/crl");
-    let asked = lab.asked.recv().await.unwrap();
+    let asked = lab.next_asked().await;
     assert_eq!((asked.url.as_str(), asked.ask, asked.most), ("http://a/crl", Ask::Get, 16 << 20));
     let list = crl(2100, 1);
     asked.answer.send(Ok(list.clone())).unwrap();
@@ -197,7 +202,7 @@ async fn a_crl_is_got_and_a_responder_is_asked_with_limits_of_their_own() {
     let kind = FetchKind::Ocsp { request: b"who".to_vec(), certificate: issuer() };
     let fetch = Fetch { url: "http://a/".to_owned(), kind, issuer: issuer() };
     lab.running.spawn(lab.fetcher.clone().fetch(fetch, Class::Attempt));
-    let asked = lab.asked.recv().await.unwrap();
+    let asked = lab.next_asked().await;
     let Ask::Post { content_type, accept, body } = asked.ask else { panic!("{:?}", asked.ask) };
     assert_eq!((content_type, accept), ("application/ocsp-request", "application/ocsp-response"));
     assert_eq!((body.as_slice(), asked.most), (b"who".as_slice(), 64 << 10));
@@ -244,6 +249,85 @@ async fn an_answer_that_is_valid_serves_while_the_server_gives_none() {
     assert_eq!(lab.done().await.as_ref(), Ok(&valid), "and what cannot be read does not take its place");
     lab.fetch("http://a/crl");
     assert_eq!(lab.done().await.as_ref(), Ok(&valid), "nobody answers");
+}
+
+/// An operator has published a list: what was asked for before is old, however young.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_fresh_that_was_asked_for_before_all_was_to_be_asked_anew() {
+    let mut lab = Lab::new();
+    let lists: Vec<_> = (1..4).map(|number| crl(2100, number)).collect();
+    for list in &lists {
+        lab.fetcher.ask_anew();
+        (0..20).for_each(|_| lab.fetch("http://a/crl"));
+        lab.answer(list).await;
+        for _ in 0..20 {
+            assert_eq!(lab.done().await.as_ref(), Ok(list));
+        }
+        lab.fetch("http://a/crl");
+        assert_eq!(lab.done().await.as_ref(), Ok(list));
+        assert!(lab.is_quiet().await, "asked once for all");
+    }
+}
+
+/// It may have been answered before the list was published.
+#[tokio::test(start_paused = true)]
+async fn a_question_that_was_under_way_when_all_was_to_be_asked_anew_is_one_of_before() {
+    let mut lab = Lab::new();
+    let (first, second) = (crl(2100, 1), crl(2100, 2));
+    lab.fetch("http://a/crl");
+    let asked = lab.next_asked().await;
+    lab.fetcher.ask_anew();
+    lab.fetch("http://a/crl");
+    asked.answer.send(Ok(first.clone())).unwrap();
+    assert_eq!(lab.done().await.as_ref(), Ok(&first));
+    lab.answer(&second).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&second), "whoever came later is told what was said later");
+    lab.fetch("http://a/crl");
+    assert_eq!(lab.done().await.as_ref(), Ok(&second));
+    assert!(lab.is_quiet().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_fresh_serves_while_nobody_answers_who_was_to_be_asked_anew() {
+    let mut lab = Lab::new();
+    let (first, second) = (crl(2100, 1), crl(2100, 2));
+    lab.fetch("http://a/crl");
+    lab.answer(&first).await;
+    lab.done().await.unwrap();
+    lab.fetcher.ask_anew();
+    for error in [HttpError::Status(503), HttpError::Silent] {
+        lab.fetch("http://a/crl");
+        lab.fail(error).await;
+        assert_eq!(lab.done().await.as_ref(), Ok(&first));
+    }
+    lab.fetch("http://a/crl");
+    assert_eq!(lab.done().await.as_ref(), Ok(&first));
+    assert!(lab.is_quiet().await, "it rests");
+    tokio::time::advance(REST).await;
+    lab.fetch("http://a/crl");
+    lab.answer(&second).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&second));
+}
+
+/// An operator who has mended the server need not wait; nor does a question from before that hung count against it.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_rests_is_asked_at_once_when_all_is_to_be_asked_anew() {
+    let mut lab = Lab::new();
+    let list = crl(2100, 1);
+    lab.fetch("http://a/1");
+    lab.fail(HttpError::Silent).await;
+    lab.done().await.unwrap_err();
+    lab.fetch("http://a/2");
+    assert!(lab.done().await.unwrap_err().contains("it is asked again"));
+    lab.fetcher.ask_anew();
+    lab.fetch("http://a/3");
+    let hangs = lab.next_asked().await;
+    lab.fetcher.ask_anew();
+    lab.fetch("http://a/3");
+    assert_eq!(lab.done().await, Err("did not answer within 5 s".to_owned()));
+    assert_eq!(lab.answer(&list).await, "http://a/3");
+    assert_eq!(lab.done().await, Ok(list));
+    drop(hangs);
 }
 
 /// Whoever sits on the way and lies gains nothing over whoever is silent.
@@ -347,12 +431,39 @@ async fn a_list_that_was_kept_serves_other_certificates_that_it_is_about() {
     lab.answer(&content).await;
     lab.done().await.unwrap();
     let answer = lab.fetcher.clone().fetch(list_of(other.clone()), Class::Attempt).await;
-    assert_eq!(answer, Answer::read(list_of(other), &content), "nobody is asked");
+    assert_eq!(answer, Answer::read(list_of(other), &content, now()), "nobody is asked");
     lab.running.spawn(lab.fetcher.clone().fetch(list_of(elsewhere), Class::Attempt));
     lab.answer(&content).await;
     assert!(lab.done().await.is_err());
     lab.fetch("http://a/crl");
     assert_eq!(lab.done().await.as_ref(), Ok(&content));
+}
+
+/// Who names a list on which it cannot be costs itself, and neither those who wait for the same list nor what is kept of it.
+#[tokio::test(start_paused = true)]
+async fn who_is_on_no_list_that_it_names_holds_off_nobody_else() {
+    let mut lab = Lab::new();
+    let elsewhere = AUTHORITY.issue("http://a/elsewhere");
+    let of_elsewhere = Fetch { kind: FetchKind::Crl { certificate: elsewhere }, ..list("http://a/crl") };
+    let distribution_point = CrlDistributionPoint { uris: vec!["http://a/crl".to_owned()] };
+    let point = CrlIssuingDistributionPoint { distribution_point, scope: None };
+    let content = crl_changed(|list| list.issuing_distribution_point = Some(point));
+    for _ in 0..2 {
+        lab.running.spawn(lab.fetcher.clone().fetch(of_elsewhere.clone(), Class::Attempt));
+    }
+    lab.fetch("http://a/crl");
+    lab.answer(&content).await;
+    let useless = Err("answered, but it does not cover this certificate".to_owned());
+    assert_eq!([lab.done().await, lab.done().await], [useless.clone(), useless], "those two ask once");
+    lab.answer(&content).await;
+    assert_eq!(lab.done().await.as_ref(), Ok(&content));
+
+    lab.restart(Duration::ZERO);
+    lab.running.spawn(lab.fetcher.clone().fetch(of_elsewhere, Class::Attempt));
+    lab.fail(HttpError::Status(503)).await;
+    lab.done().await.unwrap_err();
+    lab.fetch("http://a/crl");
+    assert_eq!(lab.done().await, Ok(content));
 }
 
 /// Whatever wrote there: it would be newer than all that comes.
@@ -440,12 +551,18 @@ async fn many_who_want_the_same_ask_once() {
 async fn many_who_want_what_is_not_to_be_had_ask_once() {
     let mut lab = Lab::new();
     let forged = Authority::new().crl_changed(|_| ());
+    let other = AUTHORITY.issue("http://a/crl");
     for (answer, why) in [
         (Err(HttpError::Status(404)), "answered with the HTTP status 404"),
         (Ok(forged), "answered, but its signature is wrong"),
     ] {
-        (0..20).for_each(|_| lab.fetch("http://a/crl"));
-        lab.asked.recv().await.unwrap().answer.send(answer).unwrap();
+        for _ in 0..10 {
+            lab.fetch("http://a/crl");
+            let of_another =
+                Fetch { kind: FetchKind::Crl { certificate: other.clone() }, ..list("http://a/crl") };
+            lab.running.spawn(lab.fetcher.clone().fetch(of_another, Class::Attempt));
+        }
+        lab.next_asked().await.answer.send(answer).unwrap();
         for _ in 0..20 {
             assert_eq!(lab.done().await, Err(why.to_owned()));
         }
@@ -463,7 +580,7 @@ async fn the_questions_of_those_that_stand_go_first() {
     for n in 0..50 {
         lab.fetch_for(Class::Stranger, &format!("http://a/{n}"));
     }
-    let first = lab.asked.recv().await.unwrap();
+    let first = lab.next_asked().await;
     lab.fetch_for(Class::Attempt, "http://a/attempt");
     lab.fetch_for(Class::Established, "http://a/established");
     tokio::task::yield_now().await;
@@ -499,7 +616,7 @@ async fn a_host_that_hangs_costs_whoever_needs_it_and_then_rests() {
     let mut lab = Lab::new();
     let start = Instant::now();
     (0..100).for_each(|n| lab.fetch(&format!("http://hangs/{n}")));
-    let hangs = lab.asked.recv().await.unwrap();
+    let hangs = lab.next_asked().await;
     lab.fetch("http://well/crl");
     let list = crl(2100, 1);
     assert_eq!(lab.answer(&list).await, "http://well/crl");
@@ -519,6 +636,41 @@ async fn a_host_that_hangs_costs_whoever_needs_it_and_then_rests() {
     lab.fetch("http://hangs/x");
     lab.answer(&list).await;
     assert_eq!(lab.done().await, Ok(list));
+}
+
+/// Many tunnels that stand, each with a server of its own that hangs, and all with questions again and again.
+#[tokio::test(start_paused = true)]
+async fn many_that_stand_and_whose_hosts_hang_keep_out_no_stranger() {
+    let mut lab = Lab::new();
+    for n in 0..100 {
+        let fetcher = lab.fetcher.clone();
+        lab.running.spawn(async move {
+            loop {
+                let url = format!("http://hangs{n}/");
+                fetcher.clone().fetch(list(&url), Class::Established).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+    }
+    let mut open = Vec::new();
+    for n in 0..20 {
+        let stranger = lab.fetcher.clone().fetch(list(&format!("http://well{n}/")), Class::Stranger);
+        let mut stranger = tokio::spawn(stranger);
+        loop {
+            tokio::select! {
+                answer = &mut stranger => {
+                    assert!(matches!(answer.unwrap(), Answer::Crl(..)));
+                    break;
+                }
+                Some(asked) = lab.asked.recv() => if asked.url.contains("well") {
+                    asked.answer.send(Ok(crl(2100, 1))).unwrap();
+                } else {
+                    open.push(asked);
+                },
+            }
+        }
+    }
+    assert!(open.len() >= AT_A_TIME, "all turns were theirs at first");
 }
 
 #[tokio::test(start_paused = true)]

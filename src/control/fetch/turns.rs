@@ -1,10 +1,14 @@
-//! Whose turn it is to ask: a few at a time, one a host. Whoever stands goes before whoever tries, and strangers come last.
+//! Whose turn it is to ask: a few at a time, one a host. Whoever stands goes before whoever tries, and strangers come last; but of
+//! four turns one is for them by turns, so that many that stand and whose servers hang keep out nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sekisho_ike::Class;
 use tokio::sync::oneshot;
+
+/// Turns in a row for which others wait behind whoever stands.
+const PASSED: u8 = 3;
 
 /// The turns of all hosts.
 #[derive(Clone, Debug)]
@@ -16,6 +20,10 @@ struct State {
     /// Hosts that are being asked.
     busy: BTreeSet<String>,
     order: u64,
+    /// Turns since one of those behind the first in line had one, while there were any.
+    passed: u8,
+    /// Who had that.
+    favoured: Class,
     /// By class, and in the order in which they came.
     waiting: BTreeMap<Place, Waiting>,
 }
@@ -39,7 +47,14 @@ impl Turns {
     /// So many at a time.
     pub(super) fn new(free: usize) -> Self {
         let (busy, waiting) = (BTreeSet::new(), BTreeMap::new());
-        Self(Arc::new(Mutex::new(State { free, busy, order: 0, waiting })))
+        Self(Arc::new(Mutex::new(State {
+            free,
+            busy,
+            order: 0,
+            passed: 0,
+            favoured: Class::Stranger,
+            waiting,
+        })))
     }
 
     /// Waits for a turn to ask this host. May be dropped while it waits.
@@ -79,15 +94,39 @@ impl Turns {
 }
 
 impl State {
-    /// The first in line whose host is not being asked.
+    /// Whose turn it is among those whose hosts are not being asked.
     fn next(&mut self) -> Option<Waiting> {
         self.free.checked_sub(1)?;
-        let idle = |(_, waiting): &(&Place, &Waiting)| !self.busy.contains(&waiting.host);
-        let place = *self.waiting.iter().find(idle)?.0;
+        let first = self.first_from(Class::Established)?;
+        let others = [Class::Attempt, Class::Stranger].into_iter().filter(|class| *class > first.0);
+        let others = others.filter_map(|class| self.first_from(class).filter(|place| place.0 == class));
+        let place = self.choose(first, &others.collect::<Vec<_>>());
         let waiting = self.waiting.remove(&place)?;
         self.free -= 1;
         self.busy.insert(waiting.host.clone());
         Some(waiting)
+    }
+
+    /// The first of this class, or of those behind it, whose host is not being asked.
+    fn first_from(&self, class: Class) -> Option<Place> {
+        let idle = |(_, waiting): &(&Place, &Waiting)| !self.busy.contains(&waiting.host);
+        self.waiting.range((class, 0)..).find(idle).map(|(place, _)| *place)
+    }
+
+    /// Of the first in line, and the first of each class behind it.
+    fn choose(&mut self, first: Place, others: &[Place]) -> Place {
+        if others.is_empty() {
+            return first;
+        }
+        if self.passed < PASSED {
+            self.passed += 1;
+            return first;
+        }
+        let last = self.favoured;
+        let next = others.iter().find(|(class, _)| *class != last).or(others.first());
+        let place = next.copied().unwrap_or(first);
+        (self.passed, self.favoured) = (0, place.0);
+        place
     }
 }
 
@@ -150,6 +189,30 @@ mod tests {
             let (name, _turn) = line.join_next().await.unwrap().unwrap();
             assert_eq!(name, expected);
         }
+    }
+
+    /// However many of those that stand come after them.
+    #[tokio::test(start_paused = true)]
+    async fn of_four_turns_one_is_for_those_who_come_last() {
+        let turns = Turns::new(1);
+        let mut turn = now(&turns, Established, "a").await.unwrap();
+        let mut line = JoinSet::new();
+        let mut come = |class: Class, name| {
+            let turns = turns.clone();
+            line.spawn(async move { (name, turns.take(class, "a").await) });
+        };
+        (0..10).for_each(|_| come(Established, "e"));
+        (0..2).for_each(|_| come(Stranger, "s"));
+        come(Attempt, "t");
+        tokio::task::yield_now().await;
+        let mut names = String::new();
+        for _ in 0..13 {
+            drop(turn);
+            let (name, next) = line.join_next().await.unwrap().unwrap();
+            turn = next;
+            names += name;
+        }
+        assert_eq!(names, "eeeteeeseeese");
     }
 
     #[tokio::test(start_paused = true)]

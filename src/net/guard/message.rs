@@ -22,37 +22,15 @@ const GET_RULE: u16 = 7;
 /// Both address families.
 const INET: u8 = 1;
 
-const HOOK_FORWARD: u32 = 2;
 /// Before what others filter.
 const PRIORITY: i32 = -10;
-const CHAIN: &str = "forward";
-
-const REGISTER: u32 = 1;
-const VERDICT: u32 = 0;
 const ACCEPT: u32 = 1;
-const DROP: u32 = 0;
-const INTERFACE_NAME: u32 = 6;
-/// The index of the member of a VRF that a packet came in by.
-const MEMBER: u32 = 33;
-const EQUAL: u32 = 0;
-const UNEQUAL: u32 = 1;
-const FIB_INTERFACE: u32 = 1;
-const FIB_INTERFACE_NAME: u32 = 2;
-/// That of the source, as a packet with the mark that this one has: who routes by marks is understood.
-const FIB_OF_SOURCE: u32 = 1 | 1 << 2;
 
 const REQUEST: u16 = 0x001;
 const ACKNOWLEDGE: u16 = 0x004;
 const DUMP: u16 = 0x300;
 const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
-
-/// Where the way back to a packet's source leads.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Lead<'a> {
-    To(&'a str),
-    Nowhere,
-}
 
 /// Changes that take effect together.
 #[derive(Debug)]
@@ -74,31 +52,16 @@ impl Batch {
         self.push(DELETE_TABLE, 0, &text(1, table));
     }
 
-    pub(super) fn add_forward_chain(&mut self, table: &str) {
-        let hook = [number(1, HOOK_FORWARD), number(2, PRIORITY.cast_unsigned())].concat();
-        let parts = [text(1, table), text(3, CHAIN), nest(4, &hook), number(5, ACCEPT), text(7, "filter")];
+    /// A chain that filters at a hook of the kernel and has what nothing is said of pass.
+    pub(super) fn add_chain(&mut self, table: &str, chain: &str, hook: u32) {
+        let hook = [number(1, hook), number(2, PRIORITY.cast_unsigned())].concat();
+        let parts = [text(1, table), text(3, chain), nest(4, &hook), number(5, ACCEPT), text(7, "filter")];
         self.push(NEW_CHAIN, CREATE, &parts.concat());
     }
 
-    /// What did not come from this interface, and whose answer would go there, or nowhere. A VRF has routes of its own, of which
-    /// older kernels would not think.
-    pub(super) fn drop_clear(&mut self, table: &str, interface: &str, lead: Lead<'_>) {
-        let (result, value) = match lead {
-            Lead::To(interface) => (FIB_INTERFACE_NAME, name_register(interface)),
-            Lead::Nowhere => (FIB_INTERFACE, vec![0; 4]),
-        };
-        let verdict = nest(2, &nest(2, &number(1, DROP)));
-        let expressions = [
-            load(MEMBER),
-            compare(EQUAL, &[0; 4]),
-            load(INTERFACE_NAME),
-            compare(UNEQUAL, &name_register(interface)),
-            expression("fib", &[number(1, REGISTER), number(2, result), number(3, FIB_OF_SOURCE)].concat()),
-            compare(EQUAL, &value),
-            expression("counter", &[]),
-            expression("immediate", &[number(1, VERDICT), verdict].concat()),
-        ];
-        let parts = [text(1, table), text(2, CHAIN), nest(4, &expressions.concat())];
+    /// A rule behind the others of its chain.
+    pub(super) fn add_rule(&mut self, table: &str, chain: &str, expressions: &[Vec<u8>]) {
+        let parts = [text(1, table), text(2, chain), nest(4, &expressions.concat())];
         self.push(NEW_RULE, CREATE | APPEND, &parts.concat());
     }
 
@@ -228,7 +191,7 @@ fn message(kind: u16, flags: u16, number: u32, (family, resource): (u8, u16), at
     message
 }
 
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
     let mut attribute = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
     attribute.extend(value);
@@ -236,48 +199,34 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     attribute
 }
 
-fn nest(kind: u16, attributes: &[u8]) -> Vec<u8> {
+pub(super) fn nest(kind: u16, attributes: &[u8]) -> Vec<u8> {
     attribute(kind | FLAG_NESTED, attributes)
 }
 
-fn number(kind: u16, number: u32) -> Vec<u8> {
+pub(super) fn number(kind: u16, number: u32) -> Vec<u8> {
     attribute(kind, &number.to_be_bytes())
 }
 
-fn text(kind: u16, text: &str) -> Vec<u8> {
+pub(super) fn text(kind: u16, text: &str) -> Vec<u8> {
     attribute(kind, &[text.as_bytes(), &[0]].concat())
 }
 
-fn expression(name: &str, data: &[u8]) -> Vec<u8> {
+pub(super) fn expression(name: &str, data: &[u8]) -> Vec<u8> {
     nest(1, &[text(1, name), nest(2, data)].concat())
-}
-
-fn load(what: u32) -> Vec<u8> {
-    expression("meta", &[number(1, REGISTER), number(2, what)].concat())
-}
-
-fn compare(how: u32, value: &[u8]) -> Vec<u8> {
-    expression("cmp", &[number(1, REGISTER), number(2, how), nest(3, &attribute(1, value))].concat())
-}
-
-/// The name of an interface as the kernel keeps it in a register.
-fn name_register(interface: &str) -> Vec<u8> {
-    let mut name = interface.as_bytes().to_vec();
-    name.resize(libc::IFNAMSIZ, 0);
-    name
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-    use super::{Answers, Batch, Lead, message};
+    use super::super::rules;
+    use super::{Answers, Batch, message};
 
     #[test]
     fn every_part_is_as_long_as_it_says_and_aligned() {
         let mut batch = Batch::new();
         batch.add_table("sekisho_x");
-        batch.add_forward_chain("sekisho_x");
-        batch.drop_clear("sekisho_x", "x", Lead::To("x"));
+        let rules = rules::count("x", Some(&[500, 4500]));
+        rules::add(&mut batch, "sekisho_x", "x", Some(&[500, 4500]));
         let (bytes, mut at, mut kinds) = (batch.bytes(), 0, Vec::new());
         while at < bytes.len() {
             let length = u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -285,7 +234,10 @@ mod tests {
             assert_eq!(length % 4, 0);
             at += usize::try_from(length).unwrap();
         }
-        assert_eq!((at, kinds), (bytes.len(), vec![16, 0xa00, 0xa03, 0xa06, 17]));
+        assert_eq!(at, bytes.len());
+        assert_eq!(kinds.iter().filter(|kind| **kind == 0xa06).count(), rules);
+        kinds.retain(|kind| *kind != 0xa06);
+        assert_eq!(kinds, [16, 0xa00, 0xa03, 0xa03, 17]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -55,6 +55,8 @@ fn request(url: &Url, ask: &Ask) -> Result<Request<Full<Bytes>>, HttpError> {
         .uri(url.path().as_str())
         .header(HOST, url.authority())
         .header(USER_AGENT, NAME)
+        // RFC 9111 §5.2.1.4: "the client prefers a stored response not be used [...] without successful validation".
+        .header(CACHE_CONTROL, "no-cache")
         .header(CONNECTION, "close");
     let request = match ask {
         Ask::Get => request.method(Method::GET).header(ACCEPT, "*/*").body(Full::default()),

@@ -107,7 +107,9 @@ async fn an_honest_server_is_asked_plainly_and_believed() {
     assert_eq!(answer, Ok(Answer::Content(b"CRL".to_vec())));
     let heard = server.await.unwrap().to_lowercase();
     assert!(heard.starts_with("get /ca/root.crl?x http/1.1\r\n"), "{heard}");
-    for field in ["host: crl.example:8080", "connection: close", "user-agent: sekisho/"] {
+    for field in
+        ["host: crl.example:8080", "connection: close", "cache-control: no-cache", "user-agent: sekisho/"]
+    {
         assert!(heard.contains(field), "{heard}");
     }
 }

@@ -9,6 +9,7 @@
 
 mod batch;
 mod control;
+mod lines;
 mod native;
 mod socket;
 mod steer;
@@ -23,6 +24,7 @@ pub(super) use socket::drops;
 pub use socket::{MAX_SEGMENTS, MAX_TRAIN, Received, Segmentation, Sent, Socket};
 
 use super::offload::Asked;
+use lines::{LINES, Lines};
 
 /// The non-ESP marker: what distinguishes IKE from ESP on the encapsulation port (RFC 3948 §2.2).
 const NON_ESP_MARKER: [u8; 4] = [0; 4];
@@ -46,14 +48,38 @@ pub struct Settings {
     pub offloads: Asked,
 }
 
+/// What the datagrams of a train have in common outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outer {
+    /// Where they leave from; unspecified: the kernel chooses.
+    pub local: SocketAddr,
+    /// Where they go.
+    pub remote: SocketAddr,
+    /// TOS or traffic class: DSCP and ECN.
+    pub tos: u8,
+    /// Nobody may fragment them.
+    pub whole: bool,
+}
+
+impl Outer {
+    /// Without DSCP and ECN, and perhaps in fragments.
+    pub fn plain(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { local, remote, tos: 0, whole: false }
+    }
+}
+
 /// The sockets, in each address family that the machine has: the IKE port once, the encapsulation port and a raw socket for ESP
-/// once for each worker. Those for ESP without UDP are there whether a tunnel wants them or not: a reload may, when nobody has
+/// once for each worker. More on the encapsulation port are for sending alone, one for each further line. Those for ESP without UDP are there whether a tunnel wants them or not: a reload may, when nobody has
 /// `CAP_NET_RAW` any more; and a peer may send so at any time (RFC 7296 §2.23).
 /// Any thread may send on any of them.
 #[derive(Debug)]
 pub struct Sockets {
     /// By worker.
     udp: Vec<Vec<Socket>>,
+    /// By worker, those that trains of all lines but the first leave by: nothing is received on them.
+    senders: Vec<Vec<Socket>>,
+    /// Of IPv4 and of IPv6.
+    lines: [Lines; 2],
     /// By worker.
     native: Vec<Vec<NativeSocket>>,
     settings: Settings,
@@ -109,12 +135,18 @@ impl Sockets {
         if settings.ike_port == 0 || settings.nat_port == 0 || settings.ike_port == settings.nat_port {
             return Err(BindError::Ports);
         }
-        let mut sockets: Vec<Vec<Socket>> = (0..settings.workers.max(1)).map(|_| Vec::new()).collect();
+        let none = || -> Vec<Vec<Socket>> { (0..settings.workers.max(1)).map(|_| Vec::new()).collect() };
+        let (mut sockets, mut senders) = (none(), none());
         for address in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
-            for (port, workers) in [(settings.ike_port, 1), (settings.nat_port, settings.workers)] {
+            for (port, workers, lines) in
+                [(settings.ike_port, 1, 1), (settings.nat_port, settings.workers, LINES)]
+            {
                 let address = SocketAddr::new(address, port);
-                match steer::bind_group(address, &settings, workers) {
-                    Ok(group) => sockets.iter_mut().zip(group).for_each(|(own, socket)| own.push(socket)),
+                match steer::bind_group(address, &settings, workers, lines) {
+                    Ok((group, others)) => {
+                        sockets.iter_mut().zip(group).for_each(|(own, socket)| own.push(socket));
+                        senders.iter_mut().zip(others).for_each(|(own, sockets)| own.extend(sockets));
+                    }
                     Err((what, error)) if lacks_family(&error) => {
                         tracing::warn!(%address, what, %error, "this machine lacks the address family; going on without");
                     }
@@ -125,7 +157,8 @@ impl Sockets {
         if sockets.iter().all(Vec::is_empty) {
             return Err(BindError::NoFamily);
         }
-        Ok(Self { udp: sockets, native: open_native(settings)?, settings })
+        let native = open_native(settings)?;
+        Ok(Self { udp: sockets, senders, lines: Default::default(), native, settings })
     }
 
     /// The raw sockets that this worker receives ESP from: at most one a family.
@@ -179,6 +212,20 @@ impl Sockets {
             .ok_or_else(|| {
                 io::Error::new(ErrorKind::AddrNotAvailable, format!("no UDP socket for {local} -> {remote}"))
             })
+    }
+
+    /// The socket that trains of ESP from `local` to `remote` leave by: this worker's for that line.
+    ///
+    /// # Errors
+    /// Those of [`Self::between`].
+    pub fn for_trains(&self, worker: usize, local: SocketAddr, remote: SocketAddr) -> io::Result<&Socket> {
+        let [ipv4, ipv6] = &self.lines;
+        let line = if remote.is_ipv6() { ipv6.number(local) } else { ipv4.number(local) };
+        let of_line =
+            |socket: &&Socket| socket.port() == local.port() && socket.is_ipv6() == remote.is_ipv6();
+        let senders = self.senders.get(worker).map(Vec::as_slice).unwrap_or_default();
+        let other = line.checked_sub(1).and_then(|line| senders.iter().filter(of_line).nth(line));
+        other.map_or_else(|| self.between(worker, local, remote), Ok)
     }
 
     /// Send one datagram as it is: IKE from the IKE port, or a keepalive; `whole` or perhaps in fragments. Never blocks. An

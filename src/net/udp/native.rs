@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::{Domain, Protocol, SockAddr, Type};
 
+use super::Outer;
 use super::batch::{self, MOST, Slot};
 use super::control::Outgoing;
 use super::socket::{AtStep, Sent, drops, restless, widen_buffers};
@@ -85,12 +86,11 @@ impl NativeSocket {
         Ok(())
     }
 
-    /// Send a train: ESP packets of `segment` bytes each, the last may be shorter; `whole` or perhaps in fragments. Never
-    /// waits, like [`super::Socket::send_train`]. An unspecified local address leaves the choice to the kernel.
+    /// Send a train: ESP packets of `segment` bytes each, the last may be shorter. Never waits, like
+    /// [`super::Socket::send_train`].
     pub fn send_train(
         &self,
-        (local, remote): (SocketAddr, SocketAddr),
-        (tos, whole): (u8, bool),
+        Outer { local, remote, tos, whole }: Outer,
         train: &[u8],
         segment: usize,
     ) -> Sent {

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use socket2::{Domain, MaybeUninitSlice, MsgHdr, MsgHdrMut, Protocol, SockAddr, Type};
 
-use super::Settings;
 use super::control::{Incoming, Outgoing};
 use super::wholeness::Wholeness;
+use super::{Outer, Settings};
 use crate::net::offload::Asked;
 
 /// The kernel's limit of datagrams in a train.
@@ -220,12 +220,11 @@ impl Socket {
     }
 
     /// Send a train: datagrams of `segment` bytes each, the last may be shorter; at most [`MAX_SEGMENTS`] and
-    /// [`MAX_TRAIN`]; `whole` or perhaps in fragments. One call if the kernel segments, else one for each. Never waits: what
+    /// [`MAX_TRAIN`]. One call if the kernel segments, else one for each. Never waits: what
     /// finds the socket buffer full is lost (see [`BUFFER`]).
     pub fn send_train(
         &self,
-        (local, remote): (SocketAddr, SocketAddr),
-        (tos, whole): (u8, bool),
+        Outer { local, remote, tos, whole }: Outer,
         train: &[u8],
         segment: usize,
         segmentation: &Segmentation,

@@ -33,27 +33,32 @@ const RETURN: u16 = 0x16;
 /// Answer with the constant: how many bytes are kept.
 const RETURN_CONSTANT: u16 = 0x06;
 
-/// A socket for each worker, in their order. Nobody else's socket is joined.
+/// A socket for each worker, in their order; and for each those that its trains of further lines leave by, to which nothing comes.
+/// Nobody else's socket is joined.
 pub(super) fn bind_group(
     address: SocketAddr,
     settings: &Settings,
     workers: u8,
-) -> Result<Vec<Socket>, AtStep> {
+    lines: usize,
+) -> Result<(Vec<Socket>, Vec<Vec<Socket>>), AtStep> {
     // The first one by itself: whoever has the port already, sharing or not, is in the way.
     let first = Socket::bind(address, settings, false)?;
-    if workers <= 1 {
-        return Ok(vec![first]);
+    if workers <= 1 && lines <= 1 {
+        return Ok((vec![first], Vec::new()));
     }
     first.share()?;
     let mut group = vec![first];
     for _ in 1..workers {
         group.push(Socket::bind(address, settings, true)?);
     }
+    // The filter's answers are numbers of the group, in the order of binding: these come behind it.
+    let senders = || (1..lines).map(|_| Socket::bind(address, settings, true)).collect();
+    let senders = (0..workers.max(1)).map(|_| senders()).collect::<Result<_, _>>()?;
     if let Some(first) = group.first() {
-        let attached = attach(first.as_fd(), libc::SO_ATTACH_REUSEPORT_CBPF, &choice(workers));
+        let attached = attach(first.as_fd(), libc::SO_ATTACH_REUSEPORT_CBPF, &choice(workers.max(1)));
         attached.map_err(|error| ("set SO_ATTACH_REUSEPORT_CBPF", error))?;
     }
-    Ok(group)
+    Ok((group, senders))
 }
 
 /// Keeps from a raw socket the ESP packets of other workers.

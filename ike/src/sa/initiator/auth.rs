@@ -201,6 +201,7 @@ impl Attempt {
             certificates,
             answers: Vec::new(),
             wall: ctx.now.wall,
+            ordered: ctx.review_ordered.map_or(0, |order| order.wall),
             ours: None,
         })
     }

@@ -11,6 +11,8 @@
 mod round_trip;
 mod search;
 
+use std::time::Duration;
+
 use super::context::Context;
 use super::ike_sa::Exchange;
 use super::retransmission::Retransmission;
@@ -34,8 +36,12 @@ pub(super) struct PathMtu {
     search: Option<Search>,
     /// When a search goes on whose probe has got lost with its IKE SA.
     next_at: Instant,
-    /// When it is sought again whether more passes.
+    /// When it is tried again whether more passes.
     again_at: Instant,
+    /// How long after the last time that is.
+    again_after: Duration,
+    /// Until then a router's word is not doubted.
+    heeded_until: Instant,
     /// When a search ended last.
     settled_at: Instant,
     /// What the Child SAs have carried since then.
@@ -104,9 +110,27 @@ impl PathMtu {
         if self.again_at > ctx.now.boot {
             *search = search.verify();
         } else {
-            *search = search.again();
-            self.again_at = ctx.now.boot + ctx.jitter(limits::PATH_MTU_AGAIN);
+            *search = search.raise();
+            self.again_after = (self.again_after * 2).min(limits::PATH_MTU_AGAIN);
+            self.again_at = ctx.now.boot + ctx.jitter(self.again_after);
         }
+    }
+
+    /// A search has ended. A path that has just changed may be the way round a failure, and change back: it is tried soon whether more
+    /// passes, and later and later if not, so that a path is believed to be narrow for no more than twice as long as it was.
+    fn settle(&mut self, ctx: &mut Context<'_>) {
+        (self.settled_at, self.use_of_it) = (ctx.now.boot, Use::None);
+        if let Some(search) = self.search.as_ref().filter(|search| search.has_changed()) {
+            self.again_after =
+                if search.is_narrow() { limits::PATH_MTU_SOON } else { limits::PATH_MTU_AGAIN };
+            self.again_at = (ctx.now.boot + ctx.jitter(self.again_after)).max(self.heeded_until);
+        }
+    }
+
+    /// When it is tried again whether more passes than is believed, if the line carries more and nothing is being tried now.
+    pub(super) fn raised_at(&self) -> Option<Instant> {
+        let settled = |search: &&Search| search.is_narrow() && search.next().is_none();
+        self.search.as_ref().filter(settled).map(|_| self.again_at)
     }
 }
 
@@ -130,12 +154,15 @@ impl Probe {
 impl Tunnel {
     /// The line to the peer carries packets of this many bytes: how much of that the path carries is to be found out.
     pub(crate) fn line_carries(&mut self, ctx: &mut Context<'_>, most: u16) {
+        self.path_mtu.heeded_until = ctx.now.boot;
         self.seek(ctx, Search::new(self.path.least_mtu(), most, most));
     }
 
-    /// A router says that the path carries no more than this.
+    /// A router says that the path carries no more than this: "an attempt to detect an increase ... MUST NOT be done less than 5
+    /// minutes after a Packet Too Big message", and 10 are recommended (RFC 8201 §4).
     pub(crate) fn path_too_narrow(&mut self, ctx: &mut Context<'_>, mtu: u16) {
         let Some(most) = self.path_mtu.search.as_ref().map(Search::most) else { return };
+        self.path_mtu.heeded_until = ctx.now.boot + limits::PATH_MTU_AGAIN;
         self.seek(ctx, Search::told(self.path.least_mtu(), most, mtu));
     }
 
@@ -144,6 +171,7 @@ impl Tunnel {
             return;
         }
         self.path_mtu.search = Some(search);
+        self.path_mtu.again_after = limits::PATH_MTU_AGAIN;
         self.path_mtu.again_at = ctx.now.boot + ctx.jitter(limits::PATH_MTU_AGAIN);
         self.go_on_with_path(ctx);
         self.start_tasks(ctx);
@@ -207,8 +235,7 @@ impl Tunnel {
             ctx.output.event(Event::PathMtu { tunnel: self.id, mtu, proven });
         }
         if next.is_none() {
-            (self.path_mtu.settled_at, self.path_mtu.use_of_it) = (ctx.now.boot, Use::None);
-            return;
+            return self.path_mtu.settle(ctx);
         }
         // An IKE SA that goes with a probe outstanding takes it along: then the search goes on by itself.
         self.path_mtu.next_at = ctx.now.boot + ctx.jitter(limits::PATH_MTU_WAIT);

@@ -139,6 +139,7 @@ impl HalfOpen {
             certificates: request.certificates.clone(),
             answers: Vec::new(),
             wall: ctx.now.wall,
+            ordered: ctx.review_ordered.map_or(0, |order| order.wall),
             ours,
         })
     }
