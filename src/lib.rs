@@ -9,3 +9,4 @@ pub mod data;
 pub mod demo;
 pub mod net;
 pub mod telemetry;
+pub mod words;

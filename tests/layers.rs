@@ -40,7 +40,7 @@ const IKE: Layers = Layers {
 
 const SHELL: Layers = Layers {
     sources: "src",
-    plain: &[],
+    plain: &["words"],
     rules: &[
         ("net", &[]),
         ("config", &[]),

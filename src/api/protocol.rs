@@ -1,5 +1,6 @@
 //! What is asked and answered: one JSON object a line each way.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use ipnet::IpNet;
@@ -283,6 +284,9 @@ pub struct Reloaded {
     /// Networks that no tunnel covers any more and that stay blocked until `sekisho unprotect`.
     #[serde(default)]
     pub stale: Vec<IpNet>,
+    /// Of these, those that lie in the local networks of tunnels, by tunnel name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub blocked_local: BTreeMap<String, Vec<IpNet>>,
 }
 
 /// What `unprotect` freed.

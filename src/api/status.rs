@@ -39,7 +39,7 @@ pub struct Status {
     /// Refusals of late that named no tunnel and were kept with none, the newest last. Nobody proved anything.
     #[serde(default)]
     pub refused: Vec<Refused>,
-    /// Networks that are no longer configured and stay blocked until `sekisho unprotect --stale`.
+    /// Networks that no tunnel protects any more and that stay blocked until `sekisho unprotect --stale`.
     #[serde(default)]
     pub stale: Vec<String>,
 }
@@ -77,6 +77,9 @@ pub struct Tunnel {
     pub remote: Option<SocketAddr>,
     /// Whether its pre-shared key is weak, which only `allow_weak_psk` makes possible.
     pub weak_psk: bool,
+    /// When our certificate, or one that we send with it, begins to be valid, if it is not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_begins: Option<Timestamp>,
     /// When our certificate expires, or one that we send with it before that.
     #[serde(default)]
     pub certificate_expires: Option<Timestamp>,
@@ -98,6 +101,9 @@ pub struct Tunnel {
     pub next_try_in_s: Option<u64>,
     /// The last failure since the last success.
     pub last_failure: Option<Failed>,
+    /// How often it came one after the other; 0 without one.
+    #[serde(default)]
+    pub failure_times: u32,
     /// Refusals that named no tunnel and were perhaps meant for this one, the newest last. Nobody proved anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub near_misses: Vec<NearMiss>,
@@ -119,6 +125,9 @@ pub struct Tunnel {
     /// The children as configured, also those that have no Child SA.
     #[serde(default)]
     pub configured_children: Vec<ConfiguredChild>,
+    /// Networks of our side that are blocked, since a tunnel protected them before; until `sekisho unprotect NETWORK`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked_local: Vec<String>,
     /// How many tunnels stand: several for many peers, or where one peer may have several side by side. What is said
     /// above of a tunnel that is up is said of the newest.
     #[serde(default)]
@@ -403,6 +412,12 @@ pub struct IkeSa {
     /// Whether that is what we ask for (`encapsulation = "always"`), whatever lies on the way.
     #[serde(default)]
     pub esp_in_udp_configured: bool,
+    /// Since the peer last answered a request of ours, or the tunnel came up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_answer_s: Option<u64>,
+    /// How long a request of ours has been waiting for its answer, if it had to be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered_for_s: Option<u64>,
 }
 
 /// Of a daemon that knew nothing else.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::{ClientError, Diagnosis, Failure, Reply};
+use crate::api::{ClientError, Diagnosis, Failure, Reply, Timestamp};
+use crate::words::TOO_EARLY;
 
 /// Where a command prints.
 pub(super) struct Output {
@@ -216,6 +217,12 @@ pub(super) fn time(seconds: u64) -> String {
     }
 }
 
+/// Of a certificate of ours: what is the matter until it begins to be valid.
+pub(super) fn not_yet(begins: Timestamp) -> String {
+    let begins = begins.to_string().replace('T', " ").replace(".000Z", " UTC");
+    format!("not valid before {begins}, and peers refuse it until then: {TOO_EARLY}")
+}
+
 /// Bytes with three digits or so: `84 B`, `1.2 MB`.
 pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
@@ -234,15 +241,6 @@ pub(super) fn bytes(count: u64) -> String {
         tenths /= 1000;
     }
     format!("{count} B")
-}
-
-/// Whole days, as far as there are any.
-pub(super) fn days(whole: i64) -> String {
-    match whole {
-        ..=0 => "less than a day".to_owned(),
-        1 => "1 day".to_owned(),
-        _ => format!("{whole} days"),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! `sekisho reload`: read the configuration again.
 
+use ipnet::IpNet;
+
 use super::Daemon;
+use super::blocked::blocked_local;
 use super::output::{Done, Output};
 use crate::api::{Reloaded, Request};
 
@@ -24,6 +27,7 @@ fn show(reloaded: &Reloaded) -> String {
         from_next_sa,
         warnings,
         stale,
+        blocked_local: local,
     } = reloaded;
     let mut lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     for (what, names) in [
@@ -47,8 +51,13 @@ fn show(reloaded: &Reloaded) -> String {
             asked_anew.len()
         ));
     }
+    for (name, networks) in local {
+        let blocked = blocked_local(networks);
+        lines.extend(blocked.map(|(seen, advice)| format!("tunnel {name}: {seen}\n  => {advice}")));
+    }
+    let local: Vec<&IpNet> = local.values().flatten().collect();
+    let stale: Vec<_> = stale.iter().filter(|net| !local.contains(net)).map(ToString::to_string).collect();
     if !stale.is_empty() {
-        let stale: Vec<_> = stale.iter().map(ToString::to_string).collect();
         lines.push(format!(
             "removed from the configuration and still blocked: {}; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all, and they are reached in clear then",
             stale.join(", ")
@@ -60,6 +69,8 @@ fn show(reloaded: &Reloaded) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -70,12 +81,13 @@ mod tests {
             asked_anew: vec!["centre".to_owned()],
             restart_needed: vec!["workers".to_owned()],
             from_next_sa: vec!["dscp".to_owned(), "ecn".to_owned()],
-            stale: vec!["10.99.0.0/16".parse().unwrap()],
+            stale: vec!["10.17.0.0/24".parse().unwrap(), "10.99.0.0/16".parse().unwrap()],
+            blocked_local: BTreeMap::from([("centre".to_owned(), vec!["10.17.0.0/24".parse().unwrap()])]),
             ..Reloaded::default()
         };
         assert_eq!(
             show(&reloaded),
-            "removed: lab\nneeds a restart of the daemon to take effect: workers\ncounts from each tunnel's next SA on (`sekisho rekey NAME` makes one now): dscp, ecn\nunchanged tunnels: 1\nof the peers of 1 tunnel it is asked anew whether their certificates were revoked\nremoved from the configuration and still blocked: 10.99.0.0/16; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all, and they are reached in clear then"
+            "removed: lab\nneeds a restart of the daemon to take effect: workers\ncounts from each tunnel's next SA on (`sekisho rekey NAME` makes one now): dscp, ecn\nunchanged tunnels: 1\nof the peers of 1 tunnel it is asked anew whether their certificates were revoked\ntunnel centre: nothing gets to our network 10.17.0.0/24, from the tunnel or from here: it was a remote network before, and stays blocked\n  => If it is on this side, `sekisho unprotect 10.17.0.0/24` opens the way, and it is reached without a tunnel then, as any local network\nremoved from the configuration and still blocked: 10.99.0.0/16; `sekisho unprotect NETWORK` frees one, `sekisho unprotect --stale` all, and they are reached in clear then"
         );
     }
 }

@@ -62,6 +62,8 @@ fn ike(sa: &IkeSa) -> String {
         nat_there,
         esp_in_udp,
         esp_in_udp_configured,
+        last_answer_s: _,
+        unanswered_for_s: _,
     } = sa;
     let role = if *initiator { "initiator" } else { "responder" };
     let esp = if *esp_in_udp {

@@ -9,11 +9,16 @@ pub(super) struct Silence {
     /// What was seen.
     pub(super) seen: String,
     /// What to look at.
-    pub(super) advice: &'static str,
+    pub(super) advice: String,
 }
 
-const NATIVE: &str = "ESP goes without UDP here, and a firewall on the way that passes IKE and drops IP protocol 50 looks just like this: let protocol 50 pass in both directions, or set `encapsulation = \"always\"`. If the packets are of a kind that nobody answers, nothing is wrong";
-const IN_UDP: &str = "IKE goes the same way: if the line or the peer is down, its requests stay unanswered too, and the tunnel ends and is tried again by itself. If the tunnel stands for minutes more, look behind the peer: whether it forwards, whether its hosts have a way back to our networks, and their firewalls; a firewall on the way may also tell ESP from IKE on UDP port 4500. If the packets are of a kind that nobody answers, nothing is wrong";
+/// Where ESP goes without UDP.
+const NATIVE: &str = "ESP goes without UDP here, and a firewall on the way that passes IKE and drops IP protocol 50 looks just like this: let protocol 50 pass in both directions, or set `encapsulation = \"always\"`";
+const BEHIND: &str =
+    "whether it forwards, whether its hosts have a way back to our networks, and their firewalls";
+const UNASKED: &str = "whether the peer is there is not known: nothing that IKE asked it since was answered yet, and it is soon asked again. If it answers, look behind it";
+const IN_UDP: &str = "a firewall on the way may also tell ESP from IKE on UDP port 4500";
+const HARMLESS: &str = "If the packets are of a kind that nobody answers, nothing is wrong";
 
 const DEAF: &str = "look behind this end: whether this machine forwards (`sekisho check FILE`), whether the hosts are there and have their way back through it, and their firewalls. If the packets are of a kind that nobody answers, nothing is wrong";
 /// So many packets at least are worth a look, after so many seconds.
@@ -23,25 +28,21 @@ const DEAF_TIME: u64 = 20;
 /// Those of a tunnel, of all its peers.
 pub(super) fn silences(tunnel: &Tunnel) -> Vec<Silence> {
     if tunnel.peers.is_empty() {
-        let native = tunnel.ike.as_ref().is_some_and(is_native);
-        return tunnel.children.iter().filter_map(|child| silence(None, child, native)).collect();
+        let ike = tunnel.ike.as_ref();
+        return tunnel.children.iter().filter_map(|child| silence(None, child, ike)).collect();
     }
     let of_peer = |peer: &crate::api::Peer| {
-        let native = is_native(&peer.ike);
-        let silences = peer.children.iter().filter_map(|child| silence(Some(&peer.remote_id), child, native));
+        let ike = Some(&peer.ike);
+        let silences = peer.children.iter().filter_map(|child| silence(Some(&peer.remote_id), child, ike));
         silences.collect::<Vec<_>>()
     };
     tunnel.peers.iter().flat_map(of_peer).collect()
 }
 
-fn is_native(ike: &IkeSa) -> bool {
-    !ike.esp_in_udp
-}
-
-fn silence(peer: Option<&str>, child: &Child, native: bool) -> Option<Silence> {
+fn silence(peer: Option<&str>, child: &Child, ike: Option<&IkeSa>) -> Option<Silence> {
     if child.sending && child.packets_out == 0 && child.packets_in >= DEAF_PACKETS && child.age_s >= DEAF_TIME
     {
-        return Some(Silence { seen: deaf(peer, child), advice: DEAF });
+        return Some(Silence { seen: deaf(peer, child), advice: DEAF.to_owned() });
     }
     let Unanswered { packets, for_s } = child.unanswered.filter(|_| child.sending)?;
     let to = peer.map_or_else(String::new, |peer| format!(" to {peer}"));
@@ -54,7 +55,26 @@ fn silence(peer: Option<&str>, child: &Child, native: bool) -> Option<Silence> {
         child.name,
         time(for_s)
     );
-    Some(Silence { seen, advice: if native { NATIVE } else { IN_UDP } })
+    Some(Silence { seen, advice: advice(ike, for_s) })
+}
+
+/// Where to look first is what IKE knows of the line: whether the peer has answered it in these last seconds of silence.
+fn advice(ike: Option<&IkeSa>, silent_s: u64) -> String {
+    if let Some(waits) = ike.and_then(|ike| ike.unanswered_for_s) {
+        let waits = time(waits);
+        return format!(
+            "IKE is not answered either, for {waits} now: look at the line, and whether the peer runs. If that stays so, the tunnel ends and is tried again by itself"
+        );
+    }
+    let answered = ike.and_then(|ike| ike.last_answer_s).filter(|ago| *ago < silent_s).map(time);
+    match (answered, ike.is_some_and(|ike| !ike.esp_in_udp)) {
+        (Some(ago), false) => format!(
+            "IKE passes on the same UDP port, it was answered {ago} ago; so look behind the peer first: {BEHIND}; {IN_UDP}. {HARMLESS}"
+        ),
+        (Some(ago), true) => format!("IKE passes, it was answered {ago} ago, but {NATIVE}. {HARMLESS}"),
+        (None, false) => format!("{UNASKED}: {BEHIND}; {IN_UDP}. {HARMLESS}"),
+        (None, true) => format!("{NATIVE}. {HARMLESS}"),
+    }
 }
 
 /// What the other end sees as silence.
@@ -90,7 +110,17 @@ mod tests {
             told[0].seen,
             "on Child SA centre, 53 packets were sent within 40s and none came back; none has come since it was set up"
         );
-        assert!(told[0].advice.starts_with("IKE goes the same way"));
+        assert!(told[0].advice.starts_with("whether the peer is there is not known"), "{}", told[0].advice);
+        tunnel.ike.as_mut().unwrap().last_answer_s = Some(40);
+        assert_eq!(silences(&tunnel), told, "that was before");
+        tunnel.ike.as_mut().unwrap().last_answer_s = Some(9);
+        let told = silences(&tunnel);
+        let behind = "IKE passes on the same UDP port, it was answered 9s ago; so look behind the peer first";
+        assert!(told[0].advice.starts_with(behind), "{}", told[0].advice);
+        tunnel.ike.as_mut().unwrap().unanswered_for_s = Some(3);
+        let told = silences(&tunnel);
+        assert!(told[0].advice.starts_with("IKE is not answered either, for 3s now"), "{}", told[0].advice);
+        tunnel.ike.as_mut().unwrap().unanswered_for_s = None;
         tunnel.ike.as_mut().unwrap().esp_in_udp = false;
         tunnel.children[0].last_in_s = Some(75);
         let told = silences(&tunnel);

@@ -14,7 +14,7 @@ use super::document::{self, Judge, Section, Span};
 use super::pool::Given;
 use super::sides::protocols_meet;
 use super::start::{Callable, Schedule};
-use super::{duration, limits};
+use super::{duration, limits, values};
 
 /// A network of a child and where it stands.
 pub(super) struct Network {
@@ -185,7 +185,7 @@ fn networks(
     let form = "write 10.0.0.0/24, 10.0.0.5-10.0.0.9, 2001:db8::/64, or with protocol and ports 10.0.0.0/24[tcp/443]";
     let read = list.into_inner().into_iter().map(|text| {
         let selector = text.get_ref().parse().map_err(|error| reason(text.get_ref(), &error));
-        let selector = judge.ok(selector, &text.span(), form)?;
+        let selector = judge.ok(selector, &text.span(), &values::help(key, text.get_ref(), form))?;
         Some(Network { child: child.clone(), side, selector, span: text.span() })
     });
     let read = read.collect::<Vec<_>>();

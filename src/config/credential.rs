@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::document::{Judge, Section, Span};
 use super::limits;
 use super::store::Store;
+use crate::words::{RENEW, TOO_EARLY, days};
 
 /// The settings, as they are written.
 struct Given {
@@ -227,12 +228,15 @@ fn acceptable(judge: &mut Judge<'_>, store: &Store<'_>, chain: &[Certificate], s
             | PathError::AnchorExpired { subject, not_after, now },
         ) => {
             let message = format!("our certificate `{subject}` expired on {not_after}; it is {now} here");
-            let help =
-                "peers refuse it: have it renewed, put the new one into the same file, and `sekisho reload`";
-            return expired(judge, store, span, message, help);
+            return expired(judge, store, span, message, &format!("peers refuse it: {RENEW}"));
         }
         Err(error @ (PathError::NotYetValid { .. } | PathError::AnchorNotYetValid { .. })) => {
-            store.warn_once(judge, span, error.to_string(), "is the clock right? `timedatectl` shows it");
+            store.warn_once(
+                judge,
+                span,
+                error.to_string(),
+                &format!("peers refuse it until then: {TOO_EARLY}"),
+            );
         }
         Err(error) => {
             let help = "peers refuse it: have one issued that is made for this, such as with keyUsage digitalSignature and extendedKeyUsage ipsecIKE or serverAuth";
@@ -240,14 +244,7 @@ fn acceptable(judge: &mut Judge<'_>, store: &Store<'_>, chain: &[Certificate], s
             return None;
         }
     }
-    soon(
-        judge,
-        store,
-        chain,
-        span,
-        "our certificate",
-        "have it renewed, put the new one into the same file, and `sekisho reload`",
-    );
+    soon(judge, store, chain, span, "our certificate", RENEW);
     Some(())
 }
 
@@ -277,11 +274,7 @@ pub(super) fn soon(
         let left = certificate.not_after().saturating_sub(store.now);
         if left > 0 && left <= limits::EXPIRY_WARNING.as_secs() {
             let (subject, end) = (certificate.subject(), Utc(certificate.not_after()));
-            let days = match left / 86_400 {
-                0 => "less than a day".to_owned(),
-                1 => "1 day".to_owned(),
-                days => format!("{days} days"),
-            };
+            let days = days((left / 86_400).cast_signed());
             let message = format!("{whose} `{subject}` expires in {days}, on {end}");
             store.warn_once(judge, span, message, help);
         }

@@ -13,6 +13,7 @@ use super::duration;
 use super::keys;
 use super::limits::Bounds;
 use super::problem::{Place, Problem};
+use super::values;
 
 /// Bytes of the text.
 pub(super) type Span = std::ops::Range<usize>;
@@ -233,7 +234,7 @@ impl<'t> Section<'t> {
             return Some(Spanned::new(text.span(), *value));
         }
         let message = format!("`{key}` cannot be `{}`", text.get_ref().escape_debug());
-        judge.error(&text.span(), message, format!("write {form}"));
+        judge.error(&text.span(), message, values::help(key, text.get_ref(), &format!("write {form}")));
         None
     }
 
@@ -305,10 +306,10 @@ impl<'t> Section<'t> {
 
     /// Reports what nobody took.
     pub(super) fn finish(self, judge: &mut Judge<'_>) {
-        for key in self.table.keys() {
+        for (key, value) in &self.table {
             let name: &str = key.get_ref();
             let message = format!("{} has no setting `{}`", self.title, name.escape_debug());
-            let help = keys::meant(name, &self.title, &self.known);
+            let help = keys::meant((name, value.get_ref().as_str()), &self.title, &self.known);
             judge.error(&key.span(), message, help);
         }
     }

@@ -1,5 +1,7 @@
 //! A key that its section does not have: what was probably meant by it.
 
+use super::values;
+
 /// Those of `[daemon]`.
 const DAEMON: &[&str] = &[
     "control_socket",
@@ -96,6 +98,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("closeaction", "start", "a tunnel that is to stand is set up anew by itself"),
     ("compress", "", "packets are not compressed"),
     ("copy_df", "dont_fragment", ""),
+    ("copy_ecn", "", "that is `ecn` of [daemon], for all tunnels"),
     ("dpd_action", "", "a tunnel whose peer is dead is set up anew by itself; after which silence the peer is probed, `liveness` says"),
     ("dpd_delay", "liveness", ""),
     ("dpd_timeout", "retransmit_tries", "that is how often a request is sent again before the peer counts as dead"),
@@ -116,7 +119,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("ikelifetime", "ike_lifetime", ""),
     ("ikev2", "", "IKEv2 is all that is spoken"),
     ("inactivity_timeout", "inactivity", ""),
-    ("installpolicy", "", "routes and policies are always put up, and what is not protected is dropped"),
+    ("installpolicy", "", "the networks of a tunnel are always led into it, and what is for them and finds no SA is dropped"),
     ("ipcomp", "", "packets are not compressed"),
     ("keyexchange", "", "IKEv2 is all that is spoken"),
     ("keyingtries", "", "it is tried for ever; the longest wait between two attempts is `retry_max`"),
@@ -147,9 +150,9 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("pfs", "esp_proposals", "a group in a proposal gives each rekey a key exchange of its own, and `nopfs` none"),
     ("phase2", "", "ESP is all that there is"),
     ("phase2alg", "esp_proposals", ""),
-    ("policies", "", "routes and policies are always put up, and what is not protected is dropped"),
+    ("policies", "", "the networks of a tunnel are always led into it, and what is for them and finds no SA is dropped"),
     ("pools", "pool", ""),
-    ("priority", "", "of networks that overlap the most specific decides"),
+    ("priority", "", "of networks that overlap the most specific decides, and nothing is let past a tunnel"),
     ("proposals", "ike_proposals", ""),
     ("pubkeys", "peer_keys", ""),
     ("rand_time", "", "when keys are replaced within their lifetime is chosen by itself"),
@@ -162,7 +165,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("rekeyfuzz", "", "when keys are replaced within their lifetime is chosen by itself"),
     ("rekeymargin", "", "when keys are replaced within their lifetime is chosen by itself"),
     ("remote_addrs", "remote", ""),
-    ("remote_port", "", "peers are called on ports 500 and 4500"),
+    ("remote_port", "", "a peer is called on the port that is ours, `ike_port` of [daemon], for all tunnels"),
     ("remote_ts", "remote_networks", ""),
     ("right", "remote", ""),
     ("rightauth", "remote_auth", ""),
@@ -186,8 +189,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("xauth", "", "EAP and XAuth are not there: a peer proves itself by a pre-shared key or a certificate"),
 ];
 
-/// The help for a key that a section does not know, which knows others.
-pub(super) fn meant(key: &str, title: &str, known: &[&str]) -> String {
+/// The help for a key that a section does not know, which knows others. `value`: what it is set to, if that is a text.
+pub(super) fn meant((key, value): (&str, Option<&str>), title: &str, known: &[&str]) -> String {
     if is_secret(key) {
         let file = if ["password", "passphrase"].contains(&key) { "passphrase_file" } else { "psk_file" };
         return format!(
@@ -198,7 +201,7 @@ pub(super) fn meant(key: &str, title: &str, known: &[&str]) -> String {
     if let Some((section, _)) = others.clone().next() {
         return format!("that is a setting of {section}: write it below that line");
     }
-    if let Some(told) = elsewhere(key, known) {
+    if let Some(told) = elsewhere(key, value, known) {
         return told;
     }
     match nearest(key, known) {
@@ -207,9 +210,13 @@ pub(super) fn meant(key: &str, title: &str, known: &[&str]) -> String {
     }
 }
 
-/// A key that others have.
-fn elsewhere(key: &str, known: &[&str]) -> Option<String> {
+/// A key that others have. Its value tells more than a note.
+fn elsewhere(key: &str, value: Option<&str>, known: &[&str]) -> Option<String> {
     let (_, ours, note) = ELSEWHERE.iter().find(|(theirs, ..)| *theirs == key)?;
+    let of_value = value.and_then(|value| Some((value, values::meant(ours, value)?)));
+    if let Some((value, meant)) = of_value.filter(|_| known.contains(ours)) {
+        return Some(format!("what others call `{key}` is about `{ours}` here, and `{value}`: {meant}"));
+    }
     match (*ours, *note) {
         ("", note) if known.contains(&"local_networks") => Some(format!("leave it out: {note}")),
         (ours, "") if known.contains(&ours) => {
@@ -264,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_key_of_another_section_is_sent_there() {
-        let of = |key, title| meant(key, title, &["liveness"]);
+        let of = |key, title| meant((key, None), title, &["liveness"]);
         assert_eq!(of("mtu", "[tunnel.centre]"), "that is a setting of [daemon]: write it below that line");
         assert_eq!(
             of("dns", "[tunnel.centre]"),
@@ -286,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_others_need_and_is_nothing_here_is_left_out() {
-        let of = |key| meant(key, "[tunnel.centre]", TUNNEL);
+        let of = |key| meant((key, None), "[tunnel.centre]", TUNNEL);
         assert_eq!(of("keyexchange"), "leave it out: IKEv2 is all that is spoken");
         assert!(
             of("auth").starts_with("what others call `auth` is about `local_auth` here: a pre-shared key")
@@ -301,6 +308,10 @@ mod tests {
             "what others call `inactivity_timeout` is about `inactivity` here"
         );
         assert_eq!(of("right"), "what others call `right` is about `remote` here");
+        assert_eq!(
+            meant(("start_action", Some("trap")), "[tunnel.centre]", TUNNEL),
+            "what others call `start_action` is about `start` here, and `trap`: that is start = \"on-demand\" here"
+        );
     }
 
     /// What is said above of the sections is what they take.

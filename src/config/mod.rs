@@ -42,10 +42,11 @@ mod store;
 mod tests;
 mod trust;
 mod tunnel;
+mod values;
 
 pub use duration::show as show_duration;
 pub use problem::{ConfigError, Place, Problem};
-pub use protected::{prefixes, protected, remote_side, to_free};
+pub use protected::{local_to, prefixes, protected, remote_side, to_free};
 pub use start::start_word;
 
 use document::{Judge, Section};

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::child::overlap;
 use super::document::{self, Judge, Section, Span};
-use super::limits;
+use super::{limits, values};
 use sekisho_ike::config::{InternalAddress, Name, Pool, PoolRange, PoolRangeError};
 
 /// A pool that was found good by itself.
@@ -205,7 +205,7 @@ fn internal_address(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<
             "ipv6" => asked.ipv6 = true,
             other => {
                 let message = format!("`{}` is no address family", other.escape_debug());
-                judge.error(&family.span(), message, help);
+                judge.error(&family.span(), message, values::help("internal_address", other, help));
                 good = false;
             }
         }

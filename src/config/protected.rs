@@ -35,6 +35,15 @@ pub fn protected(config: &Config) -> Vec<(IpNet, Name)> {
     all
 }
 
+/// Of the networks that are blocked though no tunnel covers them, those that lie whole in the local networks of these. That they
+/// are local proves nothing: a hub's local networks may have been those behind another tunnel, which is gone. They stay blocked
+/// until an operator says so, and a tunnel for traffic to anywhere says nothing of where they are.
+pub fn local_to<'a>(children: &[Child], stale: &'a BTreeSet<IpNet>) -> impl Iterator<Item = IpNet> + use<'a> {
+    let local: BTreeSet<IpNet> = children.iter().flat_map(|child| &child.local).flat_map(prefixes).collect();
+    let within = move |net: &IpNet| local.iter().any(|wider| wider.prefix_len() > 0 && wider.contains(net));
+    stale.iter().copied().filter(within)
+}
+
 /// Of the networks that are blocked, those that no tunnel covers and that are asked for; all of these if none is named.
 ///
 /// # Errors
@@ -78,6 +87,20 @@ mod tests {
 
     fn nets(texts: &[&str]) -> Vec<IpNet> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_blocked_of_a_tunnels_own_side_is_told_apart_but_not_by_a_side_that_is_everything() {
+        let stale: BTreeSet<IpNet> =
+            nets(&["10.0.0.0/16", "10.17.3.0/24", "10.17.0.0/16", "2001:db8:9::/48"]).into_iter().collect();
+        let told = |local: &[&str]| {
+            let local = local.iter().map(|text| text.parse().unwrap()).collect();
+            let child = Child::new("a".into(), local, vec!["10.5.0.0/16".parse().unwrap()]);
+            local_to(&[child], &stale).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&["10.17.0.0/24", "10.0.0.0/16"]), nets(&["10.0.0.0/16"]), "the other in part only");
+        assert_eq!(told(&["10.16.0.0-10.17.255.255"]), nets(&["10.17.0.0/16", "10.17.3.0/24"]));
+        assert_eq!(told(&["0.0.0.0/0", "::/0"]), nets(&[]), "it may be anywhere");
     }
 
     fn free(asked: &[&str]) -> Result<Vec<IpNet>, String> {

@@ -292,3 +292,20 @@ fn a_hub_of_thousands_is_judged_quickly_and_many_errors_stay_readable() {
     assert_eq!(error.errors.len(), 50);
     assert!(error.to_string().ends_with("6000 errors, the first 50 shown"));
 }
+
+/// What is told to be written in the place of a bare number, where that as seconds would be too short or too long, is taken.
+#[test]
+fn the_example_for_a_bare_number_is_allowed_itself() {
+    for key in ["ike_lifetime", "child_lifetime", "liveness", "keepalive", "retry_first", "retransmit_first"]
+    {
+        for number in [0, 3, 600, 999_999_999, i64::MAX] {
+            let refused = judged(&format!("{TUNNEL}{key} = {number}\n")).unwrap_err();
+            let has_no_unit = format!("`{key}` has no unit");
+            let told = refused.errors.iter().find(|error| error.message == has_no_unit).unwrap();
+            let (_, example) = told.help.split_once("write ").unwrap();
+            let (example, _) = example.split_once(';').unwrap();
+            judged(&format!("{TUNNEL}{example}\n"))
+                .unwrap_or_else(|error| panic!("{number}, {example}: {error}"));
+        }
+    }
+}

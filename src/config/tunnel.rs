@@ -17,7 +17,7 @@ use super::document::{Judge, Section, Span};
 use super::pool::{self, Given, Pools};
 use super::start::{self, Callable, Schedule};
 use super::store::Store;
-use super::{credential, duration, limits};
+use super::{credential, duration, limits, values};
 
 /// A tunnel that was found good by itself, with the places that errors between tunnels point at.
 pub(super) struct Tunnel {
@@ -231,7 +231,8 @@ fn identity(
 ) -> Option<Spanned<Identity>> {
     section.require(judge, key, example);
     let text = section.text(judge, key)?;
-    let id = judge.ok(text.get_ref().parse(), &text.span(), IDENTITIES)?;
+    let help = values::help(key, text.get_ref(), IDENTITIES);
+    let id = judge.ok(text.get_ref().parse(), &text.span(), &help)?;
     Some(Spanned::new(text.span(), id))
 }
 
@@ -282,6 +283,7 @@ fn host(judge: &mut Judge<'_>, text: Spanned<String>) -> Option<String> {
     };
     if let Some(wrong) = wrong {
         let help = "write \"203.0.113.1\", \"2001:db8::1\", \"hub.example\" or a list of them, without a port; or \"any\" alone";
+        let help = values::help("remote", host, help);
         judge.error(&text.span(), format!("`{}` {wrong}", host.escape_debug()), help);
         return None;
     }

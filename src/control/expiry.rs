@@ -119,6 +119,11 @@ pub(super) fn own(connection: &Connection) -> Option<u64> {
     chain(connection).iter().map(Certificate::not_after).min()
 }
 
+/// When the last of these begins to be valid, if that is yet to come: until then peers refuse us.
+pub(super) fn begins(connection: &Connection, now: u64) -> Option<u64> {
+    chain(connection).iter().map(Certificate::not_before).max().filter(|begins| *begins > now)
+}
+
 /// Whole days until a point in time; negative once it has passed. Both in seconds since 1970 UTC.
 pub(super) fn days_left(at: u64, now: u64) -> i64 {
     at.cast_signed().saturating_sub(now.cast_signed()).div_euclid(DAY)
@@ -164,6 +169,7 @@ mod tests {
             tunnels: Vec::new(),
             warnings: vec![],
             last_failure: None,
+            failure_times: 0,
             near_misses: Vec::new(),
             next_try: None,
             attempts: 0,

@@ -9,7 +9,7 @@ use sekisho_ike::event::Command;
 use sekisho_ike::pki::RevocationPolicy;
 
 use crate::api::{Failure, Freed, Problem, Reloaded, Reply};
-use crate::config::{self, Config, Daemon};
+use crate::config::{self, Config, Daemon, local_to};
 use crate::telemetry::Fact;
 
 use super::{Control, last_good};
@@ -47,7 +47,12 @@ impl Control {
         let daemon = in_force(&self.config.daemon, &new.daemon);
         self.config = Config { daemon, ..new };
         self.limit_all_paths();
-        reloaded.stale = self.out.routing.stale().iter().copied().collect();
+        let stale = self.out.routing.stale();
+        reloaded.stale = stale.iter().copied().collect();
+        let blocked =
+            |c: &Arc<Connection>| (c.name.to_string(), local_to(&c.children, stale).collect::<Vec<_>>());
+        let blocked = self.config.connections.iter().map(blocked);
+        reloaded.blocked_local = blocked.filter(|(_, networks)| !networks.is_empty()).collect();
         Reply::done(&reloaded)
     }
 

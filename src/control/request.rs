@@ -213,6 +213,7 @@ impl Control {
             ended: self.books.ended(),
             unanswered: &|child_sa, usage| self.books.unanswered(now.boot, child_sa, usage),
             packets: &|tunnel| self.packet_size(tunnel),
+            stale: self.out.routing.stale(),
         };
         status::tunnel(now, status, &self.config, &counted)
     }

@@ -321,7 +321,7 @@ impl Routing {
         }
         for prefix in protection.stale.difference(&self.stale) {
             tracing::warn!(
-                "{prefix} is no longer configured and stays blocked; `sekisho unprotect {prefix}` frees it"
+                "no tunnel protects {prefix} any more, and it stays blocked; `sekisho unprotect {prefix}` frees it"
             );
         }
         self.stale = protection.stale;

@@ -1,7 +1,8 @@
 //! What `status` and `sas` answer: the endpoint's knowledge with the data path's counters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
 use sekisho_ike::Now;
 use sekisho_ike::config::{self, Childless, Connection, Remote, Start};
 use sekisho_ike::diagnosis::Diagnosis;
@@ -15,7 +16,7 @@ use crate::api::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, PacketSize, Peer, Timestamp,
     Tunnel, Unanswered,
 };
-use crate::config::{Config, start_word};
+use crate::config::{Config, local_to, start_word};
 
 use super::books::sum;
 use super::expiry;
@@ -40,6 +41,8 @@ pub(super) struct Counted<'a> {
     /// What was sent by then and brought nothing back.
     pub(super) unanswered: &'a dyn Fn(ChildSaId, &Usage) -> Option<Unanswered>,
     pub(super) packets: &'a dyn Fn(&TunnelStatus) -> Option<PacketSize>,
+    /// Networks that are blocked and protected by no tunnel.
+    pub(super) stale: &'a BTreeSet<IpNet>,
 }
 
 /// One tunnel as an operator sees it.
@@ -61,6 +64,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         local: ike_sa.map(|sa| sa.path.local),
         remote: ike_sa.map(|sa| sa.path.remote),
         weak_psk: config.weak_psk.contains(&connection.name),
+        certificate_begins: expiry::begins(connection, now.wall).map(Timestamp::from_unix),
         certificate_expires: expires.map(Timestamp::from_unix),
         certificate_days_left: expires.map(|at| expiry::days_left(at, now.wall)),
         peer_certificate_expires: peer_expires.map(Timestamp::from_unix),
@@ -69,13 +73,15 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         attempts: status.attempts,
         next_try_in_s: status.next_try.map(|at| until(now, at).as_secs()),
         last_failure: status.last_failure.as_ref().map(failed),
+        failure_times: status.last_failure.as_ref().map_or(0, |_| status.failure_times),
         near_misses: status.near_misses.iter().map(near_miss).collect(),
         warnings: status.warnings.iter().map(failed).collect(),
         age_s: newest.map(|tunnel| now.boot.since(tunnel.established).as_secs()),
-        ike: ike_sa.map(|sa| self::ike_sa(now, sa)),
+        ike: newest.map(|tunnel| self::ike_sa(now, tunnel)),
         packets: newest.and_then(counted.packets),
         children: newest.map(|tunnel| children(now, tunnel, counted)).unwrap_or_default(),
         configured_children: connection.children.iter().map(|child| configured(status, child)).collect(),
+        blocked_local: local_to(&connection.children, counted.stale).map(|net| net.to_string()).collect(),
         internal: newest.and_then(|tunnel| tunnel.inner.clone()).map(Into::into),
         peers_up: status.tunnels.len(),
         peers: shown.map(|tunnel| peer(now, tunnel, counted)).collect(),
@@ -109,7 +115,7 @@ fn peer(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Peer {
         local: sa.path.local,
         remote: sa.path.remote,
         age_s: now.boot.since(tunnel.established).as_secs(),
-        ike: ike_sa(now, sa),
+        ike: ike_sa(now, tunnel),
         packets: (counted.packets)(tunnel),
         children: children(now, tunnel, counted),
         packets_in: traffic.packets_in,
@@ -194,7 +200,9 @@ fn child_state(status: &ConnectionStatus, child: &config::Child) -> ChildState {
     }
 }
 
-fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
+fn ike_sa(now: Now, tunnel: &TunnelStatus) -> IkeSa {
+    let sa = &tunnel.ike_sa;
+    let since = |at| now.boot.since(at).as_secs();
     let revocation = sa.remote_proof.revocation;
     IkeSa {
         suite: sa.suite.to_string(),
@@ -207,12 +215,14 @@ fn ike_sa(now: Now, sa: &IkeSaRecord) -> IkeSa {
         peer_certificate_expires: sa.remote_proof.not_after.map(Timestamp::from_unix),
         peer_revocation: revocation.map(|known| if known.good { "good" } else { "unknown" }.to_owned()),
         peer_revocation_checked: revocation.and_then(|known| known.checked).map(Timestamp::from_unix),
-        age_s: now.boot.since(sa.established.boot).as_secs(),
+        age_s: since(sa.established.boot),
         rekey_in_s: sa.rekey_at.map(|at| until(now, at).as_secs()),
         nat_here: sa.nat.here,
         nat_there: nat_there(sa),
         esp_in_udp: sa.nat.encapsulates(),
         esp_in_udp_configured: sa.nat.forced,
+        last_answer_s: Some(since(tunnel.last_answer)),
+        unanswered_for_s: tunnel.unanswered_since.map(since),
     }
 }
 

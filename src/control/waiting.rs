@@ -294,6 +294,7 @@ mod tests {
             tunnels: vec![],
             warnings: vec![],
             last_failure: None,
+            failure_times: 0,
             near_misses: Vec::new(),
             next_try: None,
             attempts: 1,

@@ -209,11 +209,11 @@ fn the_end_of_a_certificate_is_told_in_words() {
     let told = |side, days_left| certificate_expires(side, days_left).to_string();
     assert_eq!(
         told("local", 12),
-        "our certificate `CN=clinic-17` expires on 2025-11-21T21:48:40.000Z, in 12 days; 3 tunnels need it"
+        "our certificate `CN=clinic-17` expires in 12 days, on 2025-11-21; 3 tunnels need it: have it renewed, put the new one into the same file, and `sekisho reload`"
     );
     assert_eq!(
         told("peer", -1),
-        "the peer's certificate `CN=clinic-17` has expired, on 2025-11-21T21:48:40.000Z; 3 tunnels need it"
+        "the peer's certificate `CN=clinic-17` expired on 2025-11-21; 3 tunnels need it"
     );
 }
 

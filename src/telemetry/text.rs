@@ -5,6 +5,7 @@ use std::fmt;
 use sekisho_ike::diagnosis::sentence;
 
 use super::{Addresses, ChildSa, ChildSaEnd, Diagnosis, End, Fact, IkeSa, IkeSaEnd, Record, Traffic};
+use crate::words::{RENEW, days};
 
 impl Record {
     /// Writes the log line, at the level that the fact deserves.
@@ -147,12 +148,15 @@ impl fmt::Display for Fact {
             }
             Self::CertificateExpires { side, subject, expires, days_left, tunnels, .. } => {
                 let whose = if side == "local" { "our certificate" } else { "the peer's certificate" };
-                let how = if *days_left < 0 { "has expired, on" } else { "expires on" };
-                write!(f, "{whose} `{subject}` {how} {expires}")?;
-                if *days_left >= 0 {
-                    write!(f, ", in {days_left} days")?;
+                let how = match days_left {
+                    ..0 => "expired".to_owned(),
+                    _ => format!("expires in {},", days(*days_left)),
+                };
+                write!(f, "{whose} `{subject}` {how} on {}", expires.date())?;
+                if *tunnels > 1 {
+                    write!(f, "; {tunnels} tunnels need it")?;
                 }
-                if *tunnels > 1 { write!(f, "; {tunnels} tunnels need it") } else { Ok(()) }
+                if side == "local" { write!(f, ": {RENEW}") } else { Ok(()) }
             }
             Self::NegotiationFailed { remote, diagnosis, next_try_in_s, .. } => {
                 match remote {

@@ -40,6 +40,12 @@ impl Timestamp {
     pub fn as_millis(self) -> u64 {
         self.0
     }
+
+    /// The day of it in UTC: `2025-11-21`.
+    pub fn date(self) -> String {
+        let (year, month, day) = date_of(self.0 / 86_400_000);
+        format!("{year:04}-{month:02}-{day:02}")
+    }
 }
 
 /// Days in 400 years of the Gregorian calendar.

@@ -20,6 +20,7 @@ mod certificate_refusals;
 mod certificates;
 mod cookies;
 mod esp_suites;
+mod expired;
 mod explain;
 mod fragmentation;
 mod idle;

@@ -40,6 +40,13 @@ fn what_left_the_configuration_is_freed_and_nothing_else() {
     );
 
     leave(&sekisho);
+    let mut ours = after.clone();
+    ours.local_networks.push(STALE.to_owned());
+    sekisho.rewrite(&ours);
+    assert_eq!(sekisho.json(&["reload"])["blocked_local"], json!({"centre": [STALE]}));
+    assert_eq!(sekisho.json(&["status"])["tunnels"][0]["blocked_local"], json!([STALE]));
+    let explained = sekisho.json(&["explain", "centre"])["text"].to_string();
+    assert!(explained.contains("sekisho unprotect 10.99.0.0/16") && is_blocked(STALE), "{explained}");
     assert_eq!(sekisho.json(&["unprotect", "--stale"]), json!({"prefixes": [STALE]}));
     assert!(!is_blocked(STALE) && is_blocked(&kept));
 

@@ -60,8 +60,8 @@ pub(crate) fn auth_refused_there(connection: &Connection, now: u64) -> Diagnosis
     let summary = format!(
         "the peer does not accept {proof} for `{local}`, or has no tunnel with us as `{local}` and itself as `{remote}`"
     );
-    let summary = match expired(connection, now) {
-        Some(expired) => format!("{expired}; {summary}"),
+    let summary = match not_valid(connection, now) {
+        Some((why, _)) => format!("{why}; {summary}"),
         None => summary,
     };
     let advice = format!(
@@ -84,8 +84,8 @@ pub(crate) fn deleted_at_once(connection: &Connection, seconds: u64, now: u64) -
         "the peer deleted the tunnel {seconds} s after it had set it up, without a reason: most often it did not accept {proof}, or not that we are `{}`",
         connection.local_id
     );
-    let summary = match expired(connection, now) {
-        Some(expired) => format!("{expired}; {summary}"),
+    let summary = match not_valid(connection, now) {
+        Some((why, _)) => format!("{why}; {summary}"),
         None => summary,
     };
     let advice = format!("{}; its log says why it went", compare_proof(connection, now));
@@ -103,22 +103,30 @@ fn proof_of_ours(connection: &Connection) -> String {
     }
 }
 
-/// That our certificate, or one that we send with it, has expired: before all guesses.
-fn expired(connection: &Connection, now: u64) -> Option<String> {
+const RENEW: &str = "Have our certificate renewed, put the new one into the same file, and `sekisho reload` (if it is not that old, the clock here is wrong: `date -u`); then see that the peer trusts its authority";
+const TOO_EARLY: &str = "Set the clock here if it is wrong (`date -u`); if it is right, wait until then, or have a certificate issued that is valid already; then see that the peer trusts its authority";
+
+/// That our certificate, or one that we send with it, has expired or is not valid yet, and what to do: before all guesses.
+fn not_valid(connection: &Connection, now: u64) -> Option<(String, &'static str)> {
     let LocalAuth::Signature(credential) = &connection.local_auth else { return None };
-    let expired = credential.chain.iter().find(|certificate| certificate.not_after() < now)?;
-    Some(format!("our own certificate `{}` expired on {}", expired.subject(), Utc(expired.not_after())))
+    if let Some(expired) = credential.chain.iter().find(|certificate| certificate.not_after() < now) {
+        let (subject, end) = (expired.subject(), Utc(expired.not_after()));
+        return Some((format!("our own certificate `{subject}` expired on {end}"), RENEW));
+    }
+    let early = credential.chain.iter().find(|certificate| certificate.not_before() > now)?;
+    let (subject, begins) = (early.subject(), Utc(early.not_before()));
+    let why =
+        format!("our own certificate `{subject}` is not valid before {begins}, and it is {} here", Utc(now));
+    Some((why, TOO_EARLY))
 }
 
 fn compare_proof(connection: &Connection, now: u64) -> &'static str {
     match connection.local_auth {
         LocalAuth::Psk(_) => "Compare the pre-shared key at both ends (`psk_file`; strongSwan: `secret`)",
-        LocalAuth::Signature(_) if expired(connection, now).is_some() => {
-            "Have our certificate renewed, put the new one into the same file, and `sekisho reload` (if it is not that old, the clock here is wrong: `date -u`); then see that the peer trusts its authority"
-        }
-        LocalAuth::Signature(_) => {
-            "See that the peer trusts the authority of our certificate, that this has not been revoked, and that it names our `local_id`"
-        }
+        LocalAuth::Signature(_) => not_valid(connection, now).map_or(
+            "See that the peer trusts the authority of our certificate, that this has not been revoked, and that it names our `local_id`",
+            |(_, advice)| advice,
+        ),
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Managed {
     pub(super) attempts: u32,
     /// The last failure since the last success, and its wall-clock time.
     pub(super) last_failure: Option<(u64, Diagnosis)>,
+    /// How often that came one after the other.
+    pub(super) failure_times: u32,
     /// Whose request that was, if one was refused.
     pub(super) failure_from: Option<IpAddr>,
     /// Refusals that named no tunnel and were perhaps meant for this one, the newest last.
@@ -82,6 +84,7 @@ impl Managed {
             pursuit: Pursuit::Idle,
             attempts: 0,
             last_failure: None,
+            failure_times: 0,
             failure_from: None,
             near_misses: Vec::new(),
             last_address: None,

@@ -25,7 +25,7 @@ use allowance::Allowance;
 use connections::{Connections, Managed};
 use cookie::CookieJar;
 use half_open::HalfOpenTable;
-use refusals::{Noted, Refusals};
+use refusals::{Noted, Refusals, is_same};
 use schedule::{Owner, Schedule};
 
 use crate::config::{Connection, EndpointConfig, Name};
@@ -410,6 +410,8 @@ impl Endpoint {
         next_try: Option<Instant>,
     ) {
         if let Some(managed) = name.and_then(|name| self.connections.get_mut(name)) {
+            let same = managed.last_failure.as_ref().is_some_and(|(_, last)| is_same(Some(&diagnosis), last));
+            managed.failure_times = if same { managed.failure_times.saturating_add(1) } else { 1 };
             (managed.last_failure, managed.failure_from) = (Some((now.wall, diagnosis.clone())), None);
         }
         self.core.output.event(Event::NegotiationFailed {

@@ -249,6 +249,9 @@ impl Endpoint {
         }
         let managed = self.connections.get_mut(name).ok_or_else(|| CommandError::Unknown(name.clone()))?;
         let was_down = std::mem::take(&mut managed.admin_down);
+        if managed.last_failure.as_ref().is_some_and(|(_, last)| last.kind == DiagnosisKind::AdminDown) {
+            (managed.failure_from, managed.last_failure) = (None, None);
+        }
         let children = 0..managed.config.children.len();
         let children: Vec<_> = children.filter(|index| managed.config.may_start(*index)).collect();
         if let Some(id) = managed.tunnels.last().copied() {

@@ -54,7 +54,7 @@ impl Managed {
     }
 }
 
-fn is_same(newest: Option<&Diagnosis>, have: &Diagnosis) -> bool {
+pub(super) fn is_same(newest: Option<&Diagnosis>, have: &Diagnosis) -> bool {
     newest.is_some_and(|newest| (newest.kind, &newest.summary) == (have.kind, &have.summary))
 }
 

@@ -49,6 +49,7 @@ impl Endpoint {
             tunnels: tunnels().filter_map(Tunnel::status).map(refined).collect(),
             warnings: managed.proven.warnings(),
             last_failure: managed.last_failure.clone(),
+            failure_times: managed.failure_times,
             near_misses: managed.near_misses.clone(),
             next_try,
             attempts: managed.attempts,

@@ -27,6 +27,8 @@ pub struct ConnectionStatus {
     pub warnings: Vec<(u64, Diagnosis)>,
     /// The last failure since the last success, and the wall-clock time of it.
     pub last_failure: Option<(u64, Diagnosis)>,
+    /// How often it came one after the other.
+    pub failure_times: u32,
     /// Refusals that named no tunnel and were perhaps meant for this one, the newest last; a few.
     pub near_misses: Vec<NearMiss>,
     /// When the next attempt is made.
@@ -136,6 +138,10 @@ pub struct TunnelStatus {
     pub children: Vec<ChildSaStatus>,
     /// The addresses inside it that one end gave to the other, if one did.
     pub inner: Option<InnerAddresses>,
+    /// When the peer last answered a request of ours, or the tunnel came up.
+    pub last_answer: Instant,
+    /// When the request was sent that waits for its answer, if it had to be sent again.
+    pub unanswered_since: Option<Instant>,
     /// When it is tried again whether the path carries more than is believed, if the line does and nothing is being tried now.
     pub path_raised_at: Option<Instant>,
 }

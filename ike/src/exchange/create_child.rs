@@ -1,6 +1,7 @@
 //! `CREATE_CHILD_SA` (RFC 7296 §1.3): a new Child SA, the rekey of one, or the rekey of the IKE SA.
 
 use super::auth::ChildOffer;
+use super::configuration::{ConfigReply, ConfigRequest};
 use super::init::KeyExchangeData;
 use super::parts::{Parts, need};
 use crate::wire::{EspSpi, Malformed, Notify, NotifyType, Payload, Proposal, ProtocolId};
@@ -10,6 +11,8 @@ use crate::wire::{EspSpi, Malformed, Notify, NotifyType, Payload, Proposal, Prot
 pub(crate) struct ChildRequest {
     /// The sender's inbound SPI of the one to replace.
     pub(crate) rekeys: Option<EspSpi>,
+    /// §2.19: an address can be asked for "in any request to create a Child SA".
+    pub(crate) configuration: Option<ConfigRequest>,
     pub(crate) offer: ChildOffer,
     pub(crate) nonce: Vec<u8>,
     pub(crate) key_exchange: Option<KeyExchangeData>,
@@ -39,8 +42,9 @@ impl CreateChildRequest {
             Some(notify) => Some(notify.esp_spi().ok_or(Malformed::Syntax("REKEY_SA"))?),
             None => None,
         };
+        let configuration = ConfigRequest::read(parts.configuration.take())?;
         if let Some(offer) = ChildOffer::from_parts(&mut parts) {
-            return Ok(Self::Child(ChildRequest { rekeys, offer, nonce, key_exchange }));
+            return Ok(Self::Child(ChildRequest { rekeys, configuration, offer, nonce, key_exchange }));
         }
         let proposals = need(parts.sa, "CREATE_CHILD_SA without SA")?;
         if proposals.iter().any(|p| p.protocol != ProtocolId::IKE) {
@@ -69,11 +73,21 @@ impl CreateChildRequest {
 impl ChildRequest {
     fn write(self) -> Vec<Payload> {
         let rekeys = self.rekeys.map(|spi| Payload::Notify(Notify::about(NotifyType::REKEY_SA, spi)));
-        let [sa, ts_i, ts_r] = self.offer.into_payloads();
-        let key_exchange = self.key_exchange.map(KeyExchangeData::into_payload);
-        let body = [sa, Payload::Nonce(self.nonce)];
-        rekeys.into_iter().chain(body).chain(key_exchange).chain([ts_i, ts_r]).collect()
+        let configuration = self.configuration.map(ConfigRequest::into_payload);
+        let first = rekeys.into_iter().chain(configuration);
+        first.chain(write(self.offer, self.nonce, self.key_exchange)).collect()
     }
+}
+
+/// What a request for a Child SA and its answer have in common.
+fn write(
+    offer: ChildOffer,
+    nonce: Vec<u8>,
+    key_exchange: Option<KeyExchangeData>,
+) -> impl Iterator<Item = Payload> {
+    let [sa, ts_i, ts_r] = offer.into_payloads();
+    let key_exchange = key_exchange.map(KeyExchangeData::into_payload);
+    [sa, Payload::Nonce(nonce)].into_iter().chain(key_exchange).chain([ts_i, ts_r])
 }
 
 impl IkeRequest {
@@ -86,6 +100,8 @@ impl IkeRequest {
 #[derive(Clone, Debug)]
 pub(crate) enum CreateChildResponse {
     Child {
+        /// Not read: we ask for an address in `IKE_AUTH` alone.
+        configuration: Option<ConfigReply>,
         answer: ChildOffer,
         nonce: Vec<u8>,
         key_exchange: Option<KeyExchangeData>,
@@ -109,7 +125,7 @@ impl CreateChildResponse {
         let nonce = need(parts.nonce.take(), "CREATE_CHILD_SA without nonce")?;
         let key_exchange = parts.key_exchange.take();
         if let Some(answer) = ChildOffer::from_parts(&mut parts) {
-            return Ok(Self::Child { answer, nonce, key_exchange });
+            return Ok(Self::Child { configuration: None, answer, nonce, key_exchange });
         }
         Ok(Self::Ike(IkeRequest {
             proposals: need(parts.sa, "CREATE_CHILD_SA without SA")?,
@@ -129,8 +145,10 @@ impl CreateChildResponse {
 
     pub(crate) fn write(self) -> Vec<Payload> {
         match self {
-            Self::Child { answer, nonce, key_exchange } => {
-                ChildRequest { rekeys: None, offer: answer, nonce, key_exchange }.write()
+            // RFC 7296 §2.19: "the CP payload MUST be inserted before the SA payload".
+            Self::Child { configuration, answer, nonce, key_exchange } => {
+                let configuration = configuration.map(ConfigReply::into_payload);
+                configuration.into_iter().chain(write(answer, nonce, key_exchange)).collect()
             }
             Self::Ike(answer) => answer.write(),
             Self::InvalidKe(group) => {

@@ -156,6 +156,8 @@ impl Play {
     /// The peer that was hostile begins anew.
     fn restart_hostile(&mut self, hostile: bool) {
         self.world.restart(Side::A, vec![self.theirs.clone()]);
+        // It reaches the responder as before.
+        publish(&mut self.world);
         self.world.a.hostile = hostile;
     }
 

@@ -135,6 +135,7 @@ impl PendingChild {
     ) -> ChildRequest {
         ChildRequest {
             rekeys,
+            configuration: None,
             offer: self.offer(config, networks, true),
             nonce: self.nonce.clone(),
             key_exchange: self.share.as_ref().map(Share::to_wire),

@@ -206,6 +206,7 @@ impl Tunnel {
         if let Some(asked) = self.ike_sas.get(&spi).and_then(|sa| sa.window.outstanding()) {
             self.path_mtu.answered(ctx.now.boot, asked);
         }
+        self.last_answer = ctx.now.boot;
         self.heard(ctx, spi, path);
         match opened.and_then(|received| Response::read(datagram.header.exchange, received.payloads)) {
             Ok(response) => {

@@ -47,6 +47,12 @@ impl Tunnel {
         if self.children.len() >= limits::CHILD_SAS {
             return Answer::error(NotifyType::NO_ADDITIONAL_SAS);
         }
+        // Before its networks are judged, and the same again where they are judged twice.
+        let configuration =
+            match request.configuration.as_ref().map(|asks| self.assign(ctx, asks)).transpose() {
+                Ok(given) => given,
+                Err(refusal) => return Answer::error(refusal),
+            };
         let connection = self.connection().clone();
         let old = old.and_then(|(_, id)| id).and_then(|id| self.children.get(&id)).map(|c| (c.index, c.id));
         let asked = Asked {
@@ -66,7 +72,7 @@ impl Tunnel {
                     Err(diagnosis) => return self.refuse(NotifyType::TEMPORARY_FAILURE, diagnosis),
                 };
                 self.settle_as_responder(ctx, spi, old.map(|(_, id)| id), new, nonces);
-                Answer::Now(CreateChildResponse::Child { answer, nonce, key_exchange })
+                Answer::Now(CreateChildResponse::Child { configuration, answer, nonce, key_exchange })
             }
             Err(ChildRefusal::Compute(group)) => Answer::Compute(group),
             Err(ChildRefusal::InvalidKe(group)) => {
@@ -145,7 +151,7 @@ impl Tunnel {
         let collision = collision.and_then(|c| Some(Collision { theirs: self.newest(c.theirs)?, ..c }));
         let rekeys = pending.rekeys;
         match (response.into_inner(), collision) {
-            (CreateChildResponse::Child { answer, nonce, key_exchange }, collision) => {
+            (CreateChildResponse::Child { answer, nonce, key_exchange, .. }, collision) => {
                 let connection = self.connection().clone();
                 let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
                 let (nonce_i, deleted) = (pending.nonce.clone(), pending.take_deleted());

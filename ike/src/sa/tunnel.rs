@@ -41,6 +41,8 @@ pub(crate) struct Tunnel {
     pub(super) children: BTreeMap<ChildSaId, Box<ChildSa>>,
     pub(super) tasks: TaskQueue,
     pub(super) last_heard: Instant,
+    /// When it last answered a request of ours, which shows that packets pass both ways.
+    pub(super) last_answer: Instant,
     pub(super) keepalive_at: Option<Instant>,
     pub(super) path_mtu: PathMtu,
     /// A request from elsewhere than we send to has the peer asked there, from now on.
@@ -105,6 +107,7 @@ impl Tunnel {
             children: BTreeMap::new(),
             tasks: TaskQueue::default(),
             last_heard: ctx.now.boot,
+            last_answer: ctx.now.boot,
             keepalive_at: keepalive,
             path_mtu: PathMtu::default(),
             doubt_from: ctx.now.boot,
@@ -273,7 +276,22 @@ impl Tunnel {
         });
         let established = self.origin.established;
         let inner = self.addresses.inner();
-        let (children, path_raised_at) = (children.collect(), self.path_mtu.raised_at());
-        Some(TunnelStatus { established, children, ike_sa: self.record()?, inner, path_raised_at })
+        let path_raised_at = self.path_mtu.raised_at();
+        Some(TunnelStatus {
+            established,
+            children: children.collect(),
+            ike_sa: self.record()?,
+            inner,
+            last_answer: self.last_answer,
+            unanswered_since: self.unanswered_since(),
+            path_raised_at,
+        })
+    }
+
+    /// Since when a request waits for its answer that had to be sent again: one that has not may be answered any moment.
+    fn unanswered_since(&self) -> Option<Instant> {
+        let waiting = self.ike_sas.values().filter_map(|sa| sa.window.outstanding());
+        let again = waiting.filter(|o| !o.is_answered && o.retransmission.attempt() > 0);
+        again.map(|o| o.retransmission.first_sent()).min()
     }
 }

@@ -234,6 +234,7 @@ impl Rogue {
         let exchange = self.begin(group);
         let request = crate::exchange::ChildRequest {
             rekeys: None,
+            configuration: None,
             offer: self.offer(spi, true),
             nonce: self.random.bytes::<32>().to_vec(),
             key_exchange: Some(KeyExchangeData { group: group.number(), data: exchange.public().to_vec() }),

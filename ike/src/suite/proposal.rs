@@ -108,7 +108,7 @@ impl Default for EspProposal {
 pub const NOPFS: &str = "nopfs";
 
 /// What others call otherwise, and the word for it here.
-const ELSEWHERE: [(&str, &str); 14] = [
+const OTHER_NAMES: [(&str, &str); 14] = [
     ("aes128gcm", "aes128gcm16"),
     ("aes128gcm128", "aes128gcm16"),
     ("aes128gcm64", "aes128gcm8"),
@@ -125,8 +125,8 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("sha2_256", "sha256"),
 ];
 
-fn meant(word: &str) -> String {
-    let known = ELSEWHERE.iter().find(|(theirs, _)| *theirs == word);
+fn called_here(word: &str) -> String {
+    let known = OTHER_NAMES.iter().find(|(theirs, _)| *theirs == word);
     known.map_or_else(String::new, |(_, ours)| format!(", which is `{ours}` here"))
 }
 
@@ -134,7 +134,7 @@ fn meant(word: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposalError {
     /// A word that names no algorithm of ours.
-    #[error("unknown algorithm `{word}`{}; allowed are {allowed}", meant(word))]
+    #[error("unknown algorithm `{word}`{}; allowed are {allowed}", called_here(word))]
     Unknown {
         /// The word.
         word: String,
@@ -327,7 +327,7 @@ mod tests {
             let error = ike(&format!("aes256gcm16-prfsha256-{word}")).expect_err(word);
             assert!(matches!(&error, ProposalError::Unknown { word: w, .. } if w == word), "{error}");
         }
-        for (theirs, ours) in ELSEWHERE {
+        for (theirs, ours) in OTHER_NAMES {
             let error = esp(&format!("{theirs}-noesn")).expect_err(theirs);
             assert!(error.to_string().contains(&format!("`{theirs}`, which is `{ours}` here")), "{error}");
             let error = esp(&format!("aes256gcm16-{ours}-{ours}")).expect_err(ours);

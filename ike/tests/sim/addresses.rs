@@ -403,6 +403,34 @@ fn an_address_that_is_asked_for_is_given_where_it_is_free() {
     assert_eq!(used(&world), 1);
 }
 
+/// "A request for such a temporary address can be included in any request to create a Child SA."
+#[test]
+fn a_child_of_its_own_exchange_may_ask_for_the_address_too() {
+    let mut world = start(1, Conditions::GOOD, &BOTH, |_, _| {});
+    let (theirs, ours) = other("c");
+    world.configure(Side::B, vec![ours]);
+    let mut peer = rogue(6, theirs);
+    peer.connect(&mut world, EspSpi(0x1006));
+    assert_eq!((refused(&peer.answered), used(&world)), (Some(NotifyType::FAILED_CP_REQUIRED), 0));
+    let mut ask = |peer: &mut Rogue, spi, configuration: Option<Payload>| {
+        let mut payloads = peer.another_child(EspSpi(spi));
+        payloads.splice(0..0, configuration);
+        peer.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &payloads).expect("an answer")
+    };
+    let without = ask(&mut peer, 0x1007, None);
+    assert_eq!(refused(&without), Some(NotifyType::FAILED_CP_REQUIRED));
+    for spi in [0x1008, 0x1009] {
+        let answer = ask(&mut peer, spi, Some(request(vec![Attribute::Ip4Address(None)])));
+        let address = Attribute::Ip4Address(Some([10, 9, 0, 1].into()));
+        assert_eq!(given(&answer).and_then(|all| all.into_iter().next()), Some(address), "{answer:?}");
+        let [cp, sa] =
+            [|p: &Payload| matches!(p, Payload::Configuration(_)), |p: &Payload| matches!(p, Payload::Sa(_))]
+                .map(|is| answer.iter().position(is));
+        assert!(cp < sa, "CP is inserted before SA: {answer:?}");
+    }
+    assert_eq!((used(&world), world.b.installed.len()), (1, 2));
+}
+
 #[test]
 fn a_configuration_payload_that_makes_no_sense_is_refused_or_ignored() {
     let address = || Attribute::Ip4Address(None);

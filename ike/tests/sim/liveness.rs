@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sekisho_ike::event::{Command, ConnectionState, EndReason};
-use sekisho_ike::sim::{Conditions, Side, connection, connection_pair, run_seeds};
+use sekisho_ike::sim::{Conditions, Side, World, connection, connection_pair, run_seeds};
 
 use crate::{HOUR, MINUTE, SECOND, up};
 
@@ -24,6 +24,28 @@ fn a_dead_peer_is_found_and_tried_again_for_ever() {
     assert!(world.run_until(2 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
     let status = world.a.status();
     assert_eq!((status.attempts, status.last_failure), (0, None), "a success wipes the slate");
+}
+
+/// A request that waits is told once it had to be sent again, and no longer than until its answer: what `status` says of a
+/// silence hangs on it.
+#[test]
+fn what_waits_for_its_answer_is_told_and_when_the_last_came() {
+    let mut world = up(1, Conditions::GOOD);
+    let told = |world: &World| {
+        let tunnel = world.a.status().into_tunnel().unwrap();
+        (tunnel.last_answer, tunnel.unanswered_since)
+    };
+    world.run_for(MINUTE);
+    let (answered, waits) = told(&world);
+    assert!(world.now.since(answered) < 45 * SECOND && waits.is_none(), "probes are answered");
+    world.link.cut = true;
+    assert!(world.run_until(MINUTE, |world| told(world).1.is_some()));
+    let (last, waits) = told(&world);
+    assert!(waits.unwrap() < world.now && waits.unwrap() >= last, "since it was sent at first");
+    world.link.cut = false;
+    assert!(world.run_until(MINUTE, |world| told(world).1.is_none()));
+    let (again, _) = told(&world);
+    assert!(again > last && world.a.ended.is_empty(), "it stands, and was answered");
 }
 
 #[test]
@@ -96,7 +118,9 @@ fn down_deletes_refuses_and_up_brings_back() {
     assert_eq!(world.a.ended, [EndReason::DeletedByPeer]);
     assert!(world.a.status().attempts > 2, "A tries and is refused");
     assert_eq!(world.b.failures.last().unwrap().kind.code(), "admin_down");
+    assert_eq!(world.b.status().last_failure.unwrap().1.kind.code(), "admin_down");
     world.command(Side::B, Command::Up("link".into())).unwrap();
+    assert_eq!(world.b.status().last_failure, None, "what it was refused for is mended");
     assert!(world.run_until(2 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
 }
 

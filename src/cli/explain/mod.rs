@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::Daemon;
 use super::output::{self, Done, Failed as Failure, Output, print, print_json};
-use super::status::word;
+use super::status::{packet_size, word};
 use crate::api::{Failed, NearMiss, Refused, Request, Status, Timestamp, Tunnel};
 use absent::without_daemon;
 use opening::opening;
@@ -119,6 +119,7 @@ fn explain(tunnel: &Tunnel, status: &Status, now: Timestamp) -> Explanation {
     let warnings = tunnel.warnings.iter().filter(|warning| Some(&warning.diagnosis) != told);
     parts.extend(warnings.map(|warned| warning(warned, now)));
     parts.extend(remarks(tunnel).into_iter().chain(asides(tunnel, status)).map(|remark| wrapped(&remark)));
+    parts.extend(tunnel.packets.as_ref().map(|size| wrapped(&format!("It {}.", packet_size(size)))));
     parts.extend(outlook(tunnel, status).map(|outlook| wrapped(&outlook)));
     Explanation {
         name: tunnel.name.clone(),

@@ -18,7 +18,11 @@ pub(super) fn failure(tunnel: &Tunnel, Failed { at, diagnosis }: &Failed, now: T
         _ if exchange.is_empty() => exchange,
         _ => format!(",{exchange}"),
     };
-    let head = format!("{ago} ago{who} ({}): {}", diagnosis.kind, diagnosis.summary);
+    let often = match tunnel.failure_times {
+        0 | 1 => String::new(),
+        times => format!(", {times} times"),
+    };
+    let head = format!("{ago} ago{often}{who} ({}): {}", diagnosis.kind, diagnosis.summary);
     told(&head, diagnosis)
 }
 

@@ -1,25 +1,25 @@
 //! What else deserves a look, whether traffic passes or not.
 
-use super::super::output::days;
+use super::super::blocked::blocked_local;
+use super::super::output::not_yet;
 use super::super::silence::{Silence, silences};
 use crate::api::{ConfiguredChild, State, Status, Tunnel};
 use crate::config::limits::EXPIRY_WARNING;
+use crate::words::{RENEW, days};
 
 /// Child SAs of which nothing comes back that are told of.
 const SILENT: usize = 4;
 /// The counter of what has a network of a tunnel for its destination and fits no selector of it.
 const OUTSIDE: &str = "outbound_selector";
 
-/// What to do about a certificate of ours that ends.
-const RENEW: &str = "have it renewed, put the new one into the same file, and `sekisho reload`";
-
-/// What is behind most failures of a tunnel that has it, whatever else is said of them.
+/// What is behind most failures of a tunnel whose certificate has expired or is not valid yet, whatever else is said of them.
 pub(super) fn expired(tunnel: &Tunnel) -> Option<String> {
+    if let Some(begins) = tunnel.certificate_begins {
+        return Some(format!("Our own certificate is {}.", not_yet(begins)));
+    }
     // Counted down, so that a second ago is -1.
     let ago = days(tunnel.certificate_days_left.filter(|left| *left < 0)?.saturating_add(1).saturating_neg());
-    let on = tunnel.certificate_expires.map_or_else(String::new, |at| {
-        format!(", on {}", at.to_string().split('T').next().unwrap_or_default())
-    });
+    let on = tunnel.certificate_expires.map_or_else(String::new, |at| format!(", on {}", at.date()));
     Some(format!("Our own certificate has expired, {ago} ago{on}, and peers refuse it: {RENEW}."))
 }
 
@@ -62,12 +62,28 @@ pub(super) fn remarks(tunnel: &Tunnel) -> Vec<String> {
     let weak = tunnel.weak_psk.then(|| "Its pre-shared key is weak (allow_weak_psk): replace it.".to_owned());
     let children = || tunnel.configured_children.iter();
     let narrowed = children().filter_map(narrowed).chain(children().filter_map(withheld));
-    let silent = silences(tunnel).into_iter().take(SILENT).map(|Silence { mut seen, advice }| {
-        // A sentence begins with a capital.
-        seen.get_mut(..1).into_iter().for_each(str::make_ascii_uppercase);
+    let silent = silences(tunnel).into_iter().take(SILENT).map(|Silence { mut seen, mut advice }| {
+        capital(&mut seen);
+        capital(&mut advice);
         format!("{seen}. {advice}.")
     });
-    ours.into_iter().chain(theirs).chain(note).chain(weak).chain(silent).chain(narrowed).collect()
+    let blocked = blocked_local(&tunnel.blocked_local).map(|(mut seen, advice)| {
+        capital(&mut seen);
+        format!("{seen}. {advice}.")
+    });
+    ours.into_iter()
+        .chain(theirs)
+        .chain(note)
+        .chain(weak)
+        .chain(blocked)
+        .chain(silent)
+        .chain(narrowed)
+        .collect()
+}
+
+/// A sentence begins with one.
+fn capital(sentence: &mut str) {
+    sentence.get_mut(..1).into_iter().for_each(str::make_ascii_uppercase);
 }
 
 /// What the peer did not let a child carry.

@@ -67,6 +67,7 @@ fn each_state_is_explained() {
     let mut narrowed_on_both_sides = narrowed.clone();
     narrowed_on_both_sides.configured_children[0].left_out_local = vec!["10.17.0.128/25".to_owned()];
     let warned = Tunnel { warnings: vec![refused()], ..well.clone() };
+    let blocked = Tunnel { blocked_local: vec!["10.17.0.0/24".to_owned()], ..well.clone() };
     let down = tunnel("spare");
     let connecting = Tunnel { state: State::Connecting, next_try_in_s: None, ..down.clone() };
     let half = Tunnel { ike: up.ike.clone(), last_failure: Some(refused()), ..down.clone() };
@@ -82,6 +83,10 @@ fn each_state_is_explained() {
     silent.diagnosis.refused_by = "nobody".to_owned();
     silent.diagnosis.comparison.clear();
     let unanswered = Tunnel { last_failure: Some(silent), ..down.clone() };
+    assert!(
+        text(&Tunnel { next_try_in_s: Some(0), ..down.clone() })
+            .ends_with("It is tried again by itself now after 3 failed attempts.")
+    );
     let idle = Tunnel { state: State::Idle, ..tunnel("imaging") };
     let all = vec![
         ("up", up),
@@ -89,6 +94,7 @@ fn each_state_is_explained() {
         ("up_narrowed", narrowed),
         ("up_narrowed_on_both_sides", narrowed_on_both_sides),
         ("up_with_warning", warned),
+        ("up_with_local_network_blocked", blocked),
         ("down", down),
         ("unanswered", unanswered),
         ("connecting", connecting),

@@ -5,8 +5,8 @@ mod remarks;
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, table, time, wrapped};
 use crate::api::{Failed, Offloads, Pool, Refused, Request, State, Status, Timestamp, Tunnel};
-pub(super) use remarks::is_probed_soon;
 use remarks::remarks;
+pub(super) use remarks::{is_probed_soon, packet_size};
 
 pub(super) const EXAMPLES: &str = "Examples:\n  sekisho status\n  sekisho status --json | jq '.tunnels[] | select(.state != \"up\") | .name'\n\nStates: up; connecting; backoff (the last try failed, another follows by itself); idle (the next packet starts it); waiting (the peer starts it); admin_down (by `sekisho down`).";
 
@@ -69,8 +69,10 @@ fn footnotes(status: &Status) -> Vec<String> {
             "\nChanged in the configuration, and in force after a restart of sekishod: {settings}"
         ));
     }
-    if !status.stale.is_empty() {
-        let stale = status.stale.join(", ");
+    let local: Vec<&String> = status.tunnels.iter().flat_map(|tunnel| &tunnel.blocked_local).collect();
+    let stale: Vec<_> = status.stale.iter().filter(|net| !local.contains(net)).map(String::as_str).collect();
+    if !stale.is_empty() {
+        let stale = stale.join(", ");
         lines.push(format!("\nRemoved from the configuration and still blocked: {stale} (`sekisho unprotect --stale` frees these, and they are reached in clear then)"));
     }
     let dropped: Vec<_> =

@@ -1,12 +1,14 @@
 //! What stands below a tunnel's line: why it is down, what comes next, and what else deserves a look.
 
-use super::super::output::{Colour, bytes, days, details, time};
+use super::super::blocked::blocked_local;
+use super::super::output::{Colour, bytes, details, not_yet, time};
 use super::super::silence::{Silence, silences};
 use crate::api::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PacketSize, Peer, State,
     Timestamp, Tunnel,
 };
 use crate::config::limits::EXPIRY_WARNING;
+use crate::words::{RENEW, days};
 
 /// Why it is down and what comes next, and what else deserves a look.
 pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> {
@@ -15,7 +17,8 @@ pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> 
     let mut remarks = expired;
     if let Some(Failed { at, diagnosis }) = &tunnel.last_failure {
         let ago = time((now.as_millis() / 1000).saturating_sub(*at));
-        remarks.push((Colour::Red, format!("{ago} ago: {}", diagnosis.summary)));
+        let often = times(tunnel.failure_times);
+        remarks.push((Colour::Red, format!("{ago} ago{often}: {}", diagnosis.summary)));
         remarks.extend(details(diagnosis).into_iter().map(|line| (Colour::Red, format!("  {line}"))));
         if diagnosis.comparison.iter().any(|row| row.theirs.is_some()) {
             remarks.push((Colour::Dim, format!("`sekisho explain {}` compares both ends", tunnel.name)));
@@ -34,6 +37,10 @@ pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> 
         remarks.push((Colour::Red, "no Child SA: no traffic passes".to_owned()));
     }
     for Silence { seen, advice } in silences(tunnel).into_iter().take(PEERS) {
+        remarks.push((Colour::Yellow, format!("warning: {seen}")));
+        remarks.push((Colour::Yellow, format!("  => {advice}")));
+    }
+    if let Some((seen, advice)) = blocked_local(&tunnel.blocked_local) {
         remarks.push((Colour::Yellow, format!("warning: {seen}")));
         remarks.push((Colour::Yellow, format!("  => {advice}")));
     }
@@ -67,13 +74,23 @@ pub(in super::super) fn is_probed_soon(tunnel: &Tunnel) -> bool {
     initiator && tunnel.age_s.is_some_and(|age| age < 60) && tunnel.children.iter().any(soon)
 }
 
+/// How often, where it was more than once.
+fn times(times: u32) -> String {
+    if times > 1 { format!(", {times} times") } else { String::new() }
+}
+
 /// Who was perhaps its peer, and refused.
 fn near_miss(NearMiss { remote, times, failed, .. }: &NearMiss, now: Timestamp) -> [(Colour, String); 2] {
     let Failed { at, diagnosis } = failed;
     let ago = time((now.as_millis() / 1000).saturating_sub(*at));
-    let often = if *times > 1 { format!(", {times} times") } else { String::new() };
+    let often = self::times(*times);
     let line = format!("perhaps its peer, at {remote}, refused {ago} ago{often}: {}", diagnosis.summary);
     [(Colour::Yellow, line), (Colour::Yellow, format!("  => {}", diagnosis.advice))]
+}
+
+/// How large packets may be, as part of a sentence.
+pub(in super::super) fn packet_size(size: &PacketSize) -> String {
+    packets(size).1
 }
 
 /// One of several children.
@@ -182,16 +199,16 @@ fn internal(internal: &Internal) -> (Colour, String) {
 
 /// When certificates end: in colour if that is soon.
 fn certificates(tunnel: &Tunnel) -> Vec<(Colour, String)> {
-    let renew = "have it renewed, put the new one into the same file, and `sekisho reload`";
-    let ours = (tunnel.certificate_expires, tunnel.certificate_days_left, "our certificate", renew);
+    let ours = (tunnel.certificate_expires, tunnel.certificate_days_left, "our certificate", RENEW);
     let (expires, left) = (tunnel.peer_certificate_expires, tunnel.peer_certificate_days_left);
     let theirs = (expires, left, "the peer's certificate", "the peer needs a new one");
     let warned = i64::try_from(EXPIRY_WARNING.as_secs() / 86_400).unwrap_or_default();
-    let mut remarks = Vec::new();
+    let early = tunnel.certificate_begins.map(not_yet);
+    let early = early.map(|not_yet| (Colour::Red, format!("our certificate is {not_yet}")));
+    let mut remarks: Vec<_> = early.into_iter().collect();
     for (expires, left, whose, advice) in [ours, theirs] {
         let (Some(expires), Some(left)) = (expires, left) else { continue };
-        let text = expires.to_string();
-        let date = text.split('T').next().unwrap_or_default();
+        let date = expires.date();
         remarks.push(match left {
             ..0 => (Colour::Red, format!("{whose} expired on {date}: {advice}")),
             _ if left <= warned => {
@@ -224,9 +241,19 @@ fn outlook(tunnel: &Tunnel) -> Option<(Colour, String)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::api::Status;
+
+    #[test]
+    fn a_try_that_is_due_is_made_now() {
+        let status: Status = serde_json::from_str(include_str!("../../../tests/status.json")).unwrap();
+        let spare = status.tunnels.into_iter().find(|tunnel| tunnel.name == "spare").unwrap();
+        let told = |wait| outlook(&Tunnel { next_try_in_s: wait, ..spare.clone() }).unwrap().1;
+        assert_eq!(told(Some(12)), "attempts so far: 3, next try in 12s");
+        assert_eq!(told(Some(0)), "attempts so far: 3, next try now");
+    }
 
     #[test]
     fn what_is_known_of_revocation_is_as_old_as_its_answer() {

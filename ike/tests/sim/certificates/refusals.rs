@@ -183,18 +183,23 @@ fn what_no_honest_responder_sends_has_its_diagnosis_too() {
 
 /// Whatever else may be behind a refusal.
 #[test]
-fn our_own_expired_certificate_is_told_first() {
-    let mut world = start_with(1, Conditions::GOOD, |pki, a, _| {
-        let mut params = host("a");
-        (params.not_before, params.not_after) =
-            (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2029, 1, 1));
-        a.local_auth = LocalAuth::Signature(Arc::new(pki.issue(params)));
-    });
-    world.run_for(3 * SECOND);
-    let told = world.a.failures.first().unwrap();
-    assert_eq!(told.kind, DiagnosisKind::AuthenticationFailed);
-    assert!(told.summary.starts_with("our own certificate `"), "{told}");
-    assert!(told.summary.contains("expired on 2029-01-01") && told.advice.contains("renewed"), "{told}");
+fn our_own_certificate_of_another_time_is_told_first() {
+    for (years, why, what_to_do) in [
+        ((2020, 2029), "expired on 2029-01-01", "renewed"),
+        ((2039, 2049), "is not valid before 2039-01-01", "wait until then"),
+    ] {
+        let mut world = start_with(1, Conditions::GOOD, |pki, a, _| {
+            let mut params = host("a");
+            (params.not_before, params.not_after) =
+                (rcgen::date_time_ymd(years.0, 1, 1), rcgen::date_time_ymd(years.1, 1, 1));
+            a.local_auth = LocalAuth::Signature(Arc::new(pki.issue(params)));
+        });
+        world.run_for(3 * SECOND);
+        let told = world.a.failures.first().unwrap();
+        assert_eq!(told.kind, DiagnosisKind::AuthenticationFailed);
+        assert!(told.summary.starts_with("our own certificate `"), "{told}");
+        assert!(told.summary.contains(why) && told.advice.contains(what_to_do), "{told}");
+    }
 }
 
 /// Rule 3: what the connection demands of the peer is enforced before anything of ours that depends on it is sent.

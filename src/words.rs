@@ -1,0 +1,25 @@
+//! What several parts of the shell tell in the same words.
+
+/// What to do about a certificate of ours that ends.
+pub const RENEW: &str = "have it renewed, put the new one into the same file, and `sekisho reload`";
+/// What to do about one that has not begun.
+pub const TOO_EARLY: &str = "set the clock here if it is wrong (`date -u`), else wait until then or have one issued that is valid already";
+
+/// Whole days, as far as there are any: `less than a day`, `1 day`, `12 days`.
+pub fn days(whole: i64) -> String {
+    match whole {
+        ..=0 => "less than a day".to_owned(),
+        1 => "1 day".to_owned(),
+        _ => format!("{whole} days"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_counted_from_one_on() {
+        assert_eq!([-3, 0, 1, 2].map(days), ["less than a day", "less than a day", "1 day", "2 days"]);
+    }
+}
