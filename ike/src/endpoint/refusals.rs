@@ -48,7 +48,8 @@ impl Managed {
             let stays = is_other && miss.likeness == Likeness::Identity;
             miss.remote != remote || stays || is_same(newest, &miss.diagnosis)
         });
-        if self.failure_from == Some(remote) && !is_other {
+        let same = self.last_failure.as_ref().is_some_and(|(_, last)| is_same(newest, last));
+        if self.failure_from == Some(remote) && !is_other && !same {
             (self.failure_from, self.last_failure) = (None, None);
         }
     }

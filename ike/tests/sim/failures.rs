@@ -45,6 +45,8 @@ fn another_pre_shared_key() {
     assert_diagnosis(first(&world.b), "authentication_failed", Refused::Here, &["a.example", "psk_file"]);
     let status = world.a.status();
     assert!(status.last_failure.is_some() && status.attempts > 3, "kept in the status, and tried again");
+    let times = [&world.a, &world.b].map(|end| end.status().failure_times);
+    assert!(times.iter().all(|times| *times > 2), "each end counts them: {times:?}");
     assert_eq!(world.b.installed.len() + world.a.installed.len(), 0);
     world.command(Side::A, Command::Down("link".into())).unwrap();
     assert_eq!(world.a.spis_in_use() + world.b.spis_in_use(), 0, "a failed path leaves nothing behind");
