@@ -209,7 +209,8 @@ pub const CLOCK_SUSPECT: u64 = 24 * 3_600;
 pub const REVIEW: Duration = Duration::from_hours(1);
 /// How soon at the earliest, if an answer about revocation is that short-lived.
 pub const REVIEW_LEAST: Duration = Duration::from_mins(1);
-/// How soon if nobody could be asked, give or take a tenth.
+/// How soon if nobody could be asked, give or take a tenth; after an order to ask anew at first after [`REVIEW_LEAST`], then each
+/// time after as long as the order is ago.
 pub const REVIEW_RETRY: Duration = Duration::from_mins(10);
 /// For each tunnel of the endpoint the reviews of a new configuration, and those that are ordered, are spread over this much
 /// more time, up to [`REVIEW_SPREAD_MOST`].

@@ -236,11 +236,12 @@ fn policy(connection: &Connection) -> Option<RevocationPolicy> {
 
 /// When a peer with this proof is judged again, at `wall`, seconds since 1970 UTC.
 fn next(ctx: &mut Context<'_>, proof: &PeerProof, wall: u64) -> Option<Instant> {
-    let ordered = ctx.review_ordered.map_or(0, |order| order.wall);
-    let usual = match proof.revocation {
-        Some(Revocation { good: false, .. }) => limits::REVIEW_RETRY,
-        // Nobody could be asked since all was to be asked anew.
-        Some(Revocation { checked: Some(at), .. }) if at < ordered => limits::REVIEW_RETRY,
+    let (ordered, since) =
+        ctx.review_ordered.map_or((0, Duration::MAX), |order| (order.wall, ctx.now.boot.since(order.boot)));
+    // Nobody could be asked, or not since all was to be asked anew: soon after that an operator waits for the answer.
+    let in_vain = |known: &Revocation| !known.good || known.checked.is_some_and(|at| at < ordered);
+    let usual = match &proof.revocation {
+        Some(known) if in_vain(known) => since.clamp(limits::REVIEW_LEAST, limits::REVIEW_RETRY),
         _ => limits::REVIEW,
     };
     let due = proof.revocation.and_then(|revocation| revocation.until);

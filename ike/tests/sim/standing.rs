@@ -273,6 +273,31 @@ fn a_peer_that_was_revoked_is_out_at_once_when_all_is_to_be_asked_anew() {
     }
 }
 
+/// The responder is away when the operator orders it: it is asked again soon, and then ever later.
+#[test]
+fn who_does_not_answer_when_all_is_to_be_asked_anew_is_asked_again_soon() {
+    let judge = Side::B;
+    let mut ends = stands(judge, RevocationPolicy::Soft, revocable, |root, theirs, world| {
+        world.host(judge).desk.web.insert(RESPONDER.into(), good(root, theirs));
+    });
+    let tunnel = ends.tunnel();
+    ends.world.host(judge).desk.web.clear();
+    ends.world.command(judge, Command::ReviewPeers).unwrap();
+    ends.world.host(judge).desk.asked.clear();
+    ends.world.run_for(HOUR);
+    ends.assert_untouched(tunnel);
+    let asked = ends.world.host(judge).desk.asked.iter().filter(|url| *url == RESPONDER).count();
+    assert!((8..=12).contains(&asked), "at 0, 1, 2, 4, 8, 16, 26, 36, 46 and 56 minutes or so: {asked}");
+
+    ends.world.command(judge, Command::ReviewPeers).unwrap();
+    ends.world.run_for(10 * SECOND);
+    let bad = revoked(&ends.root, &ends.theirs);
+    ends.world.host(judge).desk.web.insert(RESPONDER.into(), bad);
+    assert!(ends.world.run_until(MINUTE + 15 * SECOND, |w| !w.host(judge).ended.is_empty()));
+    ends.world.run_for(SECOND / 4);
+    ends.assert_ended(DiagnosisKind::CertificateRevoked);
+}
+
 /// The answers that are on their way, to a review or to a negotiation, may have been given before it was revoked.
 #[test]
 fn an_answer_on_its_way_does_not_count_when_all_is_to_be_asked_anew() {
@@ -344,7 +369,8 @@ fn a_fleet_is_not_asked_about_all_at_once() {
     world.run_for(spread + SECOND / 2);
     world.b.desk.asked.clear();
     world.command(Side::B, Command::ReviewPeers).unwrap();
-    world.run_for(MINUTE);
+    // Nobody answers: before they are asked once more.
+    world.run_for(50 * SECOND);
     assert_eq!((asked(&world), world.b.installed.len()), (up, up));
 }
 
