@@ -145,8 +145,10 @@ impl Tunnel {
         if let Some(successor) = successor.filter(|successor| self.ike_sas.contains_key(successor)) {
             self.promote(ctx, successor);
         } else {
-            // Who was given no address has no use for it; why there was none is what counts.
-            if self.ended().is_none() && !self.addresses.lacks_lease(self.connection()) {
+            // Who was given no address or no Child SA has no use for it; why there was none is what counts.
+            let useless = self.addresses.lacks_lease(self.connection())
+                || (self.refused_child && self.children.is_empty());
+            if self.ended().is_none() && !useless {
                 let diagnosis = self.why_deleted(ctx);
                 self.fail_unless_known(diagnosis);
             }

@@ -58,6 +58,8 @@ pub(crate) struct Tunnel {
     /// Why it ended, once it has.
     end: Option<EndReason>,
     failure: Option<Diagnosis>,
+    /// We refused the Child SA that came with it.
+    pub(super) refused_child: bool,
 }
 
 /// How a tunnel came to be: decides which one goes if both ends set one up at once (RFC 7296 §2.8).
@@ -119,6 +121,7 @@ impl Tunnel {
             pfs_findings: Vec::new(),
             end: None,
             failure: None,
+            refused_child: false,
         };
         if let Some(record) = tunnel.record() {
             ctx.output.event(Event::TunnelUp(Box::new(record)));

@@ -378,6 +378,7 @@ impl Tunnel {
             }
             Err(ChildRefusal::Error(kind, diagnosis)) => {
                 self.fail(*diagnosis);
+                self.refused_child = true;
                 ChildAnswer::Refused(kind)
             }
         }
