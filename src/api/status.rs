@@ -104,6 +104,9 @@ pub struct Tunnel {
     /// How often it came one after the other; 0 without one.
     #[serde(default)]
     pub failure_times: u32,
+    /// Whom we refused, if that is the failure: the address that asked, whoever was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_from: Option<IpAddr>,
     /// Refusals that named no tunnel and were perhaps meant for this one, the newest last. Nobody proved anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub near_misses: Vec<NearMiss>,

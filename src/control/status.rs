@@ -74,6 +74,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         next_try_in_s: status.next_try.map(|at| until(now, at).as_secs()),
         last_failure: status.last_failure.as_ref().map(failed),
         failure_times: status.last_failure.as_ref().map_or(0, |_| status.failure_times),
+        failure_from: status.failure_from,
         near_misses: status.near_misses.iter().map(near_miss).collect(),
         warnings: status.warnings.iter().map(failed).collect(),
         age_s: newest.map(|tunnel| now.boot.since(tunnel.established).as_secs()),

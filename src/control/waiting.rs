@@ -295,6 +295,7 @@ mod tests {
             warnings: vec![],
             last_failure: None,
             failure_times: 0,
+            failure_from: None,
             near_misses: Vec::new(),
             next_try: None,
             attempts: 1,

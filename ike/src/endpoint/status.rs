@@ -50,6 +50,7 @@ impl Endpoint {
             warnings: managed.proven.warnings(),
             last_failure: managed.last_failure.clone(),
             failure_times: managed.failure_times,
+            failure_from: managed.last_failure.as_ref().and(managed.failure_from),
             near_misses: managed.near_misses.clone(),
             next_try,
             attempts: managed.attempts,

@@ -29,6 +29,8 @@ pub struct ConnectionStatus {
     pub last_failure: Option<(u64, Diagnosis)>,
     /// How often it came one after the other.
     pub failure_times: u32,
+    /// Who was refused, if it is a refusal of ours.
+    pub failure_from: Option<IpAddr>,
     /// Refusals that named no tunnel and were perhaps meant for this one, the newest last; a few.
     pub near_misses: Vec<NearMiss>,
     /// When the next attempt is made.

@@ -47,6 +47,8 @@ fn another_pre_shared_key() {
     assert!(status.last_failure.is_some() && status.attempts > 3, "kept in the status, and tried again");
     let times = [&world.a, &world.b].map(|end| end.status().failure_times);
     assert!(times.iter().all(|times| *times > 2), "each end counts them: {times:?}");
+    let from = [&world.a, &world.b].map(|end| end.status().failure_from);
+    assert!(from[0].is_none() && from[1].is_some(), "and who refused says whom: {from:?}");
     assert_eq!(world.b.installed.len() + world.a.installed.len(), 0);
     world.command(Side::A, Command::Down("link".into())).unwrap();
     assert_eq!(world.a.spis_in_use() + world.b.spis_in_use(), 0, "a failed path leaves nothing behind");
@@ -68,7 +70,7 @@ fn no_common_suite_for_the_ike_sa() {
 
 #[test]
 fn no_common_suite_for_the_child_sa() {
-    let world = fail(|a, b| {
+    let mut world = fail(|a, b| {
         a.children[0].proposals = vec!["aes128gcm16-noesn".parse().unwrap()];
         b.children[0].proposals = vec!["aes256gcm16-esn".parse().unwrap()];
     });
@@ -77,6 +79,10 @@ fn no_common_suite_for_the_child_sa() {
     let status = world.a.status();
     assert_eq!(status.state, ConnectionState::BackOff, "an IKE SA alone carries nothing");
     assert!(status.next_try.is_some_and(|at| at > world.now), "and the status says when it is tried again");
+    world.command(Side::A, Command::Down("link".into())).unwrap();
+    world.run_for(5 * SECOND);
+    let (_, told) = world.b.status().last_failure.expect("a failure in the status");
+    assert_eq!(told.kind.code(), "no_child_proposal", "that it went is no reason: {told:?}");
 }
 
 #[test]

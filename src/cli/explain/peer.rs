@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::refusal::refused;
+use super::refusal::{failure, refused};
 use super::wrapped;
 use crate::api::{NearMiss, Refused, Status, Timestamp, Tunnel};
 
@@ -21,6 +21,8 @@ pub(super) struct Asked {
     refused: Vec<Refused>,
     /// Refusals that are kept with a tunnel that they were perhaps meant for.
     near_misses: Vec<NearMiss>,
+    /// Tunnels in whose name whoever is there was refused: the last failure of each.
+    refused_tunnels: Vec<String>,
 }
 
 pub(super) fn explain(address: IpAddr, status: &Status, now: Timestamp) -> Asked {
@@ -40,6 +42,14 @@ pub(super) fn explain(address: IpAddr, status: &Status, now: Timestamp) -> Asked
             tunnel.name
         )));
     }
+    let refused_here = status.tunnels.iter().filter(|tunnel| tunnel.failure_from == Some(address));
+    for tunnel in refused_here.clone() {
+        parts.extend(tunnel.last_failure.iter().map(|failed| failure(tunnel, failed, now)));
+        parts.push(wrapped(&format!(
+            "That was in the name of tunnel {}: `sekisho explain {0}`.",
+            tunnel.name
+        )));
+    }
     if parts.is_empty() {
         parts.push(wrapped(&format!(
             "No tunnel is with {address}, and nobody there was refused lately. If the peer asks all the same, its packets do not get here: look at the way to this machine (UDP ports 500 and 4500) with `tcpdump host {address}`, and at the firewalls on it."
@@ -51,6 +61,7 @@ pub(super) fn explain(address: IpAddr, status: &Status, now: Timestamp) -> Asked
         text: parts.join("\n\n"),
         refused: unnamed.into_iter().cloned().collect(),
         near_misses: near.into_iter().map(|(_, miss)| miss.clone()).collect(),
+        refused_tunnels: refused_here.map(|tunnel| tunnel.name.clone()).collect(),
     }
 }
 

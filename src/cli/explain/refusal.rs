@@ -9,7 +9,10 @@ pub(super) fn failure(tunnel: &Tunnel, Failed { at, diagnosis }: &Failed, now: T
     let ago = time((now.as_millis() / 1000).saturating_sub(*at));
     let exchange = diagnosis.exchange.as_ref().map_or_else(String::new, |exchange| format!(" in {exchange}"));
     let who = match diagnosis.refused_by.as_str() {
-        "here" => format!(", we refused{exchange}"),
+        "here" => match tunnel.failure_from {
+            Some(remote) => format!(", we refused {remote}{exchange}"),
+            None => format!(", we refused{exchange}"),
+        },
         // Who it is was proved by then, and it refused nothing.
         "peer" if diagnosis.kind == "deleted_by_peer" => format!(", {} ended it", tunnel.remote_id),
         "peer" if tunnel.ike.is_some() => format!(", {} refused{exchange}", tunnel.remote_id),

@@ -173,6 +173,20 @@ fn an_address_is_explained_whatever_tunnel_was_meant() {
     insta::assert_snapshot!("peer_near_miss", of("198.51.100.9"));
     insta::assert_snapshot!("peer_up", of("203.0.113.1"));
     insta::assert_snapshot!("peer_unknown", of("203.0.113.99"));
+    let mut status = status.clone();
+    let mut here = refused();
+    here.diagnosis.refused_by = "here".to_owned();
+    let asked_for = Tunnel {
+        last_failure: Some(here),
+        failure_from: Some("203.0.113.99".parse().unwrap()),
+        ..tunnel("spare")
+    };
+    status.tunnels.push(asked_for);
+    let told = peer::explain("203.0.113.99".parse().unwrap(), &status, Timestamp::from_unix(NOW)).text;
+    assert!(
+        told.contains("we refused 203.0.113.99") && told.contains("in the name of tunnel spare"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -18,7 +18,8 @@ pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> 
     if let Some(Failed { at, diagnosis }) = &tunnel.last_failure {
         let ago = time((now.as_millis() / 1000).saturating_sub(*at));
         let often = times(tunnel.failure_times);
-        remarks.push((Colour::Red, format!("{ago} ago{often}: {}", diagnosis.summary)));
+        let from = tunnel.failure_from.map_or_else(String::new, |remote| format!(", from {remote}"));
+        remarks.push((Colour::Red, format!("{ago} ago{often}{from}: {}", diagnosis.summary)));
         remarks.extend(details(diagnosis).into_iter().map(|line| (Colour::Red, format!("  {line}"))));
         if diagnosis.comparison.iter().any(|row| row.theirs.is_some()) {
             remarks.push((Colour::Dim, format!("`sekisho explain {}` compares both ends", tunnel.name)));
