@@ -18,7 +18,7 @@ use crate::config::Child;
 use crate::diagnose::{self, Negotiated, Standing};
 use crate::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::event::{ChildSaId, EndReason};
-use crate::exchange::{ChildRequest, CreateChildResponse, Protected};
+use crate::exchange::{ChildOffer, ChildRequest, CreateChildResponse, KeyExchangeData, Protected};
 use crate::keys::Nonces;
 use crate::limits;
 use crate::suite::Group;
@@ -149,52 +149,58 @@ impl Tunnel {
         &mut self,
         ctx: &mut Context<'_>,
         spi: IkeSpi,
-        mut pending: PendingChild,
+        pending: PendingChild,
         collision: Option<Collision<ChildSaId>>,
         put_off: u32,
         response: Protected<CreateChildResponse>,
     ) -> Result<(), Diagnosis> {
         // What the peer's exchange made may be gone again by now, or replaced.
         let collision = collision.and_then(|c| Some(Collision { theirs: self.newest(c.theirs)?, ..c }));
-        let rekeys = pending.rekeys;
         match (response.into_inner(), collision) {
             (CreateChildResponse::Child { answer, nonce, key_exchange, .. }, collision) => {
-                let connection = self.connection().clone();
-                let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
-                let (nonce_i, deleted) = (pending.nonce.clone(), pending.take_deleted());
-                if nonce == nonce_i {
-                    return Err(diagnose::reflected(ExchangeType::CREATE_CHILD_SA));
-                }
-                let networks = self.addresses.networks(&connection, config);
-                let agreed = pending.complete(
-                    config,
-                    &networks,
-                    &answer,
-                    key_exchange.as_ref(),
-                    ExchangeType::CREATE_CHILD_SA,
-                )?;
-                let (peer, claims) = (self.remote_id(), &ctx.output.claims);
-                if let Some(holder) = claims.holder(&connection, peer, &agreed.remote) {
-                    return Err(diagnose::network_taken(peer, holder, &agreed.remote));
-                }
-                let is_deleted = deleted.contains(&agreed.spi_out);
-                let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
-                let new = self.install(ctx, spi, agreed, nonces)?;
-                self.settle_as_initiator(ctx, rekeys, new, nonces, collision);
-                if is_deleted {
-                    self.child_deleted(ctx, new, &EndReason::DeletedByPeer);
-                }
-                Ok(())
+                self.child_made(ctx, spi, pending, collision, (answer, nonce, key_exchange))
             }
             // Ours failed, the peer's did not: what it made takes over.
             (_, Some(collision)) => {
-                if let Some(old) = rekeys {
+                if let Some(old) = pending.rekeys {
                     self.replaced_by_peer(ctx, old, collision.theirs);
                 }
                 Ok(())
             }
             (refusal, None) => self.child_not_made(ctx, &pending, put_off, &refusal),
         }
+    }
+
+    /// The peer accepted our request: its answer, nonce and half of the key exchange. `Err` if it broke the protocol.
+    fn child_made(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        mut pending: PendingChild,
+        collision: Option<Collision<ChildSaId>>,
+        (answer, nonce, key_exchange): (ChildOffer, Vec<u8>, Option<KeyExchangeData>),
+    ) -> Result<(), Diagnosis> {
+        let exchange = ExchangeType::CREATE_CHILD_SA;
+        let connection = self.connection().clone();
+        let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
+        let (rekeys, nonce_i, deleted) = (pending.rekeys, pending.nonce.clone(), pending.take_deleted());
+        if nonce == nonce_i {
+            return Err(diagnose::reflected(exchange));
+        }
+        let networks = self.addresses.networks(&connection, config);
+        let agreed = pending.complete(config, &networks, &answer, key_exchange.as_ref(), exchange)?;
+        let (peer, claims) = (self.remote_id(), &ctx.output.claims);
+        if let Some(holder) = claims.holder(&connection, peer, &agreed.remote) {
+            return Err(diagnose::network_taken(peer, holder, &agreed.remote));
+        }
+        let is_deleted = deleted.contains(&agreed.spi_out);
+        let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
+        let new = self.install(ctx, spi, agreed, nonces)?;
+        self.settle_as_initiator(ctx, rekeys, new, nonces, collision);
+        if is_deleted {
+            self.child_deleted(ctx, new, &EndReason::DeletedByPeer);
+        }
+        Ok(())
     }
 
     /// What becomes of the old Child SA once our exchange has made a new one.
