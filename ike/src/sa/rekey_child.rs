@@ -39,10 +39,12 @@ impl Tunnel {
             None => new_child(ike_sa.activity()),
             Some((_, id)) => rekey_child(ike_sa.activity(), self.child_activity(id)),
         };
-        match verdict {
-            Verdict::Proceed | Verdict::Collide => {}
-            Verdict::TemporaryFailure => return Answer::TEMPORARY_FAILURE,
-            Verdict::ChildSaNotFound => return Answer::error(NotifyType::CHILD_SA_NOT_FOUND),
+        match (verdict, old) {
+            (Verdict::Proceed | Verdict::Collide, _) => {}
+            (Verdict::ChildSaNotFound, Some((spi_out, _))) => {
+                return Answer::Now(CreateChildResponse::NotFound(spi_out));
+            }
+            (Verdict::TemporaryFailure | Verdict::ChildSaNotFound, _) => return Answer::TEMPORARY_FAILURE,
         }
         if self.children.len() >= limits::CHILD_SAS {
             return Answer::error(NotifyType::NO_ADDITIONAL_SAS);
@@ -277,7 +279,9 @@ impl Tunnel {
                 diagnose::selectors_there(&config.name, networks.sides(), ExchangeType::CREATE_CHILD_SA)
             }
             CreateChildResponse::Error(kind) => diagnose::peer_error(ExchangeType::CREATE_CHILD_SA, kind),
-            CreateChildResponse::Ike(_) | CreateChildResponse::Child { .. } => {
+            CreateChildResponse::Ike(_)
+            | CreateChildResponse::Child { .. }
+            | CreateChildResponse::NotFound(_) => {
                 return Err(diagnose::bad_answer(ExchangeType::CREATE_CHILD_SA));
             }
         };
