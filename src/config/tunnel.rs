@@ -88,8 +88,6 @@ pub(super) fn read(
     let (children, networks) = children?;
     let given = given?;
     let remote_span = remote_id.span();
-    let detects = |way: &&Spanned<Encapsulation>| *way.get_ref() == Encapsulation::Detected;
-    let auto = encapsulation.as_ref().filter(detects).map(Spanned::span);
     let us = (local_id, local);
     let peer = (remote_id.into_inner(), theirs);
     let mut connection = Connection {
@@ -115,7 +113,15 @@ pub(super) fn read(
     let help = "name the `authorities` that issue the peers' certificates and our own `certificate`; or one peer in `remote_id`";
     let good = judge.errors.len() + judge.further == errors_before
         && judge.ok(connection.check(), &remote_span, help).is_some();
-    good.then_some(Tunnel { connection, profile, remote_id: remote_span, psk_file, networks, weak_psk, auto })
+    good.then_some(Tunnel {
+        connection,
+        profile,
+        remote_id: remote_span,
+        psk_file,
+        weak_psk,
+        auto: travel.auto,
+        networks,
+    })
 }
 
 /// Questions to name servers are led into the tunnel like everything else.
