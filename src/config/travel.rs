@@ -5,7 +5,7 @@ use std::time::Duration;
 use sekisho_ike::config::{DontFragment, Encapsulation, Keepalive, Retransmit, Retry};
 use toml::Spanned;
 
-use super::document::{Judge, Section};
+use super::document::{Judge, Section, Span};
 use super::{duration, limits};
 
 const ENCAPSULATION: [(&str, Encapsulation); 2] =
@@ -17,6 +17,8 @@ const DONT_FRAGMENT: [(&str, DontFragment); 3] =
 pub(super) struct Travel {
     pub(super) keepalive: Keepalive,
     pub(super) encapsulation: Encapsulation,
+    /// The value of `encapsulation`, if that is "auto".
+    pub(super) auto: Option<Span>,
     pub(super) liveness: Duration,
     pub(super) retry: Retry,
     pub(super) fragment_size: u16,
@@ -33,7 +35,9 @@ impl Travel {
         let sizes = &limits::FRAGMENT_SIZE;
         let fragment_size = section.number(judge, "fragment_size", (sizes.floor, sizes.ceiling));
         let dont_fragment = section.choice(judge, "dont_fragment", &DONT_FRAGMENT);
+        let detects = |way: &&Spanned<Encapsulation>| *way.get_ref() == Encapsulation::Detected;
         Self {
+            auto: encapsulation.as_ref().filter(detects).map(Spanned::span),
             keepalive: Keepalive { interval, forced },
             encapsulation: encapsulation.map_or(Encapsulation::Forced, Spanned::into_inner),
             liveness,

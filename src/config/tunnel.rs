@@ -26,8 +26,8 @@ pub(super) struct Tunnel {
     /// Its `psk_file`.
     pub(super) psk_file: Span,
     pub(super) weak_psk: bool,
-    /// Its `encapsulation`, or the whole of it.
-    pub(super) encapsulation: Span,
+    /// Its `encapsulation`, if that is "auto".
+    pub(super) auto: Option<Span>,
     /// All networks of all children.
     pub(super) networks: Vec<Network>,
 }
@@ -63,7 +63,7 @@ pub(super) fn read(
     let remote = remote(judge, &mut section, many);
     let unique = start::unique(judge, &mut section);
     let childless = start::childless(judge, &mut section);
-    let (start_span, encapsulation) = (section.value_span("start"), section.value_span("encapsulation"));
+    let start_span = section.value_span("start");
     let stand_in = Given::whatever(&section);
     let given = pool::given(judge, &mut section, pools);
     let profile = profile(judge, &mut section);
@@ -118,9 +118,9 @@ pub(super) fn read(
         profile,
         remote_id: remote_span,
         psk_file,
-        networks,
         weak_psk,
-        encapsulation,
+        auto: travel.auto,
+        networks,
     })
 }
 

@@ -4,7 +4,7 @@
 //! can receive on the new one before it answers, and sends on it from the first packet on it, or from the DELETE of
 //! the old one: only then has the initiator shown that it can receive.
 
-use super::child_exchange::{Asked, ChildRefusal, PendingChild, accept};
+use super::child_exchange::{Asked, ChildRefusal, PendingChild, accept, refused_there};
 use super::child_sa::{ChildPlace, ChildSa};
 use super::collision::{Collision, lowest_nonce, ours_goes};
 use super::context::Context;
@@ -277,7 +277,11 @@ impl Tunnel {
                 self.child_deleted(ctx, old, &EndReason::DeletedByPeer);
                 return Ok(());
             }
-            (CreateChildResponse::Error(kind), _) => self.why_refused(ctx, config, pending, *kind),
+            (CreateChildResponse::Error(kind), _) => {
+                let networks = self.addresses.networks(&connection, config);
+                let standing = self.standing(ctx, pending);
+                refused_there(config, &networks, *kind, ExchangeType::CREATE_CHILD_SA, standing)
+            }
             (
                 CreateChildResponse::Ike(_)
                 | CreateChildResponse::Child { .. }
@@ -293,27 +297,6 @@ impl Tunnel {
         }
         self.try_child_later(ctx, &task);
         Ok(())
-    }
-
-    /// What is to be said of the peer's refusal of our request.
-    fn why_refused(
-        &self,
-        ctx: &Context<'_>,
-        config: &Child,
-        pending: &PendingChild,
-        kind: NotifyType,
-    ) -> Diagnosis {
-        let exchange = ExchangeType::CREATE_CHILD_SA;
-        match kind {
-            NotifyType::NO_PROPOSAL_CHOSEN => {
-                diagnose::no_child_proposal_there(&config.proposals, exchange, self.standing(ctx, pending))
-            }
-            NotifyType::TS_UNACCEPTABLE => {
-                let networks = self.addresses.networks(self.connection(), config);
-                diagnose::selectors_there(&config.name, networks.sides(), exchange)
-            }
-            kind => diagnose::peer_error(exchange, kind),
-        }
     }
 
     /// What a rekey was to replace.
