@@ -262,6 +262,18 @@ fn what_is_said_outside_of_the_ike_sa_is_not_answered_and_changes_nothing() {
     assert_eq!((world.b.status().state, world.link.sent), (ConnectionState::Up, before));
 }
 
+/// §2.21.3: INVALID_SYNTAX "is considered fatal in both peers": whoever says so must not go on as if nothing had been.
+#[test]
+fn an_exchange_that_has_no_place_in_a_standing_ike_sa_ends_it_for_both() {
+    for exchange in [ExchangeType::IKE_AUTH, ExchangeType::IKE_SA_INIT, ExchangeType(43), ExchangeType(250)] {
+        let (mut world, mut rogue) = standing();
+        let answer = rogue.ask(&mut world, 0, exchange, &[]).unwrap();
+        assert_eq!(answer, [Payload::Notify(Notify::new(NotifyType::INVALID_SYNTAX, []))], "{exchange}");
+        assert!(world.b.status().into_tunnel().is_none(), "{exchange}");
+        assert_eq!(rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &[]), None, "{exchange}");
+    }
+}
+
 /// §3.9: "The size of the Nonce Data MUST be between 16 and 256 octets, inclusive."
 #[test]
 fn the_shortest_and_the_longest_nonce_will_do() {
