@@ -274,6 +274,25 @@ fn an_exchange_that_has_no_place_in_a_standing_ike_sa_ends_it_for_both() {
     }
 }
 
+/// §2.5, §3.14: what stands in clear text before the encrypted payload is covered by its tag, so it is the peer's word too.
+#[test]
+fn a_critical_payload_before_the_encrypted_one_is_named_as_well() {
+    let (mut world, mut rogue) = standing();
+    for (kind, critical, named) in
+        [(PayloadType(200), true, true), (PayloadType(200), false, false), (PayloadType::VENDOR, true, false)]
+    {
+        let mut forged = rogue.seal_behind(0, kind, critical);
+        *forged.last_mut().unwrap() ^= 1;
+        assert!(rogue.deliver(&mut world, &forged).is_empty(), "a stranger's is not answered");
+        rogue.go_back(0);
+        let request = rogue.seal_behind(0, kind, critical);
+        let answer = rogue.ask_sealed(&mut world, 0, &request).unwrap();
+        let refusal = Payload::Notify(Notify::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, [200]));
+        assert_eq!(answer, if named { vec![refusal] } else { vec![] }, "{kind} {critical}");
+    }
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+}
+
 /// §3.9: "The size of the Nonce Data MUST be between 16 and 256 octets, inclusive."
 #[test]
 fn the_shortest_and_the_longest_nonce_will_do() {
