@@ -129,6 +129,8 @@ pub const DIAGNOSIS_TEXT: usize = 1_000;
 pub const REFUSALS_TOLD: u32 = 20;
 /// Refused `IKE_AUTH` requests that are told of in [`REFUSALS_PERIOD`]: who sent them has an address, and proved nothing.
 pub const REFUSED_PROOFS_TOLD: u32 = 200;
+/// Datagrams that cannot be read and are answered all the same, in [`REFUSALS_PERIOD`].
+pub const UNREAD_ANSWERED: u32 = 20;
 /// See [`REFUSALS_TOLD`].
 pub const REFUSALS_PERIOD: Duration = Duration::from_secs(10);
 /// Connections that are looked at for one that a peer with an unknown identity may mean.

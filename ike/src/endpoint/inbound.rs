@@ -20,7 +20,10 @@ use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
 
 impl Endpoint {
     pub(super) fn receive(&mut self, now: Now, path: Path, bytes: &[u8]) {
-        let Ok(datagram) = Datagram::parse(bytes) else { return self.drop_datagram(DropReason::Malformed) };
+        let datagram = match Datagram::parse(bytes) {
+            Ok(datagram) => datagram,
+            Err(error) => return self.receive_unread(now, path, bytes, error),
+        };
         let header = datagram.header;
         if header.spi_r == IkeSpi::ZERO && header.from_initiator && !header.response {
             return self.receive_init(now, path, &datagram);

@@ -15,6 +15,7 @@ mod refusals;
 mod schedule;
 mod stapling;
 mod status;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -55,6 +56,8 @@ pub struct Endpoint {
     refusals: Allowance,
     /// For telling of refused `IKE_AUTH` requests.
     refused_proofs: Allowance,
+    /// For answering what cannot be read.
+    unread: Allowance,
     /// Refusals that no tunnel was told of.
     untold: Refusals,
     noted: Noted,
@@ -116,6 +119,7 @@ impl Endpoint {
             cookies: None,
             refusals: Allowance::new(limits::REFUSALS_TOLD, limits::REFUSALS_PERIOD),
             refused_proofs: Allowance::new(limits::REFUSED_PROOFS_TOLD, limits::REFUSALS_PERIOD),
+            unread: Allowance::new(limits::UNREAD_ANSWERED, limits::REFUSALS_PERIOD),
             untold: Refusals::default(),
             noted: Noted::default(),
             tunnels: BTreeMap::new(),

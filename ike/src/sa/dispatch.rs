@@ -119,10 +119,8 @@ impl Tunnel {
                 }
                 Ok(Some(self.answer_informational(ctx, asked)))
             }
-            _ => {
-                ctx.output.drop(DropReason::UnexpectedExchange);
-                Ok(Some((error_payload(NotifyType::INVALID_SYNTAX), Afterwards::Nothing)))
-            }
+            // Over, or unknown; and INVALID_SYNTAX "is considered fatal in both peers" (§2.21.3).
+            _ => Err(Malformed::Syntax("an exchange that has no place here")),
         });
         let answer = answered.unwrap_or_else(|error| Some(refusal_of(header.exchange, error)));
         if let Some((payloads, afterwards)) = answer {
@@ -333,9 +331,4 @@ fn refusal_of(exchange: ExchangeType, error: Malformed) -> (Vec<Payload>, Afterw
         _ => Afterwards::Broken(diagnose::malformed(exchange, &error.to_string())),
     };
     (vec![Payload::Notify(Notify::refusing(error))], afterwards)
-}
-
-/// A lone error notification.
-pub(super) fn error_payload(kind: NotifyType) -> Vec<Payload> {
-    vec![Payload::Notify(Notify::new(kind, []))]
 }
