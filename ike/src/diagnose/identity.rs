@@ -77,18 +77,21 @@ pub(crate) fn auth_refused_there(connection: &Connection, now: u64) -> Diagnosis
         .during(ExchangeType::IKE_AUTH)
 }
 
-/// A tunnel that the peer began and deleted so soon after it came up that it probably found something wrong with us.
+/// A tunnel that the peer began and deleted so soon after it came up that it may have found something wrong with us.
 pub(crate) fn deleted_at_once(connection: &Connection, seconds: u64, now: u64) -> Diagnosis {
     let proof = proof_of_ours(connection);
     let summary = format!(
-        "the peer deleted the tunnel {seconds} s after it had set it up, without a reason: most often it did not accept {proof}, or not that we are `{}`",
+        "the peer deleted the tunnel {seconds} s after it had set it up, before anything passed and without a reason: it was ended there, or it does not accept {proof} or that we are `{}` (though most peers say so then)",
         connection.local_id
     );
     let summary = match not_valid(connection, now) {
         Some((why, _)) => format!("{why}; {summary}"),
         None => summary,
     };
-    let advice = format!("{}; its log says why it went", compare_proof(connection, now));
+    let advice = format!(
+        "Look into the peer's log for the reason. {}, if it refused us",
+        compare_proof(connection, now)
+    );
     diagnosis(DiagnosisKind::DeletedByPeer, Side::Peer, summary, &advice)
 }
 
