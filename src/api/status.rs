@@ -419,6 +419,9 @@ pub struct IkeSa {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_answer_s: Option<u64>,
     /// How long a request of ours has been waiting for its answer, if it had to be sent again.
+    /// When the tunnel is ended for it, if it stays `unknown` and the policy is strict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_revocation_ends: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswered_for_s: Option<u64>,
 }

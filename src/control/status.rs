@@ -234,6 +234,7 @@ fn nat_there(sa: &IkeSaRecord) -> Option<bool> {
     match sa.nat {
         NatStatus { there: false, .. } | NatStatus { there_asks: true, .. } => Some(false),
         _ => changed.then_some(true),
+        peer_revocation_ends: tunnel.revocation_ends.map(Timestamp::from_unix),
     }
 }
 

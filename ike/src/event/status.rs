@@ -167,6 +167,9 @@ pub struct PoolStatus {
     /// Addresses that peers hold.
     pub used: [usize; 2],
     /// Addresses that it can give out.
+    /// When it is ended unless somebody says before that the peer's certificates are not revoked, seconds since 1970 UTC, if nobody
+    /// does and the policy is strict.
+    pub revocation_ends: Option<u64>,
     pub size: [u128; 2],
     /// How often a peer was told that there is none left, since the endpoint began.
     pub refused: u64,

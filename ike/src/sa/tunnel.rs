@@ -291,6 +291,7 @@ impl Tunnel {
             last_answer: self.last_answer,
             unanswered_since: self.unanswered_since(),
             path_raised_at,
+            revocation_ends: self.revocation_ends(),
         })
     }
 

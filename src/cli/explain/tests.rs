@@ -117,6 +117,18 @@ fn each_state_is_explained() {
 fn the_json_has_the_kind_the_words_and_the_whole_diagnosis() {
     let explained = told(&Tunnel { warnings: vec![refused()], ..tunnel("centre") });
     insta::assert_snapshot!("json", serde_json::to_string_pretty(&explained).unwrap());
+#[test]
+fn whom_nobody_asked_about_is_told_by_what_can_be_done_for_it() {
+    let mut unchecked = tunnel("centre");
+    let ike = unchecked.ike.as_mut().unwrap();
+    ike.peer_auth_note = Some("nobody says whether certificate `CN=hub` is revoked".to_owned());
+    ike.peer_revocation_ends = Some(Timestamp::from_unix(NOW + 3600));
+    let text = text(&unchecked).replace('\n', " ");
+    assert!(text.contains("is ended on 2025-11-21 22:49:10 UTC if it stays so"), "{text}");
+    assert!(text.contains("The certificate names no server that could be asked: name a list"), "{text}");
+    assert!(!text.contains("curl") && !text.contains("would be refused"), "{text}");
+}
+
 }
 
 #[test]
