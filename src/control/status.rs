@@ -10,7 +10,7 @@ use sekisho_ike::event::{
     self, ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, NatStatus, TunnelId,
     TunnelStatus, Usage, until,
 };
-use sekisho_ike::negotiate::{TrafficSelector, left_out_in_words};
+use sekisho_ike::negotiate::{TrafficSelector, in_words, left_out_in_words};
 
 use crate::api::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, PacketSize, Peer, Timestamp,
@@ -139,7 +139,11 @@ fn children(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Vec<Child
 fn configured(status: &ConnectionStatus, child: &config::Child) -> ConfiguredChild {
     let texts = |list: &[TrafficSelector]| list.iter().map(ToString::to_string).collect();
     let (left_out_local, left_out_remote) = narrowed(status, child);
-    let withheld = carrying(status, child).find_map(|sa| sa.withheld.as_deref().cloned()).unwrap_or_default();
+    let withheld = carrying(status, child).find_map(|sa| {
+        let withheld = sa.withheld.as_deref()?;
+        Some((in_words(&withheld.local, &sa.local), in_words(&withheld.remote, &sa.remote)))
+    });
+    let (withheld_local, withheld_remote) = withheld.unwrap_or_default();
     ConfiguredChild {
         name: child.name.to_string(),
         start: start_word(&status.connection, child).to_owned(),
@@ -148,8 +152,8 @@ fn configured(status: &ConnectionStatus, child: &config::Child) -> ConfiguredChi
         remote: texts(&child.remote),
         left_out_local,
         left_out_remote,
-        withheld_local: texts(&withheld.local),
-        withheld_remote: texts(&withheld.remote),
+        withheld_local,
+        withheld_remote,
     }
 }
 
