@@ -145,6 +145,10 @@ pub const REFUSALS_NOTED: usize = 1_024;
 pub const REFUSALS_KEPT: usize = 16;
 /// See [`REFUSALS_KEPT`].
 pub const REFUSALS_KEPT_FOR: Duration = Duration::from_hours(24);
+/// Addresses that are remembered for having begun once and not gone on, and for how long.
+pub const UNHEARD_NOTED: usize = 64;
+/// See [`UNHEARD_NOTED`].
+pub const UNHEARD_PERIOD: Duration = Duration::from_hours(1);
 /// What deserves a look with one connection, of however many peers.
 pub const WARNINGS: usize = 8;
 /// Lines of a comparison in a diagnosis.

@@ -15,6 +15,7 @@ mod refusals;
 mod schedule;
 mod stapling;
 mod status;
+mod unheard;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +28,7 @@ use cookie::CookieJar;
 use half_open::HalfOpenTable;
 use refusals::{Noted, Refusals, is_same};
 use schedule::{Owner, Schedule};
+use unheard::Unheard;
 
 use crate::config::{Connection, EndpointConfig, Name};
 use crate::crypto::Provider;
@@ -58,6 +60,7 @@ pub struct Endpoint {
     /// Refusals that no tunnel was told of.
     untold: Refusals,
     noted: Noted,
+    unheard: Unheard,
     tunnels: BTreeMap<TunnelId, Box<Tunnel>>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
@@ -118,6 +121,7 @@ impl Endpoint {
             refused_proofs: Allowance::new(limits::REFUSED_PROOFS_TOLD, limits::REFUSALS_PERIOD),
             untold: Refusals::default(),
             noted: Noted::default(),
+            unheard: Unheard::default(),
             tunnels: BTreeMap::new(),
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),

@@ -28,7 +28,8 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
     }
     if !status.refused.is_empty() {
         lines.push(
-            "\nRefused recently, of no tunnel; `sekisho explain --peer ADDRESS` has all of it:".to_owned(),
+            "\nRefused or not heard again, of no tunnel; `sekisho explain --peer ADDRESS` has all of it:"
+                .to_owned(),
         );
         let refused = status.refused.iter().rev().map(|refused| refusal(refused, now));
         lines.extend(refused.flat_map(|refused| wrapped(&refused, WIDTH, 2)));
