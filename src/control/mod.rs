@@ -13,6 +13,7 @@
 
 mod apply;
 mod books;
+mod cut_off;
 mod driver;
 mod expiry;
 mod fetch;
@@ -64,6 +65,7 @@ use waiting::Waiting;
 
 pub use routing::{Routing, policy};
 
+pub use cut_off::{Warning, judge as judge_cut_off, warnings as cut_off_warnings};
 /// Messages of routers in a second: anybody may send them, and each costs a look at all SAs.
 const ICMP_BUDGET: u32 = 100;
 

@@ -12,7 +12,7 @@ use crate::api::{Failure, Freed, Problem, Reloaded, Reply};
 use crate::config::{self, Config, Daemon, local_to};
 use crate::telemetry::Fact;
 
-use super::{Control, last_good};
+use super::{Control, cut_off, last_good, now};
 
 impl Control {
     /// What a start takes is taken here too, or a tunnel whose certificate has expired would keep all others from being changed.
@@ -35,6 +35,8 @@ impl Control {
         }
         last_good::keep(&Config { daemon: in_force(&self.config.daemon, &new.daemon), ..new.clone() });
         let mut reloaded = difference(&self.config, &new);
+        let netlink = self.out.routing.netlink().clone();
+        reloaded.warnings.extend(cut_off::warnings(netlink, &new).await);
         self.restart_needed.clone_from(&reloaded.restart_needed);
         self.ask_anew();
         self.configure(&new);
