@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Diagnosis, Timestamp};
+use super::{Awaited, Diagnosis, Timestamp};
 
 /// The daemon and every configured tunnel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,12 @@ pub struct Status {
     /// Settings that changed and take effect at the next start of the daemon.
     #[serde(default)]
     pub restart_needed: Vec<String>,
+    /// Settings that changed and that standing Child SAs still go without: each counts from the next SA on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_next_sa: Vec<String>,
+    /// The last reload, if it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_refused: Option<ReloadRefused>,
     /// What is exchanged with it in one read or write.
     #[serde(default)]
     pub offloads: Offloads,
@@ -42,6 +48,15 @@ pub struct Status {
     /// Networks that no tunnel protects any more and that stay blocked until `sekisho unprotect --stale`.
     #[serde(default)]
     pub stale: Vec<String>,
+}
+
+/// A configuration that was refused; that before it is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadRefused {
+    /// When.
+    pub at: Timestamp,
+    /// Why, in a line.
+    pub reason: String,
 }
 
 /// Packets of one flow that are exchanged with the TUN device many at a time.
@@ -99,6 +114,9 @@ pub struct Tunnel {
     pub attempts: u32,
     /// Until the next attempt, if one is scheduled.
     pub next_try_in_s: Option<u64>,
+    /// What the attempt under way waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited: Option<Awaited>,
     /// The last failure since the last success.
     pub last_failure: Option<Failed>,
     /// How often it came one after the other; 0 without one.
@@ -401,6 +419,9 @@ pub struct IkeSa {
     /// counts from when it was made. For `unknown`, when it was asked for. Absent if lists from files say all.
     #[serde(default)]
     pub peer_revocation_checked: Option<Timestamp>,
+    /// When the tunnel is ended for it, if it stays `unknown` and the policy is strict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_revocation_ends: Option<Timestamp>,
     /// Since it was set up.
     pub age_s: u64,
     /// Until it is replaced; absent once it is being replaced.
@@ -419,9 +440,6 @@ pub struct IkeSa {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_answer_s: Option<u64>,
     /// How long a request of ours has been waiting for its answer, if it had to be sent again.
-    /// When the tunnel is ended for it, if it stays `unknown` and the policy is strict.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peer_revocation_ends: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswered_for_s: Option<u64>,
 }

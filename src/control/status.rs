@@ -13,8 +13,8 @@ use sekisho_ike::event::{
 use sekisho_ike::negotiate::{TrafficSelector, in_words, left_out_in_words};
 
 use crate::api::{
-    Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, PacketSize, Peer, Timestamp,
-    Tunnel, Unanswered,
+    Awaited, Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, PacketSize, Peer,
+    Timestamp, Tunnel, Unanswered,
 };
 use crate::config::{Config, local_to, start_word};
 
@@ -72,6 +72,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         startable: startable(connection),
         attempts: status.attempts,
         next_try_in_s: status.next_try.map(|at| until(now, at).as_secs()),
+        awaited: status.awaited.as_ref().map(|awaited| self::awaited(now, awaited)),
         last_failure: status.last_failure.as_ref().map(failed),
         failure_times: status.last_failure.as_ref().map_or(0, |_| status.failure_times),
         failure_from: status.failure_from,
@@ -90,6 +91,19 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         packets_out: traffic.packets_out,
         bytes_in: traffic.bytes_in,
         bytes_out: traffic.bytes_out,
+    }
+}
+
+fn awaited(now: Now, awaited: &event::Awaited) -> Awaited {
+    match awaited {
+        event::Awaited::Addresses(host) => Awaited::Addresses { host: host.clone() },
+        event::Awaited::Answer { exchange, path, sent, since } => Awaited::Answer {
+            exchange: exchange.to_string(),
+            remote: path.remote,
+            sent: *sent,
+            for_s: now.boot.since(*since).as_secs(),
+        },
+        event::Awaited::Revocation => Awaited::Revocation,
     }
 }
 
@@ -220,6 +234,7 @@ fn ike_sa(now: Now, tunnel: &TunnelStatus) -> IkeSa {
         peer_certificate_expires: sa.remote_proof.not_after.map(Timestamp::from_unix),
         peer_revocation: revocation.map(|known| if known.good { "good" } else { "unknown" }.to_owned()),
         peer_revocation_checked: revocation.and_then(|known| known.checked).map(Timestamp::from_unix),
+        peer_revocation_ends: tunnel.revocation_ends.map(Timestamp::from_unix),
         age_s: since(sa.established.boot),
         rekey_in_s: sa.rekey_at.map(|at| until(now, at).as_secs()),
         nat_here: sa.nat.here,
@@ -238,7 +253,6 @@ fn nat_there(sa: &IkeSaRecord) -> Option<bool> {
     match sa.nat {
         NatStatus { there: false, .. } | NatStatus { there_asks: true, .. } => Some(false),
         _ => changed.then_some(true),
-        peer_revocation_ends: tunnel.revocation_ends.map(Timestamp::from_unix),
     }
 }
 

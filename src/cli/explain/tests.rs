@@ -70,6 +70,10 @@ fn each_state_is_explained() {
     let blocked = Tunnel { blocked_local: vec!["10.17.0.0/24".to_owned()], ..well.clone() };
     let down = tunnel("spare");
     let connecting = Tunnel { state: State::Connecting, next_try_in_s: None, ..down.clone() };
+    let remote = "203.0.113.2:500".parse().unwrap();
+    let answer =
+        crate::api::Awaited::Answer { exchange: "IKE_SA_INIT".to_owned(), remote, sent: 3, for_s: 7 };
+    let connecting = Tunnel { awaited: Some(answer), ..connecting };
     let half = Tunnel { ike: up.ike.clone(), last_failure: Some(refused()), ..down.clone() };
     let waiting = Tunnel { near_misses: vec![], ..tunnel("ward") };
     let at_known_address = Tunnel { startable: true, last_failure: Some(refused()), ..waiting.clone() };
@@ -114,10 +118,6 @@ fn each_state_is_explained() {
 }
 
 #[test]
-fn the_json_has_the_kind_the_words_and_the_whole_diagnosis() {
-    let explained = told(&Tunnel { warnings: vec![refused()], ..tunnel("centre") });
-    insta::assert_snapshot!("json", serde_json::to_string_pretty(&explained).unwrap());
-#[test]
 fn whom_nobody_asked_about_is_told_by_what_can_be_done_for_it() {
     let mut unchecked = tunnel("centre");
     let ike = unchecked.ike.as_mut().unwrap();
@@ -129,6 +129,10 @@ fn whom_nobody_asked_about_is_told_by_what_can_be_done_for_it() {
     assert!(!text.contains("curl") && !text.contains("would be refused"), "{text}");
 }
 
+#[test]
+fn the_json_has_the_kind_the_words_and_the_whole_diagnosis() {
+    let explained = told(&Tunnel { warnings: vec![refused()], ..tunnel("centre") });
+    insta::assert_snapshot!("json", serde_json::to_string_pretty(&explained).unwrap());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What stands below a tunnel's line: why it is down, what comes next, and what else deserves a look.
 
+use super::super::awaited::awaited;
 use super::super::blocked::blocked_local;
 use super::super::output::{Colour, bytes, details, moment, not_yet, time};
 use super::super::silence::{Silence, silences};
@@ -26,6 +27,8 @@ pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> 
         }
     }
     remarks.extend(tunnel.near_misses.iter().flat_map(|miss| near_miss(miss, now)));
+    let waits = tunnel.awaited.as_ref().map(awaited);
+    remarks.extend(waits.map(|waits| (Colour::Yellow, waits)));
     remarks.extend(outlook(tunnel));
     let told = tunnel.last_failure.as_ref().map(|failed| &failed.diagnosis);
     for Failed { diagnosis, .. } in tunnel.warnings.iter().filter(|warning| Some(&warning.diagnosis) != told)
@@ -113,12 +116,12 @@ fn packets(packets: &PacketSize) -> (Colour, String) {
         ("probed", _) => "larger packets did not get there".to_owned(),
         ("assumed", _) => "larger packets get lost, and how much passes is being found out".to_owned(),
         ("configured", _) => "`mtu` in [daemon] allows no more".to_owned(),
-        _ => "as our own line does".to_owned(),
+        _ => "and whether the path takes less is not known".to_owned(),
     };
     let again = tried_again_in_s.map(|wait| format!("; whether more does is tried again in {}", time(wait)));
     let again = again.unwrap_or_default();
     let takes = match source.as_str() {
-        "interface" => "nothing speaks against a path of",
+        "interface" => "our own line takes",
         "probed" => "the path takes at least",
         _ => "the path takes",
     };
@@ -289,10 +292,10 @@ mod tests {
         ] {
             assert_eq!(told(revocation, checked), line);
         }
-    }
-}
         let strict = IkeSa { peer_revocation_ends: Some(Timestamp::from_unix(now + 3600)), ..ike };
         assert_eq!(
             unchecked(&strict, None),
             "nobody says whether it was revoked (no answer from http://ocsp.example/); the tunnel is ended for that on 2025-11-21 22:49:10 UTC if it stays so"
         );
+    }
+}
