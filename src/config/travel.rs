@@ -5,7 +5,7 @@ use std::time::Duration;
 use sekisho_ike::config::{DontFragment, Encapsulation, Keepalive, Retransmit, Retry};
 use toml::Spanned;
 
-use super::document::{Judge, Section};
+use super::document::{Judge, Section, Span};
 use super::{duration, limits};
 
 const ENCAPSULATION: [(&str, Encapsulation); 2] =
@@ -17,6 +17,8 @@ const DONT_FRAGMENT: [(&str, DontFragment); 3] =
 pub(super) struct Travel {
     pub(super) keepalive: Keepalive,
     pub(super) encapsulation: Encapsulation,
+    /// Where it says "auto", if it does.
+    pub(super) auto: Option<Span>,
     pub(super) liveness: Duration,
     pub(super) retry: Retry,
     pub(super) fragment_size: u16,
@@ -27,6 +29,8 @@ impl Travel {
     pub(super) fn read(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Self {
         let interval = section.span_of_time(judge, "keepalive", &limits::KEEPALIVE).into_inner();
         let encapsulation = section.choice(judge, "encapsulation", &ENCAPSULATION);
+        let detects = |way: &&Spanned<Encapsulation>| *way.get_ref() == Encapsulation::Detected;
+        let auto = encapsulation.as_ref().filter(detects).map(Spanned::span);
         let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);
         let liveness = section.span_of_time(judge, "liveness", &limits::LIVENESS).into_inner();
         let retry = retry(judge, section);
@@ -36,6 +40,7 @@ impl Travel {
         Self {
             keepalive: Keepalive { interval, forced },
             encapsulation: encapsulation.map_or(Encapsulation::Forced, Spanned::into_inner),
+            auto,
             liveness,
             retry,
             fragment_size: fragment_size.map_or(sizes.default, Spanned::into_inner),

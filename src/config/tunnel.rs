@@ -88,8 +88,7 @@ pub(super) fn read(
     let (children, networks) = children?;
     let given = given?;
     let remote_span = remote_id.span();
-    let detects = |way: &&Spanned<Encapsulation>| *way.get_ref() == Encapsulation::Detected;
-    let auto = encapsulation.as_ref().filter(detects).map(Spanned::span);
+    let auto = travel.auto;
     let us = (local_id, local);
     let peer = (remote_id.into_inner(), theirs);
     let mut connection = Connection {
