@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use crate::config::{self, Config, LogLevel};
 use crate::control::last_good::{self, LastGood};
 use crate::control::policy;
+pub use crate::control::{Warning, judge_cut_off};
 use crate::net::guard;
 use crate::net::netlink::{Netlink, Settings};
 
