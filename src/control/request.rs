@@ -165,11 +165,12 @@ impl Control {
     fn status(&self) -> Status {
         let mut drops: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
         // Without a guard that is told of elsewhere.
-        let in_clear = guard::dropped(&self.config.daemon.interface).unwrap_or(0);
+        let in_clear = guard::dropped(&self.config.daemon.interface).unwrap_or_default();
         let own = [
             ("ike_not_sent", self.unsent),
             ("failure_not_recorded", self.strangers.unrecorded()),
-            ("clear_text_refused", in_clear),
+            ("clear_text_refused", in_clear.packets),
+            ("clear_fragments_refused", in_clear.fragments),
             ("icmp_queue_full", self.out.icmp.overflowed()),
         ];
         for (reason, count) in self.out.data.drops().into_iter().chain(self.endpoint.drops()).chain(own) {
@@ -184,6 +185,7 @@ impl Control {
             workers: self.out.sockets.settings().workers.into(),
             restart_needed: self.restart_needed.clone(),
             offloads: self.offloads(),
+            unguarded: self.out.routing.unguarded().map(str::to_owned),
             tunnels: self.tunnels().collect(),
             drops,
             pools: self.endpoint.pools().into_iter().map(Into::into).collect(),
