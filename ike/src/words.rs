@@ -1,6 +1,6 @@
 //! The words of every kind of diagnosis, from both ends where both know something: of simulated conversations where these
 //! can bring it about, else of values.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod certificates;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sekisho_ike::config::{Encapsulation, Remote};
 
 use super::Daemon;
-use super::child::{Network, Side, overlap};
+use super::child::{Network, Side};
 use super::document::Judge;
 use super::limits;
 use super::pool::{self, Pools};
@@ -71,7 +71,7 @@ fn remote_networks_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
     let mut told = 0;
     for (at, (index_a, a)) in remote.iter().enumerate() {
         let later = remote.iter().skip(at + 1).take_while(|(_, b)| b.selector.first() <= a.selector.last());
-        for (index_b, b) in later.filter(|(_, b)| overlap(&a.selector, &b.selector)) {
+        for (index_b, b) in later.filter(|(_, b)| a.selector.shares_addresses(&b.selector)) {
             let same_child = index_a == index_b && a.child == b.child;
             if same_child || !meet(tunnels, (*index_a, a), (*index_b, b)) {
                 continue;
@@ -131,7 +131,8 @@ fn pools_are_apart(judge: &mut Judge<'_>, tunnels: &[Tunnel], pools: &Pools) {
         for (range, span) in read.pool.ranges.iter().zip(&read.spans) {
             let others = tunnels.iter().filter(|tunnel| !tunnel.connection.pools.contains(name));
             let behind = others.flat_map(|tunnel| tunnel.on(Side::Remote).map(move |net| (tunnel, net)));
-            for (tunnel, network) in behind.filter(|(_, net)| overlap(&net.selector, range.selector())) {
+            for (tunnel, network) in behind.filter(|(_, net)| net.selector.shares_addresses(range.selector()))
+            {
                 let (line, tunnel) = (judge.line(&network.span), &tunnel.connection.name);
                 let (x, y) = (&network.selector, range);
                 if network.selector == *range.selector() {

@@ -252,7 +252,6 @@ fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeSet;
 

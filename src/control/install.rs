@@ -172,7 +172,6 @@ fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;

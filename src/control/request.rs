@@ -1,6 +1,6 @@
 //! What operators ask over the control socket.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sekisho_ike::config::{Child, Connection, Name, Start};
@@ -163,7 +163,7 @@ impl Control {
     }
 
     fn status(&self) -> Status {
-        let mut drops: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
+        let mut drops = BTreeMap::<String, u64>::new();
         // Without a guard that is told of elsewhere.
         let in_clear = guard::dropped(&self.config.daemon.interface).unwrap_or_default();
         let own = [

@@ -266,7 +266,6 @@ fn is_sending(status: &ConnectionStatus, children: &[Name]) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::Arc;
     use std::time::Duration;

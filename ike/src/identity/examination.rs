@@ -262,7 +262,6 @@ impl fmt::Debug for Examination {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 mod tests {
     use data_encoding::BASE64;
 

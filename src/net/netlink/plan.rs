@@ -146,7 +146,6 @@ fn preferred_source(remote: IpNet, local: &BTreeSet<IpNet>, addresses: &[Address
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

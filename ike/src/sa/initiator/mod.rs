@@ -31,7 +31,7 @@ use crate::config::{Childless, Connection};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::{JobId, Trigger};
-use crate::exchange::{AuthResponse, InitResponse, Message, OpenError};
+use crate::exchange::{AuthResponse, InitResponse, Message, OpenError, Protected};
 use crate::limits;
 use crate::negotiate::TrafficSelector;
 use crate::path::Path;
@@ -264,20 +264,30 @@ impl Attempt {
                 let opened = auth.channel.open(datagram).and_then(|received| {
                     received.payloads.try_map(AuthResponse::read).map_err(OpenError::Malformed)
                 });
-                match opened {
-                    Ok(response) => self.auth_answered(ctx, path, response),
-                    Err(OpenError::Malformed(error)) => AttemptStep::Failed(Box::new(diagnose::malformed(
-                        ExchangeType::IKE_AUTH,
-                        &error.to_string(),
-                    ))),
-                    Err(OpenError::TooLarge) => self.answer_too_large(ctx),
-                    Err(error) => {
-                        DropReason::of(&error).into_iter().for_each(|reason| ctx.output.drop(reason));
-                        AttemptStep::Pending(self)
-                    }
-                }
+                self.auth_opened(ctx, path, opened)
             }
             _ => dropped(ctx, DropReason::UnexpectedExchange, self),
+        }
+    }
+
+    /// The answer to `IKE_AUTH`, or a part of it, came.
+    fn auth_opened(
+        self,
+        ctx: &mut Context<'_>,
+        path: Path,
+        opened: Result<Protected<AuthResponse>, OpenError>,
+    ) -> AttemptStep {
+        match opened {
+            Ok(response) => self.auth_answered(ctx, path, response),
+            Err(OpenError::Malformed(error)) => {
+                let diagnosis = diagnose::malformed(ExchangeType::IKE_AUTH, &error.to_string());
+                AttemptStep::Failed(Box::new(diagnosis))
+            }
+            Err(OpenError::TooLarge) => self.answer_too_large(ctx),
+            Err(error) => {
+                DropReason::of(&error).into_iter().for_each(|reason| ctx.output.drop(reason));
+                AttemptStep::Pending(self)
+            }
         }
     }
 
