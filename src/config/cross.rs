@@ -202,13 +202,12 @@ fn callers_are_asked_for_udp(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
     let wants = |tunnel: &&Tunnel| tunnel.connection.encapsulation == Encapsulation::Forced;
     let Some(first) = tunnels.iter().find(wants).map(|tunnel| &tunnel.connection.name) else { return };
     let anywhere = tunnels.iter().filter(|tunnel| tunnel.connection.remote == Remote::Any);
-    let auto = anywhere.filter_map(|tunnel| Some((tunnel, tunnel.auto.as_ref()?)));
-    for (tunnel, span) in auto.take(PAIRS) {
+    for tunnel in anywhere.filter(|tunnel| !wants(tunnel)).take(PAIRS) {
         let message = format!(
             "`encapsulation = \"auto\"` has no effect in [tunnel.{}]: its peer may be anywhere, and tunnel `{first}` has \"always\"",
             tunnel.connection.name
         );
         let help = "which tunnel a caller means shows only after this is settled, and ESP is in UDP if any wants it so: write `encapsulation = \"auto\"` in every tunnel, or the peer's address as `remote` in this one";
-        judge.warn(span, message, help);
+        judge.warn(&tunnel.encapsulation, message, help);
     }
 }

@@ -26,8 +26,8 @@ pub(super) struct Tunnel {
     /// Its `psk_file`.
     pub(super) psk_file: Span,
     pub(super) weak_psk: bool,
-    /// Its `encapsulation`, if that is "auto".
-    pub(super) auto: Option<Span>,
+    /// Its `encapsulation`.
+    pub(super) encapsulation: Span,
     /// All networks of all children.
     pub(super) networks: Vec<Network>,
 }
@@ -80,6 +80,7 @@ pub(super) fn read(
         let starts = children.iter().any(|child| child.start != Start::Listen);
         pool::fits_start(judge, &section, given, &start_span, starts);
     }
+    let encapsulation = section.value_span("encapsulation");
     let travel = Travel::read(judge, &mut section);
     section.finish(judge);
 
@@ -88,8 +89,6 @@ pub(super) fn read(
     let (children, networks) = children?;
     let given = given?;
     let remote_span = remote_id.span();
-    let detects = |way: &&Spanned<Encapsulation>| *way.get_ref() == Encapsulation::Detected;
-    let auto = encapsulation.as_ref().filter(detects).map(Spanned::span);
     let us = (local_id, local);
     let peer = (remote_id.into_inner(), theirs);
     let mut connection = Connection {
@@ -115,7 +114,15 @@ pub(super) fn read(
     let help = "name the `authorities` that issue the peers' certificates and our own `certificate`; or one peer in `remote_id`";
     let good = judge.errors.len() + judge.further == errors_before
         && judge.ok(connection.check(), &remote_span, help).is_some();
-    good.then_some(Tunnel { connection, profile, remote_id: remote_span, psk_file, networks, weak_psk, auto })
+    good.then_some(Tunnel {
+        connection,
+        profile,
+        remote_id: remote_span,
+        psk_file,
+        networks,
+        weak_psk,
+        encapsulation,
+    })
 }
 
 /// Questions to name servers are led into the tunnel like everything else.
