@@ -326,9 +326,11 @@ impl Rogue {
         this.next_id += 1;
         let (head, text) = prepare_chain(header, PayloadType::NONE, Vec::new(), this.outgoing.frame());
         let in_clear = [PayloadType::SK.0, if critical { 0x80 } else { 0 }, 0, 4];
-        let mut head = [&head[..Header::LENGTH], &in_clear[..], &head[Header::LENGTH..]].concat();
+        let (fixed, generic) = head.split_first_chunk::<{ Header::LENGTH }>().expect("a header");
+        let mut fixed = *fixed;
         // Nothing here is longer than a byte says.
-        (head[16], head[27]) = (kind.0, head[27] + 4);
+        (fixed[16], fixed[27]) = (kind.0, fixed[27] + 4);
+        let head = [&fixed[..], &in_clear, generic].concat();
         let sealed = this.outgoing.seal(&head, text).expect("an IV");
         [head, sealed].concat()
     }
