@@ -56,8 +56,8 @@ pub fn payloads(data: &[u8]) {
     let mut sealing = keys.0.initiator;
     let Ok(sealed) = sealing.seal(&associated, plaintext.to_vec()) else { return };
     let first = PayloadType(*first);
-    let open =
-        || Protected::open(&Encrypted { first, associated: &associated, sealed: &sealed }, &keys.1.initiator);
+    let sk = Encrypted { first, associated: &associated, sealed: &sealed, unsupported: None };
+    let open = || Protected::open(&sk, &keys.1.initiator);
     read(open().ok(), AuthRequest::read);
     read(open().ok(), AuthResponse::read);
     read(open().ok(), CreateChildRequest::read);

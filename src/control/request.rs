@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use sekisho_ike::Instant;
 use sekisho_ike::config::{Child, Connection, Name, Start};
 use sekisho_ike::event::{ChildSaId, ChildSaStatus, Command, CommandError, ConnectionStatus};
 use tokio::sync::oneshot;
@@ -165,11 +166,12 @@ impl Control {
     fn status(&self) -> Status {
         let mut drops = BTreeMap::<String, u64>::new();
         // Without a guard that is told of elsewhere.
-        let in_clear = guard::dropped(&self.config.daemon.interface).unwrap_or(0);
+        let in_clear = guard::dropped(&self.config.daemon.interface).unwrap_or_default();
         let own = [
             ("ike_not_sent", self.unsent),
             ("failure_not_recorded", self.strangers.unrecorded()),
-            ("clear_text_refused", in_clear),
+            ("clear_text_refused", in_clear.packets),
+            ("clear_fragments_refused", in_clear.fragments),
             ("icmp_queue_full", self.out.icmp.overflowed()),
         ];
         for (reason, count) in self.out.data.drops().into_iter().chain(self.endpoint.drops()).chain(own) {
@@ -183,13 +185,22 @@ impl Control {
             mtu: self.out.routing.mtu().into(),
             workers: self.out.sockets.settings().workers.into(),
             restart_needed: self.restart_needed.clone(),
+            from_next_sa: self.pending.of(self.oldest_child_sa()),
+            reload_refused: self.reload_refused.clone(),
             offloads: self.offloads(),
+            unguarded: self.out.routing.unguarded().map(str::to_owned),
             tunnels: self.tunnels().collect(),
             drops,
             pools: self.endpoint.pools().into_iter().map(Into::into).collect(),
             refused: self.endpoint.refusals(now()).into_iter().map(Into::into).collect(),
             stale: self.out.routing.stale().iter().map(ToString::to_string).collect(),
         }
+    }
+
+    /// When the oldest Child SA was set up that is sent on.
+    fn oldest_child_sa(&self) -> Option<Instant> {
+        let all = self.endpoint.status();
+        all.iter().flat_map(sending).map(|child_sa| child_sa.established.boot).min()
     }
 
     fn offloads(&self) -> Offloads {

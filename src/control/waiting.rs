@@ -297,6 +297,7 @@ mod tests {
             failure_from: None,
             near_misses: Vec::new(),
             next_try: None,
+            awaited: None,
             attempts: 1,
         }
     }

@@ -15,6 +15,8 @@ mod refusals;
 mod schedule;
 mod stapling;
 mod status;
+mod unheard;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +29,7 @@ use cookie::CookieJar;
 use half_open::HalfOpenTable;
 use refusals::{Noted, Refusals, is_same};
 use schedule::{Owner, Schedule};
+use unheard::Unheard;
 
 use crate::config::{Connection, EndpointConfig, Name};
 use crate::crypto::Provider;
@@ -55,9 +58,12 @@ pub struct Endpoint {
     refusals: Allowance,
     /// For telling of refused `IKE_AUTH` requests.
     refused_proofs: Allowance,
+    /// For answering what cannot be read.
+    unread: Allowance,
     /// Refusals that no tunnel was told of.
     untold: Refusals,
     noted: Noted,
+    unheard: Unheard,
     tunnels: BTreeMap<TunnelId, Box<Tunnel>>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
@@ -116,8 +122,10 @@ impl Endpoint {
             cookies: None,
             refusals: Allowance::new(limits::REFUSALS_TOLD, limits::REFUSALS_PERIOD),
             refused_proofs: Allowance::new(limits::REFUSED_PROOFS_TOLD, limits::REFUSALS_PERIOD),
+            unread: Allowance::new(limits::UNREAD_ANSWERED, limits::REFUSALS_PERIOD),
             untold: Refusals::default(),
             noted: Noted::default(),
+            unheard: Unheard::default(),
             tunnels: BTreeMap::new(),
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),

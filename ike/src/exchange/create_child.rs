@@ -109,6 +109,8 @@ pub(crate) enum CreateChildResponse {
     Ike(IkeRequest),
     /// Send it again with a public value of this group.
     InvalidKe(u16),
+    /// There is no Child SA with this SPI of the asking end to rekey. Only written: read it is an error as any other.
+    NotFound(EspSpi),
     Error(NotifyType),
 }
 
@@ -139,7 +141,7 @@ impl CreateChildResponse {
         match self {
             Self::Child { key_exchange, .. } => key_exchange.as_ref(),
             Self::Ike(answer) => Some(&answer.key_exchange),
-            Self::InvalidKe(_) | Self::Error(_) => None,
+            Self::InvalidKe(_) | Self::NotFound(_) | Self::Error(_) => None,
         }
     }
 
@@ -154,6 +156,9 @@ impl CreateChildResponse {
             Self::InvalidKe(group) => {
                 vec![Payload::Notify(Notify::new(NotifyType::INVALID_KE_PAYLOAD, group.to_be_bytes()))]
             }
+            // RFC 7296 §2.25: "indicated by the SPI field in the Notify payload, which is copied from the SPI field in the
+            // REKEY_SA notification".
+            Self::NotFound(spi) => vec![Payload::Notify(Notify::about(NotifyType::CHILD_SA_NOT_FOUND, spi))],
             Self::Error(kind) => vec![Payload::Notify(Notify::new(kind, []))],
         }
     }

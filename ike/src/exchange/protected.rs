@@ -61,10 +61,15 @@ fn open<'a>(
     key: &DirectionProtection,
     buffer: &'a mut [u8],
 ) -> Result<&'a mut [u8], OpenError> {
-    key.open(sealed.associated, buffer).map_err(|error| match error {
+    let opened = key.open(sealed.associated, buffer).map_err(|error| match error {
         CryptoError::NoWholeBlocks => OpenError::Malformed(Malformed::Syntax("length of the ciphertext")),
         _ => OpenError::Forged,
-    })
+    })?;
+    // Only now is it known that the peer says so, who is to be answered.
+    match sealed.unsupported {
+        Some(kind) => Err(OpenError::Malformed(Malformed::UnsupportedCritical(kind.0))),
+        None => Ok(opened),
+    }
 }
 
 impl Protected<Vec<Payload>> {

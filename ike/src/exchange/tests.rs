@@ -78,7 +78,12 @@ fn what_the_peer_pads_wrongly_is_malformed() {
     let (associated, _) = good.split_at(32);
     let of_text = |plaintext: Vec<u8>, key: &mut DirectionProtection| {
         let body = key.seal(associated, plaintext).unwrap();
-        let sk = crate::wire::Encrypted { first: PayloadType::NOTIFY, associated, sealed: &body };
+        let sk = crate::wire::Encrypted {
+            first: PayloadType::NOTIFY,
+            associated,
+            sealed: &body,
+            unsupported: None,
+        };
         Protected::open(&sk, key).map(Protected::into_inner)
     };
     let malformed = |what| Err(OpenError::Malformed(Malformed::Syntax(what)));

@@ -16,10 +16,14 @@ impl TrafficSelector {
         }
     }
 
-    /// From the wire; `None` for an empty range or OPAQUE ports, which we do not offer.
+    /// From the wire; `None` for an empty range or OPAQUE ports, which we do not offer, and for ports of what has none: "For
+    /// protocols for which port is undefined (including protocol 0) … this field MUST be zero", the last port 65535 (§3.13.1).
     pub fn from_wire(wire: &WireSelector) -> Option<Self> {
-        let ports = wire.first_port..=wire.last_port;
-        Self::new(wire.first, wire.last, Protocol(wire.protocol), ports).ok()
+        let (protocol, ports) = (Protocol(wire.protocol), wire.first_port..=wire.last_port);
+        if !protocol.has_ports() && ports != (0..=u16::MAX) {
+            return None;
+        }
+        Self::new(wire.first, wire.last, protocol, ports).ok()
     }
 }
 
@@ -120,5 +124,31 @@ mod tests {
         let opaque =
             WireSelector { first_port: u16::MAX, last_port: 0, ..list("10.0.0.1[tcp]")[0].to_wire() };
         assert_eq!(TrafficSelector::from_wire(&opaque), None);
+    }
+
+    /// RFC 7296 §3.13.1.
+    #[test]
+    fn ports_of_what_has_none_are_no_selector() {
+        let wire = |protocol, first_port, last_port| WireSelector {
+            protocol,
+            first_port,
+            last_port,
+            ..list("10.0.0.0/24")[0].to_wire()
+        };
+        for (protocol, first, last, is_one) in [
+            (0, 0, u16::MAX, true),
+            (0, 443, 443, false),
+            (0, 0, 0, false),
+            (47, 0, u16::MAX, true),
+            (47, 0, 0, false),
+            (50, 1, u16::MAX, false),
+            // Echo request and all of its codes; a later fragment; a Mobility Header.
+            (1, 0x0800, 0x08ff, true),
+            (6, u16::MAX, 0, false),
+            (135, 5 << 8, 5 << 8, true),
+        ] {
+            let read = TrafficSelector::from_wire(&wire(protocol, first, last));
+            assert_eq!(read.is_some(), is_one, "{protocol} {first}-{last}");
+        }
     }
 }

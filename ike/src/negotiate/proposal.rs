@@ -162,7 +162,9 @@ struct Fit<'a> {
 }
 
 impl<'a> Fit<'a> {
-    /// Types beyond the `known` ones can only be answered with NONE, if that is offered.
+    /// Types beyond the `known` ones can only be answered with NONE, if that is offered and the type has it: "If the responder
+    /// receives a proposal that contains a Transform Type it does not understand …, it MUST consider this proposal
+    /// unacceptable" (RFC 7296 §3.3.6), and what 0 means there is not known.
     fn new(proposal: &'a Proposal, ciphers: &Ciphers, known: &[TransformType]) -> Self {
         let mut fit = Self { offered: proposal.transforms.iter().collect(), chosen: Vec::new() };
         let integrity = matches!(ciphers, Ciphers::Cbc(..));
@@ -171,7 +173,8 @@ impl<'a> Fit<'a> {
             TransformType::INTEG => integrity,
             other => known.contains(&other),
         };
-        for transform in fit.offered.clone().into_iter().filter(|t| t.id == NONE && !answered(t.kind)) {
+        let is_none = |t: &&Transform| t.id == NONE && t.kind.has_none();
+        for transform in fit.offered.clone().into_iter().filter(|t| is_none(t) && !answered(t.kind)) {
             fit.leave_aside(transform.kind);
             fit.chosen.push(*transform);
         }

@@ -22,6 +22,11 @@ impl Protocol {
     /// Any protocol.
     pub const ANY: Self = Self(0);
 
+    /// Whether it has ports, or what stands for them: ICMP its type and code, Mobility Header its type (RFC 4301 §4.4.1.1).
+    pub(crate) fn has_ports(self) -> bool {
+        matches!(self.0, 1 | 6 | 17 | 33 | 58 | 132 | 135 | 136)
+    }
+
     const NAMES: [(&'static str, u8); 6] =
         [("icmp", 1), ("tcp", 6), ("udp", 17), ("gre", 47), ("icmpv6", 58), ("sctp", 132)];
 }

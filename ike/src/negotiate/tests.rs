@@ -55,6 +55,9 @@ fn none_is_accepted_for_what_we_do_not_have_and_nothing_else_is() {
         (TransformType::INTEG, 12, false),
         (TransformType::ADDKE1, 0, true),
         (TransformType::ADDKE1, 36, false),
+        // Neither has a NONE that we know of.
+        (TransformType::ESN, 0, false),
+        (TransformType(13), 0, false),
     ] {
         offer[0].transforms.push(Transform::new(kind, id));
         let choice = choose_ike(&offer, &ike("aes256gcm16-prfsha256-x25519"), None);

@@ -145,11 +145,6 @@ impl Meter {
         usage.packets_in > self.last.packets_in || usage.packets_out > self.last.packets_out
     }
 
-    /// Whether a packet has come.
-    pub(crate) fn has_received(&self) -> bool {
-        self.last.packets_in > 0
-    }
-
     /// Whether a packet has left since the last reading.
     pub(crate) fn has_sent(&self, usage: &Usage) -> bool {
         usage.packets_out > self.last.packets_out

@@ -108,6 +108,7 @@ impl Tunnel {
         let answered = opened.and_then(|Received { payloads, .. }| match header.exchange {
             ExchangeType::CREATE_CHILD_SA => {
                 let asked = payloads.try_map(CreateChildRequest::read)?;
+                self.gone_on = true;
                 self.create_child_asked(ctx, spi, path, request, asked);
                 Ok(None)
             }
@@ -119,10 +120,8 @@ impl Tunnel {
                 }
                 Ok(Some(self.answer_informational(ctx, asked)))
             }
-            _ => {
-                ctx.output.drop(DropReason::UnexpectedExchange);
-                Ok(Some((error_payload(NotifyType::INVALID_SYNTAX), Afterwards::Nothing)))
-            }
+            // Over, or unknown; and INVALID_SYNTAX "is considered fatal in both peers" (§2.21.3).
+            _ => Err(Malformed::Syntax("an exchange that has no place here")),
         });
         let answer = answered.unwrap_or_else(|error| Some(refusal_of(header.exchange, error)));
         if let Some((payloads, afterwards)) = answer {
@@ -133,7 +132,7 @@ impl Tunnel {
 
     fn do_afterwards(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, afterwards: Afterwards) {
         match afterwards {
-            Afterwards::Nothing => {}
+            Afterwards::Nothing => self.gone_on = true,
             Afterwards::IkeSaDeleted => self.ike_sa_deleted_by_peer(ctx, spi),
             Afterwards::Broken(diagnosis) => {
                 self.fail(diagnosis.clone());
@@ -207,6 +206,7 @@ impl Tunnel {
             self.path_mtu.answered(ctx.now.boot, asked);
         }
         self.last_answer = ctx.now.boot;
+        self.gone_on = true;
         self.heard(ctx, spi, path);
         match opened.and_then(|received| Response::read(datagram.header.exchange, received.payloads)) {
             Ok(response) => {
@@ -333,9 +333,4 @@ fn refusal_of(exchange: ExchangeType, error: Malformed) -> (Vec<Payload>, Afterw
         _ => Afterwards::Broken(diagnose::malformed(exchange, &error.to_string())),
     };
     (vec![Payload::Notify(Notify::refusing(error))], afterwards)
-}
-
-/// A lone error notification.
-pub(super) fn error_payload(kind: NotifyType) -> Vec<Payload> {
-    vec![Payload::Notify(Notify::new(kind, []))]
 }

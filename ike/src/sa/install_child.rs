@@ -87,6 +87,7 @@ impl Tunnel {
     /// The peer sends on this Child SA: so it can receive on it too.
     pub(crate) fn first_packet(&mut self, ctx: &mut Context<'_>, id: ChildSaId) {
         self.last_heard = ctx.now.boot;
+        self.gone_on = true;
         if self.children.get(&id).is_some_and(|c| c.replaced_by.is_none()) {
             self.send_on(ctx, id);
         }

@@ -36,7 +36,11 @@ impl Tunnel {
     ) -> Answer {
         let old = match self.to_be_rekeyed(spi, request.rekeys) {
             Ok(old) => old,
-            Err(refusal) => return Answer::error(refusal),
+            Err(refusal) => {
+                let not_found = request.rekeys.filter(|_| refusal == NotifyType::CHILD_SA_NOT_FOUND);
+                let not_found = not_found.map(|spi| Answer::Now(CreateChildResponse::NotFound(spi)));
+                return not_found.unwrap_or(Answer::error(refusal));
+            }
         };
         // Before its networks are judged, and the same again where they are judged twice.
         let configuration =
@@ -278,7 +282,12 @@ impl Tunnel {
                 let standing = self.standing(ctx, pending);
                 refused_there(config, &networks, *kind, ExchangeType::CREATE_CHILD_SA, standing)
             }
-            (CreateChildResponse::Ike(_) | CreateChildResponse::Child { .. }, _) => {
+            (
+                CreateChildResponse::Ike(_)
+                | CreateChildResponse::Child { .. }
+                | CreateChildResponse::NotFound(_),
+                _,
+            ) => {
                 return Err(diagnose::bad_answer(ExchangeType::CREATE_CHILD_SA));
             }
         };

@@ -305,7 +305,9 @@ impl Tunnel {
                 diagnose::no_ike_proposal_there(&connection.proposals, ExchangeType::CREATE_CHILD_SA)
             }
             CreateChildResponse::Error(kind) => diagnose::peer_error(ExchangeType::CREATE_CHILD_SA, kind),
-            CreateChildResponse::Ike(_) | CreateChildResponse::Child { .. } => {
+            CreateChildResponse::Ike(_)
+            | CreateChildResponse::Child { .. }
+            | CreateChildResponse::NotFound(_) => {
                 return Err(diagnose::bad_answer(ExchangeType::CREATE_CHILD_SA));
             }
         };

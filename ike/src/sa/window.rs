@@ -143,7 +143,7 @@ mod tests {
     use crate::wire::{Encrypted, Fragment, FragmentPlace, IkeSpi, PayloadType};
 
     const ENCRYPTED: Encrypted<'static> =
-        Encrypted { first: PayloadType::NONE, associated: &[], sealed: &[] };
+        Encrypted { first: PayloadType::NONE, associated: &[], sealed: &[], unsupported: None };
 
     fn datagram<'a>(message_id: u32, bytes: &'a [u8], body: Body<'static>) -> Datagram<'a> {
         let header = Header {

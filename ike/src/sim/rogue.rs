@@ -319,6 +319,22 @@ impl Rogue {
         sealed(header(this.spis, exchange, message_id), &mut this.outgoing, first, chain)
     }
 
+    /// The next request on the IKE SA numbered so, which says nothing, behind an empty payload of this type in clear text.
+    pub fn seal_behind(&mut self, sa: usize, kind: PayloadType, critical: bool) -> Vec<u8> {
+        let this = self.sas.get_mut(sa).expect("an IKE SA");
+        let header = header(this.spis, ExchangeType::INFORMATIONAL, this.next_id);
+        this.next_id += 1;
+        let (head, text) = prepare_chain(header, PayloadType::NONE, Vec::new(), this.outgoing.frame());
+        let in_clear = [PayloadType::SK.0, if critical { 0x80 } else { 0 }, 0, 4];
+        let (fixed, generic) = head.split_first_chunk::<{ Header::LENGTH }>().expect("a header");
+        let mut fixed = *fixed;
+        // Nothing here is longer than a byte says.
+        (fixed[16], fixed[27]) = (kind.0, fixed[27] + 4);
+        let head = [&fixed[..], &in_clear, generic].concat();
+        let sealed = this.outgoing.seal(&head, text).expect("an IV");
+        [head, sealed].concat()
+    }
+
     /// The next request on the IKE SA numbered so in fragments of at most so many bytes, not sent yet.
     pub fn seal_fragments(
         &mut self,

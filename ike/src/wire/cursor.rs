@@ -10,7 +10,7 @@ pub enum Malformed {
     /// rejected".
     #[error("unsupported critical payload of type {0}")]
     UnsupportedCritical(u8),
-    /// RFC 7296 §2.5: a higher major version.
+    /// RFC 7296 §2.5: another major version.
     #[error("IKE major version {0}")]
     MajorVersion(u8),
 }

@@ -28,12 +28,23 @@ pub struct Header {
 impl Header {
     /// Bytes on the wire.
     pub const LENGTH: usize = 28;
-    const VERSION: u8 = 0x20;
+    /// The major version that we speak, and the only one.
+    pub const MAJOR: u8 = 2;
+    const VERSION: u8 = Self::MAJOR << 4;
     const FLAG_INITIATOR: u8 = 0x08;
     const FLAG_RESPONSE: u8 = 0x20;
 
     /// Reads a header. `Err` if it is too short or of another major version.
     pub fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        // "Minor version … MUST be ignored on receipt".
+        match Self::parse_any_version(reader)? {
+            (header, Self::MAJOR) => Ok(header),
+            (_, other) => Err(Malformed::MajorVersion(other)),
+        }
+    }
+
+    /// The same whatever the major version, and that.
+    pub fn parse_any_version(reader: &mut Reader<'_>) -> Result<(Self, u8), Malformed> {
         let spi_i = IkeSpi(reader.array("header")?);
         let spi_r = IkeSpi(reader.array("header")?);
         let next_payload = PayloadType(reader.u8("header")?);
@@ -42,11 +53,7 @@ impl Header {
         let flags = reader.u8("header")?;
         let message_id = reader.u32("header")?;
         let length = reader.u32("header")?;
-        // "Minor version … MUST be ignored on receipt".
-        if version >> 4 != Self::VERSION >> 4 {
-            return Err(Malformed::MajorVersion(version >> 4));
-        }
-        Ok(Self {
+        let header = Self {
             spi_i,
             spi_r,
             next_payload,
@@ -55,7 +62,8 @@ impl Header {
             response: flags & Self::FLAG_RESPONSE != 0,
             message_id,
             length,
-        })
+        };
+        Ok((header, version >> 4))
     }
 
     /// Appends the header.

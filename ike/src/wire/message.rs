@@ -22,8 +22,7 @@ pub struct Datagram<'a> {
 pub enum Body<'a> {
     /// Payloads in clear text: `IKE_SA_INIT` and unprotected errors.
     Clear(Vec<Payload>),
-    /// One encrypted and authenticated payload. Payloads in clear text before it are ignored: nothing protects
-    /// them.
+    /// One encrypted and authenticated payload. Payloads in clear text before it are ignored: none is defined to stand there.
     Encrypted(Encrypted<'a>),
     /// One fragment of such a payload.
     Fragment(Fragment<'a>),
@@ -38,6 +37,8 @@ pub struct Encrypted<'a> {
     pub associated: &'a [u8],
     /// IV, ciphertext, and tag or checksum; how long these are, only the keys know.
     pub sealed: &'a [u8],
+    /// A payload in clear text before it, which the tag covers too, of a type that we do not know, and critical.
+    pub unsupported: Option<PayloadType>,
 }
 
 /// An SKF payload, not opened.
@@ -106,16 +107,19 @@ impl<'a> Datagram<'a> {
 
     fn protected(header: &Header, bytes: &'a [u8], chain: &'a [u8]) -> Result<Option<Body<'a>>, Malformed> {
         let mut walk = ChainWalk::new(header.next_payload, chain);
+        let mut unsupported = None;
         while let Some(raw) = walk.step()? {
+            let at_the_end = |sealed| Encrypted::at_the_end(bytes, raw.next, sealed, unsupported);
             if raw.kind == PayloadType::SK {
-                return Encrypted::at_the_end(bytes, raw.next, raw.body).map(Body::Encrypted).map(Some);
+                return at_the_end(raw.body).map(Body::Encrypted).map(Some);
             }
             if raw.kind == PayloadType::SKF {
                 let mut reader = Reader::new(raw.body);
                 let place = FragmentPlace::parse(&mut reader)?;
-                let sealed = Encrypted::at_the_end(bytes, raw.next, reader.rest())?;
+                let sealed = at_the_end(reader.rest())?;
                 return Ok(Some(Body::Fragment(Fragment { place, sealed })));
             }
+            unsupported = unsupported.or((raw.critical && !raw.kind.is_known()).then_some(raw.kind));
         }
         Ok(None)
     }
@@ -123,10 +127,15 @@ impl<'a> Datagram<'a> {
 
 impl<'a> Encrypted<'a> {
     /// What is sealed is the end of the message; everything before it is associated data.
-    fn at_the_end(bytes: &'a [u8], first: PayloadType, sealed: &'a [u8]) -> Result<Self, Malformed> {
+    fn at_the_end(
+        bytes: &'a [u8],
+        first: PayloadType,
+        sealed: &'a [u8],
+        unsupported: Option<PayloadType>,
+    ) -> Result<Self, Malformed> {
         let associated = bytes.len().checked_sub(sealed.len()).and_then(|n| bytes.get(..n));
         let associated = associated.ok_or(Malformed::Syntax("encrypted payload"))?;
-        Ok(Self { first, associated, sealed })
+        Ok(Self { first, associated, sealed, unsupported })
     }
 }
 

@@ -29,13 +29,15 @@ impl Notify {
         Self { protocol: ProtocolId::ESP, spi: spi.0.to_be_bytes().into(), kind, data: Vec::new() }
     }
 
-    /// The answer to a request that cannot be read: RFC 7296 §2.5 wants the type of an unknown critical payload named.
+    /// The answer to a request that cannot be read: RFC 7296 §2.5 wants the type of an unknown critical payload named, and the
+    /// version that is spoken stands in the header.
     pub fn refusing(error: Malformed) -> Self {
         match error {
             Malformed::UnsupportedCritical(kind) => {
                 Self::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, [kind])
             }
-            Malformed::Syntax(_) | Malformed::MajorVersion(_) => Self::new(NotifyType::INVALID_SYNTAX, []),
+            Malformed::MajorVersion(_) => Self::new(NotifyType::INVALID_MAJOR_VERSION, []),
+            Malformed::Syntax(_) => Self::new(NotifyType::INVALID_SYNTAX, []),
         }
     }
 

@@ -76,6 +76,14 @@ registry! {
     }
 }
 
+impl PayloadType {
+    /// Whether RFC 7296 or RFC 7383 defines it: "all implementations MUST understand all payload types defined in this
+    /// document", and so ignore their critical bit (§3.2).
+    pub fn is_known(self) -> bool {
+        (Self::SA..=Self::EAP).contains(&self) || self == Self::SKF
+    }
+}
+
 impl ExchangeType {
     /// Those that we know.
     pub const ALL: [Self; 4] =
@@ -97,6 +105,13 @@ registry! {
 registry! {
     /// RFC 7296 §3.3.2; 6 to 12 are RFC 9370's.
     TransformType(u8) { ENCR = 1, PRF = 2, INTEG = 3, KE = 4, ESN = 5, ADDKE1 = 6, ADDKE7 = 12 }
+}
+
+impl TransformType {
+    /// Whether 0 is NONE, "no transform of this type", in its registry (RFC 7296 §3.3.2; RFC 9370 §2.2.2).
+    pub fn has_none(self) -> bool {
+        matches!(self, Self::INTEG | Self::KE) || (Self::ADDKE1..=Self::ADDKE7).contains(&self)
+    }
 }
 
 registry! {

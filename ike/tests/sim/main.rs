@@ -8,6 +8,7 @@ mod certificates;
 mod childless;
 mod children;
 mod collisions;
+mod conformance;
 mod early;
 mod failures;
 mod fragments;

@@ -4,7 +4,7 @@ mod remarks;
 
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, table, time, wrapped};
-use crate::api::{Failed, Offloads, Pool, Refused, Request, State, Status, Timestamp, Tunnel};
+use crate::api::{Failed, Offloads, Pool, Refused, ReloadRefused, Request, State, Status, Timestamp, Tunnel};
 use remarks::remarks;
 pub(super) use remarks::{is_probed_soon, packet_size};
 
@@ -21,6 +21,7 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
 fn show(output: &Output, status: &Status, now: Timestamp) -> String {
     let mut lines = vec![title(status), String::new()];
     lines.extend(missing(&status.offloads));
+    lines.extend(status.unguarded.iter().flat_map(|gap| wrapped(&format!("warning: {gap}\n"), WIDTH, 2)));
     if status.tunnels.is_empty() {
         lines.push("No tunnel is configured.".to_owned());
     } else {
@@ -28,7 +29,8 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
     }
     if !status.refused.is_empty() {
         lines.push(
-            "\nRefused recently, of no tunnel; `sekisho explain --peer ADDRESS` has all of it:".to_owned(),
+            "\nRefused or not heard again, of no tunnel; `sekisho explain --peer ADDRESS` has all of it:"
+                .to_owned(),
         );
         let refused = status.refused.iter().rev().map(|refused| refusal(refused, now));
         lines.extend(refused.flat_map(|refused| wrapped(&refused, WIDTH, 2)));
@@ -37,6 +39,7 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
         lines.push(String::new());
         lines.extend(status.pools.iter().map(pool));
     }
+    lines.extend(reloads(status, now));
     lines.extend(footnotes(status));
     lines.join("\n") + "\n"
 }
@@ -60,15 +63,26 @@ fn refusal(refused: &Refused, now: Timestamp) -> String {
     format!("  {} {ago} ago{often}: {}", refused.remote, diagnosis.summary)
 }
 
-/// What is of all tunnels.
+/// What of the configuration is not in force, and why.
+fn reloads(status: &Status, now: Timestamp) -> Vec<String> {
+    let refused = status.reload_refused.iter().map(|ReloadRefused { at, reason }| {
+        let ago = time((now.as_millis() / 1000).saturating_sub(at.as_millis() / 1000));
+        format!("\nThe last reload was refused {ago} ago, and what was in force before it stays so: {reason}")
+    });
+    let changed = [
+        ("in force after a restart of sekishod", &status.restart_needed),
+        ("in force from each tunnel's next SA on (`sekisho rekey NAME` makes one now)", &status.from_next_sa),
+    ];
+    let changed = changed.into_iter().filter(|(_, settings)| !settings.is_empty());
+    let changed = changed.map(|(when, settings)| {
+        format!("\nChanged in the configuration, and {when}: {}", settings.join(", "))
+    });
+    refused.chain(changed).collect()
+}
+
+/// What else is of all tunnels.
 fn footnotes(status: &Status) -> Vec<String> {
     let mut lines = Vec::new();
-    if !status.restart_needed.is_empty() {
-        let settings = status.restart_needed.join(", ");
-        lines.push(format!(
-            "\nChanged in the configuration, and in force after a restart of sekishod: {settings}"
-        ));
-    }
     let local: Vec<&String> = status.tunnels.iter().flat_map(|tunnel| &tunnel.blocked_local).collect();
     let stale: Vec<_> = status.stale.iter().filter(|net| !local.contains(net)).map(String::as_str).collect();
     if !stale.is_empty() {
@@ -205,6 +219,19 @@ mod tests {
         assert_eq!(missing(&older).unwrap(), told);
         let refused = offloads("auto", true, true, &["the device refused joined packets (EINVAL) 1 times"]);
         assert!(missing(&refused).unwrap().contains("EINVAL"));
+    }
+
+    #[test]
+    fn what_is_let_in_for_want_of_what_the_kernel_lacks_is_said_before_the_tunnels() {
+        let mut status: Status = serde_json::from_str(STATUS).unwrap();
+        status.unguarded = Some("what comes in clear is taken ".repeat(6) + "(`nft_socket`)");
+        let shown = show(&Output::new(true), &status, Timestamp::from_unix(1_763_761_750));
+        let (before, _) = shown.split_once("TUNNEL ").unwrap();
+        assert!(
+            before.contains("\n\nwarning: what comes in clear") && before.ends_with("(`nft_socket`)\n\n"),
+            "{before}"
+        );
+        assert!(before.lines().all(|line| line.len() <= WIDTH), "{before}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ use super::tunnel::Tunnel;
 use crate::config::{Childless, Connection};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
-use crate::event::{JobId, Trigger};
+use crate::event::{Awaited, JobId, Trigger};
 use crate::exchange::{AuthResponse, InitResponse, Message, OpenError, Protected};
 use crate::limits;
 use crate::negotiate::TrafficSelector;
@@ -178,6 +178,18 @@ impl Attempt {
     /// Whether the peer cannot have set up the tunnel yet: it has no proof of ours.
     pub(crate) fn can_be_abandoned(&self) -> bool {
         !matches!(self.phase, Phase::Auth(_) | Phase::Examining(..) | Phase::Gathering(..))
+    }
+
+    /// What it waits for that may be long in coming.
+    pub(crate) fn awaited(&self) -> Option<Awaited> {
+        let exchange = match &self.phase {
+            Phase::Init(_) => ExchangeType::IKE_SA_INIT,
+            Phase::Auth(_) => ExchangeType::IKE_AUTH,
+            Phase::Gathering(..) => return Some(Awaited::Revocation),
+            _ => return None,
+        };
+        let sent = self.retransmission.attempt().saturating_add(1);
+        Some(Awaited::Answer { exchange, path: self.path, sent, since: self.retransmission.first_sent() })
     }
 
     /// Whether it waits for answers about revocation.
