@@ -27,6 +27,8 @@ pub(crate) struct PendingChild {
     pub(crate) rekeys: Option<ChildSaId>,
     pub(crate) nonce: Vec<u8>,
     pub(crate) share: Option<Share>,
+    /// The peer asked for the group of its key exchange.
+    pub(crate) regrouped: bool,
     /// The packet that asked for it.
     packet: Option<Box<Trigger>>,
     /// SPIs that the peer has deleted meanwhile and that we do not know: one may be of the answer on its way, which the
@@ -92,7 +94,8 @@ impl PendingChild {
     ) -> Result<Self, Diagnosis> {
         let lease =
             ctx.spis.esp(path.remote, ctx.random).ok_or_else(|| diagnose::local("no ESP SPI is left"))?;
-        Ok(Self { index, rekeys, nonce: ctx.nonce(), share, packet: None, deleted: Vec::new(), lease })
+        let (nonce, packet, deleted) = (ctx.nonce(), None, Vec::new());
+        Ok(Self { index, rekeys, nonce, share, regrouped: false, packet, deleted, lease })
     }
 
     /// The same for this packet.

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::crossing::{ChildActivity, Verdict, new_child, rekey_child};
 use super::ike_sa::Exchange;
 use super::offloaded::Answer;
-use super::share::{Share, other_group};
+use super::share::{Share, Tried, other_group};
 use super::tasks::Task;
 use super::tunnel::Tunnel;
 use crate::diagnose::{self, Negotiated, Standing};
@@ -249,7 +249,8 @@ impl Tunnel {
         let diagnosis = match *refusal {
             CreateChildResponse::InvalidKe(wanted) => {
                 let offered: Vec<Group> = config.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-                let tried = pending.share.as_ref().map(Share::group);
+                let group = pending.share.as_ref().map(Share::group);
+                let tried = Tried { group, too_often: pending.regrouped };
                 let during = (Negotiated::ChildSa, ExchangeType::CREATE_CHILD_SA);
                 match other_group(wanted, &offered, tried, during) {
                     Ok(group) => {

@@ -266,13 +266,14 @@ impl Tunnel {
     ) {
         let connection = self.connection().clone();
         let Some(config) = connection.children.get(index) else { return };
-        let put_off = queued.put_off;
+        let (put_off, regrouped) = (queued.put_off, queued.group.is_some());
         let pending = match PendingChild::begin(ctx, self.path, index, rekeys, queued.into_share()) {
             Ok(pending) => pending,
             Err(diagnosis) => return self.fail(diagnosis),
         };
         let packet = rekeys.is_none().then(|| self.starts.packet(index)).flatten();
-        let pending = pending.triggered_by(packet);
+        let mut pending = pending.triggered_by(packet);
+        pending.regrouped = regrouped;
         rekeys.into_iter().for_each(|id| self.pfs_asked(id));
         let old = rekeys.and_then(|id| self.children.get_mut(&id)).map(|child| {
             child.rekey_at = None;

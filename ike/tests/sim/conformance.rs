@@ -305,3 +305,38 @@ fn the_shortest_and_the_longest_nonce_will_do() {
         assert!(answer.iter().any(|p| p.kind() == PayloadType::SA), "{length} bytes");
     }
 }
+
+/// §1.2, §1.3: a group is tried again where the peer asks for another one, but not for ever.
+#[test]
+fn a_peer_that_asks_for_one_group_and_then_for_the_other_is_not_obeyed_without_end() {
+    let groups = "aes256gcm16-prfsha256-x25519-ecp256";
+    let esp = "aes256gcm16-x25519-ecp256-noesn";
+    for command in [Command::RekeyChildren("link".into()), Command::RekeyIke("link".into())] {
+        let mut world = World::new(1, Conditions::GOOD);
+        let (mut a, mut b) = (connection(Side::A, true), connection(Side::B, false));
+        for end in [&mut a, &mut b] {
+            end.proposals = vec![groups.parse().unwrap()];
+            end.children[0].proposals = vec![esp.parse().unwrap()];
+        }
+        world.configure(Side::B, vec![b]);
+        let mut rogue = Rogue::new(a, PEER.parse().unwrap(), 1);
+        assert!(rogue.connect(&mut world, EspSpi(0x1000)));
+        world.command(Side::B, command.clone()).unwrap();
+        let mut asked = 0;
+        for _ in 0..50 {
+            world.run_for(SECOND / 10);
+            for request in rogue.requests(&mut world, 0) {
+                let group = request.payloads.iter().find_map(|payload| match payload {
+                    Payload::KeyExchange { group, .. } => Some(*group),
+                    _ => None,
+                });
+                asked += 1;
+                let other: u16 = if group == Some(31) { 19 } else { 31 };
+                let refusal = Notify::new(NotifyType::INVALID_KE_PAYLOAD, other.to_be_bytes());
+                rogue.answer(&mut world, 0, &request, &[Payload::Notify(refusal)]);
+            }
+        }
+        assert_eq!(asked, 2, "{command:?}: within five seconds");
+        assert_eq!(world.b.status().state, ConnectionState::Up, "and the tunnel stands");
+    }
+}
