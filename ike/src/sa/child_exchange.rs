@@ -126,6 +126,7 @@ impl PendingChild {
             ts_i: narrow::to_wire(&local),
             ts_r: narrow::to_wire(&remote),
             refuses_padding: false,
+            later_fragments: networks.names_ports(),
         }
     }
 
@@ -253,6 +254,9 @@ pub(crate) fn accept(
         ts_i: narrow::to_wire(&remote),
         ts_r: narrow::to_wire(&local),
         refuses_padding: false,
+        // "It is enabled only if NON_FIRST_FRAGMENTS_ALSO notification is included in both the request proposing an SA and the
+        // response accepting it" (RFC 7296 §1.3.1). We take them from everybody: see `sekisho-esp`'s `fragments`.
+        later_fragments: asked.offer.later_fragments,
     };
     let agreed = AgreedChild {
         index,
@@ -357,7 +361,7 @@ mod tests {
     fn a_peer_that_refuses_padding_gets_none() {
         let offer = |refuses_padding| {
             let (proposals, ts_i, ts_r) = (vec![], vec![], vec![]);
-            ChildOffer { proposals, ts_i, ts_r, refuses_padding }
+            ChildOffer { proposals, ts_i, ts_r, refuses_padding, later_fragments: false }
         };
         let child = |padding| Child { tfc_padding: padding, ..Child::new(Name::from("a"), vec![], vec![]) };
         assert_eq!(tfc_padding(&child(true), &offer(false)), TfcPadding::On);

@@ -1,6 +1,7 @@
 //! Seldom-trodden ground of RFC 7296: what an honest peer of another making may say one day, and what it must get for an answer.
 
 use sekisho_ike::event::{Command, ConnectionState};
+use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection};
 use sekisho_ike::wire::{
     Body, Datagram, EspSpi, ExchangeType, Header, IkeSpi, Notify, NotifyType, Payload, PayloadType, Proposal,
@@ -338,5 +339,34 @@ fn a_peer_that_asks_for_one_group_and_then_for_the_other_is_not_obeyed_without_e
         }
         assert_eq!(asked, 2, "{command:?}: within five seconds");
         assert_eq!(world.b.status().state, ConnectionState::Up, "and the tunnel stands");
+    }
+}
+
+/// §1.3.1: "enabled only if NON_FIRST_FRAGMENTS_ALSO notification is included in both the request proposing an SA and the response
+/// accepting it".
+#[test]
+fn later_fragments_where_ports_decide_are_offered_and_agreed_to() {
+    let also = || Payload::Notify(Notify::new(NotifyType::NON_FIRST_FRAGMENTS_ALSO, []));
+    for (ports, offers) in [("", false), ("[udp/5000]", true)] {
+        let mut world = World::new(1, Conditions::GOOD);
+        let (mut a, mut b) = (connection(Side::A, true), connection(Side::B, false));
+        let selectors = |all: &[TrafficSelector]| -> Vec<TrafficSelector> {
+            all.iter().map(|selector| format!("{selector}{ports}").parse().unwrap()).collect()
+        };
+        for child in [&mut a.children[0], &mut b.children[0]] {
+            (child.local, child.remote) = (selectors(&child.local), selectors(&child.remote));
+        }
+        world.configure(Side::B, vec![b]);
+        let mut rogue = Rogue::new(a, PEER.parse().unwrap(), 1);
+        assert!(rogue.connect(&mut world, EspSpi(0x1000)));
+        assert!(!rogue.answered.contains(&also()), "nobody asked");
+        let mut request = rogue.another_child(EspSpi(0x2000));
+        request.insert(0, also());
+        let answer = rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &request).unwrap();
+        assert!(answer.contains(&also()));
+        world.command(Side::B, Command::RekeyChildren("link".into())).unwrap();
+        world.run_for(SECOND / 10);
+        let request = rogue.requests(&mut world, 0).remove(0);
+        assert_eq!(request.payloads.contains(&also()), offers, "`{ports}`");
     }
 }
