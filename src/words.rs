@@ -1,5 +1,7 @@
 //! What several parts of the shell tell in the same words.
 
+use std::io;
+
 /// What to do about a certificate of ours that ends.
 pub const RENEW: &str = "have it renewed, put the new one into the same file, and `sekisho reload`";
 /// What to do about one that has not begun.
@@ -14,9 +16,21 @@ pub fn days(whole: i64) -> String {
     }
 }
 
+/// An error of the system without its number.
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_told_without_its_number() {
+        assert_eq!(plain(&io::Error::from_raw_os_error(libc::EISDIR)), "Is a directory");
+        assert_eq!(plain(&io::Error::other("it is damaged")), "it is damaged");
+    }
 
     #[test]
     fn days_are_counted_from_one_on() {

@@ -4,6 +4,7 @@
 
 mod namespace;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -161,6 +162,13 @@ fn a_daemon_whose_device_was_removed_ends_with_the_reason_and_leaves_all_closed(
     });
 }
 
+/// The reasons that `docs/drops.md` explains.
+fn documented_drops() -> BTreeSet<String> {
+    let lines = include_str!("../docs/drops.md").lines();
+    let words = lines.filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    words.map(|(word, _)| word.to_owned()).collect()
+}
+
 #[test]
 fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
     in_namespace(|| async {
@@ -173,6 +181,7 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
         assert_eq!(status.tunnels.len(), 1);
         assert_eq!(status.tunnels[0].name, "centre");
         assert_ne!(status.tunnels[0].state, State::Up);
+        assert_eq!(status.drops.into_keys().collect::<BTreeSet<_>>(), documented_drops());
 
         let good = fs::read_to_string(site.config()).unwrap();
         let bad = good.replace("remote_id", "remote_di").replace("local_id", "local_di");

@@ -289,7 +289,7 @@ pub enum Childless {
 pub enum Encapsulation {
     /// Always: we send a NAT detection hash that cannot match, as strongSwan's `encap = yes`.
     Forced,
-    /// Only where a NAT is detected (needs native ESP).
+    /// Only where a NAT is detected; elsewhere ESP is an IP protocol of its own (RFC 7296 §2.23).
     Detected,
 }
 

@@ -1,5 +1,4 @@
 //! The bodies of the fuzz targets; an ordinary test runs them over the corpus too.
-#![allow(clippy::panic, reason = "a fuzz target's verdict")]
 
 #[cfg(feature = "sim")]
 mod certified;

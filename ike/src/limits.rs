@@ -147,6 +147,10 @@ pub const REFUSALS_NOTED: usize = 1_024;
 pub const REFUSALS_KEPT: usize = 16;
 /// See [`REFUSALS_KEPT`].
 pub const REFUSALS_KEPT_FOR: Duration = Duration::from_hours(24);
+/// Addresses that are remembered for having begun once and not gone on, and for how long.
+pub const UNHEARD_NOTED: usize = 64;
+/// See [`UNHEARD_NOTED`].
+pub const UNHEARD_PERIOD: Duration = Duration::from_hours(1);
 /// What deserves a look with one connection, of however many peers.
 pub const WARNINGS: usize = 8;
 /// Lines of a comparison in a diagnosis.
@@ -171,8 +175,9 @@ pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 pub const REFUSED_LIFETIME: Duration = Duration::from_secs(4);
 /// How often the cookie secret is replaced; the one before it is still accepted.
 pub const COOKIE_SECRET_LIFETIME: Duration = Duration::from_mins(2);
-/// A tunnel that its initiator deletes within this time, and without a packet, was not what it wanted.
-pub const DELETED_AT_ONCE: Duration = Duration::from_secs(10);
+/// An initiator that goes within this time, with neither a message nor a packet before, may have refused our proof, which it sees
+/// last: a round trip, and time to judge it.
+pub const DELETED_AT_ONCE: Duration = Duration::from_secs(3);
 /// How long a replaced Child SA still receives after its end was agreed, for packets on the way.
 pub const RETIRE_GRACE: Duration = Duration::from_secs(5);
 /// How long at least the end of a replaced SA is left to the peer whose duty it is; then we delete it ourselves.

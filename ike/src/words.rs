@@ -1,6 +1,6 @@
 //! The words of every kind of diagnosis, from both ends where both know something: of simulated conversations where these
 //! can bring it about, else of values.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod certificates;
 
@@ -73,7 +73,11 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
                 ..silent(ExchangeType::IKE_SA_INIT)
             }),
         ],
-        Kind::NatPortFiltered => both(&simulated(|_, _| {}, |world| world.link.closed_port = Some(4500))),
+        Kind::NatPortFiltered => {
+            let mut samples = both(&simulated(|_, _| {}, |world| world.link.closed_port = Some(4500)));
+            samples.push(never_came_back(silent(ExchangeType::IKE_AUTH).path, 4500, 30, false));
+            samples
+        }
         Kind::FragmentsLost => fragments_lost(),
         Kind::NoIkeProposal => no_ike_proposal(),
         Kind::NoChildProposal => no_child_proposal(),

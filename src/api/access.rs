@@ -14,9 +14,15 @@ pub(super) struct Access {
 impl Access {
     /// With the group of that name, if the machine has one.
     pub(super) fn of_group(name: &str) -> Self {
-        let group = Group::from_name(name).ok().flatten().map(|group| group.gid);
+        let group = match Group::from_name(name) {
+            Ok(group) => group.map(|group| group.gid),
+            Err(error) => {
+                tracing::warn!("the group `{name}` cannot be looked up: {error}");
+                None
+            }
+        };
         if group.is_none() && !name.is_empty() {
-            tracing::debug!("there is no group `{name}`: only root may use the control socket");
+            tracing::debug!("without a group `{name}` only root may use the control socket");
         }
         Self { own: geteuid().as_raw(), group }
     }

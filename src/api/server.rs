@@ -84,6 +84,7 @@ impl Server {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(refused)?;
         }
+        // One of an earlier daemon of this process id; most often there is none.
         let _ = fs::remove_file(&hidden);
         let listener = unix::UnixListener::bind(&hidden).map_err(refused)?;
         let made = (|| {

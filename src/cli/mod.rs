@@ -1,6 +1,7 @@
 //! The command line `sekisho`: one file a command. Exit code 0; 1 if refused or failed, with the reason on standard
 //! error; 2 for wrong usage.
 
+mod awaited;
 mod blocked;
 mod check;
 mod down;

@@ -219,8 +219,12 @@ pub(super) fn time(seconds: u64) -> String {
 
 /// Of a certificate of ours: what is the matter until it begins to be valid.
 pub(super) fn not_yet(begins: Timestamp) -> String {
-    let begins = begins.to_string().replace('T', " ").replace(".000Z", " UTC");
-    format!("not valid before {begins}, and peers refuse it until then: {TOO_EARLY}")
+    format!("not valid before {}, and peers refuse it until then: {TOO_EARLY}", moment(begins))
+}
+
+/// A whole second: `2025-11-21 21:48:40 UTC`.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.to_string().replace('T', " ").replace(".000Z", " UTC")
 }
 
 /// Bytes with three digits or so: `84 B`, `1.2 MB`.

@@ -56,6 +56,7 @@ fn ike(sa: &IkeSa) -> String {
         peer_certificate_expires: _,
         peer_revocation: _,
         peer_revocation_checked: _,
+        peer_revocation_ends: _,
         age_s,
         rekey_in_s,
         nat_here,

@@ -29,17 +29,19 @@ const DEAF_TIME: u64 = 20;
 pub(super) fn silences(tunnel: &Tunnel) -> Vec<Silence> {
     if tunnel.peers.is_empty() {
         let ike = tunnel.ike.as_ref();
-        return tunnel.children.iter().filter_map(|child| silence(None, child, ike)).collect();
+        let had = tunnel.packets_in;
+        return tunnel.children.iter().filter_map(|child| silence(None, child, (ike, had))).collect();
     }
     let of_peer = |peer: &crate::api::Peer| {
-        let ike = Some(&peer.ike);
-        let silences = peer.children.iter().filter_map(|child| silence(Some(&peer.remote_id), child, ike));
+        let known = (Some(&peer.ike), peer.packets_in);
+        let silences = peer.children.iter().filter_map(|child| silence(Some(&peer.remote_id), child, known));
         silences.collect::<Vec<_>>()
     };
     tunnel.peers.iter().flat_map(of_peer).collect()
 }
 
-fn silence(peer: Option<&str>, child: &Child, ike: Option<&IkeSa>) -> Option<Silence> {
+/// `had`: packets that have come through this tunnel, on whichever SA.
+fn silence(peer: Option<&str>, child: &Child, (ike, had): (Option<&IkeSa>, u64)) -> Option<Silence> {
     if child.sending && child.packets_out == 0 && child.packets_in >= DEAF_PACKETS && child.age_s >= DEAF_TIME
     {
         return Some(Silence { seen: deaf(peer, child), advice: DEAF.to_owned() });
@@ -48,7 +50,9 @@ fn silence(peer: Option<&str>, child: &Child, ike: Option<&IkeSa>) -> Option<Sil
     let to = peer.map_or_else(String::new, |peer| format!(" to {peer}"));
     let last = match child.last_in_s {
         Some(ago) => format!("the last came {} ago", time(ago)),
-        None => "none has come since it was set up".to_owned(),
+        None if had == 0 => "none has come since the tunnel was set up".to_owned(),
+        // An SA that it has replaced, or another child's.
+        None => format!("none has come on it since it was set up {} ago, but on others", time(child.age_s)),
     };
     let seen = format!(
         "on Child SA {}, {packets} packets were sent{to} within {} and none came back; {last}",
@@ -105,11 +109,16 @@ mod tests {
         assert_eq!(silences(&tunnel), [], "packets come");
         tunnel.children[0].unanswered = Some(Unanswered { packets: 53, for_s: 40 });
         tunnel.children[0].last_in_s = None;
+        let sent = "on Child SA centre, 53 packets were sent within 40s and none came back";
         let told = silences(&tunnel);
         assert_eq!(
             told[0].seen,
-            "on Child SA centre, 53 packets were sent within 40s and none came back; none has come since it was set up"
+            format!("{sent}; none has come on it since it was set up 2m05s ago, but on others"),
+            "before a rekey"
         );
+        tunnel.packets_in = 0;
+        let told = silences(&tunnel);
+        assert_eq!(told[0].seen, format!("{sent}; none has come since the tunnel was set up"));
         assert!(told[0].advice.starts_with("whether the peer is there is not known"), "{}", told[0].advice);
         tunnel.ike.as_mut().unwrap().last_answer_s = Some(40);
         assert_eq!(silences(&tunnel), told, "that was before");

@@ -171,22 +171,18 @@ fn shared_key(judge: &mut Judge<'_>, section: &mut Section<'_>, store: &Store<'_
     let allowed = section.boolean(judge, "allow_weak_psk").unwrap_or(false);
     let file: Spanned<String> = section.text(judge, "psk_file")?;
     let span = file.span();
-    match psk::read(store, file.get_ref()) {
-        Ok(Key { secret, weakness: None }) => Some((secret, false)),
-        Ok(Key { secret, weakness: Some(weakness) }) if allowed => {
+    match judge.file(&span, psk::read(store, file.get_ref()))? {
+        Key { secret, weakness: None } => Some((secret, false)),
+        Key { secret, weakness: Some(weakness) } if allowed => {
             let help =
                 "`allow_weak_psk` lets it pass: replace it soon by one of `sekisho keygen psk`, at both ends";
             judge.warn(&span, weakness, help);
             Some((secret, true))
         }
-        Ok(Key { weakness: Some(weakness), .. }) => {
+        Key { weakness: Some(weakness), .. } => {
             let help =
                 "make one with `sekisho keygen psk`; if the peer cannot change, write allow_weak_psk = true";
             judge.error(&span, weakness, help);
-            None
-        }
-        Err(error) => {
-            judge.error(&span, error.message, error.help);
             None
         }
     }

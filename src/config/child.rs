@@ -10,9 +10,9 @@ use sekisho_ike::negotiate::{SelectorError, TrafficSelector};
 use sekisho_ike::suite::{Esn, EspProposal, Profile};
 use toml::Spanned;
 
-use super::document::{self, Judge, Section, Span};
+use super::document::{self, Judge, Section, Span, all_good};
 use super::pool::Given;
-use super::sides::protocols_meet;
+use super::sides;
 use super::start::{Callable, Schedule};
 use super::{duration, limits, values};
 
@@ -87,9 +87,7 @@ pub(super) fn read_all(
     }
     let mut names = BTreeMap::new();
     let read = tables.into_iter().map(|table| named(judge, table, &common, around, &mut names));
-    let read: Vec<_> = read.collect();
-    let (children, networks): (Vec<_>, Vec<_>) =
-        read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    let (children, networks): (Vec<_>, Vec<_>) = all_good(read)?.into_iter().unzip();
     common.schedule.serves(judge, &children);
     Some((children, networks.into_iter().flatten().collect()))
 }
@@ -129,16 +127,13 @@ fn child(
     } else {
         networks(judge, &name, section, Side::Local)
     };
-    let remote = if given.remote().is_some() && !section.has("remote_networks") {
-        section.take("remote_networks");
+    let remote = if given.remote().is_some() && section.lacks("remote_networks") {
         Some(Vec::new())
     } else {
         networks(judge, &name, section, Side::Remote)
     };
     let (local, remote) = (local?, remote?);
-    families_meet(judge, &local, &remote, given)?;
-    sides_differ(judge, &local, &remote)?;
-    protocols_meet(judge, &local, &remote)?;
+    sides::fit(judge, &local, &remote, given)?;
     let start = common.schedule.start;
     let inactivity = common.schedule.inactivity(judge);
     let selectors = |list: &[Network]| list.iter().map(|n| n.selector.clone()).collect();
@@ -188,8 +183,7 @@ fn networks(
         let selector = judge.ok(selector, &text.span(), &values::help(key, text.get_ref(), form))?;
         Some(Network { child: child.clone(), side, selector, span: text.span() })
     });
-    let read = read.collect::<Vec<_>>();
-    read.into_iter().collect()
+    all_good(read)
 }
 
 pub(super) fn reason(text: &str, error: &SelectorError) -> String {
@@ -203,73 +197,14 @@ pub(super) fn reason(text: &str, error: &SelectorError) -> String {
     }
 }
 
-/// A network of a family that the other side lacks can carry nothing.
-fn families_meet(judge: &mut Judge<'_>, local: &[Network], remote: &[Network], given: &Given) -> Option<()> {
-    let mut good = Some(());
-    let there = (remote, given.remote(), ["remote_networks", "pool"]);
-    let here = (local, given.local(), ["local_networks", "internal_address"]);
-    for (these, (those, addresses, [networks, addressed])) in [(local, there), (remote, here)] {
-        for network in these {
-            let ipv4 = network.selector.is_ipv4();
-            let has_network = those.iter().any(|n| n.selector.is_ipv4() == ipv4);
-            if !has_network && !addresses.is_some_and(|families| families.asks(ipv4)) {
-                let family = if ipv4 { "IPv4" } else { "IPv6" };
-                let other = if addresses.is_some() {
-                    format!("`{addressed}` has no {family} address")
-                } else {
-                    format!("`{networks}` has no {family} network")
-                };
-                let message = format!("`{}` is {family}, but {other}", network.selector);
-                judge.error(
-                    &network.span,
-                    message,
-                    "each address family needs networks on both sides, or on none",
-                );
-                good = None;
-            }
-        }
-    }
-    good
-}
-
-fn sides_differ(judge: &mut Judge<'_>, local: &[Network], remote: &[Network]) -> Option<()> {
-    let mut good = Some(());
-    for there in remote {
-        for here in local {
-            let (a, b) = (&here.selector, &there.selector);
-            if a.first() == b.first() && a.last() == b.last() {
-                let message = format!("`{b}` is both local and remote");
-                judge.error(&there.span, message, "a network is on one side of the tunnel");
-                good = None;
-            } else if overlap(a, b) && !within(a, b) && !within(b, a) {
-                let message = format!("remote `{b}` and local `{a}` overlap");
-                let help = "an address is on one side of the tunnel: let the two end where the other begins, or one hold the other";
-                judge.warn(&there.span, message, help);
-            }
-        }
-    }
-    good
-}
-
-/// Whether all addresses of `a` are among those of `b`: then the smaller one decides, and nothing is in doubt.
-fn within(a: &TrafficSelector, b: &TrafficSelector) -> bool {
-    b.contains_address(a.first()) && b.contains_address(a.last())
-}
-
-/// Whether the two have addresses in common.
-pub(super) fn overlap(a: &TrafficSelector, b: &TrafficSelector) -> bool {
-    a.contains_address(b.first()) || b.contains_address(a.first())
-}
-
 fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, around: Around) -> Common {
     let proposals = esp_proposals(judge, section).unwrap_or(or.proposals);
-    let time = if section.has("child_lifetime") {
+    let time = if section.lacks("child_lifetime") {
+        or.lifetime.time
+    } else {
         let time = section.span_of_time(judge, "child_lifetime", &limits::CHILD_LIFETIME);
         outlasts(judge, "child_lifetime", &time, around.retransmit);
         time.into_inner()
-    } else {
-        section.take("child_lifetime");
-        or.lifetime.time
     };
     let packets = section.number(judge, "child_packets", limits::CHILD_PACKETS);
     if let Some(packets) = &packets
@@ -294,8 +229,7 @@ fn common(judge: &mut Judge<'_>, section: &mut Section<'_>, or: Common, around: 
 }
 
 fn esp_proposals(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec<EspProposal>> {
-    if !section.has("esp_proposals") {
-        section.take("esp_proposals");
+    if section.lacks("esp_proposals") {
         return None;
     }
     let example = "write words joined by -, such as \"aes256gcm16-x25519\" or \"aes128gcm16-ecp256-noesn\"";
@@ -337,8 +271,7 @@ where
         let proposal = judge.ok(text.get_ref().parse(), &text.span(), example)?;
         Some(Spanned::new(text.span(), proposal))
     });
-    let read = read.collect::<Vec<_>>();
-    read.into_iter().collect()
+    all_good(read)
 }
 
 /// A rekey must be able to fail and be tried again before the lifetime ends.

@@ -7,7 +7,7 @@ use sekisho_ike::pki::{
 };
 use toml::Spanned;
 
-use super::document::{Judge, Section, Span};
+use super::document::{Judge, Section, Span, all_good};
 use super::limits;
 use super::store::Store;
 use crate::words::{RENEW, TOO_EARLY, days};
@@ -107,19 +107,11 @@ fn of_bundle(
         judge.error(&bundle.span(), message, help);
         return None;
     };
-    match store.pkcs12(bundle.get_ref(), passphrase_file.get_ref()) {
-        Ok((key, chain)) => {
-            good?;
-            credential(judge, store, key, chain, &bundle.span(), &bundle.span())
-        }
-        Err(error) => {
-            // What is wrong with the passphrase's own file is said there.
-            let its_own = error.message.contains("passphrase file");
-            let span = if its_own { passphrase_file.span() } else { bundle.span() };
-            judge.error(&span, error.message, error.help);
-            None
-        }
-    }
+    let passphrase = judge.file(&passphrase_file.span(), store.passphrase(passphrase_file.get_ref()))?;
+    let span = bundle.span();
+    let (key, chain) = judge.file(&span, store.pkcs12(bundle.get_ref(), &passphrase))?;
+    good?;
+    credential(judge, store, key, chain, &span, &span)
 }
 
 fn certificates(
@@ -132,12 +124,11 @@ fn certificates(
         judge.error(&files.span(), "`certificate` is empty", help);
         return None;
     }
-    let read = files.get_ref().iter().map(|file| {
-        let certificates = store.certificates("certificate", file.get_ref());
-        certificates.map_err(|error| judge.error(&file.span(), error.message, error.help)).ok()
-    });
-    let read: Vec<_> = read.collect();
-    Some(read.into_iter().collect::<Option<Vec<_>>>()?.concat())
+    let read = files
+        .get_ref()
+        .iter()
+        .map(|file| judge.file(&file.span(), store.certificates("certificate", file.get_ref())));
+    Some(all_good(read)?.concat())
 }
 
 fn private_key(
@@ -146,20 +137,17 @@ fn private_key(
     file: &Spanned<String>,
     passphrase_file: Option<&Spanned<String>>,
 ) -> Option<SigningKey> {
-    match store.private_key(file.get_ref(), passphrase_file.map(|file| file.get_ref().as_str())) {
-        Ok((key, encrypted)) => {
-            if let Some(passphrase_file) = passphrase_file.filter(|_| !encrypted) {
-                let message = "the private key is not encrypted: the passphrase is not needed";
-                judge.warn(&passphrase_file.span(), message, "remove `passphrase_file`, or encrypt the key");
-            }
-            Some(key)
-        }
-        Err(error) => {
-            let its_own = passphrase_file.filter(|_| error.message.contains("passphrase file"));
-            judge.error(&its_own.unwrap_or(file).span(), error.message, error.help);
-            None
-        }
+    let passphrase = match passphrase_file {
+        Some(file) => Some(judge.file(&file.span(), store.passphrase(file.get_ref()))?),
+        None => None,
+    };
+    let read = store.private_key(file.get_ref(), passphrase.as_ref());
+    let (key, encrypted) = judge.file(&file.span(), read)?;
+    if let Some(passphrase_file) = passphrase_file.filter(|_| !encrypted) {
+        let message = "the private key is not encrypted: the passphrase is not needed";
+        judge.warn(&passphrase_file.span(), message, "remove `passphrase_file`, or encrypt the key");
     }
+    Some(key)
 }
 
 /// Key and chain fit each other, and a peer would take them.

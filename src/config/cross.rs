@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use sekisho_ike::config::{Encapsulation, Remote};
+
 use super::Daemon;
-use super::child::{Network, Side, overlap};
+use super::child::{Network, Side};
 use super::document::Judge;
 use super::limits;
 use super::pool::{self, Pools};
@@ -19,6 +21,7 @@ pub(super) fn check(judge: &mut Judge<'_>, daemon: &Daemon, tunnels: &[Tunnel], 
     let named: Vec<_> = tunnels.iter().flat_map(|tunnel| &tunnel.connection.pools).collect();
     pool::are_used(judge, pools, &named);
     mtu_carries_ipv6(judge, daemon, tunnels);
+    callers_are_asked_for_udp(judge, tunnels);
 }
 
 /// A responder chooses the tunnel by the identities alone: the peer's address may be any.
@@ -68,7 +71,7 @@ fn remote_networks_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
     let mut told = 0;
     for (at, (index_a, a)) in remote.iter().enumerate() {
         let later = remote.iter().skip(at + 1).take_while(|(_, b)| b.selector.first() <= a.selector.last());
-        for (index_b, b) in later.filter(|(_, b)| overlap(&a.selector, &b.selector)) {
+        for (index_b, b) in later.filter(|(_, b)| a.selector.shares_addresses(&b.selector)) {
             let same_child = index_a == index_b && a.child == b.child;
             if same_child || !meet(tunnels, (*index_a, a), (*index_b, b)) {
                 continue;
@@ -128,7 +131,8 @@ fn pools_are_apart(judge: &mut Judge<'_>, tunnels: &[Tunnel], pools: &Pools) {
         for (range, span) in read.pool.ranges.iter().zip(&read.spans) {
             let others = tunnels.iter().filter(|tunnel| !tunnel.connection.pools.contains(name));
             let behind = others.flat_map(|tunnel| tunnel.on(Side::Remote).map(move |net| (tunnel, net)));
-            for (tunnel, network) in behind.filter(|(_, net)| overlap(&net.selector, range.selector())) {
+            for (tunnel, network) in behind.filter(|(_, net)| net.selector.shares_addresses(range.selector()))
+            {
                 let (line, tunnel) = (judge.line(&network.span), &tunnel.connection.name);
                 let (x, y) = (&network.selector, range);
                 if network.selector == *range.selector() {
@@ -189,5 +193,22 @@ fn mtu_carries_ipv6(judge: &mut Judge<'_>, daemon: &Daemon, tunnels: &[Tunnel]) 
         let message = format!("`{}` is IPv6, but `mtu` in [daemon] is {mtu}", network.selector);
         let help = format!("IPv6 needs an MTU of at least {}", limits::MTU_MIN_IPV6);
         judge.error(&network.span, message, help);
+    }
+}
+
+/// Whether ESP is in UDP is settled before a caller says who it is: one from no address that we know is asked for it if any tunnel
+/// wants it, as that one's peer may have another address than usual.
+fn callers_are_asked_for_udp(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
+    let wants = |tunnel: &&Tunnel| tunnel.connection.encapsulation == Encapsulation::Forced;
+    let Some(first) = tunnels.iter().find(wants).map(|tunnel| &tunnel.connection.name) else { return };
+    let anywhere = tunnels.iter().filter(|tunnel| tunnel.connection.remote == Remote::Any);
+    let auto = anywhere.filter_map(|tunnel| Some((tunnel, tunnel.auto.as_ref()?)));
+    for (tunnel, span) in auto.take(PAIRS) {
+        let message = format!(
+            "`encapsulation = \"auto\"` has no effect in [tunnel.{}]: its peer may be anywhere, and tunnel `{first}` has \"always\"",
+            tunnel.connection.name
+        );
+        let help = "which tunnel a caller means shows only after this is settled, and ESP is in UDP if any wants it so: write `encapsulation = \"auto\"` in every tunnel, or the peer's address as `remote` in this one";
+        judge.warn(span, message, help);
     }
 }

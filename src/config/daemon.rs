@@ -11,31 +11,9 @@ use super::{Daemon, LogLevel};
 /// The section, judged; the defaults stand in for what is wrong, so that the rest of the file is judged too.
 pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
     let or = Daemon::default();
-    let port = |b: Option<Spanned<u16>>, or: u16| b.map_or(or, Spanned::into_inner);
-    let ike_port = section.number(judge, "ike_port", (1, u16::MAX));
-    let nat_port = section.number(judge, "nat_port", (1, u16::MAX));
-    let threshold = section.number(
-        judge,
-        "cookie_threshold",
-        (limits::COOKIE_THRESHOLD.floor, limits::COOKIE_THRESHOLD.ceiling),
-    );
-    let most =
-        section.number(judge, "half_open_max", (limits::HALF_OPEN_MAX.floor, limits::HALF_OPEN_MAX.ceiling));
-    let cookie_span =
-        threshold.as_ref().or(most.as_ref()).map_or_else(|| section.span.clone(), Spanned::span);
-    let nat_span =
-        nat_port.as_ref().or(ike_port.as_ref()).map_or_else(|| section.span.clone(), Spanned::span);
-    let (copied, dscp) = (section.boolean(judge, "copy_dscp"), section.number(judge, "dscp", limits::DSCP));
-    if let (Some(true), Some(dscp)) = (copied, &dscp) {
-        let message = "`copy_dscp` is true, so `dscp` would be of no effect".to_owned();
-        judge.error(
-            &dscp.span(),
-            message,
-            "leave one of them out: every packet has its own, or all have this one",
-        );
-    }
-    // Whoever names one wants it.
-    let copy_dscp = copied.unwrap_or(or.copy_dscp && dscp.is_none());
+    let (ike_port, nat_port) = ports(judge, &mut section, &or);
+    let (cookie_threshold, half_open_max) = half_open(judge, &mut section);
+    let (copy_dscp, dscp) = dscp(judge, &mut section, &or);
     let daemon = Daemon {
         control_socket: socket(judge, &mut section, or.control_socket),
         control_group: section.text(judge, "control_group").map_or(or.control_group, Spanned::into_inner),
@@ -47,34 +25,68 @@ pub(super) fn read(judge: &mut Judge<'_>, mut section: Section<'_>) -> Daemon {
         route_table: route_table(judge, &mut section),
         rule_priority: bounded(judge, &mut section, "rule_priority", &limits::RULE_PRIORITY),
         mark: section.number(judge, "mark", (1, u32::MAX)).map_or(or.mark, Spanned::into_inner),
-        ike_port: port(ike_port, or.ike_port),
-        nat_port: port(nat_port, or.nat_port),
-        cookie_threshold: threshold.map_or(or.cookie_threshold, Spanned::into_inner),
-        half_open_max: most.map_or(or.half_open_max, Spanned::into_inner),
+        ike_port,
+        nat_port,
+        cookie_threshold,
+        half_open_max,
         replay_window: bounded(judge, &mut section, "replay_window", &limits::REPLAY_WINDOW),
         workers: workers(judge, &mut section),
         copy_dscp,
-        dscp: dscp.map_or(or.dscp, Spanned::into_inner),
+        dscp,
         ecn: section.boolean(judge, "ecn").unwrap_or(or.ecn),
         clamp_mss: section.boolean(judge, "clamp_mss").unwrap_or(or.clamp_mss),
         refuse_clear_text: section.boolean(judge, "refuse_clear_text").unwrap_or(or.refuse_clear_text),
         offloads: offloads(judge, &mut section).unwrap_or(or.offloads),
     };
-    if daemon.ike_port == daemon.nat_port {
-        let message = format!("`ike_port` and `nat_port` are both {}", daemon.ike_port);
-        judge.error(&nat_span, message, "give them different numbers; the registered ones are 500 and 4500");
+    section.finish(judge);
+    daemon
+}
+
+/// `ike_port` and `nat_port`.
+fn ports(judge: &mut Judge<'_>, section: &mut Section<'_>, or: &Daemon) -> (u16, u16) {
+    let ike = section.number(judge, "ike_port", (1, u16::MAX));
+    let nat = section.number(judge, "nat_port", (1, u16::MAX));
+    let span = nat.as_ref().or(ike.as_ref()).map_or_else(|| section.span.clone(), Spanned::span);
+    let ports = (ike.map_or(or.ike_port, Spanned::into_inner), nat.map_or(or.nat_port, Spanned::into_inner));
+    if ports.0 == ports.1 {
+        let message = format!("`ike_port` and `nat_port` are both {}", ports.0);
+        judge.error(&span, message, "give them different numbers; the registered ones are 500 and 4500");
     }
-    if daemon.cookie_threshold > daemon.half_open_max {
-        let (threshold, most) = (daemon.cookie_threshold, daemon.half_open_max);
+    ports
+}
+
+/// `cookie_threshold` and `half_open_max`.
+fn half_open(judge: &mut Judge<'_>, section: &mut Section<'_>) -> (u32, u32) {
+    let (cookies, all) = (&limits::COOKIE_THRESHOLD, &limits::HALF_OPEN_MAX);
+    let threshold = section.number(judge, "cookie_threshold", (cookies.floor, cookies.ceiling));
+    let most = section.number(judge, "half_open_max", (all.floor, all.ceiling));
+    let span = threshold.as_ref().or(most.as_ref()).map_or_else(|| section.span.clone(), Spanned::span);
+    let threshold = threshold.map_or(cookies.default, Spanned::into_inner);
+    let most = most.map_or(all.default, Spanned::into_inner);
+    if threshold > most {
         let message = format!("`cookie_threshold` is {threshold} and `half_open_max` {most}");
         judge.error(
-            &cookie_span,
+            &span,
             message,
             "beyond `half_open_max` nobody is asked for a cookie: choose a smaller threshold",
         );
     }
-    section.finish(judge);
-    daemon
+    (threshold, most)
+}
+
+/// `copy_dscp` and `dscp`: who names one wants it.
+fn dscp(judge: &mut Judge<'_>, section: &mut Section<'_>, or: &Daemon) -> (bool, u8) {
+    let (copied, dscp) = (section.boolean(judge, "copy_dscp"), section.number(judge, "dscp", limits::DSCP));
+    if let (Some(true), Some(dscp)) = (copied, &dscp) {
+        let message = "`copy_dscp` is true, so `dscp` would be of no effect";
+        judge.error(
+            &dscp.span(),
+            message,
+            "leave one of them out: every packet has its own, or all have this one",
+        );
+    }
+    let copy = copied.unwrap_or(or.copy_dscp && dscp.is_none());
+    (copy, dscp.map_or(or.dscp, Spanned::into_inner))
 }
 
 fn bounded(judge: &mut Judge<'_>, section: &mut Section<'_>, key: &'static str, bounds: &Bounds<u32>) -> u32 {

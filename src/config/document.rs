@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::duration;
+use super::files::FileError;
 use super::keys;
 use super::limits::Bounds;
 use super::problem::{Place, Problem};
@@ -57,6 +58,11 @@ impl<'t> Judge<'t> {
         result.map_err(|error| self.error(span, error.to_string(), help)).ok()
     }
 
+    /// What a file holds that stands here, or notes why it does not do.
+    pub(super) fn file<T>(&mut self, span: &Span, read: Result<T, FileError>) -> Option<T> {
+        read.map_err(|error| self.error(span, error.message, error.help)).ok()
+    }
+
     pub(super) fn line(&self, span: &Span) -> usize {
         Place::of(self.text, span).line
     }
@@ -102,6 +108,15 @@ impl<'t> Section<'t> {
     /// Whether the key is there, and not yet taken.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// Whether the key is absent, so that its default holds; it is known all the same.
+    pub(super) fn lacks(&mut self, key: &'static str) -> bool {
+        let lacks = !self.has(key);
+        if lacks {
+            self.known.push(key);
+        }
+        lacks
     }
 
     /// Whether the key is there, and its value a text.
@@ -159,9 +174,7 @@ impl<'t> Section<'t> {
             DeValue::Array(items) => {
                 let read =
                     items.into_iter().map(|item| text_of(judge, key, item, "a list of texts in quotes"));
-                // Collected twice, so that every entry is judged and not only those before the first bad one.
-                let read: Vec<_> = read.collect();
-                read.into_iter().collect::<Option<Vec<_>>>().map(|list| Spanned::new(span, list))
+                all_good(read).map(|list| Spanned::new(span, list))
             }
             DeValue::String(text) if lone => {
                 let only = Spanned::new(span.clone(), text.into_owned());
@@ -313,6 +326,12 @@ impl<'t> Section<'t> {
             judge.error(&key.span(), message, help);
         }
     }
+}
+
+/// All of them, if all are good. Each is judged, and not only those before the first bad one.
+pub(super) fn all_good<T>(judged: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let judged: Vec<_> = judged.collect();
+    judged.into_iter().collect()
 }
 
 fn text_of(judge: &mut Judge<'_>, key: &str, value: Value<'_>, form: &str) -> Option<Spanned<String>> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::limits;
+use crate::words::plain;
 
 /// What is expected in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,7 +141,7 @@ pub(super) fn from_disk(path: &Path, kind: Kind) -> Result<Zeroizing<Vec<u8>>, F
         return fail(&format!("has {} bytes", about.len()), format!("at most {} are allowed", kind.most()));
     }
     contents(file, about.len(), kind.most()).or_else(|error| {
-        fail(&format!("cannot be read: {}", plain(&error)), "try it with `head -c 0`".to_owned())
+        fail(&format!("cannot be read: {}", plain(&error)), format!("try it with `cat {shown} > /dev/null`"))
     })
 }
 
@@ -150,10 +151,4 @@ fn contents(file: File, length: u64, most: u64) -> std::io::Result<Zeroizing<Vec
     let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
     file.take(most.min(length)).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// An error of the system without its number.
-pub(super) fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }

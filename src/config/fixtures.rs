@@ -1,6 +1,5 @@
 //! The files that the tests' configurations name: certificates made here, and those of `tests/certificates`, which
 //! OpenSSL made.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -97,6 +97,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("close_action", "start", "a tunnel that is to stand is set up anew by itself"),
     ("closeaction", "start", "a tunnel that is to stand is set up anew by itself"),
     ("compress", "", "packets are not compressed"),
+    ("conn", "tunnel", "each is a section of its own: [tunnel.centre]"),
+    ("connections", "tunnel", "each is a section of its own: [tunnel.centre]"),
     ("copy_df", "dont_fragment", ""),
     ("copy_ecn", "", "that is `ecn` of [daemon], for all tunnels"),
     ("dpd_action", "", "a tunnel whose peer is dead is set up anew by itself; after which silence the peer is probed, `liveness` says"),
@@ -143,6 +145,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("local_port", "", "the ports are `ike_port` and `nat_port` of [daemon], for all tunnels"),
     ("local_ts", "local_networks", ""),
     ("margintime", "", "when keys are replaced within their lifetime is chosen by itself"),
+    ("mark_in", "", "packets go by the TUN device; the mark of our own sockets is `mark` of [daemon], for all tunnels: mark = 0x5e51"),
+    ("mark_out", "", "packets go by the TUN device; the mark of our own sockets is `mark` of [daemon], for all tunnels: mark = 0x5e51"),
     ("mobike", "", "MOBIKE is not there; a peer that moves is followed where it is behind a NAT, and set up anew elsewhere"),
     ("mode", "", "there is tunnel mode alone"),
     ("nat_traversal", "encapsulation", "a NAT is found and passed by itself"),
@@ -152,6 +156,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("phase2alg", "esp_proposals", ""),
     ("policies", "", "the networks of a tunnel are always led into it, and what is for them and finds no SA is dropped"),
     ("pools", "pool", ""),
+    ("port", "ike_port", "ike_port = 500"),
+    ("port_nat_t", "nat_port", "nat_port = 4500"),
     ("priority", "", "of networks that overlap the most specific decides, and nothing is let past a tunnel"),
     ("proposals", "ike_proposals", ""),
     ("pubkeys", "peer_keys", ""),
@@ -167,6 +173,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("remote_addrs", "remote", ""),
     ("remote_port", "", "a peer is called on the port that is ours, `ike_port` of [daemon], for all tunnels"),
     ("remote_ts", "remote_networks", ""),
+    ("reqid", "", "what goes into a tunnel is told by its networks alone: remote_networks = [\"10.0.0.0/16\"]"),
     ("right", "remote", ""),
     ("rightauth", "remote_auth", ""),
     ("rightca", "authorities", ""),
@@ -178,9 +185,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("rightsubnet", "remote_networks", ""),
     ("rightsubnets", "remote_networks", ""),
     ("salifetime", "child_lifetime", ""),
+    ("secrets", "", "a pre-shared key stands in a file of its own: psk_file = \"centre.psk\" of [tunnel.centre]"),
     ("send_cert", "", "certificates are sent where the peer asks for them"),
     ("start_action", "start", ""),
     ("tfc", "tfc_padding", ""),
+    ("threads", "workers", "one a core, unless it says how many carry packets: workers = 2"),
     ("type", "", "there is tunnel mode alone"),
     ("uniqueids", "unique", ""),
     ("updown", "", "no script is run: `sekisho events --follow --json` tells what happens"),
@@ -218,7 +227,9 @@ fn elsewhere(key: &str, value: Option<&str>, known: &[&str]) -> Option<String> {
         return Some(format!("what others call `{key}` is about `{ours}` here, and `{value}`: {meant}"));
     }
     match (*ours, *note) {
-        ("", note) if known.contains(&"local_networks") => Some(format!("leave it out: {note}")),
+        ("", note) if known.contains(&"local_networks") || known.contains(&"tunnel") => {
+            Some(format!("leave it out: {note}"))
+        }
         (ours, "") if known.contains(&ours) => {
             Some(format!("what others call `{key}` is about `{ours}` here"))
         }
@@ -252,7 +263,6 @@ fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeSet;
 
@@ -314,6 +324,23 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_others_write_elsewhere_has_its_example() {
+        let of = |key, title, known: &[&str]| meant((key, None), title, known);
+        assert_eq!(
+            of("threads", "[daemon]", DAEMON),
+            "what others call `threads` is about `workers` here: one a core, unless it says how many carry packets: workers = 2"
+        );
+        assert_eq!(
+            of("connections", "the file", &["daemon", "pool", "tunnel"]),
+            "what others call `connections` is about `tunnel` here: each is a section of its own: [tunnel.centre]"
+        );
+        for (key, example) in [("reqid", "remote_networks = "), ("mark_in", "mark = 0x5e51")] {
+            let help = of(key, "[tunnel.centre]", TUNNEL);
+            assert!(help.starts_with("leave it out: ") && help.contains(example), "{help}");
+        }
+    }
+
     /// What is said above of the sections is what they take.
     #[test]
     fn the_lists_are_those_of_the_sections() {
@@ -332,8 +359,9 @@ mod tests {
     #[test]
     fn what_others_call_otherwise_exists_here() {
         for (theirs, ours, note) in ELSEWHERE {
-            assert!(if ours.is_empty() { !note.is_empty() } else { TUNNEL.contains(ours) }, "{theirs}");
-            assert!(!TUNNEL.contains(theirs), "{theirs} is ours too");
+            let known = TUNNEL.contains(ours) || DAEMON.contains(ours) || *ours == "tunnel";
+            assert!(if ours.is_empty() { !note.is_empty() } else { known }, "{theirs}");
+            assert!(!TUNNEL.contains(theirs) && !DAEMON.contains(theirs), "{theirs} is ours too");
         }
         assert!(ELSEWHERE.is_sorted());
     }

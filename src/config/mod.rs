@@ -40,6 +40,7 @@ mod start;
 mod store;
 #[cfg(test)]
 mod tests;
+mod travel;
 mod trust;
 mod tunnel;
 mod values;
@@ -49,6 +50,7 @@ pub use problem::{ConfigError, Place, Problem};
 pub use protected::{local_to, prefixes, protected, remote_side, to_free};
 pub use start::start_word;
 
+use crate::words::plain;
 use document::{Judge, Section};
 use store::Store;
 
@@ -170,14 +172,14 @@ impl Default for Daemon {
             log: LogLevel::Info,
             interface: "sekisho0".into(),
             mtu: None,
-            route_table: 7296,
-            rule_priority: 7296,
+            route_table: limits::ROUTE_TABLE.default,
+            rule_priority: limits::RULE_PRIORITY.default,
             mark: 0x5e51,
             ike_port: 500,
             nat_port: 4500,
             cookie_threshold: limits::COOKIE_THRESHOLD.default,
             half_open_max: limits::HALF_OPEN_MAX.default,
-            replay_window: 1024,
+            replay_window: limits::REPLAY_WINDOW.default,
             workers: None,
             copy_dscp: true,
             dscp: 0,
@@ -220,10 +222,7 @@ fn load_at(path: &Path, forgives_dates: bool) -> Result<Config, ConfigError> {
 fn read_file(path: &Path) -> Result<(String, Option<Problem>), ConfigError> {
     let fail = |message: String, help: &str| ConfigError::of_file(path, message, help);
     let unreadable = |error: &std::io::Error| {
-        fail(
-            format!("the configuration cannot be read: {}", files::plain(error)),
-            "name a file that you may read",
-        )
+        fail(format!("the configuration cannot be read: {}", plain(error)), "name a file that you may read")
     };
     // Without O_NONBLOCK a FIFO would hang here.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path);

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::child::overlap;
-use super::document::{self, Judge, Section, Span};
-use super::{limits, values};
 use sekisho_ike::config::{InternalAddress, Name, Pool, PoolRange, PoolRangeError};
+
+use super::document::{self, Judge, Section, Span, all_good};
+use super::{limits, values};
 
 /// A pool that was found good by itself.
 pub(super) struct Read {
@@ -88,8 +88,7 @@ fn read(judge: &mut Judge<'_>, name: &Name, mut section: Section<'_>, span: Span
         let range: PoolRange = judge.ok(range, &text.span(), form)?;
         Some((range, text.span()))
     });
-    let read: Vec<_> = read.collect();
-    let (ranges, spans) = read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    let (ranges, spans) = all_good(read)?.into_iter().unzip();
     Some(Read { pool: Pool { name: name.clone(), ranges, dns: dns? }, spans, span })
 }
 
@@ -101,8 +100,7 @@ fn reason(text: &str, error: &PoolRangeError) -> String {
 }
 
 fn dns(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec<IpAddr>> {
-    if !section.has("dns") {
-        section.take("dns");
+    if section.lacks("dns") {
         return Some(Vec::new());
     }
     let list = section.texts(judge, "dns", false, limits::POOL_NAME_SERVERS)?;
@@ -117,8 +115,7 @@ fn dns(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Vec<IpAddr>> 
             "write an address that peers can reach, such as \"10.0.0.53\"",
         )
     });
-    let read: Vec<_> = read.collect();
-    read.into_iter().collect()
+    all_good(read)
 }
 
 /// An address is given out once: by one pool, and by one of its ranges.
@@ -131,7 +128,8 @@ fn ranges_differ(judge: &mut Judge<'_>, pools: &Pools) {
     }
     all.sort_by_key(|(_, _, span)| span.start);
     for (at, (name, range, span)) in all.iter().enumerate() {
-        let before = all.iter().take(at).find(|(_, other, _)| overlap(other.selector(), range.selector()));
+        let before =
+            all.iter().take(at).find(|(_, other, _)| other.selector().shares_addresses(range.selector()));
         if let Some((other_name, other, other_span)) = before {
             let line = judge.line(other_span);
             let message = format!("`{range}` of pool `{name}` overlaps `{other}` of pool `{other_name}`");
@@ -162,8 +160,7 @@ pub(super) fn given(judge: &mut Judge<'_>, section: &mut Section<'_>, pools: &Po
 }
 
 fn named(judge: &mut Judge<'_>, section: &mut Section<'_>, pools: &Pools) -> Option<Vec<Name>> {
-    if !section.has("pool") {
-        section.take("pool");
+    if section.lacks("pool") {
         return Some(Vec::new());
     }
     let list = section.texts(judge, "pool", true, limits::TUNNEL_POOLS)?;
@@ -183,13 +180,11 @@ fn named(judge: &mut Judge<'_>, section: &mut Section<'_>, pools: &Pools) -> Opt
         let message = || format!("no pool is named `{}`", text.get_ref().escape_debug());
         judge.ok(found.ok_or_else(message), &text.span(), &help)
     });
-    let read: Vec<_> = read.collect();
-    read.into_iter().collect()
+    all_good(read)
 }
 
 fn internal_address(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<InternalAddress> {
-    if !section.has("internal_address") {
-        section.take("internal_address");
+    if section.lacks("internal_address") {
         return Some(InternalAddress::default());
     }
     let list = section.texts(judge, "internal_address", true, 2)?;

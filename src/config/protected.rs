@@ -81,7 +81,6 @@ pub fn to_free(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -27,6 +27,19 @@ pub(super) enum Callable {
     Many,
 }
 
+impl Callable {
+    /// `many`: it is for many peers; `gives`: it gives its peer an address.
+    pub(super) fn of(many: bool, gives: bool, remote: Option<&Remote>) -> Self {
+        match remote {
+            _ if many => Self::Many,
+            _ if gives => Self::Gives,
+            Some(Remote::Any) => Self::Nowhere,
+            // Where the address is wrong, nothing is said of what it is needed for.
+            Some(Remote::Hosts(_)) | None => Self::Yes,
+        }
+    }
+}
+
 /// When a child starts and ends.
 #[derive(Clone)]
 pub(super) struct Schedule {

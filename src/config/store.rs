@@ -33,6 +33,12 @@ pub(super) struct Store<'r> {
     told: RefCell<BTreeSet<String>>,
 }
 
+/// What a private key is encrypted with, and where that stands.
+pub(super) struct PassphraseFile {
+    path: PathBuf,
+    passphrase: Passphrase,
+}
+
 impl<'r> Store<'r> {
     /// The configuration, in whose directory paths begin, how files are read, and the time.
     pub(super) fn new(source: &'r Path, reader: Reader<'r>, now: u64) -> Self {
@@ -86,14 +92,13 @@ impl<'r> Store<'r> {
     pub(super) fn private_key(
         &self,
         file: &str,
-        passphrase_file: Option<&str>,
+        passphrase: Option<&PassphraseFile>,
     ) -> Result<(SigningKey, bool), FileError> {
         let path = self.path("private_key", file)?;
-        let passphrase_path = passphrase_file.map(|file| self.path("passphrase_file", file)).transpose()?;
-        kept(&self.private_keys, (path.clone(), passphrase_path.clone()), || {
-            let passphrase = passphrase_path.as_deref().map(|path| self.passphrase(path)).transpose()?;
+        let passphrase_path = passphrase.map(|file| file.path.clone());
+        kept(&self.private_keys, (path.clone(), passphrase_path), || {
             let bytes = (self.reader)(&path, Kind::PrivateKey)?;
-            material::private_key(&path, &bytes, passphrase.as_ref())
+            material::private_key(&path, &bytes, passphrase.map(|file| &file.passphrase))
         })
     }
 
@@ -101,13 +106,11 @@ impl<'r> Store<'r> {
     pub(super) fn pkcs12(
         &self,
         file: &str,
-        passphrase_file: &str,
+        passphrase: &PassphraseFile,
     ) -> Result<(SigningKey, Vec<Certificate>), FileError> {
         let path = self.path("pkcs12", file)?;
-        let passphrase_path = self.path("passphrase_file", passphrase_file)?;
-        kept(&self.bundles, (path.clone(), passphrase_path.clone()), || {
-            let passphrase = self.passphrase(&passphrase_path)?;
-            pkcs12::read(&path, &(self.reader)(&path, Kind::Pkcs12)?, &passphrase)
+        kept(&self.bundles, (path.clone(), passphrase.path.clone()), || {
+            pkcs12::read(&path, &(self.reader)(&path, Kind::Pkcs12)?, &passphrase.passphrase)
         })
     }
 
@@ -128,8 +131,9 @@ impl<'r> Store<'r> {
         shared(&self.trusts, trust)
     }
 
-    fn passphrase(&self, path: &Path) -> Result<Passphrase, FileError> {
-        let bytes = (self.reader)(path, Kind::Passphrase)?;
+    /// The passphrase in a file.
+    pub(super) fn passphrase(&self, file: &str) -> Result<PassphraseFile, FileError> {
+        let (path, bytes) = self.bytes("passphrase_file", file, Kind::Passphrase)?;
         let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let shown = path.display();
@@ -139,7 +143,10 @@ impl<'r> Store<'r> {
             Ok(text) if text.contains(['\n', '\0']) => {
                 Err(FileError::new(format!("the passphrase file {shown} holds more than a line"), help))
             }
-            Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+            Ok(text) => {
+                let passphrase = Zeroizing::new(text.to_owned());
+                Ok(PassphraseFile { path, passphrase })
+            }
             Err(_) => Err(FileError::new(format!("the passphrase file {shown} is no UTF-8 text"), help)),
         }
     }

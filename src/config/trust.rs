@@ -4,28 +4,28 @@ use sekisho_ike::pki::{Certificate, Crl, Pin, RevocationPolicy, Trust, Utc};
 use toml::Spanned;
 
 use super::credential::soon;
-use super::document::{Judge, Section, Span};
-use super::files::FileError;
+use super::document::{Judge, Section, Span, all_good};
 use super::limits;
 use super::store::Store;
 
 /// All settings are read, so that every error is found.
 pub(super) fn read(judge: &mut Judge<'_>, section: &mut Section<'_>, store: &Store<'_>) -> Option<Trust> {
     let anchors = list(judge, section, "authorities", |judge, file| {
-        let certificates = told(judge, file, store.certificates("authorities", file.get_ref()))?;
+        let certificates = judge.file(&file.span(), store.certificates("authorities", file.get_ref()))?;
         authorities(judge, store, file, certificates)
     });
     let certificates = list(judge, section, "peer_certificates", |judge, file| {
-        let certificates = told(judge, file, store.certificates("peer_certificates", file.get_ref()))?;
+        let certificates =
+            judge.file(&file.span(), store.certificates("peer_certificates", file.get_ref()))?;
         pinned(judge, store, file, certificates)
     });
     let keys = list(judge, section, "peer_keys", |judge, file| {
-        let key = told(judge, file, store.public_key("peer_keys", file.get_ref()))?;
+        let key = judge.file(&file.span(), store.public_key("peer_keys", file.get_ref()))?;
         Some(vec![Pin::Key(key)])
     });
     let lists = section.has("crl_files");
     let crls = list(judge, section, "crl_files", |judge, file| {
-        let crls = told(judge, file, store.crls("crl_files", file.get_ref()))?;
+        let crls = judge.file(&file.span(), store.crls("crl_files", file.get_ref()))?;
         stale(judge, store, &file.span(), &crls);
         Some(crls)
     });
@@ -41,20 +41,15 @@ fn list<T: Clone>(
     key: &'static str,
     mut read: impl FnMut(&mut Judge<'_>, &Spanned<String>) -> Option<Vec<T>>,
 ) -> Option<Vec<T>> {
-    let absent = !section.has(key);
-    let Some(files) = section.texts(judge, key, true, limits::FILES) else {
-        return absent.then(Vec::new);
-    };
+    if section.lacks(key) {
+        return Some(Vec::new());
+    }
+    let files = section.texts(judge, key, true, limits::FILES)?;
     if files.get_ref().is_empty() {
         judge.error(&files.span(), format!("`{key}` is empty"), "name at least one file, or leave it out");
         return None;
     }
-    let read: Vec<_> = files.get_ref().iter().map(|file| read(judge, file)).collect();
-    Some(read.into_iter().collect::<Option<Vec<_>>>()?.concat())
-}
-
-fn told<T>(judge: &mut Judge<'_>, file: &Spanned<String>, read: Result<T, FileError>) -> Option<T> {
-    read.map_err(|error| judge.error(&file.span(), error.message, error.help)).ok()
+    Some(all_good(files.get_ref().iter().map(|file| read(judge, file)))?.concat())
 }
 
 fn authorities(
@@ -150,8 +145,7 @@ fn stale(judge: &mut Judge<'_>, store: &Store<'_>, span: &Span, crls: &[Crl]) {
 }
 
 fn revocation(judge: &mut Judge<'_>, section: &mut Section<'_>, lists: bool) -> Option<RevocationPolicy> {
-    if !section.has("revocation") {
-        section.take("revocation");
+    if section.lacks("revocation") {
         return Some(RevocationPolicy::default());
     }
     let text = section.text(judge, "revocation")?;

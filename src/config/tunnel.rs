@@ -3,21 +3,19 @@
 use std::net::IpAddr;
 
 use sekisho_ike::Secret;
-use sekisho_ike::config::{
-    Child, Connection, DontFragment, Encapsulation, Keepalive, LocalAuth, Name, Remote, RemoteAuth,
-    Retransmit, Retry, Start,
-};
+use sekisho_ike::config::{Child, Connection, LocalAuth, Name, Remote, RemoteAuth, Start};
 use sekisho_ike::identity::{Identity, RemoteId};
 use sekisho_ike::suite::{IkeProposal, Profile};
 use toml::Spanned;
 
 use super::auth::{self, Auth};
 use super::child::{self, Around, Network, Side};
-use super::document::{Judge, Section, Span};
+use super::document::{Judge, Section, Span, all_good};
 use super::pool::{self, Given, Pools};
 use super::start::{self, Callable, Schedule};
 use super::store::Store;
-use super::{credential, duration, limits, values};
+use super::travel::{self, Travel};
+use super::{credential, limits, values};
 
 /// A tunnel that was found good by itself, with the places that errors between tunnels point at.
 pub(super) struct Tunnel {
@@ -28,6 +26,8 @@ pub(super) struct Tunnel {
     /// Its `psk_file`.
     pub(super) psk_file: Span,
     pub(super) weak_psk: bool,
+    /// Its `encapsulation`, if that is "auto".
+    pub(super) auto: Option<Span>,
     /// All networks of all children.
     pub(super) networks: Vec<Network>,
 }
@@ -68,34 +68,19 @@ pub(super) fn read(
     let given = pool::given(judge, &mut section, pools);
     let profile = profile(judge, &mut section);
     let proposals = ike_proposals(judge, &mut section, profile);
-    let retransmit = retransmit(judge, &mut section);
+    let retransmit = travel::retransmit(judge, &mut section);
     let lifetime = section.span_of_time(judge, "ike_lifetime", &limits::IKE_LIFETIME);
     child::outlasts(judge, "ike_lifetime", &lifetime, retransmit);
     let stand_in = given.clone().unwrap_or(stand_in);
     let gives = stand_in.remote().is_some();
-    let callable = match remote {
-        _ if many => Callable::Many,
-        _ if gives => Callable::Gives,
-        Some(Remote::Any) => Callable::Nowhere,
-        // Where the address is wrong, nothing is said of what it is needed for.
-        _ => Callable::Yes,
-    };
-    let around = Around { retransmit, callable };
+    let around = Around { retransmit, callable: Callable::of(many, gives, remote.as_ref()) };
     let schedule = Schedule::of(remote.as_ref().filter(|_| !gives));
     let children = child::read_all(judge, &name, &mut section, (profile, stand_in), schedule, around);
     if let (Some((children, _)), Some(given)) = (&children, &given) {
         let starts = children.iter().any(|child| child.start != Start::Listen);
         pool::fits_start(judge, &section, given, &start_span, starts);
     }
-    let interval = section.span_of_time(judge, "keepalive", &limits::KEEPALIVE).into_inner();
-    let ways = [("always", Encapsulation::Forced), ("auto", Encapsulation::Detected)];
-    let encapsulation = section.choice(judge, "encapsulation", &ways);
-    let forced = section.boolean(judge, "force_keepalive").unwrap_or(false);
-    let liveness = section.span_of_time(judge, "liveness", &limits::LIVENESS).into_inner();
-    let retry = retry(judge, &mut section);
-    let sizes = &limits::FRAGMENT_SIZE;
-    let fragment_size = section.number(judge, "fragment_size", (sizes.floor, sizes.ceiling));
-    let dont_fragment = section.choice(judge, "dont_fragment", &DONT_FRAGMENT);
+    let travel = Travel::read(judge, &mut section);
     section.finish(judge);
 
     let (local_id, remote_id) = identities?;
@@ -110,14 +95,14 @@ pub(super) fn read(
         unique,
         childless,
         proposals: proposals?,
-        fragment_size: fragment_size.map_or(sizes.default, Spanned::into_inner),
-        dont_fragment: dont_fragment.map(Spanned::into_inner).unwrap_or_default(),
         lifetime: lifetime.into_inner(),
-        encapsulation: encapsulation.map_or(Encapsulation::Forced, Spanned::into_inner),
-        keepalive: Keepalive { interval, forced },
-        liveness,
         retransmit,
-        retry,
+        retry: travel.retry,
+        liveness: travel.liveness,
+        keepalive: travel.keepalive,
+        encapsulation: travel.encapsulation,
+        fragment_size: travel.fragment_size,
+        dont_fragment: travel.dont_fragment,
         pools: given.pools,
         internal_address: given.ours,
         ..Connection::new(name, us, peer, children)
@@ -128,7 +113,15 @@ pub(super) fn read(
     let help = "name the `authorities` that issue the peers' certificates and our own `certificate`; or one peer in `remote_id`";
     let good = judge.errors.len() + judge.further == errors_before
         && judge.ok(connection.check(), &remote_span, help).is_some();
-    good.then_some(Tunnel { connection, profile, remote_id: remote_span, psk_file, networks, weak_psk })
+    good.then_some(Tunnel {
+        connection,
+        profile,
+        remote_id: remote_span,
+        psk_file,
+        weak_psk,
+        auto: travel.auto,
+        networks,
+    })
 }
 
 /// Questions to name servers are led into the tunnel like everything else.
@@ -183,18 +176,14 @@ fn local_id(
     let credential = match auth.map(|auth| &auth.local) {
         Some(LocalAuth::Signature(credential)) if !credential.chain.is_empty() => credential,
         // Nothing is known that could stand in its place; why was said.
-        None if certified && !section.has("local_id") => {
-            section.take("local_id");
-            return None;
-        }
+        None if certified && section.lacks("local_id") => return None,
         _ => return identity(judge, section, "local_id", help),
     };
-    if section.has("local_id") {
+    if !section.lacks("local_id") {
         let written = identity(judge, section, "local_id", help)?;
         credential::stands_for(judge, credential, &written);
         return Some(written);
     }
-    section.take("local_id");
     let span = auth.map_or_else(|| section.span.clone(), |auth| auth.certificate.clone());
     let own = credential::identity(credential);
     if own.is_none() {
@@ -218,9 +207,6 @@ fn remote_id(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Option<Spanned
     Some(Spanned::new(text.span(), id))
 }
 
-const DONT_FRAGMENT: [(&str, DontFragment); 3] =
-    [("auto", DontFragment::Auto), ("always", DontFragment::Always), ("never", DontFragment::Never)];
-
 const IDENTITIES: &str = "write a host name, name@host, an IP address, a distinguished name such as C=JP, O=Clinic, CN=clinic-17, or keyid:TEXT or keyid:0xHEX";
 
 fn identity(
@@ -237,8 +223,7 @@ fn identity(
 }
 
 fn remote(judge: &mut Judge<'_>, section: &mut Section<'_>, many: bool) -> Option<Remote> {
-    if !section.has("remote") {
-        section.take("remote");
+    if section.lacks("remote") {
         return Some(Remote::Any);
     }
     let list = section.texts(judge, "remote", true, limits::HOSTS)?;
@@ -257,8 +242,7 @@ fn remote(judge: &mut Judge<'_>, section: &mut Section<'_>, many: bool) -> Optio
         judge.error(&list.span(), message, "leave `remote` out: each of them calls us");
         return None;
     }
-    let hosts: Vec<_> = list.into_inner().into_iter().map(|text| host(judge, text)).collect();
-    hosts.into_iter().collect::<Option<_>>().map(Remote::Hosts)
+    all_good(list.into_inner().into_iter().map(|text| host(judge, text))).map(Remote::Hosts)
 }
 
 fn host(judge: &mut Judge<'_>, text: Spanned<String>) -> Option<String> {
@@ -301,42 +285,10 @@ fn ike_proposals(
     section: &mut Section<'_>,
     profile: Profile,
 ) -> Option<Vec<IkeProposal>> {
-    if !section.has("ike_proposals") {
-        section.take("ike_proposals");
+    if section.lacks("ike_proposals") {
         return Some(profile.ike_proposals());
     }
     let example = "write words joined by -, such as \"aes256gcm16-prfsha384-x25519\"";
     child::proposals(judge, section, "ike_proposals", example)
         .map(|list| list.into_iter().map(Spanned::into_inner).collect())
-}
-
-fn retransmit(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Retransmit {
-    let first = section.span_of_time(judge, "retransmit_first", &limits::RETRANSMIT_FIRST);
-    let bounds = &limits::RETRANSMIT_TRIES;
-    let tries = section.number(judge, "retransmit_tries", (bounds.floor, bounds.ceiling));
-    let span = tries.as_ref().map_or_else(|| first.span(), Spanned::span);
-    let schedule =
-        Retransmit { first: first.into_inner(), tries: tries.map_or(bounds.default, Spanned::into_inner) };
-    if schedule.whole() > limits::RETRANSMIT_WHOLE_MAX {
-        let message = format!("a dead peer would be noticed only after {}", duration::show(schedule.whole()));
-        let help = format!(
-            "each wait is twice the one before it: lower `retransmit_first` or `retransmit_tries` until all waits together are at most {}",
-            duration::show(limits::RETRANSMIT_WHOLE_MAX)
-        );
-        judge.error(&span, message, help);
-        return Retransmit::default();
-    }
-    schedule
-}
-
-fn retry(judge: &mut Judge<'_>, section: &mut Section<'_>) -> Retry {
-    let first = section.span_of_time(judge, "retry_first", &limits::RETRY_FIRST);
-    let max = section.span_of_time(judge, "retry_max", &limits::RETRY_MAX);
-    if first.get_ref() > max.get_ref() {
-        let (a, b) = (duration::show(*first.get_ref()), duration::show(*max.get_ref()));
-        let message = format!("`retry_first` ({a}) is longer than `retry_max` ({b})");
-        let span = if first.span() == section.span { max.span() } else { first.span() };
-        judge.error(&span, message, "waits grow from `retry_first` to `retry_max`");
-    }
-    Retry { first: first.into_inner(), max: max.into_inner() }
 }

@@ -29,7 +29,6 @@ pub(super) fn help(key: &str, value: &str, help: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::super::tests::judged;
     use super::*;

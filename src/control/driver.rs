@@ -1,5 +1,6 @@
 //! The loop: one input, then the endpoint is drained; again.
 
+use std::iter;
 use std::time::Duration;
 
 use sekisho_ike::config::Name;
@@ -21,8 +22,8 @@ use super::{Control, ICMP_BUDGET, Inputs, Order, now};
 
 /// Messages of the data path that are taken in one turn, so that timers and operators have theirs.
 const BUDGET: usize = 64;
-/// How often the endpoint learns what the SAs carried.
-const USAGE: Duration = Duration::from_secs(1);
+/// Between two looks at what nobody tells of: what the SAs carried, the guard, certificates.
+const SECOND: Duration = Duration::from_secs(1);
 /// The longest sleep, so that a suspend (which this clock does not count) delays no deadline for longer.
 const NAP: Duration = Duration::from_secs(5);
 /// How long DELETEs may take when the daemon ends.
@@ -36,18 +37,16 @@ impl Control {
     /// # Errors
     /// If the data path died, with the reason: tunnels were deleted then, so that the peers know.
     pub async fn run(mut self, mut inputs: Inputs) -> Result<(), String> {
-        let mut usage = interval(USAGE);
-        usage.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut second = interval(SECOND);
+        second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         self.drain().await;
         while !self.is_finished() {
             let nap = self.nap();
             tokio::select! {
                 Some(message) = inputs.data.recv() => {
                     self.receive(message);
-                    for _ in 1..BUDGET {
-                        let Ok(message) = inputs.data.try_recv() else { break };
-                        self.receive(message);
-                    }
+                    let others = iter::from_fn(|| inputs.data.try_recv().ok());
+                    others.take(BUDGET - 1).for_each(|message| self.receive(message));
                 }
                 Some((request, reply)) = inputs.requests.recv() => self.request(request, reply).await,
                 Some(order) = inputs.orders.recv() => self.order(order).await,
@@ -56,15 +55,7 @@ impl Control {
                 }
                 change = self.out.routing.next() => self.network(change).await,
                 message = self.out.icmp.next(), if self.icmp_budget > 0 => self.hear_router(&message),
-                _ = usage.tick() => {
-                    self.icmp_budget = ICMP_BUDGET;
-                    self.out.routing.paths_mut().expire(now().boot);
-                    self.record_paths();
-                    self.tell_usage();
-                    self.tell_expiry();
-                    let Daemon { ike_port, nat_port, refuse_clear_text, .. } = self.config.daemon;
-                    self.out.routing.look_after_guard(&[ike_port, nat_port], refuse_clear_text);
-                }
+                _ = second.tick() => self.each_second(),
                 () = sleep(nap) => {}
             }
             self.meet_deadline();
@@ -72,6 +63,17 @@ impl Control {
         }
         self.out.data.shutdown();
         self.dead.map_or(Ok(()), Err)
+    }
+
+    /// What is done whether anything came in or not.
+    fn each_second(&mut self) {
+        self.icmp_budget = ICMP_BUDGET;
+        self.out.routing.paths_mut().expire(now().boot);
+        self.record_paths();
+        self.tell_usage();
+        self.tell_expiry();
+        let Daemon { ike_port, nat_port, refuse_clear_text, .. } = self.config.daemon;
+        self.out.routing.look_after_guard(&[ike_port, nat_port], refuse_clear_text);
     }
 
     /// Events first: a Child SA must be able to receive before the message leaves that lets the peer send.

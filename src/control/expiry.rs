@@ -173,6 +173,7 @@ mod tests {
             failure_from: None,
             near_misses: Vec::new(),
             next_try: None,
+            awaited: None,
             attempts: 0,
         };
         config.connections.into_iter().map(status).collect()

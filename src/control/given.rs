@@ -166,7 +166,6 @@ fn remove(file: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use sekisho_ike::event::InnerAddresses;
 

@@ -172,14 +172,13 @@ fn selectors(selectors: &[TrafficSelector]) -> Result<Vec<Selector>, ConfigError
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
     use sekisho_esp::DropReason;
     use sekisho_ike::config::Name;
-    use sekisho_ike::event::{ChildSaId, TunnelId};
+    use sekisho_ike::event::{ChildSaId, TunnelId, Withheld};
     use sekisho_ike::suite::EspSuite;
     use sekisho_ike::wire::EspSpi;
     use sekisho_ike::{Instant, Now, Secret};
@@ -223,6 +222,16 @@ mod tests {
             assert!(!esp_path(child.path, false).encap, "whatever port IKE uses");
             assert_eq!(ike_path(pair.path), child.path);
         }
+    }
+
+    #[test]
+    fn what_is_given_of_a_network_is_not_told_as_withheld() {
+        let protection = Protection::Aead(Aead::Aes256Gcm16);
+        let asked = vec!["10.17.0.0/24".parse().unwrap()];
+        let withheld = Some(Box::new(Withheld { local: asked, remote: Vec::new() }));
+        let child = ChildSaParameters { withheld, ..child(protection, protection.keymat_length()) };
+        let record = crate::telemetry::ChildSa::from(&child);
+        assert_eq!(record.withheld_local, ["10.17.0.0/24 except tcp/443"]);
     }
 
     /// A control that hangs ends nothing.

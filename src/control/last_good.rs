@@ -47,10 +47,20 @@ impl LastGood {
         Settings { table: self.route_table, priority: self.rule_priority, mark: self.mark }
     }
 
-    /// What the last good configuration protected, if that is known.
-    pub fn recall() -> Option<Self> {
-        let text = fs::read(directory()?.join(FILE)).ok()?;
-        serde_json::from_slice(&text).ok()
+    /// What the last good configuration protected; `None` if none was kept.
+    ///
+    /// # Errors
+    /// If what was kept cannot be read: nobody knows then what is to be blocked.
+    pub fn recall() -> io::Result<Option<Self>> {
+        directory().map_or(Ok(None), |directory| read(&directory))
+    }
+}
+
+fn read(directory: &Path) -> io::Result<Option<LastGood>> {
+    match fs::read(directory.join(FILE)) {
+        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -78,4 +88,34 @@ fn write(directory: &Path, last_good: &LastGood) -> io::Result<()> {
 pub(super) fn directory() -> Option<PathBuf> {
     let named = env::var_os("STATE_DIRECTORY")?;
     env::split_paths(&named).next().filter(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_is_recalled_and_what_is_damaged_is_no_absence() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(read(directory.path()).unwrap(), None);
+        let policy = Policy::default();
+        let kept = LastGood {
+            route_table: 7,
+            rule_priority: 8,
+            mark: 9,
+            state_dir: "/run/sekisho".into(),
+            guarded: Some("sekisho0".to_owned()),
+            policy,
+        };
+        write(directory.path(), &kept).unwrap();
+        assert_eq!(read(directory.path()).unwrap(), Some(kept));
+        let file = directory.path().join(FILE);
+        for damaged in ["", "{\"route_table\": 7"] {
+            fs::write(&file, damaged).unwrap();
+            assert_eq!(read(directory.path()).unwrap_err().kind(), io::ErrorKind::UnexpectedEof, "{damaged}");
+        }
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(read(directory.path()).is_err());
+    }
 }

@@ -13,6 +13,7 @@
 
 mod apply;
 mod books;
+mod cut_off;
 mod driver;
 mod expiry;
 mod fetch;
@@ -22,6 +23,7 @@ mod jobs;
 pub mod last_good;
 mod path_mtu;
 mod paths;
+mod pending;
 mod policies;
 mod random;
 mod reload;
@@ -43,7 +45,7 @@ use sekisho_ike::event::Command;
 use sekisho_ike::{Endpoint, Instant, Now};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::api::{Asked, Reply};
+use crate::api::{Asked, ReloadRefused, Reply};
 use crate::config::Config;
 use crate::data::{DataPath, FromDataReceiver};
 use crate::net::clock;
@@ -56,12 +58,14 @@ use expiry::Expiry;
 use fetch::Fetcher;
 use given::Given;
 use jobs::Jobs;
+use pending::Pending;
 use policies::Policies;
 use random::OsRandom;
 use spi::Spis;
 use strangers::Strangers;
 use waiting::Waiting;
 
+pub use cut_off::{Warning, judge as judge_cut_off, warnings as cut_off_warnings};
 pub use routing::{Routing, policy};
 
 /// Messages of routers in a second: anybody may send them, and each costs a look at all SAs.
@@ -115,6 +119,9 @@ pub struct Control {
     given: Given,
     /// Settings that changed and wait for the next start.
     restart_needed: Vec<String>,
+    pending: Pending,
+    /// The last reload, if it was refused.
+    reload_refused: Option<ReloadRefused>,
     /// IKE datagrams that the network refused.
     unsent: u64,
     /// Messages of routers that are listened to before the next second begins.
@@ -156,6 +163,8 @@ impl Control {
             strangers: Strangers::new(now().boot),
             expiry: Expiry::new(now().boot),
             restart_needed: Vec::new(),
+            pending: Pending::default(),
+            reload_refused: None,
             unsent: 0,
             icmp_budget: ICMP_BUDGET,
             started: now().boot,

@@ -76,7 +76,6 @@ impl Policies {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use sekisho_ike::Secret;
     use sekisho_ike::config::{LocalAuth, RemoteAuth, Start};

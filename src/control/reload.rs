@@ -8,11 +8,11 @@ use sekisho_ike::config::{Connection, Name, RemoteAuth};
 use sekisho_ike::event::Command;
 use sekisho_ike::pki::RevocationPolicy;
 
-use crate::api::{Failure, Freed, Problem, Reloaded, Reply};
+use crate::api::{Failure, Freed, Problem, ReloadRefused, Reloaded, Reply, Timestamp};
 use crate::config::{self, Config, Daemon, local_to};
 use crate::telemetry::Fact;
 
-use super::{Control, last_good};
+use super::{Control, cut_off, last_good, now};
 
 impl Control {
     /// What a start takes is taken here too, or a tunnel whose certificate has expired would keep all others from being changed.
@@ -35,7 +35,11 @@ impl Control {
         }
         last_good::keep(&Config { daemon: in_force(&self.config.daemon, &new.daemon), ..new.clone() });
         let mut reloaded = difference(&self.config, &new);
+        let netlink = self.out.routing.netlink().clone();
+        reloaded.warnings.extend(cut_off::warnings(netlink, &new).await);
         self.restart_needed.clone_from(&reloaded.restart_needed);
+        self.pending.changed(now().boot, &reloaded.from_next_sa);
+        self.reload_refused = None;
         self.ask_anew();
         self.configure(&new);
         self.record(Fact::ConfigLoaded {
@@ -79,8 +83,9 @@ impl Control {
     }
 
     /// The operator hears all of it, the record keeps one line.
-    fn refuse(&self, failure: Failure, reason: String) -> Reply {
+    fn refuse(&mut self, failure: Failure, reason: String) -> Reply {
         let source = self.config.source.display().to_string();
+        self.reload_refused = Some(ReloadRefused { at: Timestamp::now(), reason: reason.clone() });
         self.record(Fact::ConfigRefused { source, reason });
         Reply::Failed(Box::new(failure))
     }

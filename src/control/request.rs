@@ -1,8 +1,9 @@
 //! What operators ask over the control socket.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use sekisho_ike::Instant;
 use sekisho_ike::config::{Child, Connection, Name, Start};
 use sekisho_ike::event::{ChildSaId, ChildSaStatus, Command, CommandError, ConnectionStatus};
 use tokio::sync::oneshot;
@@ -163,7 +164,7 @@ impl Control {
     }
 
     fn status(&self) -> Status {
-        let mut drops: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
+        let mut drops = BTreeMap::<String, u64>::new();
         // Without a guard that is told of elsewhere.
         let in_clear = guard::dropped(&self.config.daemon.interface).unwrap_or(0);
         let own = [
@@ -183,6 +184,8 @@ impl Control {
             mtu: self.out.routing.mtu().into(),
             workers: self.out.sockets.settings().workers.into(),
             restart_needed: self.restart_needed.clone(),
+            from_next_sa: self.pending.of(self.oldest_child_sa()),
+            reload_refused: self.reload_refused.clone(),
             offloads: self.offloads(),
             tunnels: self.tunnels().collect(),
             drops,
@@ -190,6 +193,12 @@ impl Control {
             refused: self.endpoint.refusals(now()).into_iter().map(Into::into).collect(),
             stale: self.out.routing.stale().iter().map(ToString::to_string).collect(),
         }
+    }
+
+    /// When the oldest Child SA was set up that is sent on.
+    fn oldest_child_sa(&self) -> Option<Instant> {
+        let all = self.endpoint.status();
+        all.iter().flat_map(sending).map(|child_sa| child_sa.established.boot).min()
     }
 
     fn offloads(&self) -> Offloads {

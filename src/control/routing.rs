@@ -30,7 +30,6 @@ const SMALLEST_IPV4: u16 = 576;
 const WATCH_AGAIN: Duration = Duration::from_secs(1);
 /// Between two tries to put routes right that the kernel refused.
 const REPAIR_AGAIN: Duration = Duration::from_secs(5);
-
 /// Between two looks whether the guard stands.
 const GUARD_AGAIN: Duration = Duration::from_secs(5);
 
@@ -396,7 +395,6 @@ fn literal_hosts(remote: &Remote) -> Vec<IpAddr> {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
 mod tests {
     use sekisho_ike::negotiate::TrafficSelector;
 

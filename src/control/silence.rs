@@ -8,9 +8,9 @@ use sekisho_ike::event::Usage;
 
 use crate::api::Unanswered;
 
-/// So many at least are worth a look,
+/// Fewer packets without an answer are not worth a look: a few may well be lost.
 const PACKETS: u64 = 10;
-/// after so long.
+/// Nor is a shorter time.
 const TIME: Duration = Duration::from_secs(20);
 
 /// What was sent since the last packet came.

@@ -78,7 +78,6 @@ impl SpiAllocator for Spis {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// Repeats three bytes.

@@ -10,11 +10,11 @@ use sekisho_ike::event::{
     self, ChildSaId, ChildSaStatus, ConnectionState, ConnectionStatus, IkeSaRecord, NatStatus, TunnelId,
     TunnelStatus, Usage, until,
 };
-use sekisho_ike::negotiate::{TrafficSelector, left_out_in_words};
+use sekisho_ike::negotiate::{TrafficSelector, in_words, left_out_in_words};
 
 use crate::api::{
-    Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, PacketSize, Peer, Timestamp,
-    Tunnel, Unanswered,
+    Awaited, Child, ChildState, ConfiguredChild, Failed, IkeSa, NearMiss, PEERS_SHOWN, PacketSize, Peer,
+    Timestamp, Tunnel, Unanswered,
 };
 use crate::config::{Config, local_to, start_word};
 
@@ -72,6 +72,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         startable: startable(connection),
         attempts: status.attempts,
         next_try_in_s: status.next_try.map(|at| until(now, at).as_secs()),
+        awaited: status.awaited.as_ref().map(|awaited| self::awaited(now, awaited)),
         last_failure: status.last_failure.as_ref().map(failed),
         failure_times: status.last_failure.as_ref().map_or(0, |_| status.failure_times),
         failure_from: status.failure_from,
@@ -90,6 +91,19 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         packets_out: traffic.packets_out,
         bytes_in: traffic.bytes_in,
         bytes_out: traffic.bytes_out,
+    }
+}
+
+fn awaited(now: Now, awaited: &event::Awaited) -> Awaited {
+    match awaited {
+        event::Awaited::Addresses(host) => Awaited::Addresses { host: host.clone() },
+        event::Awaited::Answer { exchange, path, sent, since } => Awaited::Answer {
+            exchange: exchange.to_string(),
+            remote: path.remote,
+            sent: *sent,
+            for_s: now.boot.since(*since).as_secs(),
+        },
+        event::Awaited::Revocation => Awaited::Revocation,
     }
 }
 
@@ -139,7 +153,11 @@ fn children(now: Now, tunnel: &TunnelStatus, counted: &Counted<'_>) -> Vec<Child
 fn configured(status: &ConnectionStatus, child: &config::Child) -> ConfiguredChild {
     let texts = |list: &[TrafficSelector]| list.iter().map(ToString::to_string).collect();
     let (left_out_local, left_out_remote) = narrowed(status, child);
-    let withheld = carrying(status, child).find_map(|sa| sa.withheld.as_deref().cloned()).unwrap_or_default();
+    let withheld = carrying(status, child).find_map(|sa| {
+        let withheld = sa.withheld.as_deref()?;
+        Some((in_words(&withheld.local, &sa.local), in_words(&withheld.remote, &sa.remote)))
+    });
+    let (withheld_local, withheld_remote) = withheld.unwrap_or_default();
     ConfiguredChild {
         name: child.name.to_string(),
         start: start_word(&status.connection, child).to_owned(),
@@ -148,8 +166,8 @@ fn configured(status: &ConnectionStatus, child: &config::Child) -> ConfiguredChi
         remote: texts(&child.remote),
         left_out_local,
         left_out_remote,
-        withheld_local: texts(&withheld.local),
-        withheld_remote: texts(&withheld.remote),
+        withheld_local,
+        withheld_remote,
     }
 }
 
@@ -216,6 +234,7 @@ fn ike_sa(now: Now, tunnel: &TunnelStatus) -> IkeSa {
         peer_certificate_expires: sa.remote_proof.not_after.map(Timestamp::from_unix),
         peer_revocation: revocation.map(|known| if known.good { "good" } else { "unknown" }.to_owned()),
         peer_revocation_checked: revocation.and_then(|known| known.checked).map(Timestamp::from_unix),
+        peer_revocation_ends: tunnel.revocation_ends.map(Timestamp::from_unix),
         age_s: since(sa.established.boot),
         rekey_in_s: sa.rekey_at.map(|at| until(now, at).as_secs()),
         nat_here: sa.nat.here,

@@ -266,7 +266,6 @@ fn is_sending(status: &ConnectionStatus, children: &[Name]) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::Arc;
     use std::time::Duration;
@@ -298,6 +297,7 @@ mod tests {
             failure_from: None,
             near_misses: Vec::new(),
             next_try: None,
+            awaited: None,
             attempts: 1,
         }
     }

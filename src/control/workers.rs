@@ -25,11 +25,11 @@ const WAITING: [usize; CLASSES] = [65_536, 65_536, 256];
 const CLASSES: usize = 3;
 
 /// Work: it needs nothing but what it holds.
-pub type Work<T> = Box<dyn FnOnce() -> T + Send>;
+pub(super) type Work<T> = Box<dyn FnOnce() -> T + Send>;
 
 /// Why work has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Undone {
+pub(super) enum Undone {
     /// Too much of its class waits.
     #[error("too much work is waiting")]
     Refused,
@@ -40,7 +40,7 @@ pub enum Undone {
 
 /// The threads. `I` names a piece of work in its result. Dropping this forgets what waits and ends the threads after
 /// the work at hand.
-pub struct Workers<I, T> {
+pub(super) struct Workers<I, T> {
     shared: Arc<Shared<I, T>>,
     results: mpsc::Receiver<Done<I, T>>,
     refused: VecDeque<I>,
@@ -48,14 +48,14 @@ pub struct Workers<I, T> {
 }
 
 /// A result and whose it is.
-pub type Done<I, T> = (I, Result<T, Undone>);
+pub(super) type Done<I, T> = (I, Result<T, Undone>);
 
 impl<I: Send + 'static, T: Send + 'static> Workers<I, T> {
     /// As many threads as there are processors, 1 to 4.
     ///
     /// # Errors
     /// If a thread cannot be made.
-    pub fn start() -> io::Result<Self> {
+    pub(super) fn start() -> io::Result<Self> {
         Self::with_threads(thread::available_parallelism().map_or(1, usize::from).clamp(1, THREADS))
     }
 
@@ -73,7 +73,7 @@ impl<I: Send + 'static, T: Send + 'static> Workers<I, T> {
     }
 
     /// Has work done. What finds its queue full is answered as [`Undone::Refused`].
-    pub fn submit(&mut self, class: Class, id: I, work: Work<T>) {
+    pub(super) fn submit(&mut self, class: Class, id: I, work: Work<T>) {
         match self.shared.lock().push(class, (id, work)) {
             Ok(()) => self.shared.come.notify_one(),
             Err((id, _)) => self.refused.push_back(id),
@@ -81,7 +81,7 @@ impl<I: Send + 'static, T: Send + 'static> Workers<I, T> {
     }
 
     /// The next result; never, while nothing is being done. May be dropped while it waits.
-    pub async fn next(&mut self) -> Done<I, T> {
+    pub(super) async fn next(&mut self) -> Done<I, T> {
         if let Some(id) = self.refused.pop_front() {
             return (id, Err(Undone::Refused));
         }

@@ -55,7 +55,6 @@ fn held(file: &mut File, path: &Path) -> Failure {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

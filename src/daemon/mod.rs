@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use crate::config::{self, Config, LogLevel};
 use crate::control::last_good::{self, LastGood};
 use crate::control::policy;
+pub use crate::control::{Warning, judge_cut_off};
 use crate::net::guard;
 use crate::net::netlink::{Netlink, Settings};
 
@@ -94,9 +95,13 @@ fn start(args: &Args) -> Result<(), Failure> {
 /// A configuration that cannot be used. What the last good one protected is blocked all the same: after a boot
 /// nothing else would.
 fn refused(error: &config::ConfigError) -> Failure {
-    let Some(last_good) = LastGood::recall() else { return Failure::new(error) };
-    let blocked = block(&last_good).map_or_else(
-        |failure| format!("what the last good configuration protected could not be blocked: {}", failure.0),
+    let blocked = match LastGood::recall() {
+        Ok(None) => return Failure::new(error),
+        Ok(Some(last_good)) => block(&last_good).map_err(|Failure(why)| why),
+        Err(unknown) => Err(format!("it cannot be read what that is: {unknown}")),
+    };
+    let blocked = blocked.map_or_else(
+        |why| format!("what the last good configuration protected could not be blocked: {why}"),
         |()| "what the last good configuration protected is blocked".to_owned(),
     );
     Failure(format!("{error}\n{blocked}"))

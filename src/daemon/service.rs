@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::{Limits, Server};
 use crate::config::Config;
-use crate::control::{Control, Inputs, Order, Outputs, Routing};
+use crate::control::{Control, Inputs, Order, Outputs, Routing, cut_off_warnings};
 use crate::data::{self, DataPath};
 use crate::net::icmp::Icmp;
 use crate::net::netlink::Netlink;
@@ -49,7 +49,8 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
     let (asked, requests) = mpsc::channel(REQUESTS);
     let (orders, ordered) = mpsc::channel(1);
     let inputs = Inputs { data: from_data, requests, orders: ordered };
-    announce(&config, &telemetry);
+    let cut_off = cut_off_warnings(routing.netlink().clone(), &config).await;
+    announce(&config, cut_off, &telemetry);
     let control =
         Control::new(config, Outputs { data, sockets, routing, icmp, telemetry: telemetry.clone() })
             .map_err(|error| Failure(format!("cannot start the control loop: {error}")))?;
@@ -74,8 +75,8 @@ fn listen_to_routers() -> Icmp {
     icmp
 }
 
-fn announce(config: &Config, telemetry: &Telemetry) {
-    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+fn announce(config: &Config, cut_off: Vec<String>, telemetry: &Telemetry) {
+    let warnings = config.warnings.iter().map(ToString::to_string).chain(cut_off).collect();
     let source = config.source.display().to_string();
     telemetry.record(Fact::ConfigLoaded { source, tunnels: config.connections.len(), warnings });
     telemetry.record(Fact::DaemonStarted {

@@ -131,7 +131,6 @@ fn widened(packets: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
     use std::io;
 

@@ -137,7 +137,6 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
     use sekisho_esp::OffloadHeader;

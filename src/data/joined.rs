@@ -131,7 +131,6 @@ impl Cutter {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use std::io;
     use std::sync::Arc;
 

@@ -47,6 +47,8 @@ pub use publish::{NewSa, Reservation};
 const QUEUE: usize = 256;
 /// Packets of the TUN whose fragments are followed at once.
 const FRAGMENTED: usize = 1_024;
+/// Between two tries to tell control that a thread has ended, while the queue is full.
+const TELL_AGAIN: Duration = Duration::from_millis(100);
 
 /// What the data path tells control.
 pub enum FromData {
@@ -152,6 +154,20 @@ struct Shared {
     to_control: FromDataSender,
 }
 
+impl Shared {
+    /// A thread that dies must not die in silence: without it the tunnels carry nothing. Told once, whatever else dies.
+    fn tell_dead(&self, why: &str) {
+        if self.told_dead.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        while let Err(TrySendError::Full(_)) = self.to_control.try_send(FromData::Dead(why.to_owned())) {
+            if matches!(self.stop.wait(&[], Some(TELL_AGAIN)), Ok(Woken::Stop) | Err(_)) {
+                return;
+            }
+        }
+    }
+}
+
 /// What the two threads of one worker see, and control.
 #[derive(Debug)]
 struct Worker {
@@ -219,27 +235,13 @@ impl DataPath {
         work: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        let thread_name = name.clone();
-        let guarded = move || {
-            let why = match catch_unwind(AssertUnwindSafe(work)) {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(format!("the thread `{name}` ended: {error}")),
-                Err(_) => Some(format!("the thread `{name}` panicked")),
-            };
-            // A thread that dies must not die in silence: without it the tunnels carry nothing.
-            if let Some(why) = why.filter(|_| !shared.told_dead.swap(true, Ordering::Relaxed)) {
-                let message = || FromData::Dead(why.clone());
-                while let Err(TrySendError::Full(_)) = shared.to_control.try_send(message()) {
-                    if matches!(
-                        shared.stop.wait(&[], Some(Duration::from_millis(100))),
-                        Ok(Woken::Stop) | Err(_)
-                    ) {
-                        return;
-                    }
-                }
-            }
+        let thread = thread::Builder::new().name(name.clone());
+        let guarded = move || match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => shared.tell_dead(&format!("the thread `{name}` ended: {error}")),
+            Err(_) => shared.tell_dead(&format!("the thread `{name}` panicked")),
         };
-        self.threads.push(thread::Builder::new().name(thread_name).spawn(guarded)?);
+        self.threads.push(thread.spawn(guarded)?);
         Ok(())
     }
 
@@ -394,6 +396,7 @@ impl fmt::Debug for FromData {
         }
     }
 }
+
 /// The largest packet, in bytes, that passes a line of `line` bytes inside UDP-encapsulated ESP with this layout, with an
 /// outer header of IPv6 or IPv4.
 pub fn inner_mtu(layout: Layout, ipv6: bool, line: usize) -> usize {

@@ -131,7 +131,6 @@ impl Train {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use sekisho_esp::{DropReason, Keymat, Layout, OutboundSa, SaConfig, Selector, Suite};
 
     use super::{Cut, MAX_SEGMENTS, MAX_TRAIN, Train};

@@ -206,7 +206,6 @@ mod sys {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// Of a UDP packet from port 500 to port 4500.

@@ -83,7 +83,6 @@ pub(super) fn negotiate(asked: Asked, set: impl Fn(u32) -> io::Result<()>) -> io
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use std::cell::RefCell;
     use std::io;
 

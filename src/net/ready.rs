@@ -184,7 +184,6 @@ fn poll_timeout(timeout: Option<Duration>) -> PollTimeout {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use std::net::UdpSocket;
     use std::os::fd::AsFd;
     use std::time::Duration;

@@ -233,7 +233,6 @@ mod sys {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::{Asked, Tun, TunError, dropped_on_the_way_out, request};
 
     #[test]

@@ -70,6 +70,7 @@ impl LogFile {
         if let Some(queue) = &self.queue
             && queue.send(Message::Flush(done)).is_ok()
         {
+            // A thread that is gone writes nothing more.
             let _ = wait.recv();
         }
     }
@@ -177,7 +178,6 @@ fn open(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use std::fs;
 

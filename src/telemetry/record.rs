@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use ipnet::IpNet;
 use sekisho_ike::diagnosis;
 use sekisho_ike::event::{Assignment, ChildSaParameters, EndReason, IkeSaRecord, Usage};
-use sekisho_ike::negotiate::TrafficSelector;
+use sekisho_ike::negotiate::{TrafficSelector, in_words};
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
@@ -383,6 +383,7 @@ impl From<&Assignment> for Addresses {
 impl From<&ChildSaParameters> for ChildSa {
     fn from(sa: &ChildSaParameters) -> Self {
         let texts = |list: &[TrafficSelector]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let withheld = sa.withheld.as_deref();
         Self {
             tunnel: sa.connection.to_string(),
             child: sa.child.to_string(),
@@ -394,8 +395,8 @@ impl From<&ChildSaParameters> for ChildSa {
             spi_out: sa.outbound.spi.to_string(),
             local_networks: texts(&sa.local),
             remote_networks: texts(&sa.remote),
-            withheld_local: sa.withheld.iter().flat_map(|withheld| texts(&withheld.local)).collect(),
-            withheld_remote: sa.withheld.iter().flat_map(|withheld| texts(&withheld.remote)).collect(),
+            withheld_local: withheld.map(|w| in_words(&w.local, &sa.local)).unwrap_or_default(),
+            withheld_remote: withheld.map(|w| in_words(&w.remote, &sa.remote)).unwrap_or_default(),
         }
     }
 }

@@ -121,15 +121,7 @@ impl fmt::Display for Fact {
             Self::AddressesAssigned(addresses) => addresses.fmt(f),
             Self::ChildSaUp(sa) => {
                 write!(f, "{sa} can receive")?;
-                let sides = [("ours", &sa.withheld_local), ("its own", &sa.withheld_remote)];
-                let sides = sides.into_iter().filter(|(_, networks)| !networks.is_empty());
-                let sides: Vec<_> =
-                    sides.map(|(whose, networks)| format!("{} of {whose}", networks.join(" "))).collect();
-                if sides.is_empty() {
-                    return Ok(());
-                }
-                let sides = sides.join(", and ");
-                write!(f, "; the peer asked for more, which is not configured here: {sides}")
+                withheld(f, sa)
             }
             Self::ChildSaSending(sa) => write!(f, "{sa} is sent on"),
             Self::ChildSaDown(ChildSaEnd { sa, end, traffic }) => {
@@ -165,16 +157,30 @@ impl fmt::Display for Fact {
                     }
                     None => write!(f, "negotiation failed ({}): {diagnosis}", diagnosis.kind)?,
                 }
-                match next_try_in_s {
-                    Some(0) => write!(f, ". The next try is made now"),
-                    Some(s) => write!(f, ". The next try is in {s} s"),
-                    None => Ok(()),
-                }
+                next_try(f, *next_try_in_s)
             }
             Self::EventsLost { lost } => {
                 write!(f, "{lost} records were lost here, since the reader was too slow")
             }
         }
+    }
+}
+
+fn withheld(f: &mut fmt::Formatter<'_>, sa: &ChildSa) -> fmt::Result {
+    let sides = [("ours", &sa.withheld_local), ("its own", &sa.withheld_remote)];
+    let sides = sides.into_iter().filter(|(_, networks)| !networks.is_empty());
+    let sides: Vec<_> = sides.map(|(whose, networks)| format!("{} of {whose}", networks.join(" "))).collect();
+    if sides.is_empty() {
+        return Ok(());
+    }
+    write!(f, "; the peer asked for more, which is not configured here: {}", sides.join(", and "))
+}
+
+fn next_try(f: &mut fmt::Formatter<'_>, in_s: Option<u64>) -> fmt::Result {
+    match in_s {
+        Some(0) => f.write_str(". The next try is made now"),
+        Some(s) => write!(f, ". The next try is in {s} s"),
+        None => Ok(()),
     }
 }
 

@@ -118,7 +118,6 @@ impl From<Timestamp> for String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

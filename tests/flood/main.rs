@@ -1,4 +1,4 @@
-//! A hub under a flood of 20,000 spoofed messages a second (issue 3): a hundred honest peers hold their tunnels, rekey and
+//! A hub under a flood of 20,000 spoofed messages a second: a hundred honest peers hold their tunnels, rekey and
 //! answer, one more connects, and the memory stays bounded.
 //!
 //! ```text

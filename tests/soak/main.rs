@@ -1,4 +1,4 @@
-//! A soak: two sekishods under full load while their SAs are replaced every other second (issue 4, "Correctness under speed").
+//! A soak: two sekishods under full load while their SAs are replaced every other second.
 //! No packet is delivered twice, none is changed, none is lost to a rekey, and the memory stays as it was.
 //!
 //! Each test takes half a minute; `SEKISHO_SOAK_SECONDS=1800 cargo test --release --test soak -- --nocapture` lets each soak

@@ -8,7 +8,9 @@ pub mod udp;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use etherparse::PacketBuilder;
+use etherparse::{
+    IpDscp, IpEcn, IpHeaders, IpNumber, Ipv4Extensions, Ipv4Header, Ipv6Extensions, Ipv6Header, PacketBuilder,
+};
 use sekisho_esp::{DropReason, InboundSa, Keymat, OutboundSa, SaConfig, Selector, Suite};
 
 pub const SPI: u32 = 0xc0de_0001;
@@ -131,6 +133,22 @@ pub fn theirs() -> Vec<Selector> {
 
 pub fn next_header(inner: &[u8]) -> u8 {
     if inner[0] >> 4 == 4 { 4 } else { 41 }
+}
+
+/// From HERE to THERE; which protocol follows is filled in when the packet is written.
+fn ipv4(tos: u8, id: u16, dont_fragment: bool) -> IpHeaders {
+    let mut ip = Ipv4Header::new(0, 64, IpNumber(0), HERE, THERE).unwrap();
+    ip.dscp = IpDscp::try_new(tos >> 2).unwrap();
+    ip.ecn = IpEcn::try_new(tos & 3).unwrap();
+    ip.identification = id;
+    ip.dont_fragment = dont_fragment;
+    IpHeaders::Ipv4(ip, Ipv4Extensions::default())
+}
+
+/// The same over IPv6.
+fn ipv6(traffic_class: u8) -> IpHeaders {
+    let addresses = Ipv6Header { source: HERE6, destination: THERE6, ..Default::default() };
+    IpHeaders::Ipv6(Ipv6Header { traffic_class, hop_limit: 64, ..addresses }, Ipv6Extensions::default())
 }
 
 /// UDP from HERE to THERE.

@@ -1,9 +1,9 @@
 //! TCP packets in plain words, for the tests of segmentation and coalescing.
 
-use etherparse::{Ipv4Header, Ipv6Header, PacketBuilder, TcpHeader};
+use etherparse::{PacketBuilder, TcpHeader};
 use sekisho_esp::OffloadHeader;
 
-use super::{HERE, HERE6, THERE, THERE6};
+use super::{ipv4, ipv6};
 
 pub const FIN: u8 = 1;
 pub const SYN: u8 = 2;
@@ -39,23 +39,9 @@ impl Tcp {
         let flags = |bit| self.flags & bit != 0;
         (tcp.fin, tcp.syn, tcp.rst, tcp.psh) = (flags(FIN), flags(SYN), flags(RST), flags(PSH));
         (tcp.ack, tcp.urg, tcp.ece, tcp.cwr) = (flags(ACK), flags(URG), flags(ECE), flags(CWR));
-        let builder = if self.ipv4 {
-            let mut ip = Ipv4Header::new(0, 64, etherparse::IpNumber::TCP, HERE, THERE).unwrap();
-            ip.dscp = etherparse::IpDscp::try_new(self.tos >> 2).unwrap();
-            ip.ecn = etherparse::IpEcn::try_new(self.tos & 3).unwrap();
-            ip.identification = self.id;
-            ip.dont_fragment = self.dont_fragment;
-            PacketBuilder::ip(etherparse::IpHeaders::Ipv4(ip, etherparse::Ipv4Extensions::default()))
-        } else {
-            let ip = Ipv6Header { source: HERE6, destination: THERE6, hop_limit: 64, ..Default::default() };
-            PacketBuilder::ip(etherparse::IpHeaders::Ipv6(ip, etherparse::Ipv6Extensions::default()))
-        };
+        let ip = if self.ipv4 { ipv4(self.tos, self.id, self.dont_fragment) } else { ipv6(self.tos) };
         let mut packet = Vec::new();
-        builder.tcp_header(tcp).write(&mut packet, &self.payload).unwrap();
-        if !self.ipv4 {
-            packet[0] |= self.tos >> 4;
-            packet[1] |= self.tos << 4;
-        }
+        PacketBuilder::ip(ip).tcp_header(tcp).write(&mut packet, &self.payload).unwrap();
         packet
     }
 

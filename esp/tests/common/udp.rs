@@ -1,10 +1,10 @@
 //! UDP datagrams in plain words, for the tests of segmentation and coalescing.
 
-use etherparse::{Ipv4Header, Ipv6Header, PacketBuilder};
+use etherparse::PacketBuilder;
 use sekisho_esp::OffloadHeader;
 
 use super::tcp::plain_sum;
-use super::{HERE, HERE6, THERE, THERE6};
+use super::{ipv4, ipv6};
 
 /// One datagram in plain words.
 #[derive(Clone, Debug)]
@@ -20,23 +20,9 @@ pub struct Udp {
 
 impl Udp {
     pub fn bytes(&self) -> Vec<u8> {
-        let builder = if self.ipv4 {
-            let mut ip = Ipv4Header::new(0, 64, etherparse::IpNumber::UDP, HERE, THERE).unwrap();
-            ip.dscp = etherparse::IpDscp::try_new(self.tos >> 2).unwrap();
-            ip.ecn = etherparse::IpEcn::try_new(self.tos & 3).unwrap();
-            ip.identification = self.id;
-            ip.dont_fragment = self.dont_fragment;
-            PacketBuilder::ip(etherparse::IpHeaders::Ipv4(ip, etherparse::Ipv4Extensions::default()))
-        } else {
-            let ip = Ipv6Header { source: HERE6, destination: THERE6, hop_limit: 64, ..Default::default() };
-            PacketBuilder::ip(etherparse::IpHeaders::Ipv6(ip, etherparse::Ipv6Extensions::default()))
-        };
+        let ip = if self.ipv4 { ipv4(self.tos, self.id, self.dont_fragment) } else { ipv6(self.tos) };
         let mut packet = Vec::new();
-        builder.udp(self.port, 443).write(&mut packet, &self.payload).unwrap();
-        if !self.ipv4 {
-            packet[0] |= self.tos >> 4;
-            packet[1] |= self.tos << 4;
-        }
+        PacketBuilder::ip(ip).udp(self.port, 443).write(&mut packet, &self.payload).unwrap();
         if !self.checksum {
             let at = self.transport() + 6;
             packet[at..at + 2].fill(0);

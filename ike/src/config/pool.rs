@@ -184,7 +184,6 @@ fn number(address: IpAddr) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn pool(ranges: &[&str]) -> Pool {

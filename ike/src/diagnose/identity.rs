@@ -1,5 +1,7 @@
 //! Who a peer says it is, and why that is not accepted (RFC 7296 §2.15, §3.5).
 
+use std::fmt::Display;
+
 use super::near::near_miss;
 use super::{certificate, diagnosis};
 use crate::config::{Connection, LocalAuth};
@@ -77,18 +79,21 @@ pub(crate) fn auth_refused_there(connection: &Connection, now: u64) -> Diagnosis
         .during(ExchangeType::IKE_AUTH)
 }
 
-/// A tunnel that the peer began and deleted so soon after it came up that it probably found something wrong with us.
+/// A tunnel that the peer began and deleted so soon after it came up that it may have found something wrong with us.
 pub(crate) fn deleted_at_once(connection: &Connection, seconds: u64, now: u64) -> Diagnosis {
     let proof = proof_of_ours(connection);
     let summary = format!(
-        "the peer deleted the tunnel {seconds} s after it had set it up, without a reason: most often it did not accept {proof}, or not that we are `{}`",
+        "the peer deleted the tunnel {seconds} s after it had set it up, before anything passed and without a reason: it was ended there, or it does not accept {proof} or that we are `{}` (though most peers say so then)",
         connection.local_id
     );
     let summary = match not_valid(connection, now) {
         Some((why, _)) => format!("{why}; {summary}"),
         None => summary,
     };
-    let advice = format!("{}; its log says why it went", compare_proof(connection, now));
+    let advice = format!(
+        "Look into the peer's log for the reason. {}, if it refused us",
+        compare_proof(connection, now)
+    );
     diagnosis(DiagnosisKind::DeletedByPeer, Side::Peer, summary, &advice)
 }
 
@@ -139,8 +144,13 @@ pub(crate) struct Pair {
 
 impl Pair {
     fn words(&self) -> String {
-        format!("{} (as {})", self.remote, self.local)
+        named(&self.remote, Some(&self.local))
     }
+}
+
+/// Who the peer is and, if it is known, whom it takes us for.
+fn named(peer: &dyn Display, us: Option<&dyn Display>) -> String {
+    us.map_or_else(|| peer.to_string(), |us| format!("{peer}, with us as {us}"))
 }
 
 /// No connection is for `theirs` and, if the peer named it, `ours`.
@@ -169,9 +179,10 @@ pub(crate) fn unknown_identity(theirs: &IdData, ours: Option<&IdData>, configure
     let mut row = Row::both("peer's identity", remotes, vec![peer.clone()]);
     row.agrees = Some(configured.iter().any(|pair| matches(&pair)));
     let locals = || configured.iter().map(|pair| pair.local.to_string()).collect();
+    let offered = named(&peer, asked.as_ref().map(|asked| asked as &dyn Display));
     let asked = asked.map(|asked| Row::both("our identity", locals(), vec![asked]));
     diagnosis(DiagnosisKind::UnknownIdentity, Side::Here, summary, advice)
-        .about(peer, (!list.is_empty()).then(|| list.join(", ")))
+        .about(offered, (!list.is_empty()).then(|| list.join("; ")))
         .compared([row].into_iter().chain(asked).collect())
         .during(ExchangeType::IKE_AUTH)
 }

@@ -159,14 +159,21 @@ pub(crate) fn request_incomplete(
     diagnosis(DiagnosisKind::FragmentsLost, Side::Nobody, summary, advice).during(exchange)
 }
 
-/// A peer whose `IKE_SA_INIT` was answered on port 500, and who was not heard after that.
-pub(crate) fn never_came_back(path: Path, nat_port: u16, seconds: u64) -> Diagnosis {
+/// A peer whose `IKE_SA_INIT` was answered on port 500, and who was not heard after that. `named`: a connection names its address.
+pub(crate) fn never_came_back(path: Path, nat_port: u16, seconds: u64, named: bool) -> Diagnosis {
     let summary = format!(
-        "{} began with IKE_SA_INIT, was answered, and was not heard within {seconds} s after that",
+        "{} began with IKE_SA_INIT, was answered, and was not heard within {seconds} s after that: perhaps UDP port {nat_port} is dropped on the way",
         path.remote_ip()
     );
+    let whose = if named {
+        String::new()
+    } else {
+        format!(
+            "If that is a peer of ours, and nobody who looks for open ports, its packets to UDP port {nat_port} are dropped on the way, or our answers are. "
+        )
+    };
     let advice = format!(
-        "Let UDP port {nat_port} pass in both directions on every firewall on the way, and see that our answers from port {} reach the peer; its log says what it waits for",
+        "{whose}Let UDP port {nat_port} pass in both directions on every firewall on the way, and see that our answers from port {} reach the peer; its log says what it waits for",
         path.local.port()
     );
     diagnosis(DiagnosisKind::NatPortFiltered, Side::Nobody, summary, &advice).during(ExchangeType::IKE_AUTH)

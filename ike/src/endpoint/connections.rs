@@ -274,6 +274,15 @@ impl Connections {
         let only = there.next().filter(|_| there.next().is_none())?;
         only.tunnels.is_empty().then(|| only.config.name.clone())
     }
+
+    /// Whether a peer may come from an address that no connection names.
+    pub(super) fn listens_anywhere(&self) -> bool {
+        let named = |managed: &Managed| {
+            let hosts = managed.hosts();
+            !hosts.is_empty() && hosts.iter().all(|host| host.parse::<IpAddr>().is_ok())
+        };
+        self.by_name.values().any(|managed| !managed.admin_down && !named(managed))
+    }
 }
 
 fn nothing() -> Acceptable {

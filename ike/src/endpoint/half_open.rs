@@ -7,6 +7,7 @@ use crate::config::EndpointConfig;
 use crate::crypto::sha256;
 use crate::limits;
 use crate::sa::{DropReason, HalfOpen};
+use crate::time::Instant;
 use crate::wire::IkeSpi;
 
 /// Half-open SAs by their local SPI, and by what tells a repeated first message. One whose proof was refused counts
@@ -18,6 +19,8 @@ pub(super) struct HalfOpenTable {
     /// payload": two peers behind one NAT may have the same SPI, and one peer may have cause to begin anew.
     by_first_message: BTreeMap<(SocketAddr, [u8; 32]), IkeSpi>,
     counts: Counts,
+    /// When cookies were last demanded of everybody.
+    crowded: Option<Instant>,
 }
 
 /// How many there are from where: held by address and by prefix, so that one sender cannot push all others into cookies.
@@ -41,8 +44,16 @@ pub(super) enum Admission {
 }
 
 impl HalfOpenTable {
-    pub(super) fn admission(&self, config: &EndpointConfig, remote: IpAddr) -> Admission {
+    pub(super) fn admission(&mut self, config: &EndpointConfig, now: Instant, remote: IpAddr) -> Admission {
+        if self.by_spi.len() >= config.cookie_threshold {
+            self.crowded = Some(now);
+        }
         self.counts.admission(config, self.by_spi.len(), remote)
+    }
+
+    /// Whether one that ends now may be of a flood with forged addresses: cookies were demanded of everybody while it was open.
+    pub(super) fn was_crowded(&self, now: Instant) -> bool {
+        self.crowded.is_some_and(|at| now.since(at) <= limits::HALF_OPEN_LIFETIME)
     }
 
     pub(super) fn insert(&mut self, half_open: Box<HalfOpen>) {

@@ -7,14 +7,13 @@ use super::half_open::Admission;
 use super::schedule::Owner;
 use super::{Endpoint, deadline};
 use crate::config::Connection;
-use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::DeadlineReason;
 use crate::exchange::{InitRequest, InitResponse};
 use crate::identity::Identity;
 use crate::limits;
 use crate::path::Path;
-use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Tunnel, Unfinished, answer_init};
+use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Tunnel, answer_init};
 use crate::time::Now;
 use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
 
@@ -81,7 +80,8 @@ impl Endpoint {
 
     /// Whether this request may have our work. A cookie is asked for where it must bring one.
     fn admit(&mut self, now: Now, path: Path, datagram: &Datagram<'_>, request: &InitRequest) -> bool {
-        let admission = self.half_open.admission(&self.core.config, path.remote_ip());
+        let admission = self.half_open.admission(&self.core.config, now.boot, path.remote_ip());
+        let free = admission == Admission::Free;
         let refuse = match (admission, &request.cookie) {
             (Admission::Refused(reason), _) => Some(reason),
             (Admission::Free, None) => return true,
@@ -96,11 +96,7 @@ impl Endpoint {
                 match good {
                     Some(true) => return true,
                     // Nobody asked for this one; it may be one of an earlier secret.
-                    Some(false)
-                        if self.half_open.admission(&core.config, path.remote_ip()) == Admission::Free =>
-                    {
-                        return true;
-                    }
+                    Some(false) if free => return true,
                     wrong => {
                         let cookie = jar.bake(&core.provider, &mut *core.random, now.boot, &what);
                         let ctx = &mut core.context(now);
@@ -157,36 +153,6 @@ impl Endpoint {
                 }
                 self.established(now, *tunnel, initial_contact);
             }
-        }
-    }
-
-    /// The time of a half-open SA is over. Who its initiator was is not known, so it is told of only where one connection
-    /// that is down names its address, and nothing more is known of why.
-    pub(super) fn half_open_expired(&mut self, now: Now, spi: IkeSpi) {
-        let Some(half_open) = self.half_open.take(spi) else { return };
-        let (path, seconds) = (half_open.path(), limits::HALF_OPEN_LIFETIME.as_secs());
-        let Some(unfinished) = half_open.unfinished() else { return };
-        let diagnosis = match unfinished {
-            Unfinished::Silent => {
-                self.drop_datagram(DropReason::HalfOpenExpired);
-                diagnose::never_came_back(path, self.core.config.nat_port, seconds)
-            }
-            Unfinished::Fragments(pieces) => {
-                self.drop_datagram(DropReason::FragmentsIncomplete);
-                diagnose::request_incomplete(path, ExchangeType::IKE_AUTH, pieces, seconds)
-            }
-        };
-        let name = self.connections.down_at(path.remote_ip());
-        let managed = name.as_ref().and_then(|name| self.connections.get_mut(name));
-        let Some(managed) = managed else { return };
-        managed.unfinished = managed.unfinished.saturating_add(1);
-        // To hear nothing once may be a bad line.
-        if unfinished == Unfinished::Silent && managed.unfinished < 2 {
-            return;
-        }
-        let known = managed.last_failure.as_ref().is_some_and(|(_, last)| last.kind != diagnosis.kind);
-        if !known {
-            self.failed(now, name.as_ref(), Some(path.remote_ip()), diagnosis, None);
         }
     }
 

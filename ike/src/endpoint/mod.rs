@@ -15,6 +15,7 @@ mod refusals;
 mod schedule;
 mod stapling;
 mod status;
+mod unheard;
 mod unread;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use cookie::CookieJar;
 use half_open::HalfOpenTable;
 use refusals::{Noted, Refusals, is_same};
 use schedule::{Owner, Schedule};
+use unheard::Unheard;
 
 use crate::config::{Connection, EndpointConfig, Name};
 use crate::crypto::Provider;
@@ -61,6 +63,7 @@ pub struct Endpoint {
     /// Refusals that no tunnel was told of.
     untold: Refusals,
     noted: Noted,
+    unheard: Unheard,
     tunnels: BTreeMap<TunnelId, Box<Tunnel>>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
@@ -122,6 +125,7 @@ impl Endpoint {
             unread: Allowance::new(limits::UNREAD_ANSWERED, limits::REFUSALS_PERIOD),
             untold: Refusals::default(),
             noted: Noted::default(),
+            unheard: Unheard::default(),
             tunnels: BTreeMap::new(),
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),

@@ -31,6 +31,13 @@ enum Verdict {
     Refused(u64, Box<Diagnosis>),
 }
 
+impl Standing {
+    /// The peer has answered, which ends the count.
+    fn of(verdict: Verdict) -> Self {
+        Self { asked: 0, verdict: Some(verdict) }
+    }
+}
+
 impl Proven {
     /// Whether the peer is to be asked once a tunnel stands: not again what it has agreed to, and no peer that falls silent
     /// when asked.
@@ -47,6 +54,10 @@ impl Proven {
             _ => None,
         });
         refused.take(limits::WARNINGS).collect()
+    }
+
+    fn standing(&mut self, peer: Option<&Identity>, index: usize) -> &mut Standing {
+        self.0.entry((peer.cloned(), index)).or_default()
     }
 
     fn verdict_on(&self, peer: Option<&Identity>, index: usize) -> Option<&Verdict> {
@@ -98,22 +109,23 @@ impl Endpoint {
             return;
         }
         for finding in findings {
-            let standing = &mut managed.proven.0;
+            let (proven, peer) = (&mut managed.proven, peer.as_ref());
             match finding {
-                PfsFinding::Asked(index) => standing.entry((peer.clone(), index)).or_default().asked += 1,
+                PfsFinding::Asked(index) => proven.standing(peer, index).asked += 1,
                 PfsFinding::Agreed(index) => {
-                    let agreed = Standing { asked: 0, verdict: Some(Verdict::Agreed) };
-                    standing.insert((peer.clone(), index), agreed);
+                    *proven.standing(peer, index) = Standing::of(Verdict::Agreed);
                 }
                 PfsFinding::Refused { index, diagnosis, told } => {
-                    let verdict = Some(Verdict::Refused(now.wall, diagnosis.clone()));
-                    standing.insert((peer.clone(), index), Standing { asked: 0, verdict });
-                    let (connection, remote) = (Some(name.clone()), Some(remote));
+                    let refused = Verdict::Refused(now.wall, diagnosis.clone());
+                    *proven.standing(peer, index) = Standing::of(refused);
                     if !told {
-                        let (tunnel, next_try) = (Some(id), None);
-                        let failed =
-                            Event::NegotiationFailed { connection, tunnel, remote, diagnosis, next_try };
-                        self.core.output.event(failed);
+                        self.core.output.event(Event::NegotiationFailed {
+                            connection: Some(name.clone()),
+                            tunnel: Some(id),
+                            remote: Some(remote),
+                            diagnosis,
+                            next_try: None,
+                        });
                     }
                 }
             }

@@ -110,6 +110,7 @@ impl Endpoint {
         if newest.is_none_or(|newest| !self.untold.is_last(remote, newest)) {
             self.untold.forget(remote);
         }
+        self.unheard.forget(remote);
         if self.noted.0.remove(&remote) {
             self.connections.iter_mut().for_each(|managed| managed.forget_refusals(remote, newest, named));
         }

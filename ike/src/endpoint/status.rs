@@ -4,7 +4,7 @@ use super::Endpoint;
 use super::connections::{Managed, Pursuit};
 use super::proven::refine;
 use crate::config::{Name, Start};
-use crate::event::{ConnectionState, ConnectionStatus, TunnelStatus};
+use crate::event::{Awaited, ConnectionState, ConnectionStatus, TunnelStatus};
 use crate::sa::Tunnel;
 
 impl Endpoint {
@@ -46,6 +46,7 @@ impl Endpoint {
             connection: managed.config.clone(),
             // One of many peers is enough.
             state: state(managed, tunnels().rfind(|tunnel| tunnel.is_whole()).or(tunnel)),
+            awaited: if tunnel.is_none() { self.awaited(&managed.pursuit) } else { None },
             tunnels: tunnels().filter_map(Tunnel::status).map(refined).collect(),
             warnings: managed.proven.warnings(),
             last_failure: managed.last_failure.clone(),
@@ -54,6 +55,14 @@ impl Endpoint {
             near_misses: managed.near_misses.clone(),
             next_try,
             attempts: managed.attempts,
+        }
+    }
+
+    fn awaited(&self, pursuit: &Pursuit) -> Option<Awaited> {
+        match pursuit {
+            Pursuit::Resolving { host, .. } => Some(Awaited::Addresses(host.clone())),
+            Pursuit::Trying { attempt, .. } => self.attempts.get(attempt)?.awaited(),
+            Pursuit::Idle | Pursuit::BackOff { .. } => None,
         }
     }
 }

@@ -20,8 +20,8 @@ use crate::wire::{EspSpi, IkeSpi};
 
 pub use job::{Completion, Job, JobId, JobKind};
 pub use status::{
-    ChildSaStatus, ConnectionState, ConnectionStatus, InnerAddresses, Likeness, NearMiss, Pfs, PoolStatus,
-    Refusal, TunnelStatus, until,
+    Awaited, ChildSaStatus, ConnectionState, ConnectionStatus, InnerAddresses, Likeness, NearMiss, Pfs,
+    PoolStatus, Refusal, TunnelStatus, until,
 };
 pub use trigger::Trigger;
 

@@ -9,9 +9,10 @@ use super::{ChildSaId, IkeSaRecord, TfcPadding, Withheld};
 use crate::config::{Connection, Name};
 use crate::diagnosis::Diagnosis;
 use crate::negotiate::TrafficSelector;
+use crate::path::Path;
 use crate::suite::EspSuite;
 use crate::time::{Instant, Now};
-use crate::wire::EspSpi;
+use crate::wire::{EspSpi, ExchangeType};
 
 /// A connection as `status` shows it.
 #[derive(Clone, Debug)]
@@ -35,8 +36,30 @@ pub struct ConnectionStatus {
     pub near_misses: Vec<NearMiss>,
     /// When the next attempt is made.
     pub next_try: Option<Instant>,
+    /// What the attempt under way waits for, while no tunnel stands.
+    pub awaited: Option<Awaited>,
     /// Attempts since the last success.
     pub attempts: u32,
+}
+
+/// What an attempt to set a tunnel up waits for. What is computed here takes no time worth telling of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// The addresses of this name.
+    Addresses(String),
+    /// The answer to a request.
+    Answer {
+        /// Its exchange.
+        exchange: ExchangeType,
+        /// Where it was sent.
+        path: Path,
+        /// How often.
+        sent: u32,
+        /// When first.
+        since: Instant,
+    },
+    /// Whether the peer's certificates were revoked.
+    Revocation,
 }
 
 /// A refusal that named no tunnel and was perhaps meant for one. Whoever was refused proved nothing.
@@ -144,6 +167,9 @@ pub struct TunnelStatus {
     pub last_answer: Instant,
     /// When the request was sent that waits for its answer, if it had to be sent again.
     pub unanswered_since: Option<Instant>,
+    /// When it is ended unless somebody says before that the peer's certificates are not revoked, seconds since 1970 UTC, if nobody
+    /// does and the policy is strict.
+    pub revocation_ends: Option<u64>,
     /// When it is tried again whether the path carries more than is believed, if the line does and nothing is being tried now.
     pub path_raised_at: Option<Instant>,
 }

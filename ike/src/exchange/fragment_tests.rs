@@ -1,5 +1,4 @@
 //! Messages cut into fragments and put together again, and what must not disturb that (RFC 7383 §2.5, §2.6).
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use super::tests::{direction, header, payloads};
 use super::*;

@@ -1,5 +1,4 @@
 //! Every protection, from payloads to a datagram and back.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use super::*;
 use crate::crypto::{CryptoError, Provider};

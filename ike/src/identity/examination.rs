@@ -112,7 +112,7 @@ pub(crate) struct Examination {
     pub(crate) answers: Vec<Answer>,
     /// Seconds since 1970 UTC.
     pub(crate) wall: u64,
-    /// When all was last to be asked anew about revocation; 0 if never. Likewise.
+    /// When all was last to be asked anew about revocation, seconds since 1970 UTC; 0 if never.
     pub(crate) ordered: u64,
     /// What our own proof covers, which is made at once if the peer's is good: the responder's.
     pub(crate) ours: Option<Ours>,
@@ -144,8 +144,8 @@ impl Examination {
             return Verdict::Refused(ProofError::Nobody);
         };
         let peer = match self.verify(&connection) {
-            Ok(Verified::Settled(peer)) => peer,
-            Ok(Verified::Unsettled(missing)) => {
+            Ok(Judged::Settled(peer)) => peer,
+            Ok(Judged::Unsettled(missing)) => {
                 return Verdict::Unsettled { examination: self, missing };
             }
             Err(error) => return Verdict::Refused(error),
@@ -160,7 +160,7 @@ impl Examination {
         }
     }
 
-    fn verify(&self, connection: &Arc<Connection>) -> Result<Verified, ProofError> {
+    fn verify(&self, connection: &Arc<Connection>) -> Result<Judged<VerifiedPeer>, ProofError> {
         let identity = Identity::from_wire(&self.id).filter(|id| connection.remote_id.matches(id));
         let identity = identity.ok_or(ProofError::Identity)?;
         if connection.check().is_err() {
@@ -170,8 +170,8 @@ impl Examination {
         let proof = match &connection.remote_auth {
             RemoteAuth::Psk(psk) if is_psk => self.verify_psk(psk)?,
             RemoteAuth::Signature(trust) if !is_psk => match self.verify_signature(trust, &identity)? {
-                Ok(proof) => proof,
-                Err(missing) => return Ok(Verified::Unsettled(missing)),
+                Judged::Settled(proof) => proof,
+                Judged::Unsettled(missing) => return Ok(Judged::Unsettled(missing)),
             },
             _ => {
                 self.go_through_the_motions();
@@ -180,7 +180,7 @@ impl Examination {
         };
         let kept = |(encoding, _): &&(CertEncoding, Vec<u8>)| Offered::ENCODINGS.contains(encoding);
         let certificates = (!is_psk).then(|| self.certificates.iter().filter(kept).cloned().collect());
-        Ok(Verified::Settled(VerifiedPeer {
+        Ok(Judged::Settled(VerifiedPeer {
             connection: Arc::clone(connection),
             identity,
             proof,
@@ -198,12 +198,7 @@ impl Examination {
         }
     }
 
-    /// `Ok(Err(missing))` if all is good but for revocation, of which not enough is known yet.
-    fn verify_signature(
-        &self,
-        trust: &Trust,
-        identity: &Identity,
-    ) -> Result<Result<PeerProof, Vec<Fetch>>, ProofError> {
+    fn verify_signature(&self, trust: &Trust, identity: &Identity) -> Result<Judged<PeerProof>, ProofError> {
         let offered = self.certificates.iter().map(|(encoding, data)| (*encoding, data.as_slice()));
         let offered = Offered::read(offered).map_err(ProofError::Certificates)?;
         let path = trusted_path(&offered, trust, self.wall)?;
@@ -215,13 +210,15 @@ impl Examination {
         let since = self.ordered.saturating_add(limits::REVOCATION_CLOCK_SKEW);
         let since = since.max(self.wall.saturating_sub(limits::STAPLE_FRESH));
         let (assessment, known) = match assess(&path, trust, &evidence, since, self.wall) {
-            (Assessment::Unknown { missing, .. }, _) if !missing.is_empty() => return Ok(Err(missing)),
+            (Assessment::Unknown { missing, .. }, _) if !missing.is_empty() => {
+                return Ok(Judged::Unsettled(missing));
+            }
             decided => decided,
         };
         let settled = Settled { path: &path, trust, assessment, known, wall: self.wall };
         let (proof, decided) = settled.proof(scheme.to_string());
         decided.map_err(ProofError::Revocation)?;
-        Ok(Ok(proof))
+        Ok(Judged::Settled(proof))
     }
 
     /// Judges the claim as if it were for somebody. Returns what would be said of it, which counts for nothing.
@@ -237,8 +234,10 @@ impl Examination {
     }
 }
 
-enum Verified {
-    Settled(VerifiedPeer),
+/// What a claim that is good so far comes to.
+pub(super) enum Judged<T> {
+    Settled(T),
+    /// All is good but for revocation: this is to be fetched to know more of it.
     Unsettled(Vec<Fetch>),
 }
 
@@ -262,7 +261,6 @@ impl fmt::Debug for Examination {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 mod tests {
     use data_encoding::BASE64;
 

@@ -71,7 +71,13 @@ impl Settled<'_> {
         let until = known.map(|known| known.until);
         let (note, decided) = match assessment.decide(trust.revocation) {
             Ok(note) => (note, Ok(())),
-            Err(error) => (Some(error.to_string()), Err(error)),
+            Err(error) => {
+                let why = match &error {
+                    RevocationError::Unknown(reasons) => reasons.clone(),
+                    revoked @ RevocationError::Revoked(_) => revoked.to_string(),
+                };
+                (Some(why), Err(error))
+            }
         };
         let proof = PeerProof {
             method,

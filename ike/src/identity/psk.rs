@@ -88,7 +88,6 @@ pub fn parse_psk(text: &[u8]) -> Result<Secret, PskError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
     fn parsed(text: &str) -> Result<Vec<u8>, PskError> {

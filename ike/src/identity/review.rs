@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::examination::{ProofError, VerifiedPeer, trusted_path};
+use super::examination::{Judged, ProofError, VerifiedPeer, trusted_path};
 use super::peer_proof::{Settled, assess};
 use super::{Identity, PeerProof};
 use crate::config::{Connection, RemoteAuth};
@@ -79,14 +79,13 @@ impl Review {
             return Reviewed::Refused(ProofError::Nobody);
         };
         match self.judge(trust) {
-            Ok(Ok(renewal)) => Reviewed::Holds(renewal),
-            Ok(Err(missing)) => Reviewed::Unsettled { review: self, missing },
+            Ok(Judged::Settled(renewal)) => Reviewed::Holds(renewal),
+            Ok(Judged::Unsettled(missing)) => Reviewed::Unsettled { review: self, missing },
             Err(error) => Reviewed::Refused(error),
         }
     }
 
-    /// `Ok(Err(missing))` if not enough is known of revocation yet.
-    fn judge(&self, trust: &Trust) -> Result<Result<Renewal, Vec<Fetch>>, ProofError> {
+    fn judge(&self, trust: &Trust) -> Result<Judged<Renewal>, ProofError> {
         if !self.connection.remote_id.matches(&self.identity) || self.connection.check().is_err() {
             return Err(ProofError::Identity);
         }
@@ -96,7 +95,9 @@ impl Review {
         path.binds(&self.identity).map_err(ProofError::Binding)?;
         let evidence = Evidence { stapled: offered.ocsp_responses, answers: self.answers.clone() };
         let (assessment, known) = match assess(&path, trust, &evidence, u64::MAX, self.wall) {
-            (Assessment::Unknown { missing, .. }, _) if !missing.is_empty() => return Ok(Err(missing)),
+            (Assessment::Unknown { missing, .. }, _) if !missing.is_empty() => {
+                return Ok(Judged::Unsettled(missing));
+            }
             decided => decided,
         };
         let settled = Settled { path: &path, trust, assessment, known, wall: self.wall };
@@ -105,7 +106,7 @@ impl Review {
             (_, Err(revoked)) => return Err(ProofError::Revocation(revoked)),
             (proof, Ok(())) => (proof, None),
         };
-        Ok(Ok(Renewal { connection: Arc::clone(&self.connection), proof, unknown }))
+        Ok(Judged::Settled(Renewal { connection: Arc::clone(&self.connection), proof, unknown }))
     }
 }
 

@@ -22,8 +22,8 @@
 //!     print(k['pi'].hex())
 //!     print(plus(h, k['d'], ni + nr, 2 * (bits // 8 + hashlib.new(integ).digest_size)).hex())
 //! ```
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use super::tests::hex;
 use super::*;
 use crate::suite::{Cbc, Group, Integrity, Prf, Protection};
 
@@ -98,10 +98,6 @@ const fn counting<const N: usize>(from: u8) -> [u8; N] {
 fn keys(suite: IkeSuite) -> IkeKeys {
     let spis = Spis { initiator: IkeSpi(counting(1)), responder: IkeSpi(counting(9)) };
     IkeKeys::derive(&Provider::ring(), suite, NONCES, spis, &Secret::new(vec![0xab; 32])).unwrap()
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap()
 }
 
 const PLAINTEXT: [u8; 16] = [0, 0, 0, 8, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 7];

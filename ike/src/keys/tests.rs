@@ -13,7 +13,6 @@
 //! ike('sha256', 20, hmac.digest(sk_d, shared2 + ni2 + nr2, 'sha384'), ni2, nr2, spis2) # the first is sk_d2
 //! print(plus('sha256', sk_d2, ni + nr, 40).hex())
 //! ```
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
 use crate::suite::{Aead, Group, Prf, Protection};
@@ -43,7 +42,7 @@ fn rekeyed(old: &ChildKeySource) -> IkeKeys {
     IkeKeys::derive_rekey(&Provider::ring(), old, NEXT, nonces, spis, &shared).unwrap()
 }
 
-fn hex(text: &str) -> Vec<u8> {
+pub(super) fn hex(text: &str) -> Vec<u8> {
     data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap()
 }
 

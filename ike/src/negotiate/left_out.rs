@@ -17,7 +17,12 @@ pub fn left_out(configured: &[TrafficSelector], carried: &[TrafficSelector]) -> 
 
 /// The same in words, also where some protocols or ports are carried of what is left out: `10.0.0.0/16 except tcp`.
 pub fn left_out_in_words(configured: &[TrafficSelector], carried: &[TrafficSelector]) -> Vec<String> {
-    left_out(configured, carried).iter().map(|rest| except(rest, carried)).collect()
+    in_words(&left_out(configured, carried), carried)
+}
+
+/// What was left out, beside what is carried of it.
+pub fn in_words(left_out: &[TrafficSelector], carried: &[TrafficSelector]) -> Vec<String> {
+    left_out.iter().map(|rest| except(rest, carried)).collect()
 }
 
 fn except(rest: &TrafficSelector, carried: &[TrafficSelector]) -> String {

@@ -12,5 +12,5 @@ mod selector;
 mod tests;
 mod transform;
 
-pub use left_out::{left_out, left_out_in_words};
+pub use left_out::{in_words, left_out, left_out_in_words};
 pub use selector::{Protocol, SelectorError, TrafficSelector};

@@ -76,7 +76,6 @@ pub fn describe(selectors: &[TrafficSelector]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn list(text: &str) -> Vec<TrafficSelector> {

@@ -1,7 +1,7 @@
 //! Two lists of traffic selectors side by side: for a diagnosis (RFC 7296 §2.9).
 
 use super::narrow::narrow;
-use super::selector::{Protocol, TrafficSelector};
+use super::selector::TrafficSelector;
 use crate::diagnosis::Row;
 
 /// Remarks on one list at most.
@@ -37,7 +37,7 @@ fn apart(theirs: &TrafficSelector, ours: &[TrafficSelector]) -> Option<String> {
         let family = if theirs.is_ipv4() { "IPv4" } else { "IPv6" };
         return Some(format!("{theirs} is {family}, and nothing of ours is"));
     };
-    let meeting = same_family.iter().find(|ours| addresses_meet(ours, theirs));
+    let meeting = same_family.iter().find(|ours| ours.shares_addresses(theirs));
     Some(match meeting {
         Some(ours) if ours.protocol() != theirs.protocol() => {
             format!("{theirs} has another protocol than {ours}")
@@ -48,14 +48,8 @@ fn apart(theirs: &TrafficSelector, ours: &[TrafficSelector]) -> Option<String> {
     })
 }
 
-fn addresses_meet(a: &TrafficSelector, b: &TrafficSelector) -> bool {
-    let whole = |s: &TrafficSelector| TrafficSelector::new(s.first(), s.last(), Protocol::ANY, 0..=u16::MAX);
-    matches!((whole(a), whole(b)), (Ok(a), Ok(b)) if a.intersection(&b).is_some())
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn list(text: &str) -> Vec<TrafficSelector> {

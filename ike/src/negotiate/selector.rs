@@ -134,6 +134,11 @@ impl TrafficSelector {
         address.is_ipv4() == self.is_ipv4() && self.first <= address && address <= self.last
     }
 
+    /// Whether some address lies in both ranges, whatever the protocols and ports.
+    pub fn shares_addresses(&self, other: &Self) -> bool {
+        self.contains_address(other.first) || other.contains_address(self.first)
+    }
+
     /// Whether everything that `other` selects is selected by this one too.
     pub fn contains(&self, other: &Self) -> bool {
         self.intersection(other).as_ref() == Some(other)
@@ -344,6 +349,19 @@ mod tests {
         assert_eq!(ts("0.0.0.0/0").intersection(&ts("::/0")), None);
         assert!(ts("0.0.0.0/0").contains(&ts("10.0.0.0/24[tcp/443]")));
         assert!(!ts("10.0.0.0/24[tcp/443]").contains(&ts("10.0.0.0/24")));
+    }
+
+    #[test]
+    fn addresses_are_shared_whatever_the_protocols_and_families_share_none() {
+        for (a, b, shared) in [
+            ("10.0.0.0/8[tcp]", "10.1.0.0/16[udp]", true),
+            ("10.0.0.5-10.0.0.9", "10.0.0.9-10.0.0.20", true),
+            ("10.0.0.0/24", "10.0.1.0/24", false),
+            ("0.0.0.0/0", "::/0", false),
+        ] {
+            assert_eq!(ts(a).shares_addresses(&ts(b)), shared, "{a} {b}");
+            assert_eq!(ts(b).shares_addresses(&ts(a)), shared, "{b} {a}");
+        }
     }
 
     #[test]

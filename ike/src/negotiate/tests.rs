@@ -1,5 +1,4 @@
 //! What is offered, chosen and accepted.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use super::proposal::*;
 use crate::suite::{Aead, Cbc, EspProposal, Group, IkeProposal, Integrity};

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::share::Share;
 use super::spis::EspSpiLease;
 use crate::config::{Child, Connection};
-use crate::diagnose;
+use crate::diagnose::{self, Standing};
 use crate::diagnosis::Diagnosis;
 use crate::event::{ChildSaId, TfcPadding, Trigger, Withheld};
 use crate::exchange::{ChildOffer, ChildRequest, KeyExchangeData};
@@ -293,6 +293,23 @@ fn withheld(
 fn no_proposal(asked: &Asked<'_>, ours: &[EspProposal]) -> ChildRefusal {
     let diagnosis = diagnose::no_child_proposal_here(&asked.offer.proposals, ours, asked.exchange);
     ChildRefusal::new(NotifyType::NO_PROPOSAL_CHOSEN, diagnosis)
+}
+
+/// What is to be said of the peer's refusal of our request; `standing`: what it was to replace.
+pub(crate) fn refused_there(
+    config: &Child,
+    networks: &Networks,
+    kind: NotifyType,
+    exchange: ExchangeType,
+    standing: Option<Standing>,
+) -> Diagnosis {
+    match kind {
+        NotifyType::NO_PROPOSAL_CHOSEN => {
+            diagnose::no_child_proposal_there(&config.proposals, exchange, standing)
+        }
+        NotifyType::TS_UNACCEPTABLE => diagnose::selectors_there(&config.name, networks.sides(), exchange),
+        kind => diagnose::peer_error(exchange, kind),
+    }
 }
 
 /// The configured child whose networks the peer asks for, and what of them we let pass (RFC 7296 §2.9).

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::spis::EspSpiLease;
 use crate::config::{Child, ChildLifetime, Connection};
-use crate::event::{ChildSaId, Pfs, TfcPadding, Usage, Withheld};
+use crate::event::{ChildSaId, ChildSaParameters, Pfs, TfcPadding, Usage, Withheld};
 use crate::negotiate::TrafficSelector;
 use crate::suite::{Esn, EspSuite};
 use crate::time::{Instant, Now};
@@ -60,6 +60,41 @@ pub(crate) struct ChildSa {
 }
 
 impl ChildSa {
+    /// One that receives by these parameters, and is not sent on yet. It was agreed for the child at this place, in `IKE_AUTH` or
+    /// not; `active_at` as in the field.
+    pub(crate) fn new(
+        parameters: &ChildSaParameters,
+        lease: EspSpiLease,
+        (index, first): (usize, bool),
+        rekey_at: Instant,
+        active_at: Instant,
+    ) -> Self {
+        Self {
+            id: parameters.id,
+            index,
+            lease,
+            spi_out: parameters.outbound.spi,
+            suite: parameters.suite,
+            first,
+            local: parameters.local.clone(),
+            remote: parameters.remote.clone(),
+            place: ChildPlace::Standing,
+            replaced_by: None,
+            sending: false,
+            reported: false,
+            established: parameters.established,
+            rekey_at: Some(rekey_at),
+            due_at: rekey_at,
+            retry_at: None,
+            proves_pfs: false,
+            tfc_padding: parameters.tfc_padding,
+            withheld: parameters.withheld.clone(),
+            expires_at: parameters.expires_at,
+            meter: Meter::default(),
+            active_at,
+        }
+    }
+
     pub(crate) fn spi_in(&self) -> EspSpi {
         self.lease.spi()
     }
@@ -108,11 +143,6 @@ impl Meter {
     /// Whether a packet has passed since the last reading.
     pub(crate) fn is_growing(&self, usage: &Usage) -> bool {
         usage.packets_in > self.last.packets_in || usage.packets_out > self.last.packets_out
-    }
-
-    /// Whether a packet has come.
-    pub(crate) fn has_received(&self) -> bool {
-        self.last.packets_in > 0
     }
 
     /// Whether a packet has left since the last reading.

@@ -48,12 +48,10 @@ impl Claims {
         peer: &Identity,
         remote: &[TrafficSelector],
     ) -> Option<&Identity> {
-        let meet = |a: &TrafficSelector, b: &TrafficSelector| {
-            a.is_ipv4() == b.is_ipv4() && a.first() <= b.last() && b.first() <= a.last()
-        };
         let others = self.by_connection.get(&connection.name).into_iter().flat_map(BTreeMap::values);
         let mut others = others.filter(|claim| claim.peer != *peer);
-        let meets = |claim: &&Claim| claim.remote.iter().any(|a| remote.iter().any(|b| meet(a, b)));
+        let meets =
+            |claim: &&Claim| claim.remote.iter().any(|a| remote.iter().any(|b| a.shares_addresses(b)));
         others.find(meets).map(|claim| &claim.peer)
     }
 }

@@ -157,12 +157,11 @@ impl Tunnel {
         }
     }
 
-    /// A peer that is the initiator sees our proof last, when the tunnel stands for us already: if it goes at once, that is why,
-    /// in all likelihood.
+    /// A peer that is the initiator sees our proof last, when the tunnel stands for us already: if it goes at once, that may be
+    /// why. Most say so (RFC 7296 §2.21.2), and one that went on with the tunnel has accepted it.
     fn why_deleted(&self, ctx: &Context<'_>) -> Diagnosis {
         let age = ctx.now.boot.since(self.origin.established);
-        let used = self.children.values().any(|child| child.meter.has_received());
-        if self.origin.initiated || used || age >= limits::DELETED_AT_ONCE {
+        if self.origin.initiated || self.gone_on || age >= limits::DELETED_AT_ONCE {
             return diagnose::deleted_by_peer();
         }
         diagnose::deleted_at_once(self.connection(), age.as_secs(), ctx.now.wall)

@@ -108,6 +108,7 @@ impl Tunnel {
         let answered = opened.and_then(|Received { payloads, .. }| match header.exchange {
             ExchangeType::CREATE_CHILD_SA => {
                 let asked = payloads.try_map(CreateChildRequest::read)?;
+                self.gone_on = true;
                 self.create_child_asked(ctx, spi, path, request, asked);
                 Ok(None)
             }
@@ -131,7 +132,7 @@ impl Tunnel {
 
     fn do_afterwards(&mut self, ctx: &mut Context<'_>, spi: IkeSpi, afterwards: Afterwards) {
         match afterwards {
-            Afterwards::Nothing => {}
+            Afterwards::Nothing => self.gone_on = true,
             Afterwards::IkeSaDeleted => self.ike_sa_deleted_by_peer(ctx, spi),
             Afterwards::Broken(diagnosis) => {
                 self.fail(diagnosis.clone());
@@ -205,6 +206,7 @@ impl Tunnel {
             self.path_mtu.answered(ctx.now.boot, asked);
         }
         self.last_answer = ctx.now.boot;
+        self.gone_on = true;
         self.heard(ctx, spi, path);
         match opened.and_then(|received| Response::read(datagram.header.exchange, received.payloads)) {
             Ok(response) => {

@@ -1,7 +1,7 @@
 //! A Child SA from what was agreed to the data path: it receives at once, and is sent on when its time has come (RFC 7296 §2.8).
 
 use super::child_exchange::AgreedChild;
-use super::child_sa::{ChildPlace, ChildSa, Meter};
+use super::child_sa::ChildSa;
 use super::context::Context;
 use super::ike_sa::lifetimes;
 use super::tunnel::Tunnel;
@@ -47,43 +47,22 @@ impl Tunnel {
             suite: agreed.suite,
             inbound: DirectionKeys { spi: agreed.lease.spi(), keymat: inbound },
             outbound: DirectionKeys { spi: agreed.spi_out, keymat: outbound },
-            local: agreed.local.clone(),
-            remote: agreed.remote.clone(),
+            local: agreed.local,
+            remote: agreed.remote,
             path: self.path,
             encapsulated: self.nat.encapsulates(),
             established: ctx.now,
             expires_at,
             tfc_padding: agreed.tfc_padding,
-            withheld: withheld.clone(),
+            withheld,
         });
+        let active_at = old.map_or(ctx.now.boot, |old| old.active_at);
+        let child =
+            ChildSa::new(&parameters, agreed.lease, (agreed.index, agreed.first), rekey_at, active_at);
         if connection.remote_id.exact().is_none() {
             ctx.output.claims.add(&parameters);
         }
         ctx.output.event(Event::InboundReady(parameters));
-        let child = ChildSa {
-            id,
-            index: agreed.index,
-            lease: agreed.lease,
-            spi_out: agreed.spi_out,
-            suite: agreed.suite,
-            first: agreed.first,
-            local: agreed.local,
-            remote: agreed.remote,
-            place: ChildPlace::Standing,
-            replaced_by: None,
-            sending: false,
-            reported: false,
-            established: ctx.now,
-            rekey_at: Some(rekey_at),
-            due_at: rekey_at,
-            retry_at: None,
-            proves_pfs: false,
-            tfc_padding: agreed.tfc_padding,
-            withheld,
-            expires_at,
-            meter: Meter::default(),
-            active_at: old.map_or(ctx.now.boot, |old| old.active_at),
-        };
         self.starts.stands(child.index);
         if !child.first {
             self.pfs_agreed(child.index);
@@ -108,6 +87,7 @@ impl Tunnel {
     /// The peer sends on this Child SA: so it can receive on it too.
     pub(crate) fn first_packet(&mut self, ctx: &mut Context<'_>, id: ChildSaId) {
         self.last_heard = ctx.now.boot;
+        self.gone_on = true;
         if self.children.get(&id).is_some_and(|c| c.replaced_by.is_none()) {
             self.send_on(ctx, id);
         }

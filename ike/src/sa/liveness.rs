@@ -115,6 +115,7 @@ impl Tunnel {
     pub(crate) fn used(&mut self, ctx: &mut Context<'_>, id: ChildSaId, usage: Usage) {
         self.last_heard =
             usage.last_in.map_or(self.last_heard, |at| at.max(self.last_heard).min(ctx.now.boot));
+        self.gone_on |= usage.packets_in > 0;
         let connection = self.connection().clone();
         let Some(child) = self.children.get_mut(&id) else { return };
         let Some(config) = connection.children.get(child.index) else { return };

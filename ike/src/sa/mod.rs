@@ -1,9 +1,9 @@
 //! One tunnel, from its first message to its last: an IKE SA, those that replace it, and their Child SAs.
 //!
 //! ```text
-//! InitSent ──► AuthSent ──┐                       (initiator.rs)
-//!                         ├──► Tunnel ──► gone    (tunnel.rs and the files that extend it)
-//! HalfOpen ───────────────┘                       (responder.rs)
+//! Attempt  (initiator/) ──┐
+//!                         ├──► Tunnel (tunnel.rs and the files that extend it) ──► gone
+//! HalfOpen (responder/) ──┘
 //! ```
 //! A `Tunnel` can only be made with a `VerifiedPeer`, and its exchanges only take `Protected` messages.
 

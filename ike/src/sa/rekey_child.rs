@@ -4,7 +4,7 @@
 //! can receive on the new one before it answers, and sends on it from the first packet on it, or from the DELETE of
 //! the old one: only then has the initiator shown that it can receive.
 
-use super::child_exchange::{Asked, ChildRefusal, PendingChild, accept};
+use super::child_exchange::{Asked, ChildRefusal, PendingChild, accept, refused_there};
 use super::child_sa::{ChildPlace, ChildSa};
 use super::collision::{Collision, lowest_nonce, ours_goes};
 use super::context::Context;
@@ -14,10 +14,11 @@ use super::offloaded::Answer;
 use super::share::{Share, Tried, other_group};
 use super::tasks::Task;
 use super::tunnel::Tunnel;
+use crate::config::Child;
 use crate::diagnose::{self, Negotiated, Standing};
 use crate::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::event::{ChildSaId, EndReason};
-use crate::exchange::{ChildRequest, CreateChildResponse, Protected};
+use crate::exchange::{ChildOffer, ChildRequest, CreateChildResponse, KeyExchangeData, Protected};
 use crate::keys::Nonces;
 use crate::limits;
 use crate::suite::Group;
@@ -33,22 +34,14 @@ impl Tunnel {
         request: &ChildRequest,
         agreement: Option<Agreement>,
     ) -> Answer {
-        let Some(ike_sa) = self.ike_sas.get(&spi) else { return Answer::TEMPORARY_FAILURE };
-        let old = request.rekeys.map(|spi_out| (spi_out, self.child_by_peer_spi(spi_out).map(|c| c.id)));
-        let verdict = match old {
-            None => new_child(ike_sa.activity()),
-            Some((_, id)) => rekey_child(ike_sa.activity(), self.child_activity(id)),
-        };
-        match (verdict, old) {
-            (Verdict::Proceed | Verdict::Collide, _) => {}
-            (Verdict::ChildSaNotFound, Some((spi_out, _))) => {
-                return Answer::Now(CreateChildResponse::NotFound(spi_out));
+        let old = match self.to_be_rekeyed(spi, request.rekeys) {
+            Ok(old) => old,
+            Err(refusal) => {
+                let not_found = request.rekeys.filter(|_| refusal == NotifyType::CHILD_SA_NOT_FOUND);
+                let not_found = not_found.map(|spi| Answer::Now(CreateChildResponse::NotFound(spi)));
+                return not_found.unwrap_or(Answer::error(refusal));
             }
-            (Verdict::TemporaryFailure | Verdict::ChildSaNotFound, _) => return Answer::TEMPORARY_FAILURE,
-        }
-        if self.children.len() >= limits::CHILD_SAS {
-            return Answer::error(NotifyType::NO_ADDITIONAL_SAS);
-        }
+        };
         // Before its networks are judged, and the same again where they are judged twice.
         let configuration =
             match request.configuration.as_ref().map(|asks| self.assign(ctx, asks)).transpose() {
@@ -56,7 +49,7 @@ impl Tunnel {
                 Err(refusal) => return Answer::error(refusal),
             };
         let connection = self.connection().clone();
-        let old = old.and_then(|(_, id)| id).and_then(|id| self.children.get(&id)).map(|c| (c.index, c.id));
+        let old = old.and_then(|id| self.children.get(&id)).map(|c| (c.index, c.id));
         let asked = Asked {
             offer: &request.offer,
             key_exchange: request.key_exchange.as_ref(),
@@ -86,6 +79,22 @@ impl Tunnel {
                 }
                 self.refuse(kind, *diagnosis)
             }
+        }
+    }
+
+    /// The Child SA that a request is to replace, if it is to replace one; `Err` if it comes at the wrong time.
+    fn to_be_rekeyed(&self, spi: IkeSpi, rekeys: Option<EspSpi>) -> Result<Option<ChildSaId>, NotifyType> {
+        let ike_sa = self.ike_sas.get(&spi).ok_or(NotifyType::TEMPORARY_FAILURE)?;
+        let old = rekeys.and_then(|spi_out| self.child_by_peer_spi(spi_out)).map(|child| child.id);
+        let verdict = match rekeys {
+            None => new_child(ike_sa.activity()),
+            Some(_) => rekey_child(ike_sa.activity(), self.child_activity(old)),
+        };
+        match verdict {
+            Verdict::TemporaryFailure => Err(NotifyType::TEMPORARY_FAILURE),
+            Verdict::ChildSaNotFound => Err(NotifyType::CHILD_SA_NOT_FOUND),
+            _ if self.children.len() >= limits::CHILD_SAS => Err(NotifyType::NO_ADDITIONAL_SAS),
+            Verdict::Proceed | Verdict::Collide => Ok(old),
         }
     }
 
@@ -144,52 +153,58 @@ impl Tunnel {
         &mut self,
         ctx: &mut Context<'_>,
         spi: IkeSpi,
-        mut pending: PendingChild,
+        pending: PendingChild,
         collision: Option<Collision<ChildSaId>>,
         put_off: u32,
         response: Protected<CreateChildResponse>,
     ) -> Result<(), Diagnosis> {
         // What the peer's exchange made may be gone again by now, or replaced.
         let collision = collision.and_then(|c| Some(Collision { theirs: self.newest(c.theirs)?, ..c }));
-        let rekeys = pending.rekeys;
         match (response.into_inner(), collision) {
             (CreateChildResponse::Child { answer, nonce, key_exchange, .. }, collision) => {
-                let connection = self.connection().clone();
-                let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
-                let (nonce_i, deleted) = (pending.nonce.clone(), pending.take_deleted());
-                if nonce == nonce_i {
-                    return Err(diagnose::reflected(ExchangeType::CREATE_CHILD_SA));
-                }
-                let networks = self.addresses.networks(&connection, config);
-                let agreed = pending.complete(
-                    config,
-                    &networks,
-                    &answer,
-                    key_exchange.as_ref(),
-                    ExchangeType::CREATE_CHILD_SA,
-                )?;
-                let (peer, claims) = (self.remote_id(), &ctx.output.claims);
-                if let Some(holder) = claims.holder(&connection, peer, &agreed.remote) {
-                    return Err(diagnose::network_taken(peer, holder, &agreed.remote));
-                }
-                let is_deleted = deleted.contains(&agreed.spi_out);
-                let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
-                let new = self.install(ctx, spi, agreed, nonces)?;
-                self.settle_as_initiator(ctx, rekeys, new, nonces, collision);
-                if is_deleted {
-                    self.child_deleted(ctx, new, &EndReason::DeletedByPeer);
-                }
-                Ok(())
+                self.child_made(ctx, spi, pending, collision, (answer, nonce, key_exchange))
             }
             // Ours failed, the peer's did not: what it made takes over.
             (_, Some(collision)) => {
-                if let Some(old) = rekeys {
+                if let Some(old) = pending.rekeys {
                     self.replaced_by_peer(ctx, old, collision.theirs);
                 }
                 Ok(())
             }
             (refusal, None) => self.child_not_made(ctx, &pending, put_off, &refusal),
         }
+    }
+
+    /// The peer accepted our request: its answer, nonce and half of the key exchange. `Err` if it broke the protocol.
+    fn child_made(
+        &mut self,
+        ctx: &mut Context<'_>,
+        spi: IkeSpi,
+        mut pending: PendingChild,
+        collision: Option<Collision<ChildSaId>>,
+        (answer, nonce, key_exchange): (ChildOffer, Vec<u8>, Option<KeyExchangeData>),
+    ) -> Result<(), Diagnosis> {
+        let exchange = ExchangeType::CREATE_CHILD_SA;
+        let connection = self.connection().clone();
+        let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
+        let (rekeys, nonce_i, deleted) = (pending.rekeys, pending.nonce.clone(), pending.take_deleted());
+        if nonce == nonce_i {
+            return Err(diagnose::reflected(exchange));
+        }
+        let networks = self.addresses.networks(&connection, config);
+        let agreed = pending.complete(config, &networks, &answer, key_exchange.as_ref(), exchange)?;
+        let (peer, claims) = (self.remote_id(), &ctx.output.claims);
+        if let Some(holder) = claims.holder(&connection, peer, &agreed.remote) {
+            return Err(diagnose::network_taken(peer, holder, &agreed.remote));
+        }
+        let is_deleted = deleted.contains(&agreed.spi_out);
+        let nonces = Nonces { initiator: &nonce_i, responder: &nonce };
+        let new = self.install(ctx, spi, agreed, nonces)?;
+        self.settle_as_initiator(ctx, rekeys, new, nonces, collision);
+        if is_deleted {
+            self.child_deleted(ctx, new, &EndReason::DeletedByPeer);
+        }
+        Ok(())
     }
 
     /// What becomes of the old Child SA once our exchange has made a new one.
@@ -246,43 +261,33 @@ impl Tunnel {
         };
         let connection = self.connection().clone();
         let Some(config) = connection.children.get(pending.index) else { return Ok(()) };
-        let diagnosis = match *refusal {
-            CreateChildResponse::InvalidKe(wanted) => {
-                let offered: Vec<Group> = config.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-                let group = pending.share.as_ref().map(Share::group);
-                let tried = Tried { group, too_often: pending.regrouped };
-                let during = (Negotiated::ChildSa, ExchangeType::CREATE_CHILD_SA);
-                match other_group(wanted, &offered, tried, during) {
-                    Ok(group) => {
-                        self.tasks.push_with_group(ctx, task, group);
-                        return Ok(());
-                    }
-                    Err(diagnosis) => diagnosis,
+        let diagnosis = match (refusal, pending.rekeys) {
+            (CreateChildResponse::InvalidKe(wanted), _) => match group_instead(config, pending, *wanted) {
+                Ok(group) => {
+                    self.tasks.push_with_group(ctx, task, group);
+                    return Ok(());
                 }
-            }
-            CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE) => {
+                Err(diagnosis) => diagnosis,
+            },
+            (CreateChildResponse::Error(NotifyType::TEMPORARY_FAILURE), _) => {
                 return self.put_off(ctx, task, put_off);
             }
-            CreateChildResponse::Error(NotifyType::CHILD_SA_NOT_FOUND) if pending.rekeys.is_some() => {
-                // RFC 7296 §2.25: what the peer no longer has is deleted without a word.
-                if let Some(old) = pending.rekeys {
-                    self.child_deleted(ctx, old, &EndReason::DeletedByPeer);
-                }
+            // RFC 7296 §2.25: what the peer no longer has is deleted without a word.
+            (CreateChildResponse::Error(NotifyType::CHILD_SA_NOT_FOUND), Some(old)) => {
+                self.child_deleted(ctx, old, &EndReason::DeletedByPeer);
                 return Ok(());
             }
-            CreateChildResponse::Error(NotifyType::NO_PROPOSAL_CHOSEN) => diagnose::no_child_proposal_there(
-                &config.proposals,
-                ExchangeType::CREATE_CHILD_SA,
-                self.standing(ctx, pending),
-            ),
-            CreateChildResponse::Error(NotifyType::TS_UNACCEPTABLE) => {
+            (CreateChildResponse::Error(kind), _) => {
                 let networks = self.addresses.networks(&connection, config);
-                diagnose::selectors_there(&config.name, networks.sides(), ExchangeType::CREATE_CHILD_SA)
+                let standing = self.standing(ctx, pending);
+                refused_there(config, &networks, *kind, ExchangeType::CREATE_CHILD_SA, standing)
             }
-            CreateChildResponse::Error(kind) => diagnose::peer_error(ExchangeType::CREATE_CHILD_SA, kind),
-            CreateChildResponse::Ike(_)
-            | CreateChildResponse::Child { .. }
-            | CreateChildResponse::NotFound(_) => {
+            (
+                CreateChildResponse::Ike(_)
+                | CreateChildResponse::Child { .. }
+                | CreateChildResponse::NotFound(_),
+                _,
+            ) => {
                 return Err(diagnose::bad_answer(ExchangeType::CREATE_CHILD_SA));
             }
         };
@@ -384,4 +389,12 @@ impl Tunnel {
             _ => None,
         })
     }
+}
+
+/// The group to ask with again where the peer wants this one in place of the one that we sent.
+fn group_instead(config: &Child, pending: &PendingChild, wanted: u16) -> Result<Group, Diagnosis> {
+    let offered: Vec<Group> = config.proposals.iter().flat_map(|p| p.groups.clone()).collect();
+    let group = pending.share.as_ref().map(Share::group);
+    let tried = Tried { group, too_often: pending.regrouped };
+    other_group(wanted, &offered, tried, (Negotiated::ChildSa, ExchangeType::CREATE_CHILD_SA))
 }

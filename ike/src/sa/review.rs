@@ -106,17 +106,30 @@ impl Reviewing {
             (None, Some(_)) if before == Some(RevocationPolicy::Strict) => self.known_until,
             (None, _) => self.known_until.max(wall),
         };
-        let end = self.known_until.saturating_add(limits::REVOCATION_GRACE);
+        let end = self.silence_ends();
         let at_end = renewal.unknown.is_some().then(|| ctx.now.boot + seconds(wall, end));
         self.next_at = next(ctx, proof, wall).into_iter().chain(at_end).min();
         self.adopting = None;
         renewal.unknown.is_none() || wall <= end
+    }
+
+    /// How long the strict policy bears with the silence of all whom it asks, seconds since 1970 UTC.
+    fn silence_ends(&self) -> u64 {
+        self.known_until.saturating_add(limits::REVOCATION_GRACE)
     }
 }
 
 impl Tunnel {
     pub(super) fn review_at(&self) -> Option<Instant> {
         self.reviewing.as_ref()?.next_at
+    }
+
+    /// When it is ended for the silence of all who could say whether the peer was revoked, seconds since 1970 UTC, if they are
+    /// silent and the policy is strict.
+    pub(super) fn revocation_ends(&self) -> Option<u64> {
+        let silent = self.peer.proof().revocation.is_some_and(|revocation| !revocation.good);
+        let strict = policy(self.connection()) == Some(RevocationPolicy::Strict);
+        self.reviewing.as_ref().filter(|_| silent && strict).map(|reviewing| reviewing.silence_ends())
     }
 
     /// A new configuration that differs from ours in certificates alone. If it is our own, we go on with it; if it is whom

@@ -60,6 +60,8 @@ pub(crate) struct Tunnel {
     failure: Option<Diagnosis>,
     /// We refused the Child SA that came with it.
     pub(super) refused_child: bool,
+    /// The peer has sent a message or a packet since `IKE_AUTH`, and not to end it: it has accepted our proof.
+    pub(super) gone_on: bool,
 }
 
 /// How a tunnel came to be: decides which one goes if both ends set one up at once (RFC 7296 §2.8).
@@ -122,6 +124,7 @@ impl Tunnel {
             end: None,
             failure: None,
             refused_child: false,
+            gone_on: false,
         };
         if let Some(record) = tunnel.record() {
             ctx.output.event(Event::TunnelUp(Box::new(record)));
@@ -288,6 +291,7 @@ impl Tunnel {
             last_answer: self.last_answer,
             unanswered_since: self.unanswered_since(),
             path_raised_at,
+            revocation_ends: self.revocation_ends(),
         })
     }
 

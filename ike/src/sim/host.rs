@@ -113,7 +113,6 @@ impl Host {
     ///
     /// # Panics
     /// If there is not exactly one.
-    #[allow(clippy::panic, reason = "a test's expectation")]
     pub fn status(&self) -> ConnectionStatus {
         match <[ConnectionStatus; 1]>::try_from(self.endpoint.status()) {
             Ok([status]) => status,

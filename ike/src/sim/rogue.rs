@@ -1,5 +1,5 @@
 //! A peer that has the right key and keeps no rule: it says whatever a test has it say, well sealed and in order.
-#![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a test's expectations")]
+#![allow(clippy::expect_used, reason = "a test's expectations")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

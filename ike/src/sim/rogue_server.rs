@@ -1,5 +1,5 @@
 //! A responder that has the right key and keeps no rule: in `IKE_AUTH` it says whatever a test has it say.
-#![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a test's expectations")]
+#![allow(clippy::expect_used, reason = "a test's expectations")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -322,7 +322,7 @@ impl World {
 }
 
 /// A connection from one end to the other, with everything at its default.
-#[allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "literals that parse")]
+#[allow(clippy::unwrap_used, reason = "literals that parse")]
 pub fn connection(local: Side, initiate: bool) -> Connection {
     let of = |side: Side| match side {
         Side::A => ("a.example", "10.0.0.1", "192.168.1.0/24"),
@@ -351,7 +351,6 @@ pub fn connection_pair() -> (Connection, Connection) {
 ///
 /// # Panics
 /// If the scenario does.
-#[allow(clippy::panic, reason = "a test's verdict")]
 pub fn run_seeds(count: u64, scenario: impl Fn(u64) + std::panic::RefUnwindSafe) {
     let only = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
     let seeds = only.map_or(0..count, |seed: u64| seed..seed + 1);

@@ -1,6 +1,6 @@
 //! Certificates, keys, signatures and revocation, through the public interface. What `rcgen` can make is made here; the
 //! rest stands in `fixtures/`, made by `fixtures/make.sh` with OpenSSL.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod binding;
 mod constraints;

@@ -29,7 +29,7 @@ fn standing() -> (World, Rogue) {
 }
 
 /// §2.25: "The SA that the initiator attempted to rekey is indicated by the SPI field in the Notify payload, which is copied from
-/// the SPI field in the REKEY_SA notification."
+/// the SPI field in the `REKEY_SA` notification."
 #[test]
 fn the_rekey_of_an_unknown_child_sa_is_answered_with_its_spi() {
     let (mut world, mut rogue) = standing();

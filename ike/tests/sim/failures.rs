@@ -116,7 +116,7 @@ fn an_identity_that_is_not_configured() {
         first(&world.b),
         "unknown_identity",
         Refused::Here,
-        &["stranger.example", "a.example (as b.example)"],
+        &["stranger.example", "a.example, with us as b.example"],
     );
     assert_diagnosis(first(&world.a), "authentication_failed", Refused::Peer, &["stranger.example"]);
 }

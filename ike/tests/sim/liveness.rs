@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use sekisho_ike::event::{Command, ConnectionState, EndReason};
-use sekisho_ike::sim::{Conditions, Side, World, connection, connection_pair, run_seeds};
+use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair, run_seeds};
+use sekisho_ike::wire::{Delete, EspSpi, ExchangeType, Payload};
 
 use crate::{HOUR, MINUTE, SECOND, up};
 
@@ -150,4 +151,26 @@ fn a_reload_keeps_what_did_not_change() {
     world.run_for(MINUTE);
     assert!(world.a.endpoint.status().is_empty() && world.a.installed.is_empty());
     assert!(world.b.installed.is_empty());
+}
+
+/// An initiator sees our proof last: that it may have refused it is said of one that goes at once and in silence alone.
+#[test]
+fn who_went_on_with_a_tunnel_before_ending_it_has_accepted_our_proof() {
+    let why_it_went = |asks: &[&[Payload]], after: Duration| {
+        let mut world = World::new(1, Conditions::GOOD);
+        world.configure(Side::B, vec![connection(Side::B, false)]);
+        let mut rogue = Rogue::new(connection(Side::A, true), "10.0.0.1:4500".parse().unwrap(), 1);
+        assert!(rogue.connect(&mut world, EspSpi(0x1000)));
+        world.run_for(after);
+        for payloads in asks {
+            assert!(rogue.ask(&mut world, 0, ExchangeType::INFORMATIONAL, payloads).is_some());
+        }
+        assert_eq!(world.b.ended, [EndReason::DeletedByPeer]);
+        world.b.failures.last().unwrap().to_string()
+    };
+    let (probe, delete): (&[Payload], _) = (&[], [Payload::Delete(Delete::Ike)]);
+    let doubt = "it does not accept our pre-shared key";
+    assert!(why_it_went(&[&delete], SECOND).contains(doubt));
+    assert!(!why_it_went(&[probe, &delete], SECOND).contains(doubt), "it has asked something");
+    assert!(!why_it_went(&[&delete], 5 * SECOND).contains(doubt), "that is too late for a refusal");
 }

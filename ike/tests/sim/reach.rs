@@ -1,8 +1,12 @@
 //! How far the line carries what: closed ports, lost fragments, datagrams that never leave.
 
-use sekisho_ike::config::Connection;
+use std::time::Duration;
+
+use sekisho_ike::config::{Connection, EndpointConfig, Remote};
 use sekisho_ike::diagnosis::{Diagnosis, DiagnosisKind};
-use sekisho_ike::sim::{Conditions, Host, World};
+use sekisho_ike::event::Awaited;
+use sekisho_ike::sim::{Conditions, Host, Side, World, connection_pair};
+use sekisho_ike::wire::ExchangeType;
 
 use crate::{MINUTE, SECOND, start_with};
 
@@ -110,4 +114,64 @@ fn a_working_line_is_asked_for_nothing_more() {
     let mut world: World = start_with(1, Conditions::GOOD, |_, _| {});
     assert!(world.run_until(MINUTE, |w| w.is_up()));
     assert_eq!(world.link.sent, 4, "two exchanges");
+}
+
+/// A whose address B's connection does not name, as of a hub whose peers come from anywhere.
+fn from_anywhere(config: EndpointConfig) -> World {
+    let mut world = World::with_config(1, Conditions::GOOD, config);
+    world.link.closed_port = Some(4500);
+    let (a, mut b) = connection_pair();
+    b.remote = Remote::Any;
+    world.configure(Side::B, vec![b]);
+    world.configure(Side::A, vec![a]);
+    world
+}
+
+#[test]
+fn a_hub_tells_of_whoever_never_comes_back_on_port_4500() {
+    let mut world = from_anywhere(EndpointConfig::default());
+    world.run_for(45 * SECOND);
+    assert!(world.b.endpoint.refusals(world.clock()).is_empty(), "once may be a bad line");
+    world.run_for(2 * MINUTE);
+    let told = world.b.endpoint.refusals(world.clock());
+    let [told] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(told.remote.to_string(), "10.0.0.1");
+    assert!(told.times > 1, "{}", told.times);
+    let words = ["UDP port 4500 is dropped on the way", "If that is a peer of ours"];
+    assert_told(&told.diagnosis, DiagnosisKind::NatPortFiltered, &words);
+    assert!(world.b.failures.is_empty(), "nobody proved anything: no event");
+    world.link.closed_port = None;
+    assert!(world.run_until(2 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    assert!(world.b.endpoint.refusals(world.clock()).is_empty(), "it is in");
+}
+
+/// In a flood the addresses may be forged.
+#[test]
+fn a_hub_under_a_flood_does_not_tell_of_whoever_never_comes_back() {
+    let mut world = from_anywhere(EndpointConfig { cookie_threshold: 0, ..EndpointConfig::default() });
+    world.run_for(5 * MINUTE);
+    assert!(world.b.endpoint.refusals(world.clock()).is_empty());
+}
+
+#[test]
+fn what_an_attempt_waits_for_is_told_while_it_does() {
+    let mut world = start_with(1, Conditions::GOOD, |_, _| {});
+    world.link.cut = true;
+    let begun = world.now;
+    world.run_for(8 * SECOND);
+    let Some(Awaited::Answer { exchange, path, sent, since }) = world.a.status().awaited else { panic!() };
+    let found = (exchange, path.remote.port(), since.since(begun));
+    assert_eq!(found, (ExchangeType::IKE_SA_INIT, 500, Duration::ZERO));
+    assert!(sent > 1, "{sent}");
+    (world.link.cut, world.link.closed_port) = (false, Some(4500));
+    let proves = |world: &mut World| match world.a.status().awaited {
+        Some(Awaited::Answer { exchange, path, .. }) => {
+            (exchange, path.remote.port()) == (ExchangeType::IKE_AUTH, 4500)
+        }
+        _ => false,
+    };
+    assert!(world.run_until(MINUTE, proves), "{:?}", world.a.status());
+    world.link.closed_port = None;
+    assert!(world.run_until(2 * MINUTE, |w| w.is_up()));
+    assert_eq!(world.a.status().awaited, None);
 }

@@ -426,6 +426,9 @@ fn silence_ends_a_standing_tunnel_under_the_strict_policy_only_after_a_grace() {
         // The answer is good until a day after NOW, and 1000 s have passed; then six hours.
         ends.world.run_for(29 * HOUR);
         ends.assert_untouched(tunnel);
+        let ends_at = |ends: &Ends| ends.world.b.status().into_tunnel().unwrap().revocation_ends;
+        let end = ends_at(&ends).expect("told beforehand");
+        assert!((1..2 * HOUR.as_secs()).contains(&(end - ends.world.clock().wall)), "{end}");
         if comes_back {
             let newer = Reply { next_update: Some("20300105000000Z"), ..Reply::good() };
             let der = newer.der(&ends.theirs.certificate, &ends.root.certificate, &ends.root);
@@ -435,7 +438,9 @@ fn silence_ends_a_standing_tunnel_under_the_strict_policy_only_after_a_grace() {
         if comes_back {
             ends.assert_untouched(tunnel);
             assert_eq!(ends.world.b.status().into_tunnel().unwrap().ike_sa.remote_proof.note, None);
+            assert_eq!(ends_at(&ends), None);
         } else {
+            assert!(ends.world.clock().wall > end);
             ends.assert_ended(DiagnosisKind::RevocationUnknown);
         }
     }

@@ -64,7 +64,8 @@ pub(super) fn run(daemon: &Daemon, output: &Output, args: &Args) -> Done {
         Ok(config) if !args.file_only => {
             let running = daemon.ask(&Request::Status).ok();
             let status = running.and_then(|data| serde_json::from_value::<Status>(data).ok());
-            Machine::this().look(config, status.map(|status| status.pid))
+            let looked = Machine::this().look(config, status.map(|status| status.pid));
+            looked.into_iter().chain(networks::cut_off(config)).collect()
         }
         _ => Vec::new(),
     };

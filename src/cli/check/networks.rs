@@ -1,4 +1,5 @@
-//! Whether there is anything behind this machine of what `local_networks` names: an address of its own, or a route.
+//! Whether there is anything behind this machine of what `local_networks` names: an address of its own, or a route; and whether it is
+//! itself in what `remote_networks` names.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,6 +7,7 @@ use sekisho_ike::negotiate::TrafficSelector;
 
 use super::machine::{Finding, Machine, Severity};
 use crate::config::Config;
+use crate::daemon::{Warning, judge_cut_off};
 
 /// The networks of ours that nothing here leads to, in a line for each tunnel. Nothing is said where no route can be read.
 pub(super) fn absent(machine: &Machine, config: &Config) -> Vec<Finding> {
@@ -34,6 +36,16 @@ fn finding(tunnel: &str, networks: &str) -> Finding {
         ),
         remedy: "give an interface an address in it (`ip address add`), add a route to it, or correct `local_networks`".to_owned(),
     }
+}
+
+/// The networks of this machine's interfaces that a tunnel takes away. Those of no other can be looked at.
+pub(super) fn cut_off(config: &Config) -> impl Iterator<Item = Finding> {
+    judge_cut_off(config).into_iter().map(|Warning { what, remedy }| Finding {
+        severity: Severity::Warning,
+        code: "connected_network_tunnelled",
+        what,
+        remedy,
+    })
 }
 
 /// First and last address.

@@ -1,5 +1,6 @@
 //! The first sentence: what the tunnel is doing, and with what.
 
+use super::super::awaited::awaited;
 use super::super::output::time;
 use super::super::status::is_probed_soon;
 use super::outlook::on_demand;
@@ -11,7 +12,11 @@ pub(super) fn opening(tunnel: &Tunnel) -> String {
     let Tunnel { name, remote_id, .. } = tunnel;
     match tunnel.state {
         State::Up => up(tunnel),
-        State::Connecting => format!("{name} is being set up with {remote_id}; nothing passes yet."),
+        State::Connecting => {
+            let waits = tunnel.awaited.as_ref().map(awaited);
+            let waits = waits.map_or_else(String::new, |waits| format!(": {waits}"));
+            format!("{name} is being set up with {remote_id}; nothing passes yet{waits}.")
+        }
         State::Backoff if tunnel.ike.is_some() => {
             format!("{name}: the IKE SA with {remote_id} stands, but a Child SA that is to stand does not.")
         }

@@ -57,13 +57,12 @@ pub(super) fn refused(Refused { remote, times, failed }: &Refused, now: Timestam
     let ago = time((now.as_millis() / 1000).saturating_sub(*at));
     let often = if *times > 1 { format!(", {times} times") } else { String::new() };
     let exchange = diagnosis.exchange.as_ref().map_or_else(String::new, |exchange| format!(" in {exchange}"));
-    told(
-        &format!(
-            "{remote} was refused{exchange} {ago} ago{often} ({}): {}",
-            diagnosis.kind, diagnosis.summary
-        ),
-        diagnosis,
-    )
+    // Nobody refused anything where one did not go on.
+    let what = match diagnosis.refused_by.as_str() {
+        "nobody" => "got no further than IKE_SA_INIT".to_owned(),
+        _ => format!("was refused{exchange}"),
+    };
+    told(&format!("{remote} {what} {ago} ago{often} ({}): {}", diagnosis.kind, diagnosis.summary), diagnosis)
 }
 
 /// With what to do, and all that was compared.

@@ -1,9 +1,9 @@
 //! What else deserves a look, whether traffic passes or not.
 
 use super::super::blocked::blocked_local;
-use super::super::output::not_yet;
+use super::super::output::{moment, not_yet};
 use super::super::silence::{Silence, silences};
-use crate::api::{ConfiguredChild, State, Status, Tunnel};
+use crate::api::{ConfiguredChild, IkeSa, State, Status, Tunnel};
 use crate::config::limits::EXPIRY_WARNING;
 use crate::words::{RENEW, days};
 
@@ -53,12 +53,7 @@ pub(super) fn remarks(tunnel: &Tunnel) -> Vec<String> {
     let ours = ends(ours, "Our certificate", RENEW);
     let theirs =
         ends(tunnel.peer_certificate_days_left, "The peer's certificate", "the peer needs a new one");
-    let note = tunnel.ike.as_ref().and_then(|ike| ike.peer_auth_note.as_ref());
-    let note = note.map(|note| {
-        format!(
-            "The peer passed unchecked: {note}. What to do: See that the authority's servers can be reached from this machine (`curl -I` with the address above), or name its list in `crl_files`; with revocation = \"strict\" this peer would be refused."
-        )
-    });
+    let note = tunnel.ike.as_ref().and_then(unchecked);
     let weak = tunnel.weak_psk.then(|| "Its pre-shared key is weak (allow_weak_psk): replace it.".to_owned());
     let children = || tunnel.configured_children.iter();
     let narrowed = children().filter_map(narrowed).chain(children().filter_map(withheld));
@@ -79,6 +74,30 @@ pub(super) fn remarks(tunnel: &Tunnel) -> Vec<String> {
         .chain(silent)
         .chain(narrowed)
         .collect()
+}
+
+/// Nobody says whether the peer's certificate was revoked, and it was let pass.
+fn unchecked(ike: &IkeSa) -> Option<String> {
+    let note = ike.peer_auth_note.as_ref()?;
+    let list = "name a list of its authority that is up to date in `crl_files`";
+    let advice = if note.contains("://") {
+        format!(
+            "See that these servers can be reached from this machine (`curl -I` with the address), or {list}"
+        )
+    } else {
+        format!(
+            "The certificate names no server that could be asked: {list}, or have it issued anew with a CRL or OCSP address"
+        )
+    };
+    Some(match ike.peer_revocation_ends {
+        Some(at) => format!(
+            "Nobody says whether the peer's certificate was revoked: {note}. With revocation = \"strict\" the tunnel stands for a while all the same, and is ended on {} if it stays so. What to do: {advice}.",
+            moment(at)
+        ),
+        None => format!(
+            "The peer passed unchecked: {note}. What to do: {advice}; with revocation = \"strict\" this peer would be refused."
+        ),
+    })
 }
 
 /// A sentence begins with one.

@@ -44,8 +44,10 @@ fn one(since: &str, refused: &Refused, now: Timestamp) -> String {
     let Refused { remote, times, failed: Failed { at, diagnosis } } = refused;
     let ago = time((now.as_millis() / 1000).saturating_sub(*at));
     let often = if *times > 1 { format!(", {times} times") } else { String::new() };
+    // Nobody refused anything where one did not go on.
+    let what = if diagnosis.refused_by == "nobody" { "got no further" } else { "was refused" };
     let head = format!(
-        "Perhaps this tunnel's peer, since {since}, was refused at {remote} {ago} ago{often} ({}): {}",
+        "Perhaps this tunnel's peer, since {since}, {what} at {remote} {ago} ago{often} ({}): {}",
         diagnosis.kind, diagnosis.summary
     );
     in_full(&head, diagnosis)

@@ -70,6 +70,10 @@ fn each_state_is_explained() {
     let blocked = Tunnel { blocked_local: vec!["10.17.0.0/24".to_owned()], ..well.clone() };
     let down = tunnel("spare");
     let connecting = Tunnel { state: State::Connecting, next_try_in_s: None, ..down.clone() };
+    let remote = "203.0.113.2:500".parse().unwrap();
+    let answer =
+        crate::api::Awaited::Answer { exchange: "IKE_SA_INIT".to_owned(), remote, sent: 3, for_s: 7 };
+    let connecting = Tunnel { awaited: Some(answer), ..connecting };
     let half = Tunnel { ike: up.ike.clone(), last_failure: Some(refused()), ..down.clone() };
     let waiting = Tunnel { near_misses: vec![], ..tunnel("ward") };
     let at_known_address = Tunnel { startable: true, last_failure: Some(refused()), ..waiting.clone() };
@@ -111,6 +115,18 @@ fn each_state_is_explained() {
     for (name, tunnel) in all {
         insta::assert_snapshot!(name, text(&tunnel));
     }
+}
+
+#[test]
+fn whom_nobody_asked_about_is_told_by_what_can_be_done_for_it() {
+    let mut unchecked = tunnel("centre");
+    let ike = unchecked.ike.as_mut().unwrap();
+    ike.peer_auth_note = Some("nobody says whether certificate `CN=hub` is revoked".to_owned());
+    ike.peer_revocation_ends = Some(Timestamp::from_unix(NOW + 3600));
+    let text = text(&unchecked).replace('\n', " ");
+    assert!(text.contains("is ended on 2025-11-21 22:49:10 UTC if it stays so"), "{text}");
+    assert!(text.contains("The certificate names no server that could be asked: name a list"), "{text}");
+    assert!(!text.contains("curl") && !text.contains("would be refused"), "{text}");
 }
 
 #[test]

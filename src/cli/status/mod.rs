@@ -4,7 +4,7 @@ mod remarks;
 
 use super::Daemon;
 use super::output::{Colour, Done, Output, bytes, table, time, wrapped};
-use crate::api::{Failed, Offloads, Pool, Refused, Request, State, Status, Timestamp, Tunnel};
+use crate::api::{Failed, Offloads, Pool, Refused, ReloadRefused, Request, State, Status, Timestamp, Tunnel};
 use remarks::remarks;
 pub(super) use remarks::{is_probed_soon, packet_size};
 
@@ -28,7 +28,8 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
     }
     if !status.refused.is_empty() {
         lines.push(
-            "\nRefused recently, of no tunnel; `sekisho explain --peer ADDRESS` has all of it:".to_owned(),
+            "\nRefused or not heard again, of no tunnel; `sekisho explain --peer ADDRESS` has all of it:"
+                .to_owned(),
         );
         let refused = status.refused.iter().rev().map(|refused| refusal(refused, now));
         lines.extend(refused.flat_map(|refused| wrapped(&refused, WIDTH, 2)));
@@ -37,6 +38,7 @@ fn show(output: &Output, status: &Status, now: Timestamp) -> String {
         lines.push(String::new());
         lines.extend(status.pools.iter().map(pool));
     }
+    lines.extend(reloads(status, now));
     lines.extend(footnotes(status));
     lines.join("\n") + "\n"
 }
@@ -60,15 +62,26 @@ fn refusal(refused: &Refused, now: Timestamp) -> String {
     format!("  {} {ago} ago{often}: {}", refused.remote, diagnosis.summary)
 }
 
-/// What is of all tunnels.
+/// What of the configuration is not in force, and why.
+fn reloads(status: &Status, now: Timestamp) -> Vec<String> {
+    let refused = status.reload_refused.iter().map(|ReloadRefused { at, reason }| {
+        let ago = time((now.as_millis() / 1000).saturating_sub(at.as_millis() / 1000));
+        format!("\nThe last reload was refused {ago} ago, and what was in force before it stays so: {reason}")
+    });
+    let changed = [
+        ("in force after a restart of sekishod", &status.restart_needed),
+        ("in force from each tunnel's next SA on (`sekisho rekey NAME` makes one now)", &status.from_next_sa),
+    ];
+    let changed = changed.into_iter().filter(|(_, settings)| !settings.is_empty());
+    let changed = changed.map(|(when, settings)| {
+        format!("\nChanged in the configuration, and {when}: {}", settings.join(", "))
+    });
+    refused.chain(changed).collect()
+}
+
+/// What else is of all tunnels.
 fn footnotes(status: &Status) -> Vec<String> {
     let mut lines = Vec::new();
-    if !status.restart_needed.is_empty() {
-        let settings = status.restart_needed.join(", ");
-        lines.push(format!(
-            "\nChanged in the configuration, and in force after a restart of sekishod: {settings}"
-        ));
-    }
     let local: Vec<&String> = status.tunnels.iter().flat_map(|tunnel| &tunnel.blocked_local).collect();
     let stale: Vec<_> = status.stale.iter().filter(|net| !local.contains(net)).map(String::as_str).collect();
     if !stale.is_empty() {

@@ -1,7 +1,8 @@
 //! What stands below a tunnel's line: why it is down, what comes next, and what else deserves a look.
 
+use super::super::awaited::awaited;
 use super::super::blocked::blocked_local;
-use super::super::output::{Colour, bytes, details, not_yet, time};
+use super::super::output::{Colour, bytes, details, moment, not_yet, time};
 use super::super::silence::{Silence, silences};
 use crate::api::{
     Child, ChildState, ConfiguredChild, Failed, IkeSa, Internal, NearMiss, PacketSize, Peer, State,
@@ -26,6 +27,8 @@ pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> 
         }
     }
     remarks.extend(tunnel.near_misses.iter().flat_map(|miss| near_miss(miss, now)));
+    let waits = tunnel.awaited.as_ref().map(awaited);
+    remarks.extend(waits.map(|waits| (Colour::Yellow, waits)));
     remarks.extend(outlook(tunnel));
     let told = tunnel.last_failure.as_ref().map(|failed| &failed.diagnosis);
     for Failed { diagnosis, .. } in tunnel.warnings.iter().filter(|warning| Some(&warning.diagnosis) != told)
@@ -58,9 +61,6 @@ pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> 
     remarks.extend(tunnel.internal.as_ref().map(internal));
     remarks.extend(certificates);
     remarks.extend(tunnel.ike.as_ref().and_then(|ike| peer_certificate(ike, now)));
-    if let Some(note) = tunnel.ike.as_ref().and_then(|ike| ike.peer_auth_note.as_ref()) {
-        remarks.push((Colour::Yellow, format!("the peer passed unchecked: {note}")));
-    }
     if tunnel.weak_psk {
         let line = "its pre-shared key is weak (allow_weak_psk): replace it";
         remarks.push((Colour::Yellow, line.to_owned()));
@@ -116,12 +116,12 @@ fn packets(packets: &PacketSize) -> (Colour, String) {
         ("probed", _) => "larger packets did not get there".to_owned(),
         ("assumed", _) => "larger packets get lost, and how much passes is being found out".to_owned(),
         ("configured", _) => "`mtu` in [daemon] allows no more".to_owned(),
-        _ => "as our own line does".to_owned(),
+        _ => "and whether the path takes less is not known".to_owned(),
     };
     let again = tried_again_in_s.map(|wait| format!("; whether more does is tried again in {}", time(wait)));
     let again = again.unwrap_or_default();
     let takes = match source.as_str() {
-        "interface" => "nothing speaks against a path of",
+        "interface" => "our own line takes",
         "probed" => "the path takes at least",
         _ => "the path takes",
     };
@@ -181,12 +181,21 @@ fn peer_certificate(ike: &IkeSa, now: Timestamp) -> Option<(Colour, String)> {
         (None, _) => "revocation is not asked about".to_owned(),
         (Some("good"), Some(at)) => format!("not revoked, by an answer fetched {} ago", ago(at)),
         (Some("good"), None) => "not revoked, by a list from a file".to_owned(),
-        (Some(_), at) => {
-            let asked = at.map(|at| format!(", asked {} ago", ago(at))).unwrap_or_default();
-            format!("nobody says whether it was revoked{asked}")
-        }
+        (Some(_), at) => unchecked(ike, at.map(ago)),
     };
-    Some((Colour::Dim, format!("the peer's certificate is of `{subject}`: {known}")))
+    let colour = if ike.peer_auth_note.is_some() { Colour::Yellow } else { Colour::Dim };
+    Some((colour, format!("the peer's certificate is of `{subject}`: {known}")))
+}
+
+/// Nobody says whether the peer's certificate was revoked, and it was let pass. `ago`: when it was asked.
+fn unchecked(ike: &IkeSa, ago: Option<String>) -> String {
+    let asked = ago.map(|ago| format!(", asked {ago} ago")).unwrap_or_default();
+    let why = ike.peer_auth_note.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    let passed = match ike.peer_revocation_ends {
+        Some(at) => format!("the tunnel is ended for that on {} if it stays so", moment(at)),
+        None => "it passed unchecked".to_owned(),
+    };
+    format!("nobody says whether it was revoked{asked}{why}; {passed}")
 }
 
 /// The addresses inside it.
@@ -274,10 +283,19 @@ mod tests {
         for (revocation, checked, line) in [
             (Some("good"), Some(now - 1800), "not revoked, by an answer fetched 30m00s ago"),
             (Some("good"), None, "not revoked, by a list from a file"),
-            (Some("unknown"), Some(now - 20), "nobody says whether it was revoked, asked 20s ago"),
+            (
+                Some("unknown"),
+                Some(now - 20),
+                "nobody says whether it was revoked, asked 20s ago (no answer from http://ocsp.example/); it passed unchecked",
+            ),
             (None, None, "revocation is not asked about"),
         ] {
             assert_eq!(told(revocation, checked), line);
         }
+        let strict = IkeSa { peer_revocation_ends: Some(Timestamp::from_unix(now + 3600)), ..ike };
+        assert_eq!(
+            unchecked(&strict, None),
+            "nobody says whether it was revoked (no answer from http://ocsp.example/); the tunnel is ended for that on 2025-11-21 22:49:10 UTC if it stays so"
+        );
     }
 }

@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used)]
 use sekisho_esp::{DropReason, InboundSa, InnerView, Keymat, OutboundSa, SaConfig, Selector, Suite};
 
 use super::super::{Quote, UdpPath};

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{Connect, HttpError, Url};
+use crate::words::plain;
 
 /// How long one address may take while there is another to try.
 const ATTEMPT: Duration = Duration::from_secs(1);
@@ -117,12 +118,6 @@ fn alternate(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     mixed.extend(those);
     mixed.truncate(ADDRESSES);
     mixed
-}
-
-/// An error of the system without its number.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@
 //! protected too.
 
 mod addresses;
+mod cut_off;
 mod inner;
 mod link;
 mod plan;
@@ -43,6 +44,7 @@ use std::io;
 
 use ipnet::IpNet;
 
+pub use cut_off::{CutOff, cut_off_by};
 pub use link::TunnelLink;
 pub use plan::Policy;
 pub use protection::{Protection, Removed};

@@ -58,7 +58,7 @@ impl Policy {
     /// The local selectors that lie inside a remote prefix of their own Child SA, or inside one that is configured no longer.
     /// One that lies inside another tunnel's is reached through that tunnel (a hub that passes traffic on), so it stays
     /// protected.
-    fn local_inside(&self, held: &BTreeSet<IpNet>) -> impl Iterator<Item = IpNet> {
+    pub(super) fn local_inside(&self, held: &BTreeSet<IpNet>) -> impl Iterator<Item = IpNet> {
         let local = self.protected.iter();
         let local = local.flat_map(|(remote, local)| local.iter().map(move |net| (*remote, *net)));
         let inside = |(remote, net): &(IpNet, IpNet)| {
@@ -87,7 +87,7 @@ pub(super) enum Kind {
 }
 
 /// What is never routed into a tunnel though a selector may contain it: it means the link it is sent on.
-const LINK_LOCAL: [IpNet; 4] = [
+pub(super) const LINK_LOCAL: [IpNet; 4] = [
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 24)),
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
@@ -146,7 +146,6 @@ fn preferred_source(remote: IpNet, local: &BTreeSet<IpNet>, addresses: &[Address
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

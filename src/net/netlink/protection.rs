@@ -116,7 +116,7 @@ impl Netlink {
     }
 
     /// The networks that the machine itself is on, as far as that may be trusted (see the module's description).
-    async fn lans(
+    pub(super) async fn lans(
         &self,
         policy: &Policy,
         stale: &BTreeSet<IpNet>,

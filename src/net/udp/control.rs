@@ -154,7 +154,6 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use std::net::SocketAddr;
 
     use super::{Ancillary, CAPACITY, HEADER, Incoming, Outgoing};

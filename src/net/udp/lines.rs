@@ -31,7 +31,6 @@ fn some_number(local: IpAddr) -> usize {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{LINES, Lines};
 

@@ -174,7 +174,6 @@ fn payload_of_ipv4(packet: &mut [u8]) -> Option<(&mut [u8], u8)> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::payload_of_ipv4;
 
     #[test]

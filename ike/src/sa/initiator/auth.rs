@@ -17,7 +17,7 @@ use crate::keys::{IkeKeys, Nonces};
 use crate::path::Path;
 use crate::pki::{self, Answer, SigningError};
 use crate::sa::addresses::{Addresses, Networks};
-use crate::sa::child_exchange::PendingChild;
+use crate::sa::child_exchange::{PendingChild, refused_there};
 use crate::sa::context::{Context, JobOwner};
 use crate::sa::gathering::Gathering;
 use crate::sa::ike_sa::{Channel, IkeSa, NewIkeSa, OtherKeys, Place};
@@ -342,13 +342,9 @@ impl Tunnel {
             ChildAnswer::Accept(answer) => pending
                 .complete(config, &networks, &answer, None, ExchangeType::IKE_AUTH)
                 .and_then(|agreed| self.install(ctx, self.current, agreed, nonces)),
-            ChildAnswer::Refused(NotifyType::NO_PROPOSAL_CHOSEN) => {
-                Err(diagnose::no_child_proposal_there(&config.proposals, ExchangeType::IKE_AUTH, None))
+            ChildAnswer::Refused(kind) => {
+                Err(refused_there(config, &networks, kind, ExchangeType::IKE_AUTH, None))
             }
-            ChildAnswer::Refused(NotifyType::TS_UNACCEPTABLE) => {
-                Err(diagnose::selectors_there(&config.name, networks.sides(), ExchangeType::IKE_AUTH))
-            }
-            ChildAnswer::Refused(kind) => Err(diagnose::peer_error(ExchangeType::IKE_AUTH, kind)),
             ChildAnswer::None => Err(diagnose::bad_answer(ExchangeType::IKE_AUTH)),
         };
         match made {

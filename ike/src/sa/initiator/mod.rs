@@ -30,8 +30,8 @@ use super::tunnel::Tunnel;
 use crate::config::{Childless, Connection};
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
-use crate::event::{JobId, Trigger};
-use crate::exchange::{AuthResponse, InitResponse, Message, OpenError};
+use crate::event::{Awaited, JobId, Trigger};
+use crate::exchange::{AuthResponse, InitResponse, Message, OpenError, Protected};
 use crate::limits;
 use crate::negotiate::TrafficSelector;
 use crate::path::Path;
@@ -180,6 +180,18 @@ impl Attempt {
         !matches!(self.phase, Phase::Auth(_) | Phase::Examining(..) | Phase::Gathering(..))
     }
 
+    /// What it waits for that may be long in coming.
+    pub(crate) fn awaited(&self) -> Option<Awaited> {
+        let exchange = match &self.phase {
+            Phase::Init(_) => ExchangeType::IKE_SA_INIT,
+            Phase::Auth(_) => ExchangeType::IKE_AUTH,
+            Phase::Gathering(..) => return Some(Awaited::Revocation),
+            _ => return None,
+        };
+        let sent = self.retransmission.attempt().saturating_add(1);
+        Some(Awaited::Answer { exchange, path: self.path, sent, since: self.retransmission.first_sent() })
+    }
+
     /// Whether it waits for answers about revocation.
     pub(crate) fn is_gathering(&self) -> bool {
         matches!(self.phase, Phase::Gathering(..))
@@ -264,20 +276,30 @@ impl Attempt {
                 let opened = auth.channel.open(datagram).and_then(|received| {
                     received.payloads.try_map(AuthResponse::read).map_err(OpenError::Malformed)
                 });
-                match opened {
-                    Ok(response) => self.auth_answered(ctx, path, response),
-                    Err(OpenError::Malformed(error)) => AttemptStep::Failed(Box::new(diagnose::malformed(
-                        ExchangeType::IKE_AUTH,
-                        &error.to_string(),
-                    ))),
-                    Err(OpenError::TooLarge) => self.answer_too_large(ctx),
-                    Err(error) => {
-                        DropReason::of(&error).into_iter().for_each(|reason| ctx.output.drop(reason));
-                        AttemptStep::Pending(self)
-                    }
-                }
+                self.auth_opened(ctx, path, opened)
             }
             _ => dropped(ctx, DropReason::UnexpectedExchange, self),
+        }
+    }
+
+    /// The answer to `IKE_AUTH`, or a part of it, came.
+    fn auth_opened(
+        self,
+        ctx: &mut Context<'_>,
+        path: Path,
+        opened: Result<Protected<AuthResponse>, OpenError>,
+    ) -> AttemptStep {
+        match opened {
+            Ok(response) => self.auth_answered(ctx, path, response),
+            Err(OpenError::Malformed(error)) => {
+                let diagnosis = diagnose::malformed(ExchangeType::IKE_AUTH, &error.to_string());
+                AttemptStep::Failed(Box::new(diagnosis))
+            }
+            Err(OpenError::TooLarge) => self.answer_too_large(ctx),
+            Err(error) => {
+                DropReason::of(&error).into_iter().for_each(|reason| ctx.output.drop(reason));
+                AttemptStep::Pending(self)
+            }
         }
     }
 

@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used)]
 use super::*;
 use crate::config::{Child, LocalAuth, RemoteAuth};
 use crate::identity::RemoteId;

@@ -1,0 +1,82 @@
+//! Half-open SAs whose initiators did not go on: what is told of them (RFC 7296 §2.4, §2.23).
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use super::Endpoint;
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
+use crate::limits;
+use crate::sa::{DropReason, Unfinished};
+use crate::time::{Instant, Now};
+use crate::wire::{ExchangeType, IkeSpi};
+
+/// Where those are that no connection names and that did not go on once of late, the newest last. Once may be a bad line, or
+/// somebody who looks for open ports.
+#[derive(Debug, Default)]
+pub(super) struct Unheard(VecDeque<(Instant, IpAddr)>);
+
+impl Unheard {
+    /// Whether it is not the first time.
+    fn note(&mut self, now: Instant, remote: IpAddr) -> bool {
+        self.0.retain(|(at, _)| now.since(*at) < limits::UNHEARD_PERIOD);
+        let known = self.0.iter().any(|(_, have)| *have == remote);
+        self.forget(remote);
+        if self.0.len() >= limits::UNHEARD_NOTED {
+            self.0.pop_front();
+        }
+        self.0.push_back((now, remote));
+        known
+    }
+
+    pub(super) fn forget(&mut self, remote: IpAddr) {
+        self.0.retain(|(_, have)| *have != remote);
+    }
+}
+
+impl Endpoint {
+    /// The time of a half-open SA is over. Who its initiator was is not known: it is told of with the one connection that is
+    /// down and names its address, or with none. Nothing more is known of why.
+    pub(super) fn half_open_expired(&mut self, now: Now, spi: IkeSpi) {
+        let Some(half_open) = self.half_open.take(spi) else { return };
+        let (path, seconds) = (half_open.path(), limits::HALF_OPEN_LIFETIME.as_secs());
+        let Some(unfinished) = half_open.unfinished() else { return };
+        let remote = path.remote_ip();
+        let name = self.connections.down_at(remote);
+        let diagnosis = match unfinished {
+            Unfinished::Silent => {
+                self.drop_datagram(DropReason::HalfOpenExpired);
+                diagnose::never_came_back(path, self.core.config.nat_port, seconds, name.is_some())
+            }
+            Unfinished::Fragments(pieces) => {
+                self.drop_datagram(DropReason::FragmentsIncomplete);
+                diagnose::request_incomplete(path, ExchangeType::IKE_AUTH, pieces, seconds)
+            }
+        };
+        let Some(managed) = name.as_ref().and_then(|name| self.connections.get_mut(name)) else {
+            return self.unheard_of(now, remote, unfinished, &diagnosis);
+        };
+        managed.unfinished = managed.unfinished.saturating_add(1);
+        // To hear nothing once may be a bad line.
+        if unfinished == Unfinished::Silent && managed.unfinished < 2 {
+            return;
+        }
+        let known = managed.last_failure.as_ref().is_some_and(|(_, last)| last.kind != diagnosis.kind);
+        if !known {
+            self.failed(now, name.as_ref(), Some(remote), diagnosis, None);
+        }
+    }
+
+    /// No connection names the address: it is kept for the operator, without an event, as whoever was there proved nothing.
+    fn unheard_of(&mut self, now: Now, remote: IpAddr, unfinished: Unfinished, diagnosis: &Diagnosis) {
+        // Whose fragments can be opened has received our answer; the others' addresses may be forged.
+        let again = match unfinished {
+            Unfinished::Silent if self.half_open.was_crowded(now.boot) => false,
+            Unfinished::Silent => self.unheard.note(now.boot, remote),
+            Unfinished::Fragments(_) => true,
+        };
+        if again && self.connections.listens_anywhere() {
+            self.keep_refusal(now, remote, diagnosis);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What is said of networks that this machine is on and that a tunnel takes away.
+
+use sekisho_ike::config::Name;
+
+use super::policy;
+use crate::config::{Config, protected};
+use crate::net::netlink::{CutOff, Netlink, cut_off_by};
+
+/// What is the matter, and what to do. It may be meant, so nothing is refused for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// What is the matter.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// For the command line: what this machine's addresses say against a configuration; nothing where they cannot be read.
+pub fn judge(config: &Config) -> Vec<Warning> {
+    cut_off_by(&policy(config)).map(|found| in_words(config, &found)).unwrap_or_default()
+}
+
+/// The same in lines, for the daemon.
+pub async fn warnings(netlink: Netlink, config: &Config) -> Vec<String> {
+    let found = netlink.cut_off(&policy(config)).await.inspect_err(|error| tracing::debug!(%error));
+    let found = in_words(config, &found.unwrap_or_default()).into_iter();
+    found.map(|Warning { what, remedy }| format!("{what} ({remedy})")).collect()
+}
+
+fn in_words(config: &Config, found: &[CutOff]) -> Vec<Warning> {
+    let tunnels = protected(config);
+    let own = |found: &&CutOff| found.interface != config.daemon.interface;
+    let warning = |CutOff { protected, own, interface }: &CutOff| {
+        let tunnel = tunnels.iter().find(|(net, _)| net == protected).map(|(_, name): &(_, Name)| name);
+        let by = tunnel.map_or_else(String::new, |tunnel| format!(" by tunnel `{tunnel}`"));
+        Warning {
+            what: format!(
+                "{protected} is protected{by} and holds {own} of {interface}: what is there is reached through the tunnel only"
+            ),
+            remedy: "if that is on this side, take it out of `remote_networks`".to_owned(),
+        }
+    };
+    found.iter().filter(own).map(warning).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tunnel_is_named_and_its_own_interface_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "[tunnel.centre]\nlocal_id = \"a\"\nremote_id = \"b\"\npsk_file = \"psk\"\nremote = \"203.0.113.1\"\nlocal_networks = [\"10.17.0.0/24\"]\nremote_networks = [\"10.1.0.0/16\"]\n";
+        let file = directory.path().join("sekisho.toml");
+        std::fs::write(&file, text).unwrap();
+        let psk = directory.path().join("psk");
+        std::fs::write(&psk, "0123456789abcdef").unwrap();
+        std::fs::set_permissions(&psk, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let config = crate::config::load(&file).unwrap();
+        let on = |interface: &str| CutOff {
+            protected: "10.1.0.0/16".parse().unwrap(),
+            own: "10.1.0.5/24".parse().unwrap(),
+            interface: interface.to_owned(),
+        };
+        let warnings = in_words(&config, &[on("eth1"), on("sekisho0")]);
+        let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        assert_eq!(
+            warning.what,
+            "10.1.0.0/16 is protected by tunnel `centre` and holds 10.1.0.5/24 of eth1: what is there is reached through the tunnel only"
+        );
+    }
+}
