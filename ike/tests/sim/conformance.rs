@@ -83,7 +83,7 @@ fn news() -> Vec<Payload> {
     ]
 }
 
-/// §2.5: "the response to the IKE request containing that payload MUST include a Notify payload UNSUPPORTED_CRITICAL_PAYLOAD".
+/// §2.5: "the response to the IKE request containing that payload MUST include a Notify payload `UNSUPPORTED_CRITICAL_PAYLOAD`".
 #[test]
 fn an_unknown_critical_payload_of_a_first_message_is_named_to_its_sender() {
     let (mut world, mut rogue) = waiting();
@@ -123,7 +123,7 @@ fn what_is_reserved_is_ignored() {
 }
 
 /// §2.5: "a higher major version number, it MUST drop the message and SHOULD send an unauthenticated Notify message of type
-/// INVALID_MAJOR_VERSION", §1.5: "with no notification data".
+/// `INVALID_MAJOR_VERSION`", §1.5: "with no notification data".
 #[test]
 fn a_higher_major_version_is_told_ours_and_not_without_end() {
     let (mut world, mut rogue) = waiting();
@@ -263,7 +263,7 @@ fn what_is_said_outside_of_the_ike_sa_is_not_answered_and_changes_nothing() {
     assert_eq!((world.b.status().state, world.link.sent), (ConnectionState::Up, before));
 }
 
-/// §2.21.3: INVALID_SYNTAX "is considered fatal in both peers": whoever says so must not go on as if nothing had been.
+/// §2.21.3: `INVALID_SYNTAX` "is considered fatal in both peers": whoever says so must not go on as if nothing had been.
 #[test]
 fn an_exchange_that_has_no_place_in_a_standing_ike_sa_ends_it_for_both() {
     for exchange in [ExchangeType::IKE_AUTH, ExchangeType::IKE_SA_INIT, ExchangeType(43), ExchangeType(250)] {
@@ -342,7 +342,7 @@ fn a_peer_that_asks_for_one_group_and_then_for_the_other_is_not_obeyed_without_e
     }
 }
 
-/// §1.3.1: "enabled only if NON_FIRST_FRAGMENTS_ALSO notification is included in both the request proposing an SA and the response
+/// §1.3.1: "enabled only if `NON_FIRST_FRAGMENTS_ALSO` notification is included in both the request proposing an SA and the response
 /// accepting it".
 #[test]
 fn later_fragments_where_ports_decide_are_offered_and_agreed_to() {
