@@ -103,6 +103,11 @@ impl PendingChild {
         Self { packet, ..self }
     }
 
+    /// On what we would receive.
+    pub(crate) fn spi_in(&self) -> EspSpi {
+        self.lease.spi()
+    }
+
     /// The peer has deleted a Child SA that we do not know.
     pub(crate) fn note_deleted(&mut self, spi_out: EspSpi) {
         if self.deleted.len() < limits::DELETED_EARLY {
