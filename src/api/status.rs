@@ -34,6 +34,9 @@ pub struct Status {
     /// What is exchanged with it in one read or write.
     #[serde(default)]
     pub offloads: Offloads,
+    /// What of clear text in the name of protected networks is let in for want of what the kernel lacks; nothing, as it should be.
+    #[serde(default)]
+    pub unguarded: Option<String>,
     /// By name, also those that are down.
     pub tunnels: Vec<Tunnel>,
     /// Packets and messages dropped, by reason (stable words).

@@ -47,7 +47,7 @@ mod values;
 
 pub use duration::show as show_duration;
 pub use problem::{ConfigError, Place, Problem};
-pub use protected::{local_to, prefixes, protected, remote_side, to_free};
+pub use protected::{local_to, peer_may_be_protected, prefixes, protected, remote_side, to_free};
 pub use start::start_word;
 
 use crate::words::plain;

@@ -1,9 +1,10 @@
 //! Which networks a configuration protects, and which of those that are blocked it has no more use for.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-use sekisho_ike::config::{Child, Connection, Name};
+use sekisho_ike::config::{Child, Connection, Name, Remote};
 use sekisho_ike::negotiate::TrafficSelector;
 
 use super::Config;
@@ -33,6 +34,20 @@ pub fn protected(config: &Config) -> Vec<(IpNet, Name)> {
         }
     }
     all
+}
+
+/// Whether a peer's own address may be in a network that is protected, whichever tunnel's: one that is said is or is not, and one that
+/// is found by its name or may come from anywhere may be.
+pub fn peer_may_be_protected(config: &Config) -> bool {
+    let nets: BTreeSet<IpNet> = protected(config).into_iter().map(|(net, _)| net).collect();
+    let within = |host: IpAddr| {
+        let host = IpNet::from(host);
+        std::iter::successors(Some(host), IpNet::supernet).any(|net| nets.contains(&net))
+    };
+    config.connections.iter().any(|connection| match &connection.remote {
+        Remote::Any => true,
+        Remote::Hosts(hosts) => hosts.iter().any(|host| host.parse().map_or(true, within)),
+    })
 }
 
 /// Of the networks that are blocked though no tunnel covers them, those that lie whole in the local networks of these. That they
@@ -100,6 +115,31 @@ mod tests {
         assert_eq!(told(&["10.17.0.0/24", "10.0.0.0/16"]), nets(&["10.0.0.0/16"]), "the other in part only");
         assert_eq!(told(&["10.16.0.0-10.17.255.255"]), nets(&["10.17.0.0/16", "10.17.3.0/24"]));
         assert_eq!(told(&["0.0.0.0/0", "::/0"]), nets(&[]), "it may be anywhere");
+    }
+
+    #[test]
+    fn a_peer_may_be_in_a_network_that_is_protected_unless_its_addresses_are_said_and_are_not() {
+        let may_be = |remote: &str, networks: &str| {
+            let text = format!(
+                "[tunnel.t]\nlocal_id = \"a.example\"\nremote_id = \"b.example\"\npsk_file = \"t.psk\"\nlocal_networks = [\"10.17.0.0/24\", \"2001:db8:17::/64\"]\nremote = {remote}\nremote_networks = {networks}\n"
+            );
+            peer_may_be_protected(&super::super::tests::judged(&text).unwrap())
+        };
+        let networks = r#"["10.0.0.0/16", "10.9.9.0-10.9.9.255", "2001:db8::/64"]"#;
+        for (remote, expected) in [
+            (r#""203.0.113.1""#, false),
+            (r#"["203.0.113.1", "2001:db8:bb::2"]"#, false),
+            (r#"["203.0.113.1", "10.0.255.255"]"#, true),
+            (r#""10.9.9.7""#, true),
+            (r#""2001:db8::1""#, true),
+            (r#""hub.example""#, true),
+            (r#""any""#, true),
+        ] {
+            assert_eq!(may_be(remote, networks), expected, "{remote}");
+        }
+        let all_of_ipv4 = r#"["0.0.0.0/0", "2001:db8::/64"]"#;
+        assert!(may_be(r#""203.0.113.1""#, all_of_ipv4));
+        assert!(!may_be(r#""2001:db8:bb::2""#, all_of_ipv4), "of the other family");
     }
 
     fn free(asked: &[&str]) -> Result<Vec<IpNet>, String> {

@@ -166,11 +166,12 @@ impl Control {
     fn status(&self) -> Status {
         let mut drops = BTreeMap::<String, u64>::new();
         // Without a guard that is told of elsewhere.
-        let in_clear = guard::dropped(&self.config.daemon.interface).unwrap_or(0);
+        let in_clear = guard::dropped(&self.config.daemon.interface).unwrap_or_default();
         let own = [
             ("ike_not_sent", self.unsent),
             ("failure_not_recorded", self.strangers.unrecorded()),
-            ("clear_text_refused", in_clear),
+            ("clear_text_refused", in_clear.packets),
+            ("clear_fragments_refused", in_clear.fragments),
             ("icmp_queue_full", self.out.icmp.overflowed()),
         ];
         for (reason, count) in self.out.data.drops().into_iter().chain(self.endpoint.drops()).chain(own) {
@@ -187,6 +188,7 @@ impl Control {
             from_next_sa: self.pending.of(self.oldest_child_sa()),
             reload_refused: self.reload_refused.clone(),
             offloads: self.offloads(),
+            unguarded: self.out.routing.unguarded().map(str::to_owned),
             tunnels: self.tunnels().collect(),
             drops,
             pools: self.endpoint.pools().into_iter().map(Into::into).collect(),

@@ -15,7 +15,7 @@ use super::install;
 use super::path_mtu::{OnPath, PathMtus};
 use crate::config::{self, Config, prefixes, protected, remote_side};
 use crate::data::{self, Layout};
-use crate::net::guard;
+use crate::net::guard::{self, Ike};
 use crate::net::netlink::{Change, Error, Netlink, Policy, Protection, TunnelLink, Watch};
 
 /// What a line is taken to carry before its peer is known.
@@ -42,9 +42,11 @@ pub struct Routing {
     /// When what failed is tried again, though nothing is heard of the kernel.
     repair_again: Option<Instant>,
     unprotected: bool,
-    /// When it is looked whether the guard stands, and whether it could not be put up.
+    /// When it is looked whether the guard stands, and what it lacks.
     guard_again: Instant,
-    unguarded: bool,
+    unguarded: Option<&'static str>,
+    /// Whether a peer's own address may be in a protected network.
+    peer_may_be_protected: bool,
     policy: Policy,
     /// What is protected whatever we are given, and what is behind each tunnel that gives us an address.
     configured: (Policy, BTreeMap<Name, Vec<IpNet>>),
@@ -111,7 +113,8 @@ impl Routing {
             repair_again: None,
             unprotected: false,
             guard_again: Instant::now(),
-            unguarded: false,
+            unguarded: None,
+            peer_may_be_protected: false,
             policy: Policy::default(),
             configured: Default::default(),
             given: BTreeMap::new(),
@@ -180,6 +183,7 @@ impl Routing {
         let policy = with_given(&configured, &self.given);
         let protection = self.netlink.protect(&policy, Some(self.link.index())).await?;
         (self.policy, self.configured) = (policy, configured);
+        self.peer_may_be_protected = config::peer_may_be_protected(config);
         self.report(protection);
         self.configured_mtu = config.daemon.mtu;
         let children = config.connections.iter().flat_map(|connection| &connection.children);
@@ -214,13 +218,20 @@ impl Routing {
             return;
         }
         self.guard_again = now + GUARD_AGAIN;
-        let guarded = guard::look_after(self.link.name(), ports, wanted);
-        let before = std::mem::replace(&mut self.unguarded, guarded.is_err());
+        let ike = Ike { ports, peer_may_be_protected: self.peer_may_be_protected };
+        let guarded = guard::look_after(self.link.name(), ike, wanted);
+        let lacks = if guarded.is_err() { Some(guard::MISSING) } else { guard::gap().filter(|_| wanted) };
+        let before = std::mem::replace(&mut self.unguarded, lacks);
         if let Err(error) = guarded
-            && !before
+            && before != lacks
         {
             tracing::warn!(%error, "{}", guard::MISSING);
         }
+    }
+
+    /// What of clear text in the name of protected networks is let in though it should not be, and why.
+    pub fn unguarded(&self) -> Option<&'static str> {
+        self.unguarded
     }
 
     /// Frees what is blocked and no tunnel of this configuration, which is in force, covers: the networks that are named, or

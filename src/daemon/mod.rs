@@ -17,7 +17,7 @@ use crate::config::{self, Config, LogLevel};
 use crate::control::last_good::{self, LastGood};
 use crate::control::policy;
 pub use crate::control::{Warning, judge_cut_off};
-use crate::net::guard;
+use crate::net::guard::{self, Ike};
 use crate::net::netlink::{Netlink, Settings};
 
 use lock::Lock;
@@ -115,7 +115,7 @@ fn block(last_good: &LastGood) -> Result<(), Failure> {
         let netlink = connect(last_good.settings())?;
         netlink.protect(&last_good.policy, None).await.map_err(Failure::new)?;
         if let Some(interface) = &last_good.guarded {
-            guard(interface, &[], true);
+            guard(interface, Ike::NONE, true);
         }
         Ok(())
     })
@@ -142,14 +142,18 @@ async fn protect(config: &Config) -> Result<Netlink, Failure> {
     let settings = Settings { table: daemon.route_table, priority: daemon.rule_priority, mark: daemon.mark };
     let netlink = connect(settings)?;
     netlink.protect(&policy(config), None).await.map_err(Failure::new)?;
-    guard(&daemon.interface, &[daemon.ike_port, daemon.nat_port], daemon.refuse_clear_text);
+    let ike = Ike {
+        ports: &[daemon.ike_port, daemon.nat_port],
+        peer_may_be_protected: config::peer_may_be_protected(config),
+    };
+    guard(&daemon.interface, ike, daemon.refuse_clear_text);
     last_good::keep(config);
     Ok(netlink)
 }
 
 /// What stands may be of another version: it is put up anew.
-fn guard(interface: &str, ports: &[u16], wanted: bool) {
-    let done = if wanted { guard::put(interface, ports) } else { guard::look_after(interface, ports, false) };
+fn guard(interface: &str, ike: Ike<'_>, wanted: bool) {
+    let done = if wanted { guard::put(interface, ike) } else { guard::look_after(interface, ike, false) };
     if let Err(error) = done {
         tracing::warn!(%error, "{}", guard::MISSING);
     }

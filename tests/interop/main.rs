@@ -46,6 +46,7 @@ mod restart;
 mod revocation;
 mod several_children;
 mod spoofed;
+mod spoofed_fragments;
 mod suites;
 mod tfc_padding;
 mod unprotect;

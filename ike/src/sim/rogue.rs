@@ -21,7 +21,7 @@ use crate::random::SecureRandom;
 use crate::suite::{Group, IkeSuite, Prf};
 use crate::wire::{
     Body, Datagram, EspSpi, ExchangeType, FragmentPlace, Header, IdData, IkeSpi, NotifyType, Payload,
-    PayloadType, Reader, emit_chain, emit_clear, prepare_chain, prepare_fragment,
+    PayloadType, emit_chain, emit_clear, prepare_chain, prepare_fragment,
 };
 
 /// One end of an IKE SA that it initiated.
@@ -325,13 +325,13 @@ impl Rogue {
         let this = self.sas.get_mut(sa).expect("an IKE SA");
         let header = header(this.spis, ExchangeType::INFORMATIONAL, this.next_id);
         this.next_id += 1;
-        let (plain, text) = prepare_chain(header, PayloadType::NONE, Vec::new(), this.outgoing.frame());
-        let mut plain = Reader::new(&plain);
-        let header = Header::parse(&mut plain).expect("well formed");
-        let mut head = Vec::new();
-        Header { next_payload: kind, length: header.length + 4, ..header }.emit(&mut head);
-        head.extend([PayloadType::SK.0, if critical { 0x80 } else { 0 }, 0, 4]);
-        head.extend(plain.rest());
+        let (head, text) = prepare_chain(header, PayloadType::NONE, Vec::new(), this.outgoing.frame());
+        let in_clear = [PayloadType::SK.0, if critical { 0x80 } else { 0 }, 0, 4];
+        let (fixed, generic) = head.split_first_chunk::<{ Header::LENGTH }>().expect("a header");
+        let mut fixed = *fixed;
+        // Nothing here is longer than a byte says.
+        (fixed[16], fixed[27]) = (kind.0, fixed[27] + 4);
+        let head = [&fixed[..], &in_clear, generic].concat();
         let sealed = this.outgoing.seal(&head, text).expect("an IV");
         [head, sealed].concat()
     }

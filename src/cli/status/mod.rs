@@ -21,6 +21,7 @@ pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
 fn show(output: &Output, status: &Status, now: Timestamp) -> String {
     let mut lines = vec![title(status), String::new()];
     lines.extend(missing(&status.offloads));
+    lines.extend(status.unguarded.iter().flat_map(|gap| wrapped(&format!("warning: {gap}\n"), WIDTH, 2)));
     if status.tunnels.is_empty() {
         lines.push("No tunnel is configured.".to_owned());
     } else {
@@ -218,6 +219,19 @@ mod tests {
         assert_eq!(missing(&older).unwrap(), told);
         let refused = offloads("auto", true, true, &["the device refused joined packets (EINVAL) 1 times"]);
         assert!(missing(&refused).unwrap().contains("EINVAL"));
+    }
+
+    #[test]
+    fn what_is_let_in_for_want_of_what_the_kernel_lacks_is_said_before_the_tunnels() {
+        let mut status: Status = serde_json::from_str(STATUS).unwrap();
+        status.unguarded = Some("what comes in clear is taken ".repeat(6) + "(`nft_socket`)");
+        let shown = show(&Output::new(true), &status, Timestamp::from_unix(1_763_761_750));
+        let (before, _) = shown.split_once("TUNNEL ").unwrap();
+        assert!(
+            before.contains("\n\nwarning: what comes in clear") && before.ends_with("(`nft_socket`)\n\n"),
+            "{before}"
+        );
+        assert!(before.lines().all(|line| line.len() <= WIDTH), "{before}");
     }
 
     #[test]

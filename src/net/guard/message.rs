@@ -1,6 +1,7 @@
 //! Messages to `nf_tables`, as far as the guard needs them (`linux/netlink.h`, `linux/netfilter/nfnetlink.h`,
 //! `linux/netfilter/nf_tables.h`).
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 
 /// `struct nlmsghdr`, and `struct nfgenmsg` behind it.
@@ -22,8 +23,6 @@ const GET_RULE: u16 = 7;
 /// Both address families.
 const INET: u8 = 1;
 
-/// Before what others filter.
-const PRIORITY: i32 = -10;
 const ACCEPT: u32 = 1;
 
 const REQUEST: u16 = 0x001;
@@ -31,6 +30,14 @@ const ACKNOWLEDGE: u16 = 0x004;
 const DUMP: u16 = 0x300;
 const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
+
+/// Where packets pass: chains at one hook of the kernel see them in the order of their priorities, the lowest first.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Chain {
+    pub(super) name: &'static str,
+    pub(super) hook: u32,
+    pub(super) priority: i32,
+}
 
 /// Changes that take effect together.
 #[derive(Debug)]
@@ -52,16 +59,17 @@ impl Batch {
         self.push(DELETE_TABLE, 0, &text(1, table));
     }
 
-    /// A chain that filters at a hook of the kernel and has what nothing is said of pass.
-    pub(super) fn add_chain(&mut self, table: &str, chain: &str, hook: u32) {
-        let hook = [number(1, hook), number(2, PRIORITY.cast_unsigned())].concat();
-        let parts = [text(1, table), text(3, chain), nest(4, &hook), number(5, ACCEPT), text(7, "filter")];
+    /// A chain that filters at its hook and has what nothing is said of pass.
+    pub(super) fn add_chain(&mut self, table: &str, chain: &Chain) {
+        let hook = [number(1, chain.hook), number(2, chain.priority.cast_unsigned())].concat();
+        let parts =
+            [text(1, table), text(3, chain.name), nest(4, &hook), number(5, ACCEPT), text(7, "filter")];
         self.push(NEW_CHAIN, CREATE, &parts.concat());
     }
 
     /// A rule behind the others of its chain.
-    pub(super) fn add_rule(&mut self, table: &str, chain: &str, expressions: &[Vec<u8>]) {
-        let parts = [text(1, table), text(2, chain), nest(4, &expressions.concat())];
+    pub(super) fn add_rule(&mut self, table: &str, chain: &Chain, expressions: &[Vec<u8>]) {
+        let parts = [text(1, table), text(2, chain.name), nest(4, &expressions.concat())];
         self.push(NEW_RULE, CREATE | APPEND, &parts.concat());
     }
 
@@ -99,13 +107,13 @@ pub(super) struct Answers {
     complete: bool,
     pub(super) tables: Vec<String>,
     pub(super) rules: usize,
-    /// What all rules counted.
-    pub(super) packets: u64,
+    /// What all rules of a chain counted.
+    pub(super) packets: BTreeMap<String, u64>,
 }
 
 impl Answers {
     pub(super) fn to(last: u32) -> Self {
-        Self { last, complete: false, tables: Vec::new(), rules: 0, packets: 0 }
+        Self { last, complete: false, tables: Vec::new(), rules: 0, packets: BTreeMap::new() }
     }
 
     pub(super) fn are_complete(&self) -> bool {
@@ -133,10 +141,11 @@ impl Answers {
                     self.complete |= is_last;
                 }
                 DONE => self.complete |= is_last,
-                kind if kind == SUBSYSTEM << 8 | NEW_TABLE => self.tables.extend(table_name(body)),
+                kind if kind == SUBSYSTEM << 8 | NEW_TABLE => self.tables.extend(name(body, 1)),
                 kind if kind == SUBSYSTEM << 8 | NEW_RULE => {
                     self.rules += 1;
-                    self.packets = self.packets.saturating_add(counted(body));
+                    let packets = self.packets.entry(name(body, 2).unwrap_or_default()).or_default();
+                    *packets = packets.saturating_add(counted(body));
                 }
                 _ => {}
             }
@@ -146,8 +155,9 @@ impl Answers {
     }
 }
 
-fn table_name(body: &[u8]) -> Option<String> {
-    let name = find(body.get(FAMILY_HEADER..)?, 1)?.split(|byte| *byte == 0).next()?;
+/// The text of an attribute of this kind.
+fn name(body: &[u8], kind: u16) -> Option<String> {
+    let name = find(body.get(FAMILY_HEADER..)?, kind)?.split(|byte| *byte == 0).next()?;
     String::from_utf8(name.to_vec()).ok()
 }
 
@@ -218,15 +228,16 @@ pub(super) fn expression(name: &str, data: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-    use super::super::rules;
+    use super::super::{Extent, Ike, rules};
     use super::{Answers, Batch, message};
 
     #[test]
     fn every_part_is_as_long_as_it_says_and_aligned() {
         let mut batch = Batch::new();
         batch.add_table("sekisho_x");
-        let rules = rules::count("x", Some(&[500, 4500]));
-        rules::add(&mut batch, "sekisho_x", "x", Some(&[500, 4500]));
+        let ike = Ike { ports: &[500, 4500], peer_may_be_protected: true };
+        let rules = rules::count("x", ike, Extent::Whole);
+        rules::add(&mut batch, "sekisho_x", "x", ike, Extent::Whole);
         let (bytes, mut at, mut kinds) = (batch.bytes(), 0, Vec::new());
         while at < bytes.len() {
             let length = u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -237,7 +248,7 @@ mod tests {
         assert_eq!(at, bytes.len());
         assert_eq!(kinds.iter().filter(|kind| **kind == 0xa06).count(), rules);
         kinds.retain(|kind| *kind != 0xa06);
-        assert_eq!(kinds, [16, 0xa00, 0xa03, 0xa03, 17]);
+        assert_eq!(kinds, [16, 0xa00, 0xa03, 0xa03, 0xa03, 17]);
     }
 
     #[test]

@@ -29,16 +29,39 @@
 //!     fib saddr . mark oifname "sekisho0" counter drop
 //!     fib saddr . mark oif 0 counter drop
 //! }
+//! chain fragments { type filter hook prerouting priority -450; policy accept;
+//!     meta nfproto ipv4 ip frag-off & 0x3fff == 0 accept
+//!     meta nfproto ipv6 exthdr frag missing accept
+//!     iifname "sekisho0" accept
+//!     iifname "lo" accept
+//!     ip daddr >= 224.0.0.0 accept
+//!     ip6 daddr ff00::/8 accept
+//!     fib saddr . mark . iif oif != 0 accept                             its answer leaves where it came in, by the routes of a VRF too
+//!     # the next six only where a peer's own address may be in such a network
+//!     fib daddr type local meta l4proto esp accept
+//!     fib daddr type local udp dport 500 accept
+//!     fib daddr type local udp dport 4500 accept
+//!     fib daddr type local meta l4proto udp socket mark != 0 accept
+//!     fib daddr type local meta l4proto udp ip frag-off & 0x1fff != 0 accept
+//!     fib daddr type local meta nfproto ipv6 meta l4proto udp frag frag-off >= 1 accept
+//!     fib saddr . mark oifname "sekisho0" counter drop
+//!     fib saddr . mark oif 0 counter drop
+//! }
 //! ```
 //!
+//! The kernel puts fragments together whichever way they came: IPv4's for itself before `input`, all of both families before `forward`
+//! and `input` where connections are tracked (priority -400). So those in clear must go before that, or a part of one's own could be
+//! put among those of a packet that came out of the tunnel. No mark is set yet, unless somebody does so earlier still.
+//!
 //! Like the blackholes they outlive the daemon. Whoever changes the packet filter as a whole takes them away, or empties their table,
-//! so that a daemon looks after them. A kernel that does not know sockets' marks guards what is forwarded alone.
+//! so that a daemon looks after them. A kernel that does not know all of it has what it knows ([`Extent`]).
 
+mod expressions;
 mod message;
 mod rules;
 
 use std::io::{self, ErrorKind, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -50,41 +73,108 @@ pub const MISSING: &str = "what comes in clear in the name of a protected networ
 
 /// What the names of our tables begin with.
 const PREFIX: &str = "sekisho_";
-/// Whether the kernel has turned out to know no sockets' marks.
-static WITHOUT_SOCKETS: AtomicBool = AtomicBool::new(false);
 /// The kernel answers at once, or never.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of answers in one piece.
 const ROOM: usize = 32 << 10;
 
-/// Guards all that is routed to this interface, whether it exists or not, in the place of what stood for it before. IKE comes in at
-/// these ports, if a daemon runs.
+/// What a guard knows of IKE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ike<'a> {
+    /// It comes in at these ports, if a daemon runs.
+    pub ports: &'a [u16],
+    /// Whether a peer's own address may be in a protected network: then fragments of IKE and ESP are let in for this machine.
+    pub peer_may_be_protected: bool,
+}
+
+impl Ike<'_> {
+    /// No daemon runs.
+    pub const NONE: Self = Self { ports: &[], peer_may_be_protected: false };
+}
+
+/// How much of a guard the kernel knows, the most first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    /// It does not know sockets' marks: whose answers go past the tunnel is not told from others, so what is for this machine is let
+    /// in unless it is a fragment.
+    WithoutSockets,
+    ForwardedAlone,
+}
+
+impl Extent {
+    const ALL: [Self; 3] = [Self::Whole, Self::WithoutSockets, Self::ForwardedAlone];
+
+    /// What is let in though it should not be.
+    fn gap(self) -> Option<&'static str> {
+        match self {
+            Self::Whole => None,
+            Self::WithoutSockets => Some(
+                "what comes in clear in the name of a protected network and is for this machine itself is taken as if it came out of a tunnel: the kernel's nf_tables do not know sockets (`nft_socket`)",
+            ),
+            Self::ForwardedAlone => Some(
+                "what comes in clear in the name of a protected network and is for this machine itself is taken as if it came out of a tunnel, and fragments are put together with those that did: the kernel's nf_tables know neither sockets (`nft_socket`) nor fragments",
+            ),
+        }
+    }
+}
+
+/// What the kernel has turned out to know.
+static KNOWN: Mutex<Extent> = Mutex::new(Extent::Whole);
+
+fn known() -> MutexGuard<'static, Extent> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a guard that stands lets in for want of what the kernel lacks.
+pub fn gap() -> Option<&'static str> {
+    known().gap()
+}
+
+/// Guards all that is routed to this interface, whether it exists or not, in the place of what stood for it before.
 ///
 /// # Errors
 /// If the kernel has no `nf_tables`, or we may not.
-pub fn put(interface: &str, ports: &[u16]) -> io::Result<()> {
-    match send(&guard(interface, covered(ports))) {
-        Err(error) if is_missing(&error) && covered(ports).is_some() => {
-            send(&guard(interface, None))?;
-            WITHOUT_SOCKETS.store(true, Ordering::Relaxed);
-            tracing::warn!(%error, "what comes in clear and is for this machine itself is not refused: the kernel's nf_tables do not know sockets");
-            Ok(())
-        }
-        done => done,
+pub fn put(interface: &str, ike: Ike<'_>) -> io::Result<()> {
+    let mut known = known();
+    let extent = put_by(send, interface, ike, *known)?;
+    if let Some(gap) = extent.gap()
+        && extent != *known
+    {
+        tracing::warn!("{gap}");
     }
+    *known = extent;
+    Ok(())
+}
+
+/// As much of a guard as the kernel takes, of this at most: how much that is.
+fn put_by(
+    kernel: impl Fn(&Batch) -> io::Result<()>,
+    interface: &str,
+    ike: Ike<'_>,
+    most: Extent,
+) -> io::Result<Extent> {
+    let mut refused = ErrorKind::Unsupported.into();
+    for extent in Extent::ALL.into_iter().skip_while(|extent| *extent != most) {
+        match kernel(&guard(interface, ike, extent)) {
+            Err(error) if is_missing(&error) => refused = error,
+            done => return done.map(|()| extent),
+        }
+    }
+    Err(refused)
 }
 
 /// Has the guard of this interface stand whole, or not at all, as it is wanted. One that stands stays as it is.
 ///
 /// # Errors
 /// If it is wanted and the kernel has no `nf_tables`, or if we may not.
-pub fn look_after(interface: &str, ports: &[u16], wanted: bool) -> io::Result<()> {
+pub fn look_after(interface: &str, ike: Ike<'_>, wanted: bool) -> io::Result<()> {
     let table = format!("{PREFIX}{interface}");
     match tables() {
         Ok(tables) if wanted => {
-            let whole = rules::count(interface, covered(ports));
+            let whole = rules::count(interface, ike, *known());
             let stands = tables.contains(&table) && rules_of(&table)?.rules == whole;
-            if stands { Ok(()) } else { put(interface, ports) }
+            if stands { Ok(()) } else { put(interface, ike) }
         }
         Ok(tables) if tables.contains(&table) => take_away(&[table]),
         Ok(_) => Ok(()),
@@ -93,28 +183,34 @@ pub fn look_after(interface: &str, ports: &[u16], wanted: bool) -> io::Result<()
     }
 }
 
-/// The ports, if what is for this machine itself can be judged.
-fn covered(ports: &[u16]) -> Option<&[u16]> {
-    Some(ports).filter(|_| !WITHOUT_SOCKETS.load(Ordering::Relaxed))
-}
-
-fn guard(interface: &str, ports: Option<&[u16]>) -> Batch {
+fn guard(interface: &str, ike: Ike<'_>, extent: Extent) -> Batch {
     let table = format!("{PREFIX}{interface}");
     let mut batch = Batch::new();
     // What is there is replaced at once: "add" makes sure that there is something to delete.
     batch.add_table(&table);
     batch.delete_table(&table);
     batch.add_table(&table);
-    rules::add(&mut batch, &table, interface, ports);
+    rules::add(&mut batch, &table, interface, ike, extent);
     batch
 }
 
-/// What the guard of this interface has dropped since it was put up; 0 without any.
+/// Packets that a guard has dropped since it was put up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// As they were to be forwarded or taken.
+    pub packets: u64,
+    /// Fragments, before the kernel put them together.
+    pub fragments: u64,
+}
+
+/// What the guard of this interface has dropped; nothing without any.
 ///
 /// # Errors
 /// If the kernel has no `nf_tables`, or we may not.
-pub fn dropped(interface: &str) -> io::Result<u64> {
-    Ok(rules_of(&format!("{PREFIX}{interface}"))?.packets)
+pub fn dropped(interface: &str) -> io::Result<Dropped> {
+    let mut packets = rules_of(&format!("{PREFIX}{interface}"))?.packets;
+    let fragments = packets.remove(rules::FRAGMENTS.name).unwrap_or(0);
+    Ok(Dropped { packets: packets.into_values().fold(0, u64::saturating_add), fragments })
 }
 
 /// Takes all guards away, of whatever interface: how many there were.
@@ -199,4 +295,64 @@ fn receive(mut socket: &Socket) -> io::Result<Vec<u8>> {
     };
     room.truncate(length);
     Ok(room)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const IKE: Ike<'_> = Ike { ports: &[500, 4500], peer_may_be_protected: true };
+
+    /// A kernel that knows none of these expressions, and takes a batch whole or not at all.
+    fn without(lacks: &[&str]) -> impl Fn(&Batch) -> io::Result<()> {
+        move |batch| {
+            let bytes = batch.bytes();
+            let names = |name: &&str| {
+                let name = [name.as_bytes(), &[0]].concat();
+                memchr::memmem::find(&bytes, &name).is_some()
+            };
+            let refused = lacks.iter().any(names);
+            if refused { Err(io::Error::from_raw_os_error(libc::ENOENT)) } else { Ok(()) }
+        }
+    }
+
+    #[test]
+    fn a_kernel_without_sockets_or_fragments_guards_the_rest_and_status_says_what_is_let_in() {
+        for (lacks, extent, said) in [
+            (&[][..], Extent::Whole, None),
+            (&["socket"], Extent::WithoutSockets, Some("(`nft_socket`)")),
+            (&["socket", "exthdr"], Extent::ForwardedAlone, Some("fragments are put together")),
+            (&["exthdr"], Extent::ForwardedAlone, Some("for this machine itself")),
+        ] {
+            assert_eq!(put_by(without(lacks), "x", IKE, Extent::Whole).unwrap(), extent, "{lacks:?}");
+            let gap = extent.gap();
+            assert_eq!(gap.is_some(), said.is_some());
+            assert!(said.is_none_or(|said| gap.is_some_and(|gap| gap.contains(said))), "{lacks:?}: {gap:?}");
+        }
+        assert!(put_by(without(&["fib"]), "x", IKE, Extent::Whole).is_err(), "nothing can be told apart");
+        let forbidden = |_: &Batch| Err(io::Error::from_raw_os_error(libc::EPERM));
+        let error = put_by(forbidden, "x", IKE, Extent::Whole).unwrap_err();
+        assert_eq!(
+            error.raw_os_error(),
+            Some(libc::EPERM),
+            "a refusal of another kind is no want of anything"
+        );
+    }
+
+    #[test]
+    fn what_the_kernel_turned_out_to_lack_is_not_tried_again() {
+        let extent = put_by(without(&[]), "x", IKE, Extent::WithoutSockets).unwrap();
+        assert_eq!(extent, Extent::WithoutSockets);
+        let rules = |extent| rules::count("x", IKE, extent);
+        assert!(rules(Extent::Whole) > rules(Extent::WithoutSockets));
+        assert_eq!(rules(Extent::ForwardedAlone), 2);
+    }
+
+    #[test]
+    fn fragments_are_let_in_for_peers_only_where_one_may_be_protected() {
+        let rules =
+            |peer_may_be_protected| rules::count("x", Ike { peer_may_be_protected, ..IKE }, Extent::Whole);
+        assert_eq!(rules(true) - rules(false), 6);
+    }
 }
