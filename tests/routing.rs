@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use namespace::{ELSEWHERE, Line, MARK, PROTECTED, assert_closed, in_namespace, routes, run, settle};
-use sekisho::net::netlink::{Change, Netlink, Policy, Settings, TunnelLink, Watch};
+use sekisho::net::netlink::{Change, CutOff, Netlink, Policy, Settings, TunnelLink, Watch};
 use sekisho::net::offload::Asked;
 use sekisho::net::tun::Tun;
 use sekisho::net::udp;
@@ -159,6 +159,31 @@ fn a_selector_of_everything_leaves_loopback_and_local_networks_working() {
             UdpSocket::bind(loopback).unwrap().send_to(b"here", server.local_addr().unwrap()).unwrap();
             assert_eq!(server.recv(&mut [0; 8]).unwrap(), 4, "{loopback}");
         }
+    });
+}
+
+#[test]
+fn a_network_of_this_machine_that_the_tunnel_takes_away_is_told_with_its_interface() {
+    in_namespace(|| async {
+        let _line = Line::new();
+        run("ip link add lan type veth peer name host");
+        run("ip link set lan up");
+        run("ip address add 10.1.0.5/24 dev lan");
+        run("ip address add 10.2.0.5/24 dev lan valid_lft 600 preferred_lft 600");
+        let netlink = Netlink::connect(SETTINGS).unwrap();
+        let mut policy = Policy::default();
+        policy.protect(net("10.0.0.0/8"), [net("10.17.0.0/24")]);
+        let cut_off = |found: Vec<CutOff>| {
+            let found =
+                found.iter().map(|one| format!("{} of {} by {}", one.own, one.interface, one.protected));
+            found.collect::<Vec<_>>()
+        };
+        let found = cut_off(netlink.cut_off(&policy).await.unwrap());
+        assert_eq!(found, ["10.2.0.5/24 of lan by 10.0.0.0/8"], "what is configured for good stays local");
+        policy.protect(net("10.1.0.0/24"), [net("10.17.0.0/24")]);
+        let found = cut_off(netlink.cut_off(&policy).await.unwrap());
+        assert_eq!(found, ["10.1.0.5/24 of lan by 10.1.0.0/24", "10.2.0.5/24 of lan by 10.0.0.0/8"]);
+        assert!(netlink.cut_off(&everything()).await.unwrap().is_empty(), "everything is meant");
     });
 }
 

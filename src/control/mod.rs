@@ -171,6 +171,8 @@ impl Control {
             end: None,
             dead: None,
         };
+        // Whoever revoked somebody and starts the daemon again expects no less than of a reload.
+        control.ask_anew();
         let config = control.config.clone();
         control.configure(&config);
         Ok(control)

@@ -61,7 +61,7 @@ impl Control {
     }
 
     /// Somebody may have been revoked since all was asked: that is what an operator reloads for who has published a list.
-    fn ask_anew(&mut self) {
+    pub(super) fn ask_anew(&mut self) {
         self.jobs.ask_anew();
         self.command(Command::ReviewPeers);
     }

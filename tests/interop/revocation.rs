@@ -34,7 +34,7 @@ fn answered(request: &mut Request) {
 }
 
 #[test]
-fn a_list_says_that_the_peer_is_good_and_is_kept_over_a_restart() {
+fn a_list_says_that_the_peer_is_good_and_serves_after_a_restart_while_there_is_no_newer_one() {
     let site = Site::new("revocation_list_good");
     let root = Authority::root("Root");
     let web = Web::start(&site);
@@ -43,13 +43,13 @@ fn a_list_says_that_the_peer_is_good_and_is_kept_over_a_restart() {
     let (mut sekisho, strongswan) = parties.succeed();
     assert_eq!(web.asked(), ["/root.crl"]);
 
-    // The server has nothing any more, and is not even asked.
+    // The server has nothing any more.
     sekisho.stop();
     strongswan.await_down();
     web.put("root.crl", b"gone".to_vec());
     sekisho.restart();
     sekisho.await_up();
-    assert_eq!(web.asked(), ["/root.crl"]);
+    assert_eq!(web.asked(), ["/root.crl", "/root.crl"], "a start asks anew");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! A server that hangs costs the tunnels that need it, and nobody else: it holds one of the turns for a few seconds,
 //! then nobody asks it for a while. Those that stand are asked for first, and what many want is asked once. An answer that was
-//! kept is used without asking for an hour, or until an operator has all asked anew; after that only if the server gives none
-//! and the answer is still valid. Whoever sits on the way and answers in the server's place gains no more
+//! kept is used without asking for an hour, or until an operator has all asked anew, by a reload or a restart; after that only
+//! if the server gives none and the answer is still valid. Whoever sits on the way and answers in the server's place gains no more
 //! than by silence: what is not rightly signed, or is another list of the same authority, is no answer, and what is older than
 //! what was kept, or not valid yet, does not replace it.
 
