@@ -26,7 +26,8 @@ drop_reasons! {
     Truncated = "truncated",
     /// An SPI that RFC 4303 §2.1 reserves (1 to 255).
     ReservedSpi = "reserved_spi",
-    /// No SA of ours has this SPI.
+    /// No SA of ours has this SPI. Its sender is not told, which is knowingly less than RFC 7296 §2.21.4's SHOULD: the address in the
+    /// packet is anybody's, and whoever sends on an SA that is gone finds out by its own probes.
     UnknownSpi = "unknown_spi",
     /// Sequence number 0, which no sender uses (RFC 4303 §2.2).
     SequenceZero = "sequence_zero",

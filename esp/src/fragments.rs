@@ -3,6 +3,10 @@
 //!
 //! Where ports decide, nothing may be written over them while the receiver puts the packet together: first fragments
 //! that do not hold the whole transport header (RFC 1858 §3) and fragments that overlap (RFC 5722 §4) are dropped.
+//!
+//! RFC 4301 §7.3 has both ends agree to later fragments on such an SA (`NON_FIRST_FRAGMENTS_ALSO`) before either sends or takes them. We say
+//! that we do, and agree, but knowingly do not insist: hardly anybody else says it, a peer that takes none drops them as we would have to,
+//! and many that never say so put them together before they look at ports, as Linux does with connection tracking.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;

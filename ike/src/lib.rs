@@ -7,7 +7,7 @@ mod diagnose;
 pub mod diagnosis;
 mod endpoint;
 pub mod event;
-pub mod exchange;
+mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod identity;

@@ -76,7 +76,8 @@ fn remote_networks_differ(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
             if same_child || !meet(tunnels, (*index_a, a), (*index_b, b)) {
                 continue;
             }
-            told += usize::from(tell(judge, tunnels, (*index_a, a), (*index_b, b)));
+            tell(judge, tunnels, (*index_a, a), (*index_b, b));
+            told += 1;
             if told >= PAIRS {
                 return;
             }
@@ -96,7 +97,7 @@ fn meet(tunnels: &[Tunnel], a: (usize, &Network), b: (usize, &Network)) -> bool 
 }
 
 /// An error where the two are the same, a warning where one is more specific and so decides.
-fn tell(judge: &mut Judge<'_>, tunnels: &[Tunnel], a: (usize, &Network), b: (usize, &Network)) -> bool {
+fn tell(judge: &mut Judge<'_>, tunnels: &[Tunnel], a: (usize, &Network), b: (usize, &Network)) {
     // The later one in the file is to blame.
     let (first, second) = if a.1.span.start <= b.1.span.start { (a, b) } else { (b, a) };
     let of = |(index, network): (usize, &Network)| {
@@ -121,60 +122,50 @@ fn tell(judge: &mut Judge<'_>, tunnels: &[Tunnel], a: (usize, &Network), b: (usi
         );
         judge.warn(&second.1.span, message, help);
     }
-    true
 }
 
 /// What a pool gives out must not lie behind a tunnel that gives out nothing of it.
 fn pools_are_apart(judge: &mut Judge<'_>, tunnels: &[Tunnel], pools: &Pools) {
-    let mut told = 0;
-    for (name, read) in pools {
-        for (range, span) in read.pool.ranges.iter().zip(&read.spans) {
-            let others = tunnels.iter().filter(|tunnel| !tunnel.connection.pools.contains(name));
-            let behind = others.flat_map(|tunnel| tunnel.on(Side::Remote).map(move |net| (tunnel, net)));
-            for (tunnel, network) in behind.filter(|(_, net)| net.selector.shares_addresses(range.selector()))
-            {
-                let (line, tunnel) = (judge.line(&network.span), &tunnel.connection.name);
-                let (x, y) = (&network.selector, range);
-                if network.selector == *range.selector() {
-                    let message = format!("`{y}` is in pool `{name}` and behind tunnel `{tunnel}`");
-                    let help = format!(
-                        "the other one stands in line {line}; an address is reached through one tunnel only"
-                    );
-                    judge.error(span, message, help);
-                } else {
-                    let message = format!("`{y}` of pool `{name}` overlaps `{x}` of tunnel `{tunnel}`");
-                    let help = format!(
-                        "the other one stands in line {line}; a packet takes the tunnel with the most specific network, and is dropped while that one is down"
-                    );
-                    judge.warn(span, message, help);
-                }
-                told += 1;
-                if told >= PAIRS {
-                    return;
-                }
-            }
+    let ranges = pools.iter().flat_map(|(name, read)| {
+        read.pool.ranges.iter().zip(&read.spans).map(move |(range, span)| (name, range, span))
+    });
+    let behind = ranges.flat_map(|(name, range, span)| {
+        let others = tunnels.iter().filter(move |tunnel| !tunnel.connection.pools.contains(name));
+        let networks = others.flat_map(|tunnel| tunnel.on(Side::Remote).map(move |net| (tunnel, net)));
+        let overlapping = networks.filter(|(_, net)| net.selector.shares_addresses(range.selector()));
+        overlapping.map(move |(tunnel, network)| (name, range, span, tunnel, network))
+    });
+    for (name, range, span, tunnel, network) in behind.take(PAIRS) {
+        let (line, tunnel) = (judge.line(&network.span), &tunnel.connection.name);
+        let (x, y) = (&network.selector, range);
+        if x == range.selector() {
+            let message = format!("`{y}` is in pool `{name}` and behind tunnel `{tunnel}`");
+            let help =
+                format!("the other one stands in line {line}; an address is reached through one tunnel only");
+            judge.error(span, message, help);
+        } else {
+            let message = format!("`{y}` of pool `{name}` overlaps `{x}` of tunnel `{tunnel}`");
+            let help = format!(
+                "the other one stands in line {line}; a packet takes the tunnel with the most specific network, and is dropped while that one is down"
+            );
+            judge.warn(span, message, help);
         }
     }
 }
 
 /// What one peer may reach must not lie behind another, or the two talk through us: allowed, but seldom meant.
 fn nothing_turns_round(judge: &mut Judge<'_>, tunnels: &[Tunnel]) {
-    let mut told = 0;
-    for from in tunnels {
-        for network in from.on(Side::Local) {
-            let Some(to) = tunnels.iter().find(|to| turns_round(from, network, to)) else { continue };
-            let message = format!(
-                "the peer of tunnel `{}` reaches the peer of tunnel `{}` through us: `{}` lies on both sides",
-                from.connection.name, to.connection.name, network.selector
-            );
-            let help =
-                "name only the networks on our own side, unless the two are meant to talk to each other";
-            judge.warn(&network.span, message, help);
-            told += 1;
-            if told >= PAIRS {
-                return;
-            }
-        }
+    let local = tunnels.iter().flat_map(|from| from.on(Side::Local).map(move |network| (from, network)));
+    let round = local.filter_map(|(from, network)| {
+        tunnels.iter().find(|to| turns_round(from, network, to)).map(|to| (from, network, to))
+    });
+    for (from, network, to) in round.take(PAIRS) {
+        let message = format!(
+            "the peer of tunnel `{}` reaches the peer of tunnel `{}` through us: `{}` lies on both sides",
+            from.connection.name, to.connection.name, network.selector
+        );
+        let help = "name only the networks on our own side, unless the two are meant to talk to each other";
+        judge.warn(&network.span, message, help);
     }
 }
 

@@ -15,17 +15,27 @@ pub(crate) struct ChildOffer {
     /// Its sender does not accept padding against traffic analysis (`ESP_TFC_PADDING_NOT_SUPPORTED`, RFC 7296 §1.3.1).
     /// We accept it and so never say this.
     pub(crate) refuses_padding: bool,
+    /// Its sender would send and take later fragments where the selectors name ports (`NON_FIRST_FRAGMENTS_ALSO`, RFC 7296
+    /// §1.3.1, RFC 4301 §7.3).
+    pub(crate) later_fragments: bool,
 }
 
 impl ChildOffer {
     /// All three payloads, or none of them is taken.
     pub(super) fn from_parts(parts: &mut Parts) -> Option<Self> {
         let refuses_padding = parts.notify(NotifyType::ESP_TFC_PADDING_NOT_SUPPORTED).is_some();
+        let later_fragments = parts.notify(NotifyType::NON_FIRST_FRAGMENTS_ALSO).is_some();
         let whole = parts.sa.is_some() && parts.ts_i.is_some() && parts.ts_r.is_some();
         whole.then(|| {
             let (proposals, ts_i, ts_r) = (parts.sa.take()?, parts.ts_i.take()?, parts.ts_r.take()?);
-            Some(Self { proposals, ts_i, ts_r, refuses_padding })
+            Some(Self { proposals, ts_i, ts_r, refuses_padding, later_fragments })
         })?
+    }
+
+    /// What stands before the SA payload.
+    pub(super) fn notify(&self) -> Option<Payload> {
+        let also = || Payload::Notify(Notify::new(NotifyType::NON_FIRST_FRAGMENTS_ALSO, []));
+        self.later_fragments.then(also)
     }
 
     pub(super) fn into_payloads(self) -> [Payload; 3] {
@@ -98,6 +108,7 @@ impl AuthRequest {
         payloads.extend(self.auth.map(Payload::Auth));
         // RFC 7296 §2.19: "the CP payload MUST be inserted before the SA payload".
         payloads.extend(self.configuration.map(ConfigRequest::into_payload));
+        payloads.extend(self.child.as_ref().and_then(ChildOffer::notify));
         payloads.extend(self.child.into_iter().flat_map(ChildOffer::into_payloads));
         payloads
     }
@@ -142,7 +153,10 @@ impl AuthResponse {
                 payloads.push(Payload::Auth(auth));
                 payloads.extend(configuration.map(ConfigReply::into_payload));
                 match child {
-                    ChildAnswer::Accept(child) => payloads.extend(child.into_payloads()),
+                    ChildAnswer::Accept(child) => {
+                        payloads.extend(child.notify());
+                        payloads.extend(child.into_payloads());
+                    }
                     ChildAnswer::Refused(kind) => payloads.push(Payload::Notify(Notify::new(kind, []))),
                     ChildAnswer::None => {}
                 }

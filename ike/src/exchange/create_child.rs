@@ -85,9 +85,11 @@ fn write(
     nonce: Vec<u8>,
     key_exchange: Option<KeyExchangeData>,
 ) -> impl Iterator<Item = Payload> {
+    let notify = offer.notify();
     let [sa, ts_i, ts_r] = offer.into_payloads();
     let key_exchange = key_exchange.map(KeyExchangeData::into_payload);
-    [sa, Payload::Nonce(nonce)].into_iter().chain(key_exchange).chain([ts_i, ts_r])
+    let body = [sa, Payload::Nonce(nonce)].into_iter().chain(key_exchange).chain([ts_i, ts_r]);
+    notify.into_iter().chain(body)
 }
 
 impl IkeRequest {

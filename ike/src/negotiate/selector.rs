@@ -100,6 +100,11 @@ impl TrafficSelector {
         self.ports.0..=self.ports.1
     }
 
+    /// Whether it leaves some ports out.
+    pub(crate) fn names_ports(&self) -> bool {
+        self.ports != (0, u16::MAX)
+    }
+
     /// The first address of the range.
     pub fn first(&self) -> IpAddr {
         self.first

@@ -48,7 +48,7 @@ pub use public_key::{KeyKind, PublicKey, PublicKeyError};
 pub use revocation::{Assessment, Evidence, Known, RevocationError, Revoked, assess, assess_until};
 pub use scheme::{HashAlgorithm, Scheme, SchemeError};
 pub use signature::{PeerHashes, SignatureError, sign, signature_hash_algorithms, verify};
-pub use signing_key::{Signer, SigningError, SigningKey, SigningKeyError};
+pub use signing_key::{SigningError, SigningKey, SigningKeyError};
 pub use staple::{Staple, Stapling};
 pub use trust::{Credential, CredentialError, Pin, RevocationPolicy, RsaPadding, Trust};
 pub use utc::Utc;

@@ -1,7 +1,7 @@
 //! CERT and CERTREQ payloads (RFC 7296 §3.6, §3.7; RFC 4806; RFC 7670).
 //!
-//! "Hash and URL" (12, 13) is neither asked for nor looked at: it would have us fetch from an URL that a peer sent before
-//! anything about the peer is known.
+//! "Hash and URL" (12, 13) is neither asked for nor looked at, knowingly against RFC 7296 §3.6 ("MUST be capable of being
+//! configured"): it would have us fetch from an URL that a peer sent before anything about the peer is known.
 
 use super::{
     Certificate, CertificateError, Credential, Pin, PublicKey, PublicKeyError, RevocationPolicy, Trust,

@@ -12,9 +12,7 @@ use ring::signature::{
 };
 use spki::{AlgorithmIdentifier, AlgorithmIdentifierRef, SubjectPublicKeyInfo};
 
-use super::{
-    HashAlgorithm, KeyKind, PublicKey, PublicKeyError, Scheme, Signer, SigningError, SigningKeyError, oid,
-};
+use super::{HashAlgorithm, KeyKind, PublicKey, PublicKeyError, Scheme, SigningError, SigningKeyError, oid};
 
 /// What `ring` signs with.
 const RSA_SIGNING_BITS: usize = 4096;
@@ -153,12 +151,12 @@ fn public_key(
     Ok(PublicKey::from_spki_der(&der)?)
 }
 
-impl Signer for RingSigner {
-    fn public_key(&self) -> &PublicKey {
+impl RingSigner {
+    pub(super) fn public_key(&self) -> &PublicKey {
         &self.public
     }
 
-    fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+    pub(super) fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SigningError> {
         match (&self.private, scheme) {
             (Private::Rsa(key), Scheme::RsaPss(hash)) => sign_rsa(key, pss(hash), message),
             (Private::Rsa(key), Scheme::RsaPkcs1(hash)) => sign_rsa(key, pkcs1(hash), message),
@@ -172,9 +170,7 @@ impl Signer for RingSigner {
             _ => Err(SigningError::WrongKeyType { key: self.public.kind(), scheme }),
         }
     }
-}
 
-impl RingSigner {
     /// The only hash that `ring` signs with on this curve.
     fn curve_hash(&self) -> Option<HashAlgorithm> {
         match self.public.kind() {

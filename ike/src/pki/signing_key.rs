@@ -3,20 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::ring_signer;
+use super::ring_signer::{self, RingSigner};
 use super::{Certificate, KeyKind, PublicKey, PublicKeyError, Scheme};
-
-/// Something that signs: a key in memory, a fake one in a simulation, later one in hardware.
-pub trait Signer: Send + Sync {
-    /// Its public half.
-    fn public_key(&self) -> &PublicKey;
-
-    /// The signature over `message`.
-    ///
-    /// # Errors
-    /// [`SigningError`] if the scheme does not fit the key or the signer fails.
-    fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SigningError>;
-}
 
 /// Why no signature was made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +22,7 @@ pub enum SigningError {
         "the peer does not verify Ed25519: its SIGNATURE_HASH_ALGORITHMS must hold 5, `identity` (RFC 8420); it sent {0}"
     )]
     NothingInCommon(String),
-    /// The signer failed: no randomness, or hardware that is gone.
+    /// `ring` failed: no randomness.
     #[error("the signature could not be made")]
     Failed,
 }
@@ -47,7 +35,7 @@ pub enum SigningError {
 ///
 /// `ring` does not erase keys on drop.
 #[derive(Clone)]
-pub struct SigningKey(Arc<dyn Signer>);
+pub struct SigningKey(Arc<RingSigner>);
 
 /// Why bytes are no private key that we use. Not a word of the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,11 +60,6 @@ impl SigningKey {
         ring_signer::from_der(der).map(|key| Self(Arc::new(key)))
     }
 
-    /// A key that lives elsewhere.
-    pub fn from_signer(signer: Arc<dyn Signer>) -> Self {
-        Self(signer)
-    }
-
     /// Its public half.
     pub fn public_key(&self) -> &PublicKey {
         self.0.public_key()
@@ -87,6 +70,7 @@ impl SigningKey {
         certificate.public_key() == Ok(self.public_key())
     }
 
+    /// The signature over `message`. `Err` if the scheme does not fit the key, or there is no randomness.
     pub(super) fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SigningError> {
         self.0.sign(scheme, message)
     }

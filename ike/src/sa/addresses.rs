@@ -40,6 +40,11 @@ impl Networks {
         (&self.local, &self.remote)
     }
 
+    /// Whether ports decide about what it carries.
+    pub(crate) fn names_ports(&self) -> bool {
+        self.local.iter().chain(&self.remote).any(TrafficSelector::names_ports)
+    }
+
     /// What we offer while we ask for an address: RFC 7296 §2.19 has the whole of a family as `TSi`, which the responder
     /// narrows to the address.
     pub(crate) fn while_asking(connection: &Connection, child: &Child) -> Self {

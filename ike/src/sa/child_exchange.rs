@@ -27,6 +27,8 @@ pub(crate) struct PendingChild {
     pub(crate) rekeys: Option<ChildSaId>,
     pub(crate) nonce: Vec<u8>,
     pub(crate) share: Option<Share>,
+    /// The peer asked for the group of its key exchange.
+    pub(crate) regrouped: bool,
     /// The packet that asked for it.
     packet: Option<Box<Trigger>>,
     /// SPIs that the peer has deleted meanwhile and that we do not know: one may be of the answer on its way, which the
@@ -92,12 +94,18 @@ impl PendingChild {
     ) -> Result<Self, Diagnosis> {
         let lease =
             ctx.spis.esp(path.remote, ctx.random).ok_or_else(|| diagnose::local("no ESP SPI is left"))?;
-        Ok(Self { index, rekeys, nonce: ctx.nonce(), share, packet: None, deleted: Vec::new(), lease })
+        let (nonce, packet, deleted) = (ctx.nonce(), None, Vec::new());
+        Ok(Self { index, rekeys, nonce, share, regrouped: false, packet, deleted, lease })
     }
 
     /// The same for this packet.
     pub(crate) fn triggered_by(self, packet: Option<Box<Trigger>>) -> Self {
         Self { packet, ..self }
+    }
+
+    /// On what we would receive.
+    pub(crate) fn spi_in(&self) -> EspSpi {
+        self.lease.spi()
     }
 
     /// The peer has deleted a Child SA that we do not know.
@@ -123,6 +131,7 @@ impl PendingChild {
             ts_i: narrow::to_wire(&local),
             ts_r: narrow::to_wire(&remote),
             refuses_padding: false,
+            later_fragments: networks.names_ports(),
         }
     }
 
@@ -250,6 +259,9 @@ pub(crate) fn accept(
         ts_i: narrow::to_wire(&remote),
         ts_r: narrow::to_wire(&local),
         refuses_padding: false,
+        // "It is enabled only if NON_FIRST_FRAGMENTS_ALSO notification is included in both the request proposing an SA and the
+        // response accepting it" (RFC 7296 §1.3.1). We take them from everybody: see `sekisho-esp`'s `fragments`.
+        later_fragments: asked.offer.later_fragments,
     };
     let agreed = AgreedChild {
         index,
@@ -371,7 +383,7 @@ mod tests {
     fn a_peer_that_refuses_padding_gets_none() {
         let offer = |refuses_padding| {
             let (proposals, ts_i, ts_r) = (vec![], vec![], vec![]);
-            ChildOffer { proposals, ts_i, ts_r, refuses_padding }
+            ChildOffer { proposals, ts_i, ts_r, refuses_padding, later_fragments: false }
         };
         let child = |padding| Child { tfc_padding: padding, ..Child::new(Name::from("a"), vec![], vec![]) };
         assert_eq!(tfc_padding(&child(true), &offer(false)), TfcPadding::On);

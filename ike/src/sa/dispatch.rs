@@ -244,7 +244,9 @@ impl Tunnel {
         }
     }
 
-    /// The answer to one of our requests. `Err` if the peer broke the protocol.
+    /// The answer to one of our requests. `Err` if the peer broke the protocol: that ends the tunnel, though "a failed attempt to
+    /// create a Child SA SHOULD NOT tear down the IKE SA" (RFC 7296 §1.3.1). The peer has a Child SA by then which we have not, and
+    /// who answers what was not asked is not to be relied on; a refusal, which is the honest failure, ends nothing.
     fn answered(
         &mut self,
         ctx: &mut Context<'_>,

@@ -40,7 +40,8 @@ impl Tunnel {
     }
 
     /// RFC 7296 §2.23: a host that is not behind a NAT "SHOULD send all packets to the IP address and port from the
-    /// last valid authenticated packet", if the other end is behind one.
+    /// last valid authenticated packet", if the other end is behind one. Of an IKE message: ESP "can be used" as well, and is not,
+    /// so a peer whose NAT forgets it is found again by its next probe, or ours.
     fn follow(&mut self, ctx: &mut Context<'_>, path: Path) {
         let moved = path.remote != self.path.remote && path.transport == self.path.transport;
         if moved && self.nat.there && !self.nat.here {
@@ -151,6 +152,8 @@ impl Tunnel {
                 // Its rekeys came to nothing, so a new one would too: IKE_AUTH needs no agreement on a key exchange.
                 return self.delete(ctx, EndReason::Expired);
             }
+            // RFC 7296 §2.8 would have us close the IKE SA "and any associated Child SAs" here too. Knowingly not: the others stand
+            // well, and carry traffic.
             self.tasks.push(ctx, Task::DeleteChild(id));
             self.try_child_later(ctx, &Task::CreateChild(index));
         }

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::crossing::{ChildActivity, Verdict, new_child, rekey_child};
 use super::ike_sa::Exchange;
 use super::offloaded::Answer;
-use super::share::{Share, other_group};
+use super::share::{Share, Tried, other_group};
 use super::tasks::Task;
 use super::tunnel::Tunnel;
 use crate::config::Child;
@@ -394,6 +394,7 @@ impl Tunnel {
 /// The group to ask with again where the peer wants this one in place of the one that we sent.
 fn group_instead(config: &Child, pending: &PendingChild, wanted: u16) -> Result<Group, Diagnosis> {
     let offered: Vec<Group> = config.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-    let tried = pending.share.as_ref().map(Share::group);
+    let group = pending.share.as_ref().map(Share::group);
+    let tried = Tried { group, too_often: pending.regrouped };
     other_group(wanted, &offered, tried, (Negotiated::ChildSa, ExchangeType::CREATE_CHILD_SA))
 }

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::crossing::{Verdict, rekey_ike};
 use super::ike_sa::{Channel, Exchange, IkeSa, NewIkeSa, Place};
 use super::offloaded::Answer;
-use super::share::{Share, other_group};
+use super::share::{Share, Tried, other_group};
 use super::spis::IkeSpiLease;
 use super::tasks::{Queued, Task};
 use super::tunnel::Tunnel;
@@ -28,6 +28,8 @@ pub(crate) struct PendingIke {
     lease: IkeSpiLease,
     nonce: Vec<u8>,
     pub(super) share: Share,
+    /// The peer asked for the group of its key exchange.
+    regrouped: bool,
 }
 
 impl std::fmt::Debug for PendingIke {
@@ -50,12 +52,12 @@ struct Agreed<'a> {
 impl Tunnel {
     pub(super) fn start_rekey_ike(&mut self, ctx: &mut Context<'_>, queued: Queued) {
         let connection = self.connection().clone();
-        let put_off = queued.put_off;
+        let (put_off, regrouped) = (queued.put_off, queued.group.is_some());
         let Some(share) = queued.into_share() else { return };
         if let Some(ike_sa) = self.ike_sas.get_mut(&self.current) {
             ike_sa.rekey_at = None;
         }
-        let pending = PendingIke { lease: ctx.spis.ike(ctx.random), nonce: ctx.nonce(), share };
+        let pending = PendingIke { lease: ctx.spis.ike(ctx.random), nonce: ctx.nonce(), share, regrouped };
         let request = CreateChildRequest::Ike(IkeRequest {
             proposals: offer_ike(&connection.proposals, &pending.lease.spi().0),
             nonce: pending.nonce.clone(),
@@ -288,7 +290,7 @@ impl Tunnel {
             CreateChildResponse::InvalidKe(wanted) => {
                 let offered: Vec<Group> =
                     connection.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-                let tried = Some(pending.share.group());
+                let tried = Tried { group: Some(pending.share.group()), too_often: pending.regrouped };
                 let during = (Negotiated::IkeSa, ExchangeType::CREATE_CHILD_SA);
                 match other_group(wanted, &offered, tried, during) {
                     Ok(group) => {

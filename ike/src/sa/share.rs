@@ -63,13 +63,23 @@ impl Share {
     }
 }
 
+/// What an `INVALID_KE_PAYLOAD` answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tried {
+    /// The group of our public value, if there was one.
+    pub(crate) group: Option<Group>,
+    /// It is too often that the peer asked for another one: it contradicts itself, and might go on for ever.
+    pub(crate) too_often: bool,
+}
+
 /// The group that the peer asks for in `INVALID_KE_PAYLOAD` (RFC 7296 §1.3), if it is another one of those that we offered.
 pub(crate) fn other_group(
     wanted: u16,
     offered: &[Group],
-    tried: Option<Group>,
+    tried: Tried,
     during: (Negotiated, ExchangeType),
 ) -> Result<Group, Diagnosis> {
-    let other = Group::from_number(wanted).filter(|group| offered.contains(group) && Some(*group) != tried);
+    let is_new = |group: &Group| offered.contains(group) && Some(*group) != tried.group && !tried.too_often;
+    let other = Group::from_number(wanted).filter(is_new);
     other.ok_or_else(|| diagnose::key_exchange_group(wanted, offered, during))
 }

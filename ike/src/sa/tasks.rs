@@ -15,7 +15,7 @@ use crate::exchange::{CreateChildRequest, Informational};
 use crate::limits;
 use crate::suite::Group;
 use crate::time::Instant;
-use crate::wire::{ExchangeType, IkeSpi};
+use crate::wire::{EspSpi, ExchangeType, IkeSpi};
 use crate::work::Work;
 
 /// One exchange to begin.
@@ -29,6 +29,9 @@ pub(crate) enum Task {
     DeleteChild(ChildSaId),
     /// The end of this Child SA, or of the one that has replaced it by then: the operator's wish.
     EndChild(ChildSaId),
+    /// The end of a Child SA that the peer has made with this SPI of ours, and we have not: SAs "always exist in pairs"
+    /// (RFC 7296 §1.4.1).
+    DeclineChild(EspSpi),
     /// A new IKE SA in place of the present one.
     RekeyIke,
     /// The end of this IKE SA.
@@ -245,6 +248,7 @@ impl Tunnel {
             },
             Task::DeleteChild(id) => self.start_delete_child(ctx, id),
             Task::EndChild(id) => self.start_end_child(ctx, id),
+            Task::DeclineChild(spi) => self.send_delete_child(ctx, spi, Vec::new()),
             Task::RekeyIke => self.start_rekey_ike(ctx, queued),
             Task::DeleteIke(spi) => {
                 let payloads = Informational { delete_ike: true, ..Informational::default() }.write();
@@ -266,13 +270,14 @@ impl Tunnel {
     ) {
         let connection = self.connection().clone();
         let Some(config) = connection.children.get(index) else { return };
-        let put_off = queued.put_off;
+        let (put_off, regrouped) = (queued.put_off, queued.group.is_some());
         let pending = match PendingChild::begin(ctx, self.path, index, rekeys, queued.into_share()) {
             Ok(pending) => pending,
             Err(diagnosis) => return self.fail(diagnosis),
         };
         let packet = rekeys.is_none().then(|| self.starts.packet(index)).flatten();
-        let pending = pending.triggered_by(packet);
+        let mut pending = pending.triggered_by(packet);
+        pending.regrouped = regrouped;
         rekeys.into_iter().for_each(|id| self.pfs_asked(id));
         let old = rekeys.and_then(|id| self.children.get_mut(&id)).map(|child| {
             child.rekey_at = None;
@@ -290,9 +295,13 @@ impl Tunnel {
             return;
         }
         child.place = ChildPlace::Deleting;
-        let delete_esp = vec![child.spi_in()];
-        let payloads = Informational { delete_esp, ..Informational::default() }.write();
-        let exchange = Exchange::DeleteChildren(vec![id]);
+        let spi = child.spi_in();
+        self.send_delete_child(ctx, spi, vec![id]);
+    }
+
+    fn send_delete_child(&mut self, ctx: &mut Context<'_>, spi: EspSpi, ids: Vec<ChildSaId>) {
+        let payloads = Informational { delete_esp: vec![spi], ..Informational::default() }.write();
+        let exchange = Exchange::DeleteChildren(ids);
         self.send_request(ctx, self.current, ExchangeType::INFORMATIONAL, &payloads, exchange);
     }
 

@@ -225,6 +225,7 @@ impl Rogue {
             ts_i: narrow::to_wire(&child.local),
             ts_r: narrow::to_wire(&child.remote),
             refuses_padding: false,
+            later_fragments: false,
         }
     }
 

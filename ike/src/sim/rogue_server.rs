@@ -182,6 +182,7 @@ impl RogueServer {
             ts_i: narrow::to_wire(ts_i),
             ts_r: offer.ts_r,
             refuses_padding: false,
+            later_fragments: false,
         });
         let id_r = self.connection.local_id.to_wire();
         AuthResponse::Accept { id_r, certificates, auth, configuration: None, child }.write()

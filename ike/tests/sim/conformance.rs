@@ -1,6 +1,7 @@
 //! Seldom-trodden ground of RFC 7296: what an honest peer of another making may say one day, and what it must get for an answer.
 
 use sekisho_ike::event::{Command, ConnectionState};
+use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection};
 use sekisho_ike::wire::{
     Body, Datagram, EspSpi, ExchangeType, Header, IkeSpi, Notify, NotifyType, Payload, PayloadType, Proposal,
@@ -303,5 +304,69 @@ fn the_shortest_and_the_longest_nonce_will_do() {
         *nonce = Payload::Nonce(vec![5; length]);
         let answer = rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &request).unwrap();
         assert!(answer.iter().any(|p| p.kind() == PayloadType::SA), "{length} bytes");
+    }
+}
+
+/// §1.2, §1.3: a group is tried again where the peer asks for another one, but not for ever.
+#[test]
+fn a_peer_that_asks_for_one_group_and_then_for_the_other_is_not_obeyed_without_end() {
+    let groups = "aes256gcm16-prfsha256-x25519-ecp256";
+    let esp = "aes256gcm16-x25519-ecp256-noesn";
+    for command in [Command::RekeyChildren("link".into()), Command::RekeyIke("link".into())] {
+        let mut world = World::new(1, Conditions::GOOD);
+        let (mut a, mut b) = (connection(Side::A, true), connection(Side::B, false));
+        for end in [&mut a, &mut b] {
+            end.proposals = vec![groups.parse().unwrap()];
+            end.children[0].proposals = vec![esp.parse().unwrap()];
+        }
+        world.configure(Side::B, vec![b]);
+        let mut rogue = Rogue::new(a, PEER.parse().unwrap(), 1);
+        assert!(rogue.connect(&mut world, EspSpi(0x1000)));
+        world.command(Side::B, command.clone()).unwrap();
+        let mut asked = 0;
+        for _ in 0..50 {
+            world.run_for(SECOND / 10);
+            for request in rogue.requests(&mut world, 0) {
+                let group = request.payloads.iter().find_map(|payload| match payload {
+                    Payload::KeyExchange { group, .. } => Some(*group),
+                    _ => None,
+                });
+                asked += 1;
+                let other: u16 = if group == Some(31) { 19 } else { 31 };
+                let refusal = Notify::new(NotifyType::INVALID_KE_PAYLOAD, other.to_be_bytes());
+                rogue.answer(&mut world, 0, &request, &[Payload::Notify(refusal)]);
+            }
+        }
+        assert_eq!(asked, 2, "{command:?}: within five seconds");
+        assert_eq!(world.b.status().state, ConnectionState::Up, "and the tunnel stands");
+    }
+}
+
+/// §1.3.1: "enabled only if `NON_FIRST_FRAGMENTS_ALSO` notification is included in both the request proposing an SA and the response
+/// accepting it".
+#[test]
+fn later_fragments_where_ports_decide_are_offered_and_agreed_to() {
+    let also = || Payload::Notify(Notify::new(NotifyType::NON_FIRST_FRAGMENTS_ALSO, []));
+    for (ports, offers) in [("", false), ("[udp/5000]", true)] {
+        let mut world = World::new(1, Conditions::GOOD);
+        let (mut a, mut b) = (connection(Side::A, true), connection(Side::B, false));
+        let selectors = |all: &[TrafficSelector]| -> Vec<TrafficSelector> {
+            all.iter().map(|selector| format!("{selector}{ports}").parse().unwrap()).collect()
+        };
+        for child in [&mut a.children[0], &mut b.children[0]] {
+            (child.local, child.remote) = (selectors(&child.local), selectors(&child.remote));
+        }
+        world.configure(Side::B, vec![b]);
+        let mut rogue = Rogue::new(a, PEER.parse().unwrap(), 1);
+        assert!(rogue.connect(&mut world, EspSpi(0x1000)));
+        assert!(!rogue.answered.contains(&also()), "nobody asked");
+        let mut request = rogue.another_child(EspSpi(0x2000));
+        request.insert(0, also());
+        let answer = rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &request).unwrap();
+        assert!(answer.contains(&also()));
+        world.command(Side::B, Command::RekeyChildren("link".into())).unwrap();
+        world.run_for(SECOND / 10);
+        let request = rogue.requests(&mut world, 0).remove(0);
+        assert_eq!(request.payloads.contains(&also()), offers, "`{ports}`");
     }
 }

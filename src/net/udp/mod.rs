@@ -3,7 +3,8 @@
 //!
 //! They are marked, so that routing lets our own packets past the tunnel; they tell and choose the local address of
 //! each datagram, so that answers leave from the address that was asked; and they move trains of equal datagrams in
-//! one call where the kernel can (`UDP_SEGMENT`, `UDP_GRO`).
+//! one call where the kernel can (`UDP_SEGMENT`, `UDP_GRO`), which takes a checksum in each, though RFC 3948 §2.1 would rather have
+//! none.
 //!
 //! Why not `quinn-udp`: it forces the Don't Fragment bit, knows no DSCP, and gave up whole batches after `EIO`.
 

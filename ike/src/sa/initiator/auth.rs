@@ -338,6 +338,7 @@ impl Tunnel {
         let index = pending.index;
         let Some(config) = connection.children.get(index) else { return };
         let networks = self.addresses.networks(&connection, config);
+        let made_there = matches!(answer, ChildAnswer::Accept(_)).then(|| pending.spi_in());
         let made = match answer {
             ChildAnswer::Accept(answer) => pending
                 .complete(config, &networks, &answer, None, ExchangeType::IKE_AUTH)
@@ -351,6 +352,7 @@ impl Tunnel {
             Ok(new) => self.send_on(ctx, new),
             Err(diagnosis) => {
                 self.fail(diagnosis);
+                made_there.into_iter().for_each(|spi| self.tasks.push(ctx, Task::DeclineChild(spi)));
                 self.try_child_later(ctx, &Task::CreateChild(index));
             }
         }

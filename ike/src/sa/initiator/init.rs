@@ -12,7 +12,7 @@ use crate::limits;
 use crate::negotiate::proposal::{accept_ike, offer_ike};
 use crate::negotiate::{fragmentation, nat};
 use crate::sa::context::{Context, DropReason, JobOwner};
-use crate::sa::share::other_group;
+use crate::sa::share::{Tried, other_group};
 use crate::suite::{Group, IkeSuite};
 use crate::wire::{
     CertEncoding, Datagram, ExchangeType, Header, IkeSpi, Notify, NotifyType, PayloadType, Proposal,
@@ -169,7 +169,8 @@ impl Attempt {
 
     fn change_group(self, ctx: &mut Context<'_>, init: InitSent, wanted: u16) -> Result<Self, Diagnosis> {
         let ours: Vec<Group> = self.connection.proposals.iter().flat_map(|p| p.groups.clone()).collect();
-        let tried = Some(init.key_exchange.group());
+        // How often is counted together with the cookies.
+        let tried = Tried { group: Some(init.key_exchange.group()), too_often: false };
         let group = other_group(wanted, &ours, tried, (Negotiated::IkeSa, ExchangeType::IKE_SA_INIT))?;
         // A cookie given before is still good: it does not cover the key exchange.
         let InitRequest { cookie, nonce, .. } = init.request;

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! Beginning ──► Init ──► Agreeing ──► Proving ──► Auth ──► Examining ──► Tunnel
-//!     ▲          │ another group
-//!     └──────────┘
+//!     ▲          │ another group                               │ ▲ all is fetched
+//!     └──────────┘                        something is missing ▼ │
+//!                                                          Gathering
 //! ```
-//! Init and Auth wait for the peer; in the others something is being computed.
+//! Init and Auth wait for the peer, Gathering for answers about revocation; in the others something is being computed.
 
 mod addresses;
 mod auth;

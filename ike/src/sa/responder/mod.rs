@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! Agreeing ──► Answered ──► Examining ──► Tunnel
-//!                                └──────► Refused
+//!                             │ ▲  └────► Refused
+//!        something is missing ▼ │ all is fetched
+//!                          Gathering
 //! ```
 //! Nobody's identity is known before `IKE_AUTH`, so the suite is chosen from all connections that the peer's address
 //! may belong to, and checked again once the identities have named one.

@@ -4,7 +4,7 @@ use sekisho_ike::config::Remote;
 use sekisho_ike::event::Command;
 use sekisho_ike::identity::RemoteId;
 use sekisho_ike::sim::{Conditions, RogueServer, Side, World, connection, connection_pair};
-use sekisho_ike::wire::{Attribute, AttributeType, ConfigurationType, Payload};
+use sekisho_ike::wire::{Attribute, AttributeType, ConfigurationType, Delete, Payload};
 
 use super::{configuration, ip, only, pool, roam, ts};
 
@@ -83,7 +83,9 @@ fn an_answer_that_gives_what_is_no_address_for_us_is_refused() {
 
 #[test]
 fn an_answer_whose_selectors_leave_the_address_out_makes_no_child() {
-    let (world, _) = hostile(Some(vec![v4("10.9.0.5")]), "10.9.7.0/24");
+    let (world, said) = hostile(Some(vec![v4("10.9.0.5")]), "10.9.7.0/24");
     assert!(world.a.installed.is_empty());
+    let deletes = |payloads: &Vec<Payload>| matches!(&payloads[..], [Payload::Delete(Delete::Esp(_))]);
+    assert!(said.iter().any(deletes), "the responder is told to close its half: {said:?}");
     assert_eq!(world.a.failures[0].kind.code(), "traffic_selectors", "{}", world.a.failures[0]);
 }
