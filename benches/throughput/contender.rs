@@ -137,9 +137,26 @@ impl Pair<'_> {
     }
 }
 
+/// Ours over IP protocol 50 in the place of UDP.
+pub fn without_udp(site: &Site) -> Pair<'_> {
+    let pair = sekisho_with(site, Outer::V4, &[SEKISHOD.into()], "encapsulation = \"auto\"\n");
+    assert_eq!(pair[0].tunnel()["ike"]["esp_in_udp"], false, "ESP goes without UDP");
+    Pair::Sekisho(pair)
+}
+
 fn sekisho<'a>(site: &'a Site, outer: Outer, program: &[OsString]) -> [Sekisho<'a>; 2] {
+    sekisho_with(site, outer, program, "")
+}
+
+/// With further lines of the tunnel's configuration.
+fn sekisho_with<'a>(
+    site: &'a Site,
+    outer: Outer,
+    program: &[OsString],
+    settings: &'static str,
+) -> [Sekisho<'a>; 2] {
     let start = |end| {
-        let tunnel = Tunnel { initiate: end == End::A, ..Tunnel::at(site, end, outer) };
+        let tunnel = Tunnel { initiate: end == End::A, settings, ..Tunnel::at(site, end, outer) };
         Sekisho::start_program(site.side(end), &tunnel, program.to_vec())
     };
     let there = start(End::B);

@@ -46,7 +46,7 @@ const PPS64: (&str, &str) = ("sekisho", "pps64");
 const TRAINS64: (&str, &str) = ("sekisho", "pps64_trains");
 
 /// All of them.
-pub const GOALS: [Goal; 11] = [
+pub const GOALS: [Goal; 12] = [
     at_least("ratio_strongswan_tcp1", TCP1, ("strongswan", "tcp1_gbps"), 12.0),
     at_least("ratio_gotatun_tcp1", TCP1, ("gotatun", "tcp1_gbps"), 8.0),
     at_least("ratio_wireguard_go_tcp1", TCP1, ("wireguard_go", "tcp1_gbps"), 1.0),
@@ -69,4 +69,6 @@ pub const GOALS: [Goal; 11] = [
         0.9,
     ),
     at_least("ratio_nat_tcp1", ("lines", "nat_tcp1_gbps"), ("lines", "ipv4_tcp1_gbps"), 0.9),
+    // The kernel cuts and joins no ESP: each packet crosses it by itself. No aim, but a floor: it was 0.26 when first measured.
+    at_least("ratio_native_tcp1", ("lines", "native_tcp1_gbps"), ("lines", "ipv4_tcp1_gbps"), 0.2),
 ];

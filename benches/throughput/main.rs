@@ -79,7 +79,7 @@ pub struct Options {
     bench: bool,
 }
 
-/// IPv6 outside, and a NAT between, each against IPv4.
+/// IPv6 outside, a NAT between, and ESP without UDP, each against IPv4 in UDP.
 const LINES: &str = "lines";
 /// Ten thousand SAs against one.
 const CROWD: &str = "crowd";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::contender::{Contender, Pair};
+use crate::contender::{Contender, Pair, without_udp};
 use crate::crowd::Crowd;
 use crate::figures::Figures;
 use crate::lab::{Namespace, Outer, Site};
@@ -36,7 +36,7 @@ pub fn run(options: &Options) -> (Figures, Missing) {
         pair: contender.start(site, program.as_deref(), Outer::V4),
     };
     let parties: Vec<_> = programs.iter().zip(&sites).map(party).collect();
-    let line_sites = options.wants(LINES).then(|| [(); 3].map(|()| Site::quiet()));
+    let line_sites = options.wants(LINES).then(|| [(); 4].map(|()| Site::quiet()));
     let lines = line_sites.as_ref().map(Lines::start);
     let crowds = options.wants(CROWD).then(|| [0, options.crowd].map(Crowd::new));
     let peers = options.wants(PEERS).then(|| [1, 2].map(Peers::new));
@@ -138,26 +138,33 @@ impl Party<'_> {
     }
 }
 
-/// Our tunnels over other lines, and the same measurement over IPv4 beside them.
+/// Our tunnels over other lines, and without UDP, and the same measurement over IPv4 in UDP beside them.
 struct Lines<'a> {
-    sites: &'a [Site; 3],
-    _pairs: [Pair<'a>; 3],
+    sites: &'a [Site; 4],
+    _pairs: [Pair<'a>; 4],
 }
 
 impl<'a> Lines<'a> {
-    fn start(sites: &'a [Site; 3]) -> Self {
-        let [plain, ipv6_outside, nat] = sites;
+    fn start(sites: &'a [Site; 4]) -> Self {
+        let [plain, ipv6_outside, nat, native] = sites;
         nat.masquerade();
-        let lines = [(plain, Outer::V4), (ipv6_outside, Outer::V6), (nat, Outer::V4)];
-        Self { sites, _pairs: lines.map(|(site, outer)| Contender::Sekisho.start(site, None, outer)) }
+        let in_udp = |site, outer| Contender::Sekisho.start(site, None, outer);
+        let pairs = [
+            in_udp(plain, Outer::V4),
+            in_udp(ipv6_outside, Outer::V6),
+            in_udp(nat, Outer::V4),
+            without_udp(native),
+        ];
+        Self { sites, _pairs: pairs }
     }
 
     fn measure(&self, options: &Options, figures: &mut Figures) {
-        let [plain, ipv6_outside, nat] = self.sites;
+        let [plain, ipv6_outside, nat, native] = self.sites;
         for (key, contender, site) in [
             ("ipv4_tcp1_gbps", Contender::Sekisho, plain),
             ("ipv6_outside_tcp1_gbps", Contender::Sekisho, ipv6_outside),
             ("nat_tcp1_gbps", Contender::Sekisho, nat),
+            ("native_tcp1_gbps", Contender::Sekisho, native),
             // What the line itself loses to a NAT.
             ("bare_tcp1_gbps", Contender::Bare, plain),
             ("bare_nat_tcp1_gbps", Contender::Bare, nat),
