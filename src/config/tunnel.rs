@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use sekisho_ike::Secret;
 use sekisho_ike::config::{Child, Connection, LocalAuth, Name, Remote, RemoteAuth, Start};
 use sekisho_ike::identity::{Identity, RemoteId};
+use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::suite::{IkeProposal, Profile};
 use toml::Spanned;
 
@@ -129,9 +130,7 @@ fn cannot_be_looked_up(judge: &mut Judge<'_>, connection: &Connection, span: &Sp
     let Remote::Hosts(hosts) = &connection.remote else { return };
     let name = hosts.iter().find(|host| host.parse::<IpAddr>().is_err());
     let mut networks = connection.children.iter().flat_map(|child| &child.remote);
-    let everything =
-        networks.any(|network| network.first().is_unspecified() && network.prefixes().len() == 1);
-    if let Some(name) = name.filter(|_| everything) {
+    if let Some(name) = name.filter(|_| networks.any(TrafficSelector::has_all_addresses)) {
         let message = format!("`{name}` is a name, and the tunnel that is to lead to it protects everything");
         let help = "write the peer's address, or the name into /etc/hosts: a name server beyond the networks of this machine cannot be asked while the tunnel is down";
         judge.warn(span, message, help);

@@ -203,11 +203,7 @@ impl Connections {
         let others = self.by_name.values().map(|m| &m.config).filter(|other| other.name != connection.name);
         let children = others.flat_map(|other| &other.children);
         let networks = children.flat_map(|child| child.local.iter().chain(&child.remote));
-        let everything = |network: &&TrafficSelector| {
-            let all = TrafficSelector::everything(network.is_ipv4());
-            (network.first(), network.last()) == (all.first(), all.last())
-        };
-        networks.filter(|network| !everything(network)).cloned().collect()
+        networks.filter(|network| !network.has_all_addresses()).cloned().collect()
     }
 
     pub(super) fn insert(&mut self, managed: Managed) {

@@ -80,7 +80,7 @@ impl TrafficSelector {
         Self { protocol: Protocol::ANY, ports: (0, u16::MAX), first: address, last: address }
     }
 
-    /// Everything of the family of `address`.
+    /// Everything of a family.
     pub fn everything(ipv4: bool) -> Self {
         let (first, last) = if ipv4 {
             (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::BROADCAST))
@@ -137,6 +137,12 @@ impl TrafficSelector {
     /// Whether some address lies in both ranges, whatever the protocols and ports.
     pub fn shares_addresses(&self, other: &Self) -> bool {
         self.contains_address(other.first) || other.contains_address(self.first)
+    }
+
+    /// Whether every address of its family is among these, whatever the protocols and ports.
+    pub fn has_all_addresses(&self) -> bool {
+        let all = Self::everything(self.is_ipv4());
+        (self.first, self.last) == (all.first, all.last)
     }
 
     /// Whether everything that `other` selects is selected by this one too.
@@ -334,6 +340,15 @@ mod tests {
             "host.example",
         ] {
             assert!(text.parse::<TrafficSelector>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_addresses_are_those_of_a_whole_family() {
+        for (text, all) in
+            [("0.0.0.0/0", true), ("::/0[tcp/80]", true), ("0.0.0.0/8", false), ("::/1", false)]
+        {
+            assert_eq!(ts(text).has_all_addresses(), all, "{text}");
         }
     }
 

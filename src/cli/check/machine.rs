@@ -176,9 +176,8 @@ fn needs_forwarding(config: &Config, ipv4: bool) -> bool {
 }
 
 fn selects_its_peer(connection: &Connection) -> bool {
-    let all = TrafficSelector::everything(true);
     let selects = |network: &TrafficSelector| match &connection.remote {
-        _ if network.first() == all.first() && network.last() == all.last() => true,
+        _ if network.has_all_addresses() => true,
         Remote::Any => false,
         Remote::Hosts(hosts) => {
             hosts.iter().filter_map(|host| host.parse().ok()).any(|address| network.contains_address(address))
