@@ -80,3 +80,23 @@ impl Endpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_second_time_within_an_hour_counts_and_few_are_remembered() {
+        let at = |minutes| Instant::from_boot(Duration::from_mins(minutes));
+        let host = |n: u32| IpAddr::from((0xc000_0200 + n).to_be_bytes());
+        let mut unheard = Unheard::default();
+        assert_eq!([0, 30, 100].map(|minutes| unheard.note(at(minutes), host(1))), [false, true, false]);
+        unheard.forget(host(1));
+        assert!(!unheard.note(at(101), host(1)), "it was in meanwhile");
+        (2..500).for_each(|n| assert!(!unheard.note(at(102), host(n))));
+        assert_eq!(unheard.0.len(), limits::UNHEARD_NOTED);
+        assert!(!unheard.note(at(103), host(1)), "the oldest makes room");
+    }
+}
