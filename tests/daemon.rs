@@ -194,6 +194,7 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
         assert_eq!(told, Some((true, 1, "did you mean `remote_id`?")), "{failure:?}");
         let status: Status = site.ask(&Request::Status).into_data().unwrap();
         assert_eq!(status.tunnels.len(), 1, "the old one stays in force");
+        let kept = status.reload_refused.expect("told until the next one is good").reason;
         let events = Client::connect(&site.0.path().join("control.sock"))
             .unwrap()
             .events(false, sekisho::api::Wanted::default())
@@ -206,6 +207,7 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
             .collect();
         let [reason] = reasons.as_slice() else { panic!("{reasons:?}") };
         assert!(reason.lines().count() == 1 && reason.contains(" more)"), "{reason}");
+        assert_eq!(kept, *reason);
 
         let other = good.replace("10.0.0.0/16", "10.99.0.0/16").replace("ike_port = 500", "ike_port = 501");
         fs::write(site.config(), other).unwrap();
@@ -214,10 +216,21 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
             (reloaded.changed, reloaded.restart_needed),
             (vec!["centre".into()], vec!["ike_port".into()])
         );
+        let status: Status = site.ask(&Request::Status).into_data().unwrap();
+        assert_eq!(status.reload_refused, None);
         let table = routes();
         assert!(table.contains("10.99.0.0/16 dev sekisho0"), "{table}");
         assert!(table.contains("blackhole 10.0.0.0/16"), "what left the configuration stays closed: {table}");
         assert!(!table.contains("10.0.0.0/16 dev sekisho0"), "{table}");
+
+        fs::write(site.config(), good.replace("10.0.0.0/16", "192.0.0.0/16")).unwrap();
+        let reloaded: Reloaded = site.ask(&Request::Reload).into_data().unwrap();
+        let taken = "192.0.0.0/16 is protected by tunnel `centre` and holds 192.0.2.2/24 of wan";
+        assert!(
+            reloaded.warnings.iter().any(|warning| warning.starts_with(taken)),
+            "{:?}",
+            reloaded.warnings
+        );
         daemon.stop();
     });
 }

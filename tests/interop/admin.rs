@@ -1,5 +1,6 @@
 //! An operator takes a tunnel down and brings it up again; a peer's operator does.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::lab::{Capture, End, Outer, Sekisho, Site, StrongSwan, Tunnel, both_ways};
@@ -51,6 +52,22 @@ fn reload_keeps_what_did_not_change() {
     });
     assert_eq!(tallies.map(|tally| tally.lost), [0, 0]);
     assert_eq!(sekisho.await_up()["ike"]["spi_i"], before["ike"]["spi_i"]);
+}
+
+/// What is a matter of each SA's making is told of for as long as one stands that was made before.
+#[test]
+fn a_setting_that_waits_for_the_next_sa_is_told_until_there_is_one() {
+    let site = Site::new("admin_next_sa");
+    let (sekisho, _strongswan) = we_initiate(&site, Outer::V4, |_| {});
+    sekisho.await_up();
+    let waits = || sekisho.json(&["status"])["from_next_sa"].clone();
+    assert!(waits().is_null(), "{}", waits());
+    let good = fs::read_to_string(sekisho.configuration()).unwrap();
+    fs::write(sekisho.configuration(), good.replacen("[daemon]\n", "[daemon]\necn = false\n", 1)).unwrap();
+    assert_eq!(sekisho.json(&["reload"])["from_next_sa"][0], "ecn");
+    assert_eq!(waits(), serde_json::json!(["ecn"]));
+    sekisho.json(&["rekey", Tunnel::NAME]);
+    assert!(waits().is_null(), "{}", waits());
 }
 
 /// The hub's operator takes the tunnel down: the facility is told so, and not that its key is wrong.
