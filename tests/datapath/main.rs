@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod datagrams;
+mod foreign;
 mod hostile;
 mod lifecycle;
 mod marking;
