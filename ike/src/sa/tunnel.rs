@@ -210,9 +210,12 @@ impl Tunnel {
         self.end.is_some() && self.ike_sas.values().any(|sa| sa.place == Place::Deleting)
     }
 
-    /// Notes a failure that did not end the tunnel, for the connection's status.
+    /// Notes a failure, for the connection's status. What ended it is told before its end: what comes after, as a peer that
+    /// does not answer the DELETE, is nothing to whatever is set up in its place.
     pub(super) fn fail(&mut self, diagnosis: Diagnosis) {
-        self.failure = Some(diagnosis);
+        if self.end.is_none() {
+            self.failure = Some(diagnosis);
+        }
     }
 
     /// The same, where nothing better is known.
