@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::addresses::Addresses;
-use super::child_sa::{ChildPlace, ChildSa};
+use super::child_sa::ChildSa;
 use super::context::Context;
 use super::ike_sa::{Exchange, IkeSa, Place};
 use super::path_mtu::PathMtu;
@@ -230,7 +230,12 @@ impl Tunnel {
 
     /// Whether traffic can pass.
     pub(crate) fn has_child(&self) -> bool {
-        self.children.values().any(|c| c.is_standing() || matches!(c.place, ChildPlace::Replaced { .. }))
+        self.children.values().any(|child| child.passes())
+    }
+
+    /// Whether traffic of this child can.
+    pub(crate) fn passes(&self, index: usize) -> bool {
+        self.children.values().any(|child| child.index == index && child.passes())
     }
 
     /// The local SPIs of its IKE SAs, the ended ones included.
