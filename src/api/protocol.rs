@@ -260,7 +260,7 @@ pub struct Reloaded {
     pub added: Vec<String>,
     /// Changed, so set up anew.
     pub changed: Vec<String>,
-    /// With a new certificate or key of ours: their SAs go on, and what is set up next uses it.
+    /// With a new certificate or key of ours: their SAs go on, what does not stand is tried at once.
     #[serde(default)]
     pub renewed: Vec<String>,
     /// With other certificates or revocation lists to believe: their SAs go on if their peers pass by these.

@@ -247,7 +247,8 @@ impl Endpoint {
     }
 
     fn configure(&mut self, now: Now, wanted: Vec<Arc<Connection>>) {
-        wanted.iter().for_each(|connection| self.renew(now, connection));
+        let renewed = wanted.iter().filter(|connection| self.renew(now, connection));
+        let renewed: Vec<Name> = renewed.map(|connection| connection.name.clone()).collect();
         let gone = self.connections.names().into_iter().filter(|name| {
             let unchanged =
                 |c: &Arc<Connection>| self.connections.get(name).is_some_and(|managed| managed.config == *c);
@@ -267,6 +268,7 @@ impl Endpoint {
         }
         self.connections.index();
         self.configure_staples(now);
+        renewed.iter().for_each(|name| self.pursue_anew(now, name));
         for name in new {
             if self.connections.get(&name).is_some_and(Managed::is_ours_to_keep_up) {
                 self.pursue(now, &name);
@@ -275,18 +277,19 @@ impl Endpoint {
     }
 
     /// What differs from the present configuration in certificates alone takes its place: the tunnels stand, those whose
-    /// trust changed as long as their peers pass.
-    fn renew(&mut self, now: Now, connection: &Arc<Connection>) {
-        let Some(managed) = self.connections.get_mut(&connection.name) else { return };
+    /// trust changed as long as their peers pass. Whether it did.
+    fn renew(&mut self, now: Now, connection: &Arc<Connection>) -> bool {
+        let Some(managed) = self.connections.get_mut(&connection.name) else { return false };
         let known = &managed.config;
         let adopted = known.is_renewed_by(connection) || known.is_retrusted_by(connection);
         if !adopted || *known == *connection {
-            return;
+            return false;
         }
         managed.config = Arc::clone(connection);
         for id in managed.tunnels.clone() {
             self.adopt(now, id, connection);
         }
+        true
     }
 
     fn adopt(&mut self, now: Now, id: TunnelId, connection: &Arc<Connection>) {

@@ -27,8 +27,8 @@ struct Standing {
 #[derive(Debug)]
 enum Verdict {
     Agreed,
-    /// With the wall-clock time of it.
-    Refused(u64, Box<Diagnosis>),
+    /// With the wall-clock time of it, and in which tunnel.
+    Refused(u64, TunnelId, Box<Diagnosis>),
 }
 
 impl Standing {
@@ -47,10 +47,13 @@ impl Proven {
         })
     }
 
-    /// What deserves a look although traffic passes.
-    pub(super) fn warnings(&self) -> Vec<(u64, Diagnosis)> {
-        let refused = self.0.values().filter_map(|standing| match &standing.verdict {
-            Some(Verdict::Refused(at, diagnosis)) => Some((*at, diagnosis.as_ref().clone())),
+    /// What deserves a look although traffic passes: of children that stand, in the tunnel that it is about, since it says until
+    /// when.
+    pub(super) fn warnings(&self, stands: impl Fn(TunnelId, usize) -> bool) -> Vec<(u64, Diagnosis)> {
+        let refused = self.0.iter().filter_map(|((_, index), standing)| match &standing.verdict {
+            Some(Verdict::Refused(at, tunnel, diagnosis)) if stands(*tunnel, *index) => {
+                Some((*at, diagnosis.as_ref().clone()))
+            }
             _ => None,
         });
         refused.take(limits::WARNINGS).collect()
@@ -116,7 +119,7 @@ impl Endpoint {
                     *proven.standing(peer, index) = Standing::of(Verdict::Agreed);
                 }
                 PfsFinding::Refused { index, diagnosis, told } => {
-                    let refused = Verdict::Refused(now.wall, diagnosis.clone());
+                    let refused = Verdict::Refused(now.wall, id, diagnosis.clone());
                     *proven.standing(peer, index) = Standing::of(refused);
                     if !told {
                         self.core.output.event(Event::NegotiationFailed {
@@ -146,7 +149,7 @@ pub(super) fn refine(managed: &Managed, id: TunnelId, child: &mut ChildSaStatus)
     };
     child.pfs = match managed.proven.verdict_on(managed.one_of_many(id), index) {
         Some(Verdict::Agreed) => Pfs::First,
-        Some(Verdict::Refused(_, diagnosis)) if is_about_pfs(diagnosis.kind) => Pfs::Refused,
+        Some(Verdict::Refused(_, _, diagnosis)) if is_about_pfs(diagnosis.kind) => Pfs::Refused,
         // Not tried yet, or refused for another reason, which says nothing of the key exchange.
         None | Some(Verdict::Refused(..)) => Pfs::Unproven,
     };

@@ -38,6 +38,18 @@ impl Endpoint {
         }
     }
 
+    /// Its certificates changed: what is under way with the old ones, or waits because of them, begins anew.
+    pub(super) fn pursue_anew(&mut self, now: Now, name: &Name) {
+        let Some(managed) = self.connections.get_mut(name) else { return };
+        if matches!(managed.pursuit, Pursuit::Idle) || !managed.tunnels.is_empty() {
+            return;
+        }
+        managed.attempts = 0;
+        (managed.failure_from, managed.last_failure) = (None, None);
+        self.abandon_attempt(name);
+        self.pursue(now, name);
+    }
+
     /// Asks the shell for paths to the first of these hosts; without any left, waits.
     fn resolve_next(
         &mut self,

@@ -42,13 +42,14 @@ impl Endpoint {
             tunnel.children.iter_mut().for_each(|child| refine(managed, id, child));
             tunnel
         };
+        let stands = |id, index| self.tunnels.get(&id).is_some_and(|tunnel| tunnel.passes(index));
         ConnectionStatus {
             connection: managed.config.clone(),
             // One of many peers is enough.
             state: state(managed, tunnels().rfind(|tunnel| tunnel.is_whole()).or(tunnel)),
             awaited: if tunnel.is_none() { self.awaited(&managed.pursuit) } else { None },
             tunnels: tunnels().filter_map(Tunnel::status).map(refined).collect(),
-            warnings: managed.proven.warnings(),
+            warnings: managed.proven.warnings(stands),
             last_failure: managed.last_failure.clone(),
             failure_times: managed.failure_times,
             failure_from: managed.last_failure.as_ref().and(managed.failure_from),

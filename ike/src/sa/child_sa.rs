@@ -114,6 +114,11 @@ impl ChildSa {
     pub(crate) fn is_standing(&self) -> bool {
         self.place == ChildPlace::Standing
     }
+
+    /// Whether it carries traffic: one that is replaced does until it is deleted.
+    pub(super) fn passes(&self) -> bool {
+        self.is_standing() || matches!(self.place, ChildPlace::Replaced { .. })
+    }
 }
 
 /// What the use of a Child SA asks for.

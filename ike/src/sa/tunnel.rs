@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::addresses::Addresses;
-use super::child_sa::{ChildPlace, ChildSa};
+use super::child_sa::ChildSa;
 use super::context::Context;
 use super::ike_sa::{Exchange, IkeSa, Place};
 use super::path_mtu::PathMtu;
@@ -210,9 +210,12 @@ impl Tunnel {
         self.end.is_some() && self.ike_sas.values().any(|sa| sa.place == Place::Deleting)
     }
 
-    /// Notes a failure that did not end the tunnel, for the connection's status.
+    /// Notes a failure, for the connection's status. What ended it is told before its end: what comes after, as a peer that
+    /// does not answer the DELETE, is nothing to whatever is set up in its place.
     pub(super) fn fail(&mut self, diagnosis: Diagnosis) {
-        self.failure = Some(diagnosis);
+        if self.end.is_none() {
+            self.failure = Some(diagnosis);
+        }
     }
 
     /// The same, where nothing better is known.
@@ -227,7 +230,12 @@ impl Tunnel {
 
     /// Whether traffic can pass.
     pub(crate) fn has_child(&self) -> bool {
-        self.children.values().any(|c| c.is_standing() || matches!(c.place, ChildPlace::Replaced { .. }))
+        self.children.values().any(|child| child.passes())
+    }
+
+    /// Whether traffic of this child can.
+    pub(crate) fn passes(&self, index: usize) -> bool {
+        self.children.values().any(|child| child.index == index && child.passes())
     }
 
     /// The local SPIs of its IKE SAs, the ended ones included.

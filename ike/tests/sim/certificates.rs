@@ -259,3 +259,51 @@ fn a_renewed_certificate_is_taken_up_without_touching_the_tunnel() {
     assert!(world.run_until(MINUTE, |w| w.is_up()));
     assert_ne!(seen(&world), old);
 }
+
+/// Whoever mends what a tunnel does not come up for need not wait for its next try, however long that would be.
+#[test]
+fn a_tunnel_that_waits_is_tried_at_once_when_its_certificates_change() {
+    let pki = Pki::new();
+    let stranger = || Pki::new();
+    for (of_a, trust_of_a) in
+        [(stranger().issue(host("a")), pki.trust()), (pki.issue(host("a")), stranger().trust())]
+    {
+        let (mut a, mut b) = connection_pair();
+        signs(&mut a, of_a, trust_of_a);
+        signs(&mut b, pki.issue(host("b")), pki.trust());
+        let mut world = world(1, Conditions::GOOD);
+        configure(&mut world, a.clone(), b);
+        world.run_for(10 * MINUTE);
+        let wait = |w: &mut World| w.a.status().next_try.is_some_and(|at| at.since(w.now) > 30 * SECOND);
+        assert!(world.run_until(3 * MINUTE, wait), "{:?}", world.a.status());
+
+        signs(&mut a, pki.issue(host("a")), pki.trust());
+        world.configure(Side::A, vec![a]);
+        assert_eq!(world.a.status().last_failure, None, "that was told of what is no more");
+        assert!(world.run_until(SECOND, |w| w.is_up()), "{:?}", world.a.failures);
+    }
+}
+
+/// The first message is not answered yet: the attempt would go on with the old certificate to its refusal.
+#[test]
+fn what_is_under_way_with_an_old_certificate_begins_anew() {
+    let pki = Pki::new();
+    let (mut a, mut b) = connection_pair();
+    signs(&mut a, Pki::new().issue(host("a")), pki.trust());
+    signs(&mut b, pki.issue(host("b")), pki.trust());
+    let mut world = world(1, Conditions::GOOD);
+    world.link.cut = true;
+    configure(&mut world, a.clone(), b);
+    world.run_for(2 * SECOND);
+    world.link.cut = false;
+    signs(&mut a, pki.issue(host("a")), pki.trust());
+    world.configure(Side::A, vec![a.clone()]);
+    assert!(world.run_until(SECOND, |w| w.is_up()), "{:?}", world.a.failures);
+    assert!(world.a.failures.is_empty() && world.b.failures.is_empty());
+
+    world.command(Side::A, Command::Down("link".into())).unwrap();
+    signs(&mut a, pki.issue(host("a")), pki.trust());
+    world.configure(Side::A, vec![a]);
+    world.run_for(MINUTE);
+    assert!(!world.is_up() && world.a.status().tunnels.is_empty(), "what was taken down stays down");
+}

@@ -90,6 +90,30 @@ fn a_worn_sa_whose_rekey_is_refused_is_no_reason_to_ask_each_second() {
     assert!(world.is_up());
 }
 
+/// It says until when traffic passes: where none does any more it is not true.
+#[test]
+fn a_mismatch_is_warned_of_as_long_as_traffic_passes() {
+    let warned = |world: &World| -> Vec<String> {
+        world.a.status().warnings.into_iter().map(|(_, diagnosis)| diagnosis.summary).collect()
+    };
+    let mut world = up_with(1, Conditions::GOOD, |_, b| esp(b, "aes256gcm16-noesn"));
+    world.run_for(MINUTE);
+    let first = warned(&world);
+    assert_eq!(first.len(), 1);
+    world.link.cut = true;
+    assert!(world.run_until(MINUTE, |w| w.a.status().tunnels.is_empty()));
+    assert!(warned(&world).is_empty(), "the peer is dead");
+    world.link.cut = false;
+    assert!(world.run_until(2 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
+    assert!(warned(&world).is_empty(), "the next tunnel ends at another time");
+    assert_eq!(pfs(&mut world, Side::A), Pfs::Refused, "what is known of the peer is");
+    world.run_for(MINUTE);
+    let second = warned(&world);
+    assert!(second.len() == 1 && second != first, "{second:?}");
+    world.command(Side::A, Command::Down("link".into())).unwrap();
+    assert!(warned(&world).is_empty(), "taken down");
+}
+
 #[test]
 fn a_mismatch_ends_with_the_correction() {
     let mut world = up_with(1, Conditions::GOOD, |_, b| esp(b, "aes256gcm16-noesn"));

@@ -125,6 +125,40 @@ fn down_deletes_refuses_and_up_brings_back() {
     assert!(world.run_until(2 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
 }
 
+/// The peer has forgotten the tunnel that an operator takes down: nobody answers its DELETE, nor what waits before that. Whatever
+/// is set up in its place hears nothing of it.
+#[test]
+fn a_tunnel_that_was_taken_down_ends_in_silence() {
+    for probed in [false, true] {
+        let mut world = up(1, Conditions::GOOD);
+        world.restart(Side::B, vec![connection(Side::B, false)]);
+        let waits = |w: &mut World| w.a.status().into_tunnel().unwrap().unanswered_since.is_some();
+        assert!(!probed || world.run_until(MINUTE, waits), "it is asked whether it is there");
+        world.command(Side::A, Command::Down("link".into())).unwrap();
+        world.command(Side::A, Command::Up("link".into())).unwrap();
+        assert!(world.run_until(SECOND, |w| w.is_up()), "{:?}", world.disagreement());
+        world.run_for(MINUTE);
+        assert_eq!(world.a.ended, [EndReason::DeletedHere], "why it ended is told");
+        assert_eq!(world.a.failures, []);
+        let status = world.a.status();
+        assert_eq!((status.last_failure, status.attempts), (None, 0));
+    }
+}
+
+/// What is set up in its place has failures of its own.
+#[test]
+fn a_tunnel_that_was_taken_down_lends_its_silence_to_no_attempt() {
+    let mut world = up(1, Conditions::GOOD);
+    world.link.cut = true;
+    let waits = |w: &mut World| w.a.status().into_tunnel().unwrap().unanswered_since.is_some();
+    assert!(world.run_until(MINUTE, waits));
+    world.command(Side::A, Command::Down("link".into())).unwrap();
+    world.command(Side::A, Command::Up("link".into())).unwrap();
+    world.run_for(MINUTE);
+    let failures: Vec<_> = world.a.failures.iter().map(|failure| failure.kind.code()).collect();
+    assert!(failures.len() >= 2 && failures.iter().all(|kind| *kind == "no_answer"), "{failures:?}");
+}
+
 #[test]
 fn a_clean_shutdown_tells_the_peer() {
     let mut world = up(1, Conditions::GOOD);
