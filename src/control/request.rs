@@ -193,6 +193,7 @@ impl Control {
             drops,
             pools: self.endpoint.pools().into_iter().map(Into::into).collect(),
             refused: self.endpoint.refusals(now()).into_iter().map(Into::into).collect(),
+            begun: self.endpoint.begun(now()),
             stale: self.out.routing.stale().iter().map(ToString::to_string).collect(),
         }
     }

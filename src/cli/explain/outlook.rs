@@ -41,9 +41,7 @@ pub(super) fn outlook(tunnel: &Tunnel, status: &Status) -> Option<String> {
             } else {
                 String::new()
             };
-            format!(
-                "Nothing is to be done here, and nobody was refused lately. If the peer tries all the same, its packets do not get here (UDP ports 500 and 4500).{start}"
-            )
+            format!("{}{start}", nobody_refused(tunnel, status))
         }
         (State::Idle, None) => format!("`sekisho up {name}` sets it up without one."),
         (State::Backoff, None) if let Some(networks) = on_demand(tunnel) => {
@@ -51,6 +49,16 @@ pub(super) fn outlook(tunnel: &Tunnel, status: &Status) -> Option<String> {
         }
         (_, None) => format!("The peer must ask again{}.", from_here(tunnel)),
     })
+}
+
+/// Why a peer that is waited for is not in, where nobody was refused: what is not known is not claimed.
+fn nobody_refused(tunnel: &Tunnel, status: &Status) -> String {
+    match strangers::begun(tunnel, status) {
+        Some(begun) => format!(
+            "Somebody at {begun} began and has not gone on (yet). If that is this tunnel's peer and it stays so for half a minute, look at the way between the ends, both directions of it, and at UDP port 4500 above all."
+        ),
+        None => "Nothing is to be done here, and nobody was refused lately. If the peer tries all the same, and `sekisho status` counts no more under Dropped when it does, its packets do not get here (UDP ports 500 and 4500).".to_owned(),
+    }
 }
 
 /// Whether and how it is started from here, to go on with.

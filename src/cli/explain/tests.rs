@@ -181,6 +181,31 @@ fn refusals_of_no_tunnel_are_told_where_they_may_be_of_its_peer() {
     assert_eq!(one_more.refused.len(), 1, "there are more peers than those that are in");
 }
 
+/// What became of it is not known: that its packets do not get here least of all.
+#[test]
+fn whoever_began_and_has_not_gone_on_got_here() {
+    let mut status: Status = serde_json::from_str(STATUS).unwrap();
+    status.refused.clear();
+    status.restart_needed.clear();
+    status.begun = vec!["203.0.113.99".parse().unwrap()];
+    let now = Timestamp::from_unix(NOW);
+    let of = |address: &str| peer::explain(address.parse().unwrap(), &status, now).text;
+    insta::assert_snapshot!("peer_begun", of("203.0.113.99"));
+    assert!(!of("203.0.113.98").contains("began"));
+    let at = |hosts: &[&str]| Tunnel {
+        near_misses: vec![],
+        remote_hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+        ..tunnel("ward")
+    };
+    let waiting = |hosts: &[&str]| explain(&at(hosts), &status, now).text;
+    insta::assert_snapshot!("waiting_begun", waiting(&[]));
+    assert!(waiting(&["203.0.113.98"]).contains("Nothing is to be done here"));
+    let mut many = status.clone();
+    many.begun = (1..=5).map(|host| IpAddr::from([203, 0, 113, host])).collect();
+    let many = explain(&at(&[]), &many, now).text.replace('\n', " ");
+    assert!(many.contains("at 203.0.113.1, 203.0.113.2, 203.0.113.3 and 2 more addresses began"), "{many}");
+}
+
 #[test]
 fn an_address_is_explained_whatever_tunnel_was_meant() {
     let status: Status = serde_json::from_str(STATUS).unwrap();
