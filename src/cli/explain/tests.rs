@@ -206,6 +206,24 @@ fn whoever_began_and_has_not_gone_on_got_here() {
     assert!(many.contains("at 203.0.113.1, 203.0.113.2, 203.0.113.3 and 2 more addresses began"), "{many}");
 }
 
+/// Its peer's child ended, as one on demand does that nothing passes through: IKE gets here, and nothing else is told.
+#[test]
+fn of_a_peer_whose_ike_sa_stands_it_is_not_said_that_its_packets_do_not_get_here() {
+    let mut status: Status = serde_json::from_str(STATUS).unwrap();
+    let idle =
+        Tunnel { near_misses: vec![], remote_hosts: vec![], ike: tunnel("centre").ike, ..tunnel("ward") };
+    let idle = Tunnel { ike: idle.ike.map(|ike| crate::api::IkeSa { peer_auth_note: None, ..ike }), ..idle };
+    status.restart_needed.clear();
+    status.refused.clear();
+    status.begun = vec!["203.0.113.99".parse().unwrap()];
+    insta::assert_snapshot!("waiting_with_ike_sa", explain(&idle, &status, Timestamp::from_unix(NOW)).text);
+    let elsewhere = Tunnel { remote_hosts: vec!["203.0.113.98".to_owned()], startable: true, ..idle };
+    let status: Status = serde_json::from_str(STATUS).unwrap();
+    let told = explain(&elsewhere, &status, Timestamp::from_unix(NOW)).text.replace('\n', " ");
+    assert!(told.contains("when it has something to send. `sekisho up ward` starts it from here."), "{told}");
+    assert!(!told.contains("Others were refused"), "{told}");
+}
+
 #[test]
 fn an_address_is_explained_whatever_tunnel_was_meant() {
     let status: Status = serde_json::from_str(STATUS).unwrap();
