@@ -226,6 +226,7 @@ impl Control {
             unanswered: &|child_sa, usage| self.books.unanswered(now.boot, child_sa, usage),
             packets: &|tunnel| self.packet_size(tunnel),
             stale: self.out.routing.stale(),
+            cut_off: &self.cut_off,
         };
         status::tunnel(now, status, &self.config, &counted)
     }

@@ -1,6 +1,6 @@
 //! What else deserves a look, whether traffic passes or not.
 
-use super::super::blocked::blocked_local;
+use super::super::blocked::{blocked_local, cut_off};
 use super::super::output::{moment, not_yet};
 use super::super::silence::{Silence, silences};
 use crate::api::{ConfiguredChild, IkeSa, State, Status, Tunnel};
@@ -66,11 +66,13 @@ pub(super) fn remarks(tunnel: &Tunnel) -> Vec<String> {
         capital(&mut seen);
         format!("{seen}. {advice}.")
     });
+    let cut_off = cut_off(&tunnel.cut_off).map(|(seen, advice)| format!("{seen}. {advice}."));
     ours.into_iter()
         .chain(theirs)
         .chain(note)
         .chain(weak)
         .chain(blocked)
+        .chain(cut_off)
         .chain(silent)
         .chain(narrowed)
         .collect()

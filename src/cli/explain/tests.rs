@@ -68,6 +68,7 @@ fn each_state_is_explained() {
     narrowed_on_both_sides.configured_children[0].left_out_local = vec!["10.17.0.128/25".to_owned()];
     let warned = Tunnel { warnings: vec![refused()], ..well.clone() };
     let blocked = Tunnel { blocked_local: vec!["10.17.0.0/24".to_owned()], ..well.clone() };
+    let cut_off = Tunnel { cut_off: vec!["10.200.3.1/24 of eth1".to_owned()], ..well.clone() };
     let down = tunnel("spare");
     let connecting = Tunnel { state: State::Connecting, next_try_in_s: None, ..down.clone() };
     let remote = "203.0.113.2:500".parse().unwrap();
@@ -99,6 +100,7 @@ fn each_state_is_explained() {
         ("up_narrowed_on_both_sides", narrowed_on_both_sides),
         ("up_with_warning", warned),
         ("up_with_local_network_blocked", blocked),
+        ("up_with_network_cut_off", cut_off),
         ("down", down),
         ("unanswered", unanswered),
         ("connecting", connecting),

@@ -1,7 +1,7 @@
 //! What stands below a tunnel's line: why it is down, what comes next, and what else deserves a look.
 
 use super::super::awaited::awaited;
-use super::super::blocked::blocked_local;
+use super::super::blocked::{blocked_local, cut_off};
 use super::super::output::{Colour, bytes, details, moment, not_yet, time};
 use super::super::silence::{Silence, silences};
 use crate::api::{
@@ -45,6 +45,10 @@ pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> 
         remarks.push((Colour::Yellow, format!("  => {advice}")));
     }
     if let Some((seen, advice)) = blocked_local(&tunnel.blocked_local) {
+        remarks.push((Colour::Yellow, format!("warning: {seen}")));
+        remarks.push((Colour::Yellow, format!("  => {advice}")));
+    }
+    if let Some((seen, advice)) = cut_off(&tunnel.cut_off) {
         remarks.push((Colour::Yellow, format!("warning: {seen}")));
         remarks.push((Colour::Yellow, format!("  => {advice}")));
     }
