@@ -84,7 +84,7 @@ fn unchecked(ike: &IkeSa) -> Option<String> {
     let list = "name a list of its authority that is up to date in `crl_files`";
     let advice = if note.contains("://") {
         format!(
-            "See that these servers can be reached from this machine (`curl -I` with the address), or {list}"
+            "See that these servers can be reached from this machine (the tunnel itself does not carry this; `curl -I` with the address shows it, but takes another way if the server is in `remote_networks`), or {list}"
         )
     } else {
         format!(

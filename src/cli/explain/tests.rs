@@ -128,6 +128,8 @@ fn whom_nobody_asked_about_is_told_by_what_can_be_done_for_it() {
     let text = text(&unchecked).replace('\n', " ");
     assert!(text.contains("is ended on 2025-11-21 22:49:10 UTC if it stays so"), "{text}");
     assert!(text.contains("The certificate names no server that could be asked: name a list"), "{text}");
+    let past = "the tunnel itself does not carry this";
+    assert!(self::text(&tunnel("centre")).replace('\n', " ").contains(past), "where there is one");
     assert!(!text.contains("curl") && !text.contains("would be refused"), "{text}");
 }
 
