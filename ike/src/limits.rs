@@ -170,6 +170,8 @@ pub const STRANGER_QUESTIONS: usize = 4_096;
 /// How long a piece of work for an attempt of ours may take; the shell has lost it then.
 pub const WORK_TIME: Duration = Duration::from_mins(1);
 
+/// How often a first message is answered again: its sender's address may be forged, and the answer longer than it.
+pub const FIRST_ANSWER_REPEATS: u32 = 16;
 /// How long a half-open SA waits for its `IKE_AUTH` request.
 pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(30);
 /// How long a refused one answers its repeated request: as long as most initiators repeat it, and so short that one

@@ -72,9 +72,9 @@ impl HalfOpenTable {
     }
 
     /// The half-open SA that this first message has made before.
-    pub(super) fn made_by(&self, message: &[u8], remote: SocketAddr) -> Option<&HalfOpen> {
+    pub(super) fn made_by(&mut self, message: &[u8], remote: SocketAddr) -> Option<&mut HalfOpen> {
         let spi = self.by_first_message.get(&(remote, sha256(&[message])))?;
-        self.by_spi.get(spi).map(Box::as_ref)
+        self.by_spi.get_mut(spi).map(Box::as_mut)
     }
 
     /// Where the initiators are that were answered and have not gone on so far.

@@ -174,9 +174,10 @@ impl<'a> Fit<'a> {
             other => known.contains(&other),
         };
         let is_none = |t: &&Transform| t.id == NONE && t.kind.has_none();
-        for transform in fit.offered.clone().into_iter().filter(|t| is_none(t) && !answered(t.kind)) {
-            fit.leave_aside(transform.kind);
-            fit.chosen.push(*transform);
+        // "MUST contain exactly one transform of each type": what is found is left aside with all of its type.
+        while let Some(none) = fit.offered.iter().copied().find(|t| is_none(t) && !answered(t.kind)) {
+            fit.leave_aside(none.kind);
+            fit.chosen.push(*none);
         }
         fit
     }

@@ -64,6 +64,10 @@ fn none_is_accepted_for_what_we_do_not_have_and_nothing_else_is() {
         assert_eq!(choice.is_some(), fits, "{kind} {id}");
         offer[0].transforms.pop();
     }
+    // However often it is offered, it is answered once (§2.7).
+    offer[0].transforms.extend([Transform::new(TransformType::INTEG, 0); 200]);
+    let answer = choose_ike(&offer, &ike("aes256gcm16-prfsha256-x25519"), None).unwrap().answer(&[]);
+    assert_eq!(answer.transforms.iter().filter(|t| t.kind == TransformType::INTEG).count(), 1);
 }
 
 #[test]

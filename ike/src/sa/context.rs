@@ -144,7 +144,7 @@ pub(crate) enum DropReason {
     RefusalUntold,
     /// More strangers' work than is done at once.
     Busy,
-    /// More requests of a tunnel's peer than are answered in their time.
+    /// More requests of a tunnel's peer than are answered in their time, or a first message repeated too often.
     TooManyRequests,
     /// A peer asked for an address, and its pool has none left.
     PoolExhausted,

@@ -370,6 +370,18 @@ fn a_replayed_message_does_not_move_the_path() {
     assert_eq!(there(&world), "203.0.113.1:4500");
 }
 
+/// Rule 14: whoever forges an address needs no cookie for the first few half-open SAs, and must not have each repetition answered.
+#[test]
+fn a_first_message_is_not_answered_without_end() {
+    let mut world = World::new(1, Conditions::GOOD);
+    world.configure(Side::B, vec![connection(Side::B, false)]);
+    let mut rogue = Rogue::new(connection(Side::A, true), ROGUE.parse().unwrap(), 1);
+    let [first, other] = rogue.first_messages();
+    let answered = (0..1000).filter(|_| !rogue.deliver(&mut world, &first).is_empty()).count();
+    assert_eq!(answered, 17);
+    assert_eq!(rogue.deliver(&mut world, &other).len(), 1, "another beginning has its own");
+}
+
 #[test]
 fn a_first_message_is_known_by_all_its_bytes() {
     let mut world = World::new(1, Conditions::GOOD);

@@ -370,3 +370,37 @@ fn later_fragments_where_ports_decide_are_offered_and_agreed_to() {
         assert_eq!(request.payloads.contains(&also()), offers, "`{ports}`");
     }
 }
+
+/// Only the peer's word ends it: nobody on the way can make one of what he saw, nor have two endpoints end each other's.
+#[test]
+fn who_stands_on_the_way_makes_no_fatal_message_of_those_he_saw() {
+    let (mut world, mut rogue) = standing();
+    let harmless = rogue.seal(0, ExchangeType::INFORMATIONAL, &[]);
+    let answers = rogue.deliver(&mut world, &harmless);
+    let next = rogue.seal(0, ExchangeType::INFORMATIONAL, &[]);
+    let foreign = |message: &[u8]| {
+        let flipped = (0..message.len() * 8).map(|bit| {
+            let mut message = message.to_vec();
+            message[bit / 8] ^= 1 << (bit % 8);
+            message
+        });
+        let cut = (Header::LENGTH..message.len()).map(|length| {
+            let mut message = message[..length].to_vec();
+            message[24..28].copy_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
+            message
+        });
+        flipped.chain(cut).collect::<Vec<_>>()
+    };
+    for seen in [&next, &harmless, &answers[0]] {
+        for message in foreign(seen) {
+            // Of another version, it is told ours, in clear text.
+            let told = rogue.deliver(&mut world, &message);
+            assert!(told.iter().all(|answer| {
+                Datagram::parse(answer).is_ok_and(|answer| matches!(answer.body, Body::Clear(_)))
+            }));
+            told.iter().for_each(|answer| assert!(rogue.deliver(&mut world, answer).is_empty()));
+        }
+    }
+    assert_eq!(world.b.status().state, ConnectionState::Up);
+    assert_eq!(rogue.ask_sealed(&mut world, 0, &next), Some(vec![]), "the number is the peer's still");
+}

@@ -111,6 +111,7 @@ impl HalfOpen {
             init_request: datagram.bytes.to_vec(),
             init_digest: sha256(&[datagram.bytes]),
             started: ctx.now.boot,
+            repeats: 0,
             expires_at: ctx.now.boot + limits::HALF_OPEN_LIFETIME,
             phase: Phase::Agreeing(job, Box::new(agreeing)),
         })

@@ -27,6 +27,7 @@ use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::event::JobId;
 use crate::identity::Identity;
+use crate::limits;
 use crate::path::Path;
 use crate::pki::Answer;
 use crate::suite::IkeProposal;
@@ -43,6 +44,8 @@ pub(crate) struct HalfOpen {
     path: Path,
     init_request: Vec<u8>,
     init_digest: [u8; 32],
+    /// How often the first message was answered again.
+    repeats: u32,
     started: Instant,
     expires_at: Instant,
     phase: Phase,
@@ -165,11 +168,15 @@ impl HalfOpen {
     }
 
     /// The first message came again: the same answer, once there is one.
-    pub(crate) fn repeat_answer(&self, ctx: &mut Context<'_>, path: Path) {
+    pub(crate) fn repeat_answer(&mut self, ctx: &mut Context<'_>, path: Path) {
         match &self.phase {
             Phase::Answered(answered)
             | Phase::Examining(_, answered, _)
             | Phase::Gathering(_, answered, _) => {
+                if self.repeats >= limits::FIRST_ANSWER_REPEATS {
+                    return ctx.output.drop(DropReason::TooManyRequests);
+                }
+                self.repeats += 1;
                 ctx.output.transmit_datagram(path, answered.init_response.clone());
             }
             Phase::Agreeing(..) | Phase::Refused(_) | Phase::Gone => ctx.output.drop(DropReason::InProgress),
