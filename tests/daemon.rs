@@ -231,6 +231,12 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
             "{:?}",
             reloaded.warnings
         );
+        let cut_off = || site.ask(&Request::Status).into_data::<Status>().unwrap().tunnels.remove(0).cut_off;
+        assert_eq!(cut_off(), ["192.0.2.2/24 of wan"], "told as long as it lasts");
+        fs::write(site.config(), &good).unwrap();
+        let reloaded: Reloaded = site.ask(&Request::Reload).into_data().unwrap();
+        assert!(!reloaded.warnings.iter().any(|warning| warning.starts_with(taken)), "{reloaded:?}");
+        assert_eq!(cut_off(), [""; 0]);
         daemon.stop();
     });
 }

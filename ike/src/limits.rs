@@ -151,6 +151,8 @@ pub const REFUSALS_KEPT_FOR: Duration = Duration::from_hours(24);
 pub const UNHEARD_NOTED: usize = 64;
 /// See [`UNHEARD_NOTED`].
 pub const UNHEARD_PERIOD: Duration = Duration::from_hours(1);
+/// Addresses that are named of those where somebody began and has not gone on.
+pub const BEGUN_TOLD: usize = 64;
 /// What deserves a look with one connection, of however many peers.
 pub const WARNINGS: usize = 8;
 /// Lines of a comparison in a diagnosis.

@@ -133,10 +133,13 @@ pub struct PacketSize {
     pub mtu: u16,
     /// Bytes of the largest packet that the path carries, with all that the tunnel adds.
     pub path_mtu: u16,
-    /// `interface`: that of our own line, nothing says that the path carries less; `router`: a router said so; `probed`: a packet
+    /// `interface`: that of our own line, nothing says that the path carries less, and `proven` that it does not; `router`: a router said so; `probed`: a packet
     /// of that size has passed, and a larger one has not; `assumed`: larger ones got lost, how much passes is being found
     /// out; `configured`: `mtu` in `[daemon]` allows less than the path.
     pub source: String,
+    /// Whether a packet of `path_mtu` bytes has passed.
+    #[serde(default)]
+    pub proven: bool,
     /// The router that said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub router: Option<IpAddr>,

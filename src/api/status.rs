@@ -1,6 +1,7 @@
 //! What `status` and `sas` tell of the daemon as a whole. The field names are stable; times are whole seconds.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,9 @@ pub struct Status {
     /// Refusals of late that named no tunnel and were kept with none, the newest last. Nobody proved anything.
     #[serde(default)]
     pub refused: Vec<Refused>,
+    /// Where somebody began an IKE SA, was answered and has not gone on, now or within the hour; 64 at most. Nobody proved anything.
+    #[serde(default)]
+    pub begun: Vec<IpAddr>,
     /// Networks that no tunnel protects any more and that stay blocked until `sekisho unprotect --stale`.
     #[serde(default)]
     pub stale: Vec<String>,

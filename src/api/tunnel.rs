@@ -83,6 +83,10 @@ pub struct Tunnel {
     /// Networks of our side that are blocked, since a tunnel protected them before; until `sekisho unprotect NETWORK`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocked_local: Vec<String>,
+    /// Networks that this machine is on, address and interface, and that lie in the peer's networks: they are reached through the
+    /// tunnel only, which is seldom meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut_off: Vec<String>,
     /// How many tunnels stand: several for many peers, or where one peer may have several side by side. What is said
     /// above of a tunnel that is up is said of the newest.
     #[serde(default)]

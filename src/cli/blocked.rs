@@ -1,5 +1,5 @@
 //! Networks of our side that stay blocked, since a tunnel protected them before: a network was on the wrong side of the configuration,
-//! or a hub's tunnel to it is gone.
+//! or a hub's tunnel to it is gone. And those that a tunnel takes away.
 
 use std::fmt::Display;
 
@@ -17,5 +17,19 @@ pub(super) fn blocked_local(networks: &[impl Display]) -> Option<(String, String
             "If {are} on this side, `sekisho unprotect {}` opens the way, and {are} reached without a tunnel then, as any local network",
             list(" ")
         ),
+    ))
+}
+
+/// The same of networks that this machine is on and that lie in the peer's networks.
+pub(super) fn cut_off(networks: &[String]) -> Option<(String, &'static str)> {
+    let lie = match networks.len() {
+        0 => return None,
+        1 => "lies",
+        _ => "lie",
+    };
+    let list = networks.join(", ");
+    Some((
+        format!("{list} {lie} in the peer's networks: what is there is reached through the tunnel only"),
+        "If that is on this side, take it out of `remote_networks`",
     ))
 }

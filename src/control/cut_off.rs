@@ -1,9 +1,9 @@
 //! What is said of networks that this machine is on and that a tunnel takes away.
 
-use sekisho_ike::config::Name;
+use sekisho_ike::config::{Child, Connection, Name};
 
 use super::policy;
-use crate::config::{Config, protected};
+use crate::config::{Config, prefixes, protected, remote_side};
 use crate::net::netlink::{CutOff, Netlink, cut_off_by};
 
 /// What is the matter, and what to do. It may be meant, so nothing is refused for it.
@@ -20,11 +20,25 @@ pub fn judge(config: &Config) -> Vec<Warning> {
     cut_off_by(&policy(config)).map(|found| in_words(config, &found)).unwrap_or_default()
 }
 
-/// The same in lines, for the daemon.
-pub async fn warnings(netlink: Netlink, config: &Config) -> Vec<String> {
+/// The same for the daemon.
+pub async fn look(netlink: Netlink, config: &Config) -> Vec<CutOff> {
     let found = netlink.cut_off(&policy(config)).await.inspect_err(|error| tracing::debug!(%error));
-    let found = in_words(config, &found.unwrap_or_default()).into_iter();
+    let own = |found: &CutOff| found.interface == config.daemon.interface;
+    found.unwrap_or_default().into_iter().filter(|found| !own(found)).collect()
+}
+
+/// In lines.
+pub fn lines(config: &Config, found: &[CutOff]) -> Vec<String> {
+    let found = in_words(config, found).into_iter();
     found.map(|Warning { what, remedy }| format!("{what} ({remedy})")).collect()
+}
+
+/// Those that this tunnel takes away, address and interface.
+pub(super) fn by(config: &Config, found: &[CutOff], tunnel: &Connection) -> Vec<String> {
+    let remote =
+        |child: &Child| remote_side(config, tunnel, child).iter().flat_map(prefixes).collect::<Vec<_>>();
+    let takes = |found: &&CutOff| tunnel.children.iter().flat_map(remote).any(|net| net == found.protected);
+    found.iter().filter(takes).map(|CutOff { own, interface, .. }| format!("{own} of {interface}")).collect()
 }
 
 fn in_words(config: &Config, found: &[CutOff]) -> Vec<Warning> {
@@ -65,6 +79,9 @@ mod tests {
         };
         let warnings = in_words(&config, &[on("eth1"), on("sekisho0")]);
         let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        let centre = &config.connections[0];
+        let elsewhere = CutOff { protected: "10.0.0.0/8".parse().unwrap(), ..on("eth1") };
+        assert_eq!(by(&config, &[on("eth1"), elsewhere], centre), ["10.1.0.5/24 of eth1"]);
         assert_eq!(
             warning.what,
             "10.1.0.0/16 is protected by tunnel `centre` and holds 10.1.0.5/24 of eth1: what is there is reached through the tunnel only"

@@ -18,7 +18,7 @@ use crate::telemetry::Fact;
 use super::apply::FollowUp;
 use super::install::{self, ike_path};
 use super::waiting::Settled;
-use super::{Control, ICMP_BUDGET, Inputs, Order, now};
+use super::{Control, ICMP_BUDGET, Inputs, Order, cut_off, now};
 
 /// Messages of the data path that are taken in one turn, so that timers and operators have theirs.
 const BUDGET: usize = 64;
@@ -192,6 +192,8 @@ impl Control {
         if change == Change::Network {
             tracing::info!("a line, an address or a default route changed");
             self.command(Command::NetworkChanged);
+            let netlink = self.out.routing.netlink().clone();
+            self.cut_off = cut_off::look(netlink, &self.config).await;
         }
     }
 

@@ -50,6 +50,7 @@ use crate::config::Config;
 use crate::data::{DataPath, FromDataReceiver};
 use crate::net::clock;
 use crate::net::icmp::Icmp;
+use crate::net::netlink::CutOff;
 use crate::net::udp::Sockets;
 use crate::telemetry::Telemetry;
 
@@ -65,7 +66,7 @@ use spi::Spis;
 use strangers::Strangers;
 use waiting::Waiting;
 
-pub use cut_off::{Warning, judge as judge_cut_off, warnings as cut_off_warnings};
+pub use cut_off::{Warning, judge as judge_cut_off, lines as cut_off_lines, look as look_at_cut_off};
 pub use routing::{Routing, policy};
 
 /// Messages of routers in a second: anybody may send them, and each costs a look at all SAs.
@@ -120,6 +121,8 @@ pub struct Control {
     /// Settings that changed and wait for the next start.
     restart_needed: Vec<String>,
     pending: Pending,
+    /// Networks that this machine is on and that a tunnel takes away.
+    cut_off: Vec<CutOff>,
     /// The last reload, if it was refused.
     reload_refused: Option<ReloadRefused>,
     /// IKE datagrams that the network refused.
@@ -134,11 +137,11 @@ pub struct Control {
 }
 
 impl Control {
-    /// A control loop with its configuration in force; [`Control::run`] makes it go.
+    /// A control loop with its configuration in force; [`Control::run`] makes it go. `cut_off`: what [`look_at_cut_off`] found.
     ///
     /// # Errors
     /// If no thread can be made for what computes.
-    pub fn new(config: Config, out: Outputs) -> io::Result<Self> {
+    pub fn new(config: Config, out: Outputs, cut_off: Vec<CutOff>) -> io::Result<Self> {
         let ports = EndpointConfig {
             ike_port: config.daemon.ike_port,
             nat_port: config.daemon.nat_port,
@@ -164,6 +167,7 @@ impl Control {
             expiry: Expiry::new(now().boot),
             restart_needed: Vec::new(),
             pending: Pending::default(),
+            cut_off,
             reload_refused: None,
             unsent: 0,
             icmp_budget: ICMP_BUDGET,

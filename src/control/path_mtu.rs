@@ -20,7 +20,7 @@ const RECORDED: Duration = Duration::from_secs(30);
 /// How the MTU of a path is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// It is that of our own line: nothing says that the rest of the path carries less.
+    /// It is that of our own line: nothing says that the rest of the path carries less, and `proven` that it does not.
     Line,
     /// This router said so.
     Router(IpAddr),
@@ -67,6 +67,8 @@ pub(super) struct PathMtu {
     pub(super) mtu: u16,
     /// How that is known.
     pub(super) source: Source,
+    /// A packet of that size has passed.
+    pub(super) proven: bool,
     pub(super) on_path: OnPath,
     /// Until when a router is believed, if nobody verifies what it said.
     pub(super) until: Option<Instant>,
@@ -91,7 +93,7 @@ impl PathMtus {
         let source = Source::Line;
         // Of the first path of a tunnel there is nothing to record.
         let recorded = self.paths.get(&tunnel).map_or((line, None), |path| path.recorded);
-        let path = PathMtu { remote, mtu: line, source, on_path, line, until: None, recorded };
+        let path = PathMtu { remote, mtu: line, source, proven: false, on_path, line, until: None, recorded };
         self.paths.insert(tunnel, path);
         self.changed.insert(tunnel);
         self.new_lines.insert(tunnel);
@@ -123,6 +125,7 @@ impl PathMtus {
             _ => Source::Assumed,
         };
         path.mtu = mtu.min(path.line);
+        path.proven = proven;
         path.until = None;
         if before != (path.mtu, path.source) {
             self.changed.insert(tunnel);
@@ -139,7 +142,7 @@ impl PathMtus {
     ) -> Option<u16> {
         let path = self.paths.get_mut(&tunnel)?;
         let mtu = quote.lowers(path.mtu)?;
-        (path.mtu, path.source) = (mtu, Source::Router(router));
+        (path.mtu, path.source, path.proven) = (mtu, Source::Router(router), false);
         path.until = (path.on_path != OnPath::Probed).then(|| now + BELIEVED);
         self.changed.insert(tunnel);
         Some(mtu)
@@ -150,6 +153,7 @@ impl PathMtus {
         for (tunnel, path) in &mut self.paths {
             if path.until.is_some_and(|until| until <= now) {
                 (path.mtu, path.source, path.until) = (path.line, Source::Line, None);
+                path.proven = false;
                 self.changed.insert(*tunnel);
             }
         }
@@ -252,6 +256,7 @@ mod tests {
         ] {
             paths.found(TUNNEL, mtu, proven);
             assert_eq!(known(&paths), (mtu.min(1500), source));
+            assert_eq!(paths.get(TUNNEL).unwrap().proven, proven, "also of what the line carries");
         }
         assert_eq!(paths.take_changed().len(), 1);
         paths.found(TUNNEL, 1500, true);
@@ -282,6 +287,7 @@ mod tests {
         paths.lead(TUNNEL, remote(), 1500, OnPath::Probed);
         assert_eq!(paths.too_big(at(0), TUNNEL, router(), &quote(1400)), Some(1400));
         assert_eq!(known(&paths), (1400, Source::Router(router())));
+        assert!(!paths.get(TUNNEL).unwrap().proven);
         for higher in [1400, 1450, 1500, 2000] {
             assert_eq!(paths.too_big(at(0), TUNNEL, router(), &quote(higher)), None);
         }

@@ -66,6 +66,7 @@ impl Control {
         Some(PacketSize {
             mtu,
             path_mtu: path.mtu,
+            proven: path.proven,
             source: if configured { "configured" } else { path.source.code() }.to_owned(),
             router: match path.source {
                 Source::Router(router) if !configured => Some(router),

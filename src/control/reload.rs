@@ -36,7 +36,8 @@ impl Control {
         last_good::keep(&Config { daemon: in_force(&self.config.daemon, &new.daemon), ..new.clone() });
         let mut reloaded = difference(&self.config, &new);
         let netlink = self.out.routing.netlink().clone();
-        reloaded.warnings.extend(cut_off::warnings(netlink, &new).await);
+        self.cut_off = cut_off::look(netlink, &new).await;
+        reloaded.warnings.extend(cut_off::lines(&new, &self.cut_off));
         self.restart_needed.clone_from(&reloaded.restart_needed);
         self.pending.changed(now().boot, &reloaded.from_next_sa);
         self.reload_refused = None;

@@ -193,6 +193,7 @@ impl Control {
             drops,
             pools: self.endpoint.pools().into_iter().map(Into::into).collect(),
             refused: self.endpoint.refusals(now()).into_iter().map(Into::into).collect(),
+            begun: self.endpoint.begun(now()),
             stale: self.out.routing.stale().iter().map(ToString::to_string).collect(),
         }
     }
@@ -225,6 +226,7 @@ impl Control {
             unanswered: &|child_sa, usage| self.books.unanswered(now.boot, child_sa, usage),
             packets: &|tunnel| self.packet_size(tunnel),
             stale: self.out.routing.stale(),
+            cut_off: &self.cut_off,
         };
         status::tunnel(now, status, &self.config, &counted)
     }

@@ -17,9 +17,10 @@ use crate::api::{
     Timestamp, Tunnel, Unanswered,
 };
 use crate::config::{Config, local_to, start_word};
+use crate::net::netlink::CutOff;
 
 use super::books::sum;
-use super::expiry;
+use super::{cut_off, expiry};
 
 fn failed((at, diagnosis): &(u64, Diagnosis)) -> Failed {
     Failed { at: *at, diagnosis: diagnosis.into() }
@@ -43,6 +44,8 @@ pub(super) struct Counted<'a> {
     pub(super) packets: &'a dyn Fn(&TunnelStatus) -> Option<PacketSize>,
     /// Networks that are blocked and protected by no tunnel.
     pub(super) stale: &'a BTreeSet<IpNet>,
+    /// Networks that this machine is on and that a tunnel takes away.
+    pub(super) cut_off: &'a [CutOff],
 }
 
 /// One tunnel as an operator sees it.
@@ -84,6 +87,7 @@ pub(super) fn tunnel(now: Now, status: &ConnectionStatus, config: &Config, count
         children: newest.map(|tunnel| children(now, tunnel, counted)).unwrap_or_default(),
         configured_children: connection.children.iter().map(|child| configured(status, child)).collect(),
         blocked_local: local_to(&connection.children, counted.stale).map(|net| net.to_string()).collect(),
+        cut_off: cut_off::by(config, counted.cut_off, connection),
         internal: newest.and_then(|tunnel| tunnel.inner.clone()).map(Into::into),
         peers_up: status.tunnels.len(),
         peers: shown.map(|tunnel| peer(now, tunnel, counted)).collect(),

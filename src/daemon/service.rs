@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::{Limits, Server};
 use crate::config::Config;
-use crate::control::{Control, Inputs, Order, Outputs, Routing, cut_off_warnings};
+use crate::control::{Control, Inputs, Order, Outputs, Routing, cut_off_lines, look_at_cut_off};
 use crate::data::{self, DataPath};
 use crate::net::icmp::Icmp;
 use crate::net::netlink::Netlink;
@@ -49,11 +49,11 @@ pub(super) async fn serve(args: &Args, config: Config, netlink: Netlink) -> Resu
     let (asked, requests) = mpsc::channel(REQUESTS);
     let (orders, ordered) = mpsc::channel(1);
     let inputs = Inputs { data: from_data, requests, orders: ordered };
-    let cut_off = cut_off_warnings(routing.netlink().clone(), &config).await;
-    announce(&config, cut_off, &telemetry);
-    let control =
-        Control::new(config, Outputs { data, sockets, routing, icmp, telemetry: telemetry.clone() })
-            .map_err(|error| Failure(format!("cannot start the control loop: {error}")))?;
+    let cut_off = look_at_cut_off(routing.netlink().clone(), &config).await;
+    announce(&config, cut_off_lines(&config, &cut_off), &telemetry);
+    let outputs = Outputs { data, sockets, routing, icmp, telemetry: telemetry.clone() };
+    let control = Control::new(config, outputs, cut_off)
+        .map_err(|error| Failure(format!("cannot start the control loop: {error}")))?;
     let serving = server.run(asked, telemetry.clone());
     let served = tokio::spawn(async {
         if let Err(error) = serving.await {

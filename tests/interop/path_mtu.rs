@@ -93,6 +93,9 @@ fn spoken(name: &'static str, outer: Outer, router: &str) {
     let site = Site::new(name);
     let (sekisho, _strongswan) = we_initiate(&site, outer, |_| ());
     await_path(&sekisho, 1500, "interface");
+    sekisho.await_tunnel("a packet of 1,500 bytes that passes", PATIENCE, |tunnel| {
+        tunnel["packets"]["proven"] == true
+    });
     // The path gets narrow while the tunnel stands; nothing is probed for minutes.
     site.narrow(NARROW);
     assert_carries_udp(&site.a, &site.b);

@@ -176,7 +176,7 @@ pub(crate) fn revocation(error: &RevocationError) -> Diagnosis {
         ),
         RevocationError::Unknown(_) => (
             DiagnosisKind::RevocationUnknown,
-            "See that these servers can be reached from this machine (`curl -I` with the address; the tunnel itself does not carry this), or keep the authority's list in `crl_files`; until then revocation = \"soft\" lets the peer in, unless it is known to be revoked",
+            "See that these servers can be reached from this machine (the tunnel itself does not carry this; `curl -I` with the address shows it, but takes another way if the server is in `remote_networks`), or keep the authority's list in `crl_files`; until then revocation = \"soft\" lets the peer in, unless it is known to be revoked",
         ),
     };
     here(kind, &error, advice)

@@ -77,6 +77,12 @@ impl HalfOpenTable {
         self.by_spi.get_mut(spi).map(Box::as_mut)
     }
 
+    /// Where the initiators are that were answered and have not gone on so far.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = IpAddr> {
+        let unfinished = self.by_spi.values().filter(|half_open| half_open.unfinished().is_some());
+        unfinished.map(|half_open| half_open.path().remote_ip())
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

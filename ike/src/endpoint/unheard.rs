@@ -29,12 +29,29 @@ impl Unheard {
         known
     }
 
+    fn lately(&self, now: Instant) -> impl Iterator<Item = IpAddr> {
+        let late = self.0.iter().filter(move |(at, _)| now.since(*at) < limits::UNHEARD_PERIOD);
+        late.map(|(_, remote)| *remote)
+    }
+
     pub(super) fn forget(&mut self, remote: IpAddr) {
         self.0.retain(|(_, have)| *have != remote);
     }
 }
 
 impl Endpoint {
+    /// Where somebody began an IKE SA, was answered and has not gone on: now, or within the hour. A few, each once; nobody there
+    /// proved anything.
+    pub fn begun(&self, now: Now) -> Vec<IpAddr> {
+        let mut begun = Vec::new();
+        for remote in self.unheard.lately(now.boot).chain(self.half_open.unfinished()) {
+            if begun.len() < limits::BEGUN_TOLD && !begun.contains(&remote) {
+                begun.push(remote);
+            }
+        }
+        begun
+    }
+
     /// The time of a half-open SA is over. Who its initiator was is not known: it is told of with the one connection that is
     /// down and names its address, or with none. Nothing more is known of why.
     pub(super) fn half_open_expired(&mut self, now: Now, spi: IkeSpi) {
@@ -59,6 +76,7 @@ impl Endpoint {
         managed.unfinished = managed.unfinished.saturating_add(1);
         // To hear nothing once may be a bad line.
         if unfinished == Unfinished::Silent && managed.unfinished < 2 {
+            self.unheard.note(now.boot, remote);
             return;
         }
         let known = managed.last_failure.as_ref().is_some_and(|(_, last)| last.kind != diagnosis.kind);
@@ -93,6 +111,7 @@ mod tests {
         let host = |n: u32| IpAddr::from((0xc000_0200 + n).to_be_bytes());
         let mut unheard = Unheard::default();
         assert_eq!([0, 30, 100].map(|minutes| unheard.note(at(minutes), host(1))), [false, true, false]);
+        assert_eq!([159, 160].map(|minutes| unheard.lately(at(minutes)).count()), [1, 0]);
         unheard.forget(host(1));
         assert!(!unheard.note(at(101), host(1)), "it was in meanwhile");
         (2..500).for_each(|n| assert!(!unheard.note(at(102), host(n))));

@@ -130,7 +130,12 @@ fn from_anywhere(config: EndpointConfig) -> World {
 #[test]
 fn a_hub_tells_of_whoever_never_comes_back_on_port_4500() {
     let mut world = from_anywhere(EndpointConfig::default());
-    world.run_for(45 * SECOND);
+    let begun = |world: &World| world.b.endpoint.begun(world.clock());
+    assert!(begun(&world).is_empty());
+    for seconds in [5, 40] {
+        world.run_for(seconds * SECOND);
+        assert_eq!(begun(&world), ["10.0.0.1".parse::<std::net::IpAddr>().unwrap()], "half-open, and after");
+    }
     assert!(world.b.endpoint.refusals(world.clock()).is_empty(), "once may be a bad line");
     world.run_for(2 * MINUTE);
     let told = world.b.endpoint.refusals(world.clock());
@@ -143,6 +148,7 @@ fn a_hub_tells_of_whoever_never_comes_back_on_port_4500() {
     world.link.closed_port = None;
     assert!(world.run_until(2 * MINUTE, |w| w.is_up()), "{:?}", world.disagreement());
     assert!(world.b.endpoint.refusals(world.clock()).is_empty(), "it is in");
+    assert!(begun(&world).is_empty(), "and has gone on");
 }
 
 /// In a flood the addresses may be forged.

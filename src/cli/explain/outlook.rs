@@ -30,27 +30,42 @@ pub(super) fn outlook(tunnel: &Tunnel, status: &Status) -> Option<String> {
         {
             "If that is this tunnel's peer, it must try again once that is put right.".to_owned()
         }
+        // IKE gets here, whoever else was refused.
+        (State::Waiting, None) if tunnel.ike.is_some() => format!(
+            "Nothing is to be done here: the peer sets a Child SA up when it has something to send.{}",
+            start_here(tunnel)
+        ),
         // The peer's address may be another one than is thought, as behind a NAT.
         (State::Waiting, None) if !status.refused.is_empty() => {
             "Others were refused lately (`sekisho status` lists them): is one of their addresses the peer's?"
                 .to_owned()
         }
-        (State::Waiting, None) => {
-            let start = if tunnel.startable {
-                format!(" `sekisho up {name}` starts it from here.")
-            } else {
-                String::new()
-            };
-            format!(
-                "Nothing is to be done here, and nobody was refused lately. If the peer tries all the same, its packets do not get here (UDP ports 500 and 4500).{start}"
-            )
-        }
+        (State::Waiting, None) => format!("{}{}", nobody_refused(tunnel, status), start_here(tunnel)),
         (State::Idle, None) => format!("`sekisho up {name}` sets it up without one."),
         (State::Backoff, None) if let Some(networks) = on_demand(tunnel) => {
             format!("The next packet for {networks} has it tried again; `sekisho up {name}` tries at once.")
         }
         (_, None) => format!("The peer must ask again{}.", from_here(tunnel)),
     })
+}
+
+/// Why a peer that is waited for is not in, where nobody was refused: what is not known is not claimed.
+fn nobody_refused(tunnel: &Tunnel, status: &Status) -> String {
+    match strangers::begun(tunnel, status) {
+        Some(begun) => format!(
+            "Somebody at {begun} began and has not gone on (yet). If that is this tunnel's peer and it stays so for half a minute, look at the way between the ends, both directions of it, and at UDP port 4500 above all."
+        ),
+        None => "Nothing is to be done here, and nobody was refused lately. If the peer tries all the same, and `sekisho status` counts no more under Dropped when it does, its packets do not get here (UDP ports 500 and 4500).".to_owned(),
+    }
+}
+
+/// How it is started from here, if it can be, as a sentence.
+fn start_here(tunnel: &Tunnel) -> String {
+    if tunnel.startable {
+        format!(" `sekisho up {}` starts it from here.", tunnel.name)
+    } else {
+        String::new()
+    }
 }
 
 /// Whether and how it is started from here, to go on with.

@@ -21,6 +21,8 @@ pub(super) struct Asked {
     refused: Vec<Refused>,
     /// Refusals that are kept with a tunnel that they were perhaps meant for.
     near_misses: Vec<NearMiss>,
+    /// Whether somebody there began an IKE SA lately and has not gone on.
+    begun: bool,
     /// Tunnels in whose name whoever is there was refused: the last failure of each.
     refused_tunnels: Vec<String>,
 }
@@ -50,9 +52,15 @@ pub(super) fn explain(address: IpAddr, status: &Status, now: Timestamp) -> Asked
             tunnel.name
         )));
     }
+    let begun = status.begun.contains(&address);
+    if begun {
+        parts.push(wrapped(&format!(
+            "Somebody at {address} began an IKE SA lately, was answered, and has not gone on (yet). If it stays so for half a minute, look at the way between the ends, both directions of it, and at UDP port 4500 above all: `tcpdump host {address}` shows what gets here."
+        )));
+    }
     if parts.is_empty() {
         parts.push(wrapped(&format!(
-            "No tunnel is with {address}, and nobody there was refused lately. If the peer asks all the same, its packets do not get here: look at the way to this machine (UDP ports 500 and 4500) with `tcpdump host {address}`, and at the firewalls on it."
+            "No tunnel is with {address}, and nobody there was refused lately. If the peer asks all the same, and `sekisho status` counts no more under Dropped when it does, its packets do not get here: look at the way to this machine (UDP ports 500 and 4500) with `tcpdump host {address}`, and at the firewalls on it."
         )));
     }
     Asked {
@@ -61,6 +69,7 @@ pub(super) fn explain(address: IpAddr, status: &Status, now: Timestamp) -> Asked
         text: parts.join("\n\n"),
         refused: unnamed.into_iter().cloned().collect(),
         near_misses: near.into_iter().map(|(_, miss)| miss.clone()).collect(),
+        begun,
         refused_tunnels: refused_here.map(|tunnel| tunnel.name.clone()).collect(),
     }
 }

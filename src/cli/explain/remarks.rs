@@ -1,6 +1,6 @@
 //! What else deserves a look, whether traffic passes or not.
 
-use super::super::blocked::blocked_local;
+use super::super::blocked::{blocked_local, cut_off};
 use super::super::output::{moment, not_yet};
 use super::super::silence::{Silence, silences};
 use crate::api::{ConfiguredChild, IkeSa, State, Status, Tunnel};
@@ -66,11 +66,13 @@ pub(super) fn remarks(tunnel: &Tunnel) -> Vec<String> {
         capital(&mut seen);
         format!("{seen}. {advice}.")
     });
+    let cut_off = cut_off(&tunnel.cut_off).map(|(seen, advice)| format!("{seen}. {advice}."));
     ours.into_iter()
         .chain(theirs)
         .chain(note)
         .chain(weak)
         .chain(blocked)
+        .chain(cut_off)
         .chain(silent)
         .chain(narrowed)
         .collect()
@@ -82,7 +84,7 @@ fn unchecked(ike: &IkeSa) -> Option<String> {
     let list = "name a list of its authority that is up to date in `crl_files`";
     let advice = if note.contains("://") {
         format!(
-            "See that these servers can be reached from this machine (`curl -I` with the address), or {list}"
+            "See that these servers can be reached from this machine (the tunnel itself does not carry this; `curl -I` with the address shows it, but takes another way if the server is in `remote_networks`), or {list}"
         )
     } else {
         format!(

@@ -1,5 +1,7 @@
 //! Refusals that named no tunnel: those that may have been meant for this one, since its peer may be where they came from.
 
+use std::net::IpAddr;
+
 use super::super::output::time;
 use super::refusal::told as in_full;
 use crate::api::{Failed, Refused, State, Status, Timestamp, Tunnel};
@@ -9,8 +11,21 @@ const TOLD: usize = 3;
 
 /// Those that came from where the tunnel's peer may be, the newest last.
 pub(super) fn of<'a>(tunnel: &Tunnel, status: &'a Status) -> Vec<&'a Refused> {
-    let may_be = |refused: &&Refused| waits(tunnel) && may_be_at(tunnel, refused);
+    let may_be = |refused: &&Refused| waits(tunnel) && may_be_at(tunnel, refused.remote);
     status.refused.iter().filter(may_be).collect()
+}
+
+/// Where somebody began and has not gone on who may be the tunnel's peer, in words.
+pub(super) fn begun(tunnel: &Tunnel, status: &Status) -> Option<String> {
+    let may_be: Vec<String> =
+        status.begun.iter().filter(|at| may_be_at(tunnel, **at)).map(ToString::to_string).collect();
+    let shown = may_be.get(..may_be.len().min(TOLD))?.join(", ");
+    let more = may_be.len().saturating_sub(TOLD);
+    match more {
+        _ if may_be.is_empty() => None,
+        0 => Some(shown),
+        _ => Some(format!("{shown} and {more} more addresses")),
+    }
 }
 
 /// Whether a peer of it may still be on its way in. Of many peers there is always one more.
@@ -19,8 +34,8 @@ fn waits(tunnel: &Tunnel) -> bool {
 }
 
 /// A name may stand for any address.
-fn may_be_at(tunnel: &Tunnel, refused: &Refused) -> bool {
-    let fits = |host: &String| host.parse().map_or(true, |host: std::net::IpAddr| host == refused.remote);
+fn may_be_at(tunnel: &Tunnel, remote: IpAddr) -> bool {
+    let fits = |host: &String| host.parse().map_or(true, |host: IpAddr| host == remote);
     tunnel.remote_hosts.is_empty() || tunnel.remote_hosts.iter().any(fits)
 }
 

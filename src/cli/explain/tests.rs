@@ -68,6 +68,7 @@ fn each_state_is_explained() {
     narrowed_on_both_sides.configured_children[0].left_out_local = vec!["10.17.0.128/25".to_owned()];
     let warned = Tunnel { warnings: vec![refused()], ..well.clone() };
     let blocked = Tunnel { blocked_local: vec!["10.17.0.0/24".to_owned()], ..well.clone() };
+    let cut_off = Tunnel { cut_off: vec!["10.200.3.1/24 of eth1".to_owned()], ..well.clone() };
     let down = tunnel("spare");
     let connecting = Tunnel { state: State::Connecting, next_try_in_s: None, ..down.clone() };
     let remote = "203.0.113.2:500".parse().unwrap();
@@ -99,6 +100,7 @@ fn each_state_is_explained() {
         ("up_narrowed_on_both_sides", narrowed_on_both_sides),
         ("up_with_warning", warned),
         ("up_with_local_network_blocked", blocked),
+        ("up_with_network_cut_off", cut_off),
         ("down", down),
         ("unanswered", unanswered),
         ("connecting", connecting),
@@ -126,6 +128,8 @@ fn whom_nobody_asked_about_is_told_by_what_can_be_done_for_it() {
     let text = text(&unchecked).replace('\n', " ");
     assert!(text.contains("is ended on 2025-11-21 22:49:10 UTC if it stays so"), "{text}");
     assert!(text.contains("The certificate names no server that could be asked: name a list"), "{text}");
+    let past = "the tunnel itself does not carry this";
+    assert!(self::text(&tunnel("centre")).replace('\n', " ").contains(past), "where there is one");
     assert!(!text.contains("curl") && !text.contains("would be refused"), "{text}");
 }
 
@@ -179,6 +183,49 @@ fn refusals_of_no_tunnel_are_told_where_they_may_be_of_its_peer() {
     assert!(up.refused.is_empty(), "its peer is in");
     let one_more = explain(&tunnel("homes"), &status, now);
     assert_eq!(one_more.refused.len(), 1, "there are more peers than those that are in");
+}
+
+/// What became of it is not known: that its packets do not get here least of all.
+#[test]
+fn whoever_began_and_has_not_gone_on_got_here() {
+    let mut status: Status = serde_json::from_str(STATUS).unwrap();
+    status.refused.clear();
+    status.restart_needed.clear();
+    status.begun = vec!["203.0.113.99".parse().unwrap()];
+    let now = Timestamp::from_unix(NOW);
+    let of = |address: &str| peer::explain(address.parse().unwrap(), &status, now).text;
+    insta::assert_snapshot!("peer_begun", of("203.0.113.99"));
+    assert!(!of("203.0.113.98").contains("began"));
+    let at = |hosts: &[&str]| Tunnel {
+        near_misses: vec![],
+        remote_hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+        ..tunnel("ward")
+    };
+    let waiting = |hosts: &[&str]| explain(&at(hosts), &status, now).text;
+    insta::assert_snapshot!("waiting_begun", waiting(&[]));
+    assert!(waiting(&["203.0.113.98"]).contains("Nothing is to be done here"));
+    let mut many = status.clone();
+    many.begun = (1..=5).map(|host| IpAddr::from([203, 0, 113, host])).collect();
+    let many = explain(&at(&[]), &many, now).text.replace('\n', " ");
+    assert!(many.contains("at 203.0.113.1, 203.0.113.2, 203.0.113.3 and 2 more addresses began"), "{many}");
+}
+
+/// Its peer's child ended, as one on demand does that nothing passes through: IKE gets here, and nothing else is told.
+#[test]
+fn of_a_peer_whose_ike_sa_stands_it_is_not_said_that_its_packets_do_not_get_here() {
+    let mut status: Status = serde_json::from_str(STATUS).unwrap();
+    let idle =
+        Tunnel { near_misses: vec![], remote_hosts: vec![], ike: tunnel("centre").ike, ..tunnel("ward") };
+    let idle = Tunnel { ike: idle.ike.map(|ike| crate::api::IkeSa { peer_auth_note: None, ..ike }), ..idle };
+    status.restart_needed.clear();
+    status.refused.clear();
+    status.begun = vec!["203.0.113.99".parse().unwrap()];
+    insta::assert_snapshot!("waiting_with_ike_sa", explain(&idle, &status, Timestamp::from_unix(NOW)).text);
+    let elsewhere = Tunnel { remote_hosts: vec!["203.0.113.98".to_owned()], startable: true, ..idle };
+    let status: Status = serde_json::from_str(STATUS).unwrap();
+    let told = explain(&elsewhere, &status, Timestamp::from_unix(NOW)).text.replace('\n', " ");
+    assert!(told.contains("when it has something to send. `sekisho up ward` starts it from here."), "{told}");
+    assert!(!told.contains("Others were refused"), "{told}");
 }
 
 #[test]

@@ -13,6 +13,9 @@ pub(super) const EXAMPLES: &str = "Examples:\n  sekisho status\n  sekisho status
 /// Columns of a remark.
 const WIDTH: usize = 112;
 
+/// What is there to be dropped: nobody has to look for a cause.
+const NO_LOSS: [&str; 2] = ["dummy", "keepalive"];
+
 pub(super) fn run(daemon: &Daemon, output: &Output) -> Done {
     let data = daemon.ask(&Request::Status)?;
     output.answer(data, |status| show(output, status, Timestamp::now()))
@@ -89,8 +92,8 @@ fn footnotes(status: &Status) -> Vec<String> {
         let stale = stale.join(", ");
         lines.push(format!("\nRemoved from the configuration and still blocked: {stale} (`sekisho unprotect --stale` frees these, and they are reached in clear then)"));
     }
-    let dropped: Vec<_> =
-        status.drops.iter().filter(|(_, n)| **n > 0).map(|(why, n)| format!("{why} {n}")).collect();
+    let lost = status.drops.iter().filter(|(why, n)| **n > 0 && !NO_LOSS.contains(&why.as_str()));
+    let dropped: Vec<_> = lost.map(|(why, n)| format!("{why} {n}")).collect();
     if !dropped.is_empty() {
         lines.push(format!("\nDropped: {}", dropped.join(", ")));
     }

@@ -1,7 +1,7 @@
 //! What stands below a tunnel's line: why it is down, what comes next, and what else deserves a look.
 
 use super::super::awaited::awaited;
-use super::super::blocked::blocked_local;
+use super::super::blocked::{blocked_local, cut_off};
 use super::super::output::{Colour, bytes, details, moment, not_yet, time};
 use super::super::silence::{Silence, silences};
 use crate::api::{
@@ -45,6 +45,10 @@ pub(super) fn remarks(tunnel: &Tunnel, now: Timestamp) -> Vec<(Colour, String)> 
         remarks.push((Colour::Yellow, format!("  => {advice}")));
     }
     if let Some((seen, advice)) = blocked_local(&tunnel.blocked_local) {
+        remarks.push((Colour::Yellow, format!("warning: {seen}")));
+        remarks.push((Colour::Yellow, format!("  => {advice}")));
+    }
+    if let Some((seen, advice)) = cut_off(&tunnel.cut_off) {
         remarks.push((Colour::Yellow, format!("warning: {seen}")));
         remarks.push((Colour::Yellow, format!("  => {advice}")));
     }
@@ -110,18 +114,19 @@ fn configured(child: &ConfiguredChild) -> (Colour, String) {
 
 /// How large packets may be.
 fn packets(packets: &PacketSize) -> (Colour, String) {
-    let PacketSize { mtu, path_mtu, source, router, tried_again_in_s, dont_fragment } = packets;
+    let PacketSize { mtu, path_mtu, source, proven, router, tried_again_in_s, dont_fragment } = packets;
     let known = match (source.as_str(), router) {
         ("router", Some(router)) => format!("so says the router {router}"),
         ("probed", _) => "larger packets did not get there".to_owned(),
         ("assumed", _) => "larger packets get lost, and how much passes is being found out".to_owned(),
         ("configured", _) => "`mtu` in [daemon] allows no more".to_owned(),
+        ("interface", _) if *proven => "as much as our own line; that was found out".to_owned(),
         _ => "and whether the path takes less is not known".to_owned(),
     };
     let again = tried_again_in_s.map(|wait| format!("; whether more does is tried again in {}", time(wait)));
     let again = again.unwrap_or_default();
     let takes = match source.as_str() {
-        "interface" => "our own line takes",
+        "interface" if !proven => "our own line takes",
         "probed" => "the path takes at least",
         _ => "the path takes",
     };
@@ -263,6 +268,28 @@ mod tests {
         let told = |wait| outlook(&Tunnel { next_try_in_s: wait, ..spare.clone() }).unwrap().1;
         assert_eq!(told(Some(12)), "attempts so far: 3, next try in 12s");
         assert_eq!(told(Some(0)), "attempts so far: 3, next try now");
+    }
+
+    #[test]
+    fn a_path_that_was_found_to_carry_what_the_line_does_is_known() {
+        let status: Status = serde_json::from_str(include_str!("../../../tests/status.json")).unwrap();
+        let size = status.tunnels.into_iter().find_map(|tunnel| tunnel.packets).unwrap();
+        let line = PacketSize {
+            mtu: 1438,
+            path_mtu: 1500,
+            source: "interface".to_owned(),
+            router: None,
+            tried_again_in_s: None,
+            ..size
+        };
+        assert_eq!(
+            packet_size(&PacketSize { proven: false, ..line.clone() }),
+            "carries packets of 1438 bytes: our own line takes 1500, and whether the path takes less is not known"
+        );
+        assert_eq!(
+            packet_size(&PacketSize { proven: true, ..line }),
+            "carries packets of 1438 bytes: the path takes 1500, as much as our own line; that was found out"
+        );
     }
 
     #[test]
