@@ -33,7 +33,7 @@ fn show(reloaded: &Reloaded) -> String {
     for (what, names) in [
         ("added", added),
         ("changed, so set up anew", changed),
-        ("with a new certificate, and as they stand", renewed),
+        ("with a new certificate (what stands goes on, what does not is tried at once)", renewed),
         ("with other trust, by which the peers of what stands are judged", reviewed),
         ("removed", removed),
         ("needs a restart of the daemon to take effect", restart_needed),
