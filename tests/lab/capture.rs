@@ -41,6 +41,8 @@ pub struct Crossed {
     pub marked: u64,
     /// Frames from or to an address behind the gateways.
     pub inner: u64,
+    /// Source and destination of the first of these: whose gateway let it out.
+    pub first_inner: Option<[IpAddr; 2]>,
     /// Fragments of anything: what was sent did not fit the line.
     pub fragments: u64,
     /// Frames that the capture itself missed.
@@ -100,7 +102,10 @@ fn count(crossed: &mut Crossed, frame: &[u8], marker: &Finder) {
     let Some((addresses, ports)) = addresses_and_ports(frame) else { return };
     crossed.fragments += u64::from(is_fragment(frame));
     crossed.native += u64::from(is_native_esp(frame));
-    crossed.inner += u64::from(addresses.iter().any(is_inner));
+    if addresses.iter().any(is_inner) {
+        crossed.inner += 1;
+        crossed.first_inner.get_or_insert(addresses);
+    }
     crossed.protected +=
         u64::from(ports.is_some_and(|ports| ports.iter().any(|port| [500, 4500].contains(port))));
 }

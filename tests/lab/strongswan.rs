@@ -16,6 +16,8 @@ use super::tunnel::{Outer, Tunnel};
 use super::wait::{wait_for, wait_until};
 
 const CHARON: &str = "/usr/lib/ipsec/charon";
+/// Metric of the routes behind all others.
+const LAST: &str = "9999";
 
 /// A charon in a gateway's namespace, with a `/run` of its own. Its log is printed when the test fails.
 pub struct StrongSwan<'a> {
@@ -34,6 +36,7 @@ impl<'a> StrongSwan<'a> {
         }
         let configuration = daemon_configuration(&path.display().to_string(), tunnel);
         fs::write(path.join("strongswan.conf"), configuration).expect("write strongswan.conf");
+        keep_in(&gateway.namespace, tunnel);
         let charon = launch(&gateway.namespace, &directory);
         let mut peer = Self { namespace: &gateway.namespace, directory, charon };
         peer.await_vici();
@@ -210,6 +213,15 @@ impl Drop for StrongSwan<'_> {
                 &self.directory.path().join("charon.log"),
             );
         }
+    }
+}
+
+/// For what it has no SA, strongSwan lets in clear: a connection's last words when the SA is gone. Its own routes to
+/// what it protects are in a table that comes first.
+fn keep_in(namespace: &Namespace, tunnel: &Tunnel) {
+    let given = tunnel.gives.iter().flat_map(|gives| gives.addresses.iter().copied());
+    for network in tunnel.remote_networks.iter().map(String::as_str).chain(given) {
+        namespace.ip(&format!("route replace blackhole {network} metric {LAST}"));
     }
 }
 
