@@ -33,7 +33,9 @@ mod contender;
 mod crowd;
 mod figures;
 mod goals;
+mod lines;
 mod measure;
+mod party;
 mod peers;
 mod report;
 mod rounds;
@@ -44,7 +46,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use contender::Contender;
-use measure::tcp::Streams;
+use measure::tcp::How;
 
 /// Tunnels of several implementations, measured in turns.
 #[derive(Parser)]
@@ -104,8 +106,9 @@ impl Options {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }
 
-    pub fn streams(&self, count: usize) -> Streams<'_> {
-        Streams { count, control: &self.congestion }
+    /// How streams are measured, in so many turns of each.
+    pub fn tcp(&self, turns: u32) -> How<'_> {
+        How { control: &self.congestion, seconds: self.seconds, turns }
     }
 
     pub fn measures(&self, measure: Measure) -> bool {

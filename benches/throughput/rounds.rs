@@ -2,28 +2,46 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use crate::contender::{Contender, Pair, without_udp};
+use crate::contender::Contender;
 use crate::crowd::Crowd;
 use crate::figures::Figures;
-use crate::lab::{Namespace, Outer, Site};
-use crate::measure::{Ends, echo, tcp, udp, usage::Usage};
+use crate::lab::{Outer, Site};
+use crate::lines::Lines;
+use crate::measure::tcp::{Course, in_turns};
+use crate::measure::{Ends, Inside};
+use crate::party::Party;
 use crate::peers::Peers;
 use crate::{CROWD, LINES, Measure, Options, PEERS};
 
-/// Payloads of UDP: small, middle, and a packet of 1,400 bytes, which fits every MTU here.
-pub const PAYLOADS: [(usize, &str); 3] = [(64, "pps64"), (512, "pps512"), (1_372, "pps1400")];
-const LOAD_TRIPS: usize = 300;
+/// Turns of streams that are compared. This machine's speed changes by a third for seconds at a time.
+const TURNS: u32 = 5;
 
 /// Who is missing, and why.
 pub type Missing = BTreeMap<&'static str, String>;
 
-/// A tunnel, and between what it is measured, over IPv4 and IPv6 inside.
-struct Party<'a> {
-    name: &'static str,
-    ends: [Ends<'a, Namespace>; 2],
-    pair: Pair<'a>,
+/// Streams that are measured, of whom, and under which name.
+pub struct Run<'a, N> {
+    of: &'static str,
+    key: &'static str,
+    course: Course<'a, N>,
+}
+
+impl<'a, N> Run<'a, N> {
+    pub fn new(
+        of: &'static str,
+        key: &'static str,
+        ends: impl Into<Vec<Ends<'a, N>>>,
+        streams: usize,
+    ) -> Self {
+        Self { of, key, course: Course { ends: ends.into(), streams, processes: Vec::new() } }
+    }
+
+    /// The processor time of these processes is told of as well.
+    pub fn costing(mut self, processes: Vec<u32>) -> Self {
+        self.course.processes = processes;
+        self
+    }
 }
 
 /// Measures everything that is wanted.
@@ -43,24 +61,20 @@ pub fn run(options: &Options) -> (Figures, Missing) {
 
     let mut figures = Figures::default();
     for round in 1..=options.rounds {
-        for party in &parties {
-            eprintln!("round {round} of {}: {}", options.rounds, party.name);
-            party.measure(options, &mut figures);
-        }
+        eprintln!("round {round} of {}", options.rounds);
+        all_parties(&parties, options, &mut figures);
         if let Some(lines) = &lines {
-            lines.measure(options, &mut figures);
+            streams(&lines.runs(), TURNS, options, &mut figures);
         }
-        if let Some(crowds) = &crowds {
-            for (key, crowd) in ["one_sa_tcp1_gbps", "many_sas_tcp1_gbps"].into_iter().zip(crowds) {
-                let carried = tcp::carried(&[crowd.ends()], options.streams(1), options.seconds, &[]);
-                figures.add(CROWD, key, carried.gbps);
-            }
+        if let Some([one, many]) = &crowds {
+            let sides = [(one, "one_sa_tcp1_gbps"), (many, "many_sas_tcp1_gbps")];
+            let runs = sides.map(|(crowd, key)| Run::new(CROWD, key, [crowd.ends()], 1));
+            streams(&runs, TURNS, options, &mut figures);
         }
-        if let Some(peers) = &peers {
-            for (key, peers) in ["one_worker_tcp4_gbps", "two_workers_tcp4_gbps"].into_iter().zip(peers) {
-                let carried = tcp::carried(&peers.ends(), options.streams(2), options.seconds, &[]);
-                figures.add(PEERS, key, carried.gbps);
-            }
+        if let Some([one, two]) = &peers {
+            let sides = [(one, "one_worker_tcp4_gbps"), (two, "two_workers_tcp4_gbps")];
+            let runs = sides.map(|(peers, key)| Run::new(PEERS, key, peers.ends(), 2));
+            streams(&runs, TURNS, options, &mut figures);
         }
     }
     (figures, missing)
@@ -79,98 +93,34 @@ fn programs(options: &Options) -> (Vec<(Contender, Option<PathBuf>)>, Missing) {
     (found, missing)
 }
 
-impl Party<'_> {
-    fn measure(&self, options: &Options, figures: &mut Figures) {
-        // What sets a tunnel up with the first packets does it now.
-        echo::round_trips(self.ends[0], 50, Duration::ZERO);
+fn all_parties(parties: &[Party<'_>], options: &Options, figures: &mut Figures) {
+    for party in parties {
+        eprintln!("    {}", party.name);
+        party.wake();
         if options.measures(Measure::Rtt) {
-            self.round_trips(options, figures);
+            party.round_trips(options, figures);
         }
-        let pids = self.pair.pids();
         if options.measures(Measure::Tcp) {
-            self.streams(options, figures, &pids);
+            party.alone().iter().for_each(|run| streams(std::slice::from_ref(run), 1, options, figures));
         }
         if options.measures(Measure::Udp) {
-            self.datagrams(figures);
+            party.datagrams(figures);
         }
-        if !pids.is_empty() {
-            figures.add(self.name, "rss_mib", Usage::of(&pids).resident_mib);
-        }
+        party.memory(figures);
     }
-
-    fn round_trips(&self, options: &Options, figures: &mut Figures) {
-        let Self { name, ends: [ends, _], .. } = *self;
-        let idle = echo::round_trips(ends, options.trips, Duration::ZERO);
-        figures.add(name, "rtt_idle_us_p50", idle.p50);
-        figures.add(name, "rtt_idle_us_p99", idle.p99);
-        let stream = tcp::Load::start(&[ends], options.streams(1));
-        echo::round_trips(ends, LOAD_TRIPS / 3, Duration::from_millis(1));
-        let load = echo::round_trips(ends, LOAD_TRIPS, Duration::from_millis(2));
-        drop(stream);
-        figures.add(name, "rtt_load_us_p50", load.p50);
-        figures.add(name, "rtt_load_us_p99", load.p99);
-    }
-
-    fn streams(&self, options: &Options, figures: &mut Figures, pids: &[u32]) {
-        let [v4, v6] = self.ends;
-        for (ends, count, key) in [
-            (v4, 1, "tcp1_gbps"),
-            (v6, 1, "tcp1_ipv6_gbps"),
-            (v4.turned(), 1, "tcp1_back_gbps"),
-            (v4, 4, "tcp4_gbps"),
-            (v4.turned(), 4, "tcp4_back_gbps"),
-        ] {
-            let carried = tcp::carried(&[ends], options.streams(count), options.seconds, pids);
-            figures.add(self.name, key, carried.gbps);
-            if key == "tcp1_gbps" && !pids.is_empty() {
-                figures.add(self.name, "cpu_seconds_per_gb", carried.cpu_seconds_per_gb);
-            }
-        }
-    }
-
-    fn datagrams(&self, figures: &mut Figures) {
-        let single = PAYLOADS.map(|(length, key)| (udp::Flow { length, trains: false }, key));
-        let trains = (udp::Flow { trains: true, ..single[0].0 }, "pps64_trains");
-        for (flow, key) in single.into_iter().chain([trains]) {
-            let guess = figures.last(self.name, key).filter(|&rate| rate > 0.0);
-            figures.add(self.name, key, udp::carried(self.ends[0], flow, guess));
-        }
+    if options.measures(Measure::Tcp) {
+        let runs: Vec<_> = parties.iter().flat_map(Party::compared).collect();
+        streams(&runs, TURNS, options, figures);
     }
 }
 
-/// Our tunnels over other lines, and without UDP, and the same measurement over IPv4 in UDP beside them.
-struct Lines<'a> {
-    sites: &'a [Site; 4],
-    _pairs: [Pair<'a>; 4],
-}
-
-impl<'a> Lines<'a> {
-    fn start(sites: &'a [Site; 4]) -> Self {
-        let [plain, ipv6_outside, nat, native] = sites;
-        nat.masquerade();
-        let in_udp = |site, outer| Contender::Sekisho.start(site, None, outer);
-        let pairs = [
-            in_udp(plain, Outer::V4),
-            in_udp(ipv6_outside, Outer::V6),
-            in_udp(nat, Outer::V4),
-            without_udp(native),
-        ];
-        Self { sites, _pairs: pairs }
-    }
-
-    fn measure(&self, options: &Options, figures: &mut Figures) {
-        let [plain, ipv6_outside, nat, native] = self.sites;
-        for (key, contender, site) in [
-            ("ipv4_tcp1_gbps", Contender::Sekisho, plain),
-            ("ipv6_outside_tcp1_gbps", Contender::Sekisho, ipv6_outside),
-            ("nat_tcp1_gbps", Contender::Sekisho, nat),
-            ("native_tcp1_gbps", Contender::Sekisho, native),
-            // What the line itself loses to a NAT.
-            ("bare_tcp1_gbps", Contender::Bare, plain),
-            ("bare_nat_tcp1_gbps", Contender::Bare, nat),
-        ] {
-            let ends = contender.ends(site, Outer::V4);
-            figures.add(LINES, key, tcp::carried(&[ends], options.streams(1), options.seconds, &[]).gbps);
+/// Measures streams in so many turns of each.
+fn streams<N: Inside>(runs: &[Run<'_, N>], turns: u32, options: &Options, figures: &mut Figures) {
+    let courses: Vec<_> = runs.iter().map(|run| &run.course).collect();
+    for (run, carried) in runs.iter().zip(in_turns(&courses, options.tcp(turns))) {
+        figures.add(run.of, run.key, carried.gbps());
+        if run.key == "tcp1_gbps" && !run.course.processes.is_empty() {
+            figures.add(run.of, "cpu_seconds_per_gb", carried.cpu_seconds_per_gb());
         }
     }
 }
