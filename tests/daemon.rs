@@ -225,7 +225,7 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
 
         fs::write(site.config(), good.replace("10.0.0.0/16", "192.0.0.0/16")).unwrap();
         let reloaded: Reloaded = site.ask(&Request::Reload).into_data().unwrap();
-        let taken = "192.0.0.0/16 is protected by tunnel `centre` and holds 192.0.2.2/24 of wan";
+        let taken = "192.0.2.2/24 of wan lies in the peer's network 192.0.0.0/16 (tunnel `centre`): ";
         assert!(
             reloaded.warnings.iter().any(|warning| warning.starts_with(taken)),
             "{:?}",

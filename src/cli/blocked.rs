@@ -3,6 +3,8 @@
 
 use std::fmt::Display;
 
+use crate::words::{self, GIVE_BACK};
+
 /// What is seen, and what to do about it; nothing where none is blocked.
 pub(super) fn blocked_local(networks: &[impl Display]) -> Option<(String, String)> {
     let (ours, was, are) = match networks.len() {
@@ -22,14 +24,6 @@ pub(super) fn blocked_local(networks: &[impl Display]) -> Option<(String, String
 
 /// The same of networks that this machine is on and that lie in the peer's networks.
 pub(super) fn cut_off(networks: &[String]) -> Option<(String, &'static str)> {
-    let lie = match networks.len() {
-        0 => return None,
-        1 => "lies",
-        _ => "lie",
-    };
-    let list = networks.join(", ");
-    Some((
-        format!("{list} {lie} in the peer's networks: what is there is reached through the tunnel only"),
-        "If that is on this side, take it out of `remote_networks`",
-    ))
+    let seen = || words::cut_off(networks, "the peer's networks");
+    (!networks.is_empty()).then(|| (seen(), GIVE_BACK))
 }

@@ -5,6 +5,7 @@ use sekisho_ike::config::{Child, Connection, Name};
 use super::policy;
 use crate::config::{Config, prefixes, protected, remote_side};
 use crate::net::netlink::{CutOff, Netlink, cut_off_by};
+use crate::words::{self, GIVE_BACK};
 
 /// What is the matter, and what to do. It may be meant, so nothing is refused for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub struct Warning {
     /// What is the matter.
     pub what: String,
     /// What to do.
-    pub remedy: String,
+    pub remedy: &'static str,
 }
 
 /// For the command line: what this machine's addresses say against a configuration; nothing where they cannot be read.
@@ -38,21 +39,18 @@ pub(super) fn by(config: &Config, found: &[CutOff], tunnel: &Connection) -> Vec<
     let remote =
         |child: &Child| remote_side(config, tunnel, child).iter().flat_map(prefixes).collect::<Vec<_>>();
     let takes = |found: &&CutOff| tunnel.children.iter().flat_map(remote).any(|net| net == found.protected);
-    found.iter().filter(takes).map(|CutOff { own, interface, .. }| format!("{own} of {interface}")).collect()
+    found.iter().filter(takes).map(ToString::to_string).collect()
 }
 
 fn in_words(config: &Config, found: &[CutOff]) -> Vec<Warning> {
     let tunnels = protected(config);
     let own = |found: &&CutOff| found.interface != config.daemon.interface;
-    let warning = |CutOff { protected, own, interface }: &CutOff| {
-        let tunnel = tunnels.iter().find(|(net, _)| net == protected).map(|(_, name): &(_, Name)| name);
-        let by = tunnel.map_or_else(String::new, |tunnel| format!(" by tunnel `{tunnel}`"));
-        Warning {
-            what: format!(
-                "{protected} is protected{by} and holds {own} of {interface}: what is there is reached through the tunnel only"
-            ),
-            remedy: "if that is on this side, take it out of `remote_networks`".to_owned(),
-        }
+    let warning = |found: &CutOff| {
+        let tunnel =
+            tunnels.iter().find(|(net, _)| *net == found.protected).map(|(_, name): &(_, Name)| name);
+        let of = tunnel.map_or_else(String::new, |tunnel| format!(" (tunnel `{tunnel}`)"));
+        let within = format!("the peer's network {}{of}", found.protected);
+        Warning { what: words::cut_off(&[found], &within), remedy: GIVE_BACK }
     };
     found.iter().filter(own).map(warning).collect()
 }
@@ -84,7 +82,7 @@ mod tests {
         assert_eq!(by(&config, &[on("eth1"), elsewhere], centre), ["10.1.0.5/24 of eth1"]);
         assert_eq!(
             warning.what,
-            "10.1.0.0/16 is protected by tunnel `centre` and holds 10.1.0.5/24 of eth1: what is there is reached through the tunnel only"
+            "10.1.0.5/24 of eth1 lies in the peer's network 10.1.0.0/16 (tunnel `centre`): what is there is reached through the tunnel only"
         );
     }
 }

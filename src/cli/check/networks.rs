@@ -44,7 +44,7 @@ pub(super) fn cut_off(config: &Config) -> impl Iterator<Item = Finding> {
         severity: Severity::Warning,
         code: "connected_network_tunnelled",
         what,
-        remedy,
+        remedy: remedy.to_owned(),
     })
 }
 

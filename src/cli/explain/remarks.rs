@@ -66,7 +66,11 @@ pub(super) fn remarks(tunnel: &Tunnel) -> Vec<String> {
         capital(&mut seen);
         format!("{seen}. {advice}.")
     });
-    let cut_off = cut_off(&tunnel.cut_off).map(|(seen, advice)| format!("{seen}. {advice}."));
+    let cut_off = cut_off(&tunnel.cut_off).map(|(seen, advice)| {
+        let mut advice = advice.to_owned();
+        capital(&mut advice);
+        format!("{seen}. {advice}.")
+    });
     ours.into_iter()
         .chain(theirs)
         .chain(note)

@@ -1,6 +1,7 @@
 //! Networks that this machine is on and that nothing but the TUN leads to, since a protected prefix holds them.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use ipnet::IpNet;
 use nix::net::if_::if_indextoname;
@@ -18,6 +19,12 @@ pub struct CutOff {
     pub own: IpNet,
     /// The interface's name.
     pub interface: String,
+}
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.own, self.interface)
+    }
 }
 
 /// Prefixes up to this length are the whole internet, or half of it: whoever protects that means it.
