@@ -28,6 +28,29 @@ fn down_refuses_the_peer_until_up() {
     capture.finish().assert_no_clear_text();
 }
 
+/// As in one line of a shell: `sekisho down centre; sekisho up centre`. Another tunnel stands at both ends, nothing is left of the one
+/// before, and in between nothing leaves in clear.
+#[test]
+fn up_right_after_down_sets_the_tunnel_up_anew() {
+    let site = Site::new("admin_down_then_up");
+    let capture = Capture::start(&site);
+    let (sekisho, strongswan) = we_initiate(&site, Outer::V4, |_| {});
+    let before = sekisho.tunnel();
+    let spis = || [strongswan.ike_spis(), strongswan.child_spis()].concat();
+    let old = spis();
+    assert_carries_tcp(&site, 100);
+
+    let down = sekisho.json(&["down", Tunnel::NAME]);
+    assert_eq!((&down["state"], &down["ike"]), (&"admin_down".into(), &serde_json::Value::Null), "{down}");
+    let up = sekisho.json(&["up", Tunnel::NAME]);
+    assert_eq!(up["state"], "up", "{up}");
+    assert_ne!(up["ike"]["spi_i"], before["ike"]["spi_i"]);
+    strongswan.await_up();
+    assert!(spis().iter().all(|spi| !old.contains(spi)), "{old:?} and now {:?}", spis());
+    assert_carries_tcp(&site, 100);
+    capture.finish().assert_no_clear_text();
+}
+
 /// The peer's operator deletes the SAs; we, who keep the tunnel up, set it up again.
 #[test]
 fn a_tunnel_that_the_peer_deletes_comes_back() {

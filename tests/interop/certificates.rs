@@ -2,6 +2,7 @@
 
 use crate::lab::{
     Authority, Belief, End, Entity, KeyKind, Outer, Own, Proof, Request, Sekisho, Site, StrongSwan, Tunnel,
+    both_ways,
 };
 use crate::peers::assert_carries_tcp;
 use crate::refusals::assert_diagnosis;
@@ -344,8 +345,8 @@ fn pkcs12_holds_our_certificate() {
     parties.succeed();
 }
 
-/// A certificate that ends soon is told of. Its file is replaced: what stands goes on, what is set up next uses the new
-/// one.
+/// A certificate that ends soon is told of. Its file is replaced: what stands goes on at both ends, no packet is lost, and what is set up
+/// next uses the new one.
 #[test]
 fn a_renewed_certificate_is_taken_up_by_reload_without_losing_the_tunnel() {
     let site = Site::new("certificates_renewed");
@@ -355,6 +356,8 @@ fn a_renewed_certificate_is_taken_up_by_reload_without_losing_the_tunnel() {
     let mut parties = Parties::new(&site, End::A, &root, &ending, &theirs);
     let (sekisho, strongswan) = parties.succeed();
     let before = sekisho.tunnel();
+    let held = || (strongswan.ike_spis(), strongswan.child_spis());
+    let there = held();
     let told = |command: &str| String::from_utf8(sekisho.try_command(&[command]).stdout).unwrap();
     assert!(told("status").contains("our certificate expires in "), "{}", told("status"));
     // Whole days, and some of the tenth has passed.
@@ -369,8 +372,11 @@ fn a_renewed_certificate_is_taken_up_by_reload_without_losing_the_tunnel() {
     let renewed = Request { name: "clinic-17 renewed", ..Request::of(host(End::A), KeyKind::Ed25519) };
     parties.ours.proof = Proof::by(&root.issue(&renewed));
     sekisho.rewrite(&parties.ours);
-    let reloaded = sekisho.json(&["reload"]);
-    assert_eq!(reloaded["renewed"], serde_json::json!(["centre"]), "{reloaded}");
+    let tallies = both_ways(&site, 0, || {
+        let reloaded = sekisho.json(&["reload"]);
+        assert_eq!(reloaded["renewed"], serde_json::json!(["centre"]), "{reloaded}");
+    });
+    assert_eq!(tallies.map(|tally| tally.lost), [0, 0]);
     let after = sekisho.tunnel();
     for sa in ["ike", "children"] {
         let spi = |tunnel: &serde_json::Value| match sa {
@@ -379,6 +385,7 @@ fn a_renewed_certificate_is_taken_up_by_reload_without_losing_the_tunnel() {
         };
         assert_eq!(spi(&before), spi(&after), "the {sa} SA is the one from before");
     }
+    assert_eq!(held(), there, "and strongSwan's");
     assert_carries_tcp(&site, 100);
 
     strongswan.terminate();
