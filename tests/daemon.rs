@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use namespace::{Line, PROTECTED, assert_closed, in_namespace, routes, run, send};
 use nix::sys::signal::{Signal, kill};
@@ -237,6 +238,38 @@ fn the_control_socket_answers_and_a_reload_takes_over_only_what_is_good() {
         let reloaded: Reloaded = site.ask(&Request::Reload).into_data().unwrap();
         assert!(!reloaded.warnings.iter().any(|warning| warning.starts_with(taken)), "{reloaded:?}");
         assert_eq!(cut_off(), [""; 0]);
+        daemon.stop();
+    });
+}
+
+#[test]
+fn a_network_that_a_tunnel_takes_away_is_told_of_as_the_addresses_change() {
+    in_namespace(|| async {
+        let _line = Line::new();
+        let site = Site::new();
+        let daemon = site.start();
+        let cut_off = || site.ask(&Request::Status).into_data::<Status>().unwrap().tunnels.remove(0).cut_off;
+        assert_eq!(cut_off(), [""; 0]);
+        let (first, longer, ipv6) = ("10.0.5.1/24 of wan", "10.0.5.1/25 of wan", "2001:db8:5::1/64 of wan");
+        for (change, expected) in [
+            ("ip addr add 10.0.5.1/24 dev wan", &[first][..]),
+            ("ip addr add 10.0.5.1/25 dev wan", &[first, longer]),
+            ("ip addr del 10.0.5.1/24 dev wan", &[longer]),
+            ("ip addr add 2001:db8:5::1/64 dev wan nodad", &[longer, ipv6]),
+            // A network that is not on the way out stays local.
+            ("ip -6 route del default", &[longer, ipv6]),
+            ("ip route del default", &[]),
+            ("ip route add default via 192.0.2.1 dev wan", &[longer, ipv6]),
+            ("ip link delete wan", &[]),
+        ] {
+            run(change);
+            // The kernel's word comes when it comes, and is waited for until no more follow.
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while cut_off() != expected {
+                assert!(Instant::now() < deadline, "after `{change}` it says {:?}", cut_off());
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
         daemon.stop();
     });
 }

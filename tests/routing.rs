@@ -229,6 +229,8 @@ fn what_others_remove_is_noticed_and_repaired() {
 fn lines_addresses_and_default_routes_are_watched_and_bursts_are_one_event() {
     in_namespace(|| async {
         let _line = Line::new();
+        // Or the kernel tells in its own time that these can be used.
+        ["wan", "line"].iter().for_each(|line| drop(run(&format!("ip -6 addr flush dev {line} scope link"))));
         let mut watch = Watch::start(0).unwrap();
         run("ip addr add 192.0.2.3/24 dev wan");
         run("ip addr add 192.0.2.4/24 dev wan");
@@ -236,6 +238,12 @@ fn lines_addresses_and_default_routes_are_watched_and_bursts_are_one_event() {
         assert_eq!(watch.next().await.unwrap(), Change::Network);
         let quiet = tokio::time::timeout(Duration::from_millis(900), watch.next()).await;
         assert!(quiet.is_err(), "one event for the burst");
+        run("ip addr add 192.0.2.3/26 dev wan");
+        let longer = tokio::time::timeout(Duration::from_secs(5), watch.next()).await;
+        assert_eq!(
+            longer.expect("a known address may get a network of another length").unwrap(),
+            Change::Network
+        );
         run("ip link set line down");
         assert_eq!(watch.next().await.unwrap(), Change::Network);
     });

@@ -52,10 +52,12 @@ impl Address {
     }
 }
 
-/// Identifies an address event: interface, address, and whether it can be used yet.
-pub(super) fn address_key(message: &AddressMessage) -> Option<((u32, IpAddr), bool)> {
+/// Identifies an address event: interface, address with its network's length (one may be there with several), and whether it can be used
+/// yet.
+pub(super) fn address_key(message: &AddressMessage) -> Option<((u32, IpAddr, u8), bool)> {
     let tentative = message.header.flags.contains(AddressHeaderFlags::Tentative);
-    Address::read(message).map(|address| ((address.interface, address.own), !tentative))
+    let key = |address: Address| (address.interface, address.own, address.network.prefix_len());
+    Address::read(message).map(|address| (key(address), !tentative))
 }
 
 impl Netlink {

@@ -91,7 +91,7 @@ impl Watch {
 struct Seen {
     ignored: u32,
     running: BTreeMap<u32, bool>,
-    addresses: BTreeSet<((u32, IpAddr), bool)>,
+    addresses: BTreeSet<((u32, IpAddr, u8), bool)>,
 }
 
 impl Seen {
@@ -106,7 +106,7 @@ impl Seen {
             RouteNetlinkMessage::DelLink(link) => self.link(link, false),
             RouteNetlinkMessage::NewAddress(address) => {
                 let (key, usable) =
-                    address_key(address).filter(|((interface, _), _)| *interface != self.ignored)?;
+                    address_key(address).filter(|((interface, ..), _)| *interface != self.ignored)?;
                 self.addresses.remove(&(key, !usable));
                 self.addresses.insert((key, usable)).then_some(Change::Network)
             }
