@@ -13,7 +13,7 @@ use crate::exchange::{InitRequest, InitResponse};
 use crate::identity::Identity;
 use crate::limits;
 use crate::path::Path;
-use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Tunnel, answer_init};
+use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Sender, Tunnel, answer_init};
 use crate::time::Now;
 use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
 
@@ -69,22 +69,28 @@ impl Endpoint {
         let Ok(request) = InitRequest::read(payloads.clone()) else {
             return self.drop_datagram(DropReason::Malformed);
         };
-        if self.admit(now, path, datagram, &request) {
+        if let Some(sender) = self.admit(now, path, datagram, &request) {
             // After the cookie, so that only who receives at its address learns to come again.
             if self.core.output.is_busy_with_strangers() {
                 return self.drop_datagram(DropReason::Busy);
             }
-            self.open(now, path, datagram, request);
+            self.open(now, path, datagram, request, sender);
         }
     }
 
-    /// Whether this request may have our work. A cookie is asked for where it must bring one.
-    fn admit(&mut self, now: Now, path: Path, datagram: &Datagram<'_>, request: &InitRequest) -> bool {
+    /// Whether this request may have our work, and what is known of its sender then. A cookie is asked for where it must bring one.
+    fn admit(
+        &mut self,
+        now: Now,
+        path: Path,
+        datagram: &Datagram<'_>,
+        request: &InitRequest,
+    ) -> Option<Sender> {
         let admission = self.half_open.admission(&self.core.config, now.boot, path.remote_ip());
         let free = admission == Admission::Free;
         let refuse = match (admission, &request.cookie) {
             (Admission::Refused(reason), _) => Some(reason),
-            (Admission::Free, None) => return true,
+            (Admission::Free, None) => return Some(Sender::Claimed),
             (Admission::Free | Admission::Cookie, cookie) => {
                 let what =
                     Request { remote: path.remote, spi_i: datagram.header.spi_i, nonce: &request.nonce };
@@ -94,9 +100,9 @@ impl Endpoint {
                     .as_ref()
                     .map(|c| jar.is_good(&core.provider, &mut *core.random, now.boot, &what, c));
                 match good {
-                    Some(true) => return true,
+                    Some(true) => return Some(Sender::Proved),
                     // Nobody asked for this one; it may be one of an earlier secret.
-                    Some(false) if free => return true,
+                    Some(false) if free => return Some(Sender::Claimed),
                     wrong => {
                         let cookie = jar.bake(&core.provider, &mut *core.random, now.boot, &what);
                         let ctx = &mut core.context(now);
@@ -107,17 +113,17 @@ impl Endpoint {
             }
         };
         refuse.into_iter().for_each(|reason| self.core.output.drop(reason));
-        false
+        None
     }
 
-    fn open(&mut self, now: Now, path: Path, datagram: &Datagram<'_>, request: InitRequest) {
+    fn open(&mut self, now: Now, path: Path, datagram: &Datagram<'_>, request: InitRequest, sender: Sender) {
         // With nothing configured there is nobody to answer for.
         let Some(acceptable) = self.connections.acceptable(path.remote_ip()) else {
             return self.core.output.drop(DropReason::UnexpectedExchange);
         };
         let tell = self.refusals.is_left(now.boot);
         match HalfOpen::open(&mut self.core.context(now), acceptable, path, datagram, request, tell) {
-            InitOutcome::Opened(half_open) => self.keep(half_open),
+            InitOutcome::Opened(half_open) => self.keep(half_open.of(sender)),
             InitOutcome::Refused(None) if tell => {}
             InitOutcome::Refused(None) => self.core.output.drop(DropReason::RefusalUntold),
             InitOutcome::Refused(Some(diagnosis)) => {

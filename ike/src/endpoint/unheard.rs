@@ -7,7 +7,7 @@ use super::Endpoint;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
 use crate::limits;
-use crate::sa::{DropReason, Unfinished};
+use crate::sa::{DropReason, Sender, Unfinished};
 use crate::time::{Instant, Now};
 use crate::wire::{ExchangeType, IkeSpi};
 
@@ -71,7 +71,12 @@ impl Endpoint {
             }
         };
         let Some(managed) = name.as_ref().and_then(|name| self.connections.get_mut(name)) else {
-            return self.unheard_of(now, remote, unfinished, &diagnosis);
+            // Whoever brought our cookie, or fragments that can be opened, has received what we sent; others' addresses may be forged.
+            let proved = half_open.sender() == Sender::Proved || unfinished != Unfinished::Silent;
+            if proved || !self.half_open.was_crowded(now.boot) {
+                self.unheard_of(now, remote, unfinished, &diagnosis);
+            }
+            return;
         };
         managed.unfinished = managed.unfinished.saturating_add(1);
         // To hear nothing once may be a bad line.
@@ -87,9 +92,7 @@ impl Endpoint {
 
     /// No connection names the address: it is kept for the operator, without an event, as whoever was there proved nothing.
     fn unheard_of(&mut self, now: Now, remote: IpAddr, unfinished: Unfinished, diagnosis: &Diagnosis) {
-        // Whose fragments can be opened has received our answer; the others' addresses may be forged.
         let again = match unfinished {
-            Unfinished::Silent if self.half_open.was_crowded(now.boot) => false,
             Unfinished::Silent => self.unheard.note(now.boot, remote),
             Unfinished::Fragments(_) => true,
         };

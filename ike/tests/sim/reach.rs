@@ -1,11 +1,12 @@
 //! How far the line carries what: closed ports, lost fragments, datagrams that never leave.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sekisho_ike::config::{Connection, EndpointConfig, Remote};
 use sekisho_ike::diagnosis::{Diagnosis, DiagnosisKind};
 use sekisho_ike::event::Awaited;
-use sekisho_ike::sim::{Conditions, Host, Side, World, connection_pair};
+use sekisho_ike::sim::{Conditions, Host, Rogue, Side, World, connection, connection_pair};
 use sekisho_ike::wire::ExchangeType;
 
 use crate::{MINUTE, SECOND, start_with};
@@ -129,7 +130,13 @@ fn from_anywhere(config: EndpointConfig) -> World {
 
 #[test]
 fn a_hub_tells_of_whoever_never_comes_back_on_port_4500() {
-    let mut world = from_anywhere(EndpointConfig::default());
+    // 0: everyone brings a cookie, always.
+    for cookie_threshold in [EndpointConfig::default().cookie_threshold, 0] {
+        never_comes_back(from_anywhere(EndpointConfig { cookie_threshold, ..EndpointConfig::default() }));
+    }
+}
+
+fn never_comes_back(mut world: World) {
     let begun = |world: &World| world.b.endpoint.begun(world.clock());
     assert!(begun(&world).is_empty());
     for seconds in [5, 40] {
@@ -151,12 +158,27 @@ fn a_hub_tells_of_whoever_never_comes_back_on_port_4500() {
     assert!(begun(&world).is_empty(), "and has gone on");
 }
 
-/// In a flood the addresses may be forged.
+/// In a flood addresses may be forged. Whoever brought a cookie receives at its own.
 #[test]
-fn a_hub_under_a_flood_does_not_tell_of_whoever_never_comes_back() {
-    let mut world = from_anywhere(EndpointConfig { cookie_threshold: 0, ..EndpointConfig::default() });
-    world.run_for(5 * MINUTE);
-    assert!(world.b.endpoint.refusals(world.clock()).is_empty());
+fn a_hub_under_a_flood_tells_of_nobody_but_whoever_brought_its_cookie() {
+    let mut world = from_anywhere(EndpointConfig { cookie_threshold: 20, ..EndpointConfig::default() });
+    let strangers = |seed: u8| {
+        let address = SocketAddr::from(([192, 0, seed, 9], 500));
+        Rogue::new(connection(Side::A, true), address, seed.into())
+    };
+    let mut strangers: Vec<_> = (0..40).map(strangers).collect();
+    let mut answered = 0;
+    for _ in 0..60 {
+        for stranger in &mut strangers {
+            let [first, _] = stranger.first_messages();
+            answered += stranger.deliver(&mut world, &first).len();
+        }
+        world.run_for(5 * SECOND);
+    }
+    assert!(answered > 1000, "with a cookie, or more: {answered}");
+    let told: Vec<_> =
+        world.b.endpoint.refusals(world.clock()).iter().map(|r| r.remote.to_string()).collect();
+    assert_eq!(told, ["10.0.0.1"]);
 }
 
 #[test]

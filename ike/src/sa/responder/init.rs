@@ -1,6 +1,6 @@
 //! `IKE_SA_INIT`: what the first message is answered with, before anybody has proved anything.
 
-use super::{Acceptable, HalfOpen, HalfOpenStep, InitOutcome, Phase};
+use super::{Acceptable, HalfOpen, HalfOpenStep, InitOutcome, Phase, Sender};
 use crate::config::Encapsulation;
 use crate::crypto::sha256;
 use crate::diagnose;
@@ -108,6 +108,7 @@ impl HalfOpen {
             lease,
             spi_i: datagram.header.spi_i,
             path,
+            sender: Sender::Claimed,
             init_request: datagram.bytes.to_vec(),
             init_digest: sha256(&[datagram.bytes]),
             started: ctx.now.boot,

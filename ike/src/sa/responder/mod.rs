@@ -42,6 +42,7 @@ pub(crate) struct HalfOpen {
     lease: IkeSpiLease,
     spi_i: IkeSpi,
     path: Path,
+    sender: Sender,
     init_request: Vec<u8>,
     init_digest: [u8; 32],
     /// How often the first message was answered again.
@@ -49,6 +50,15 @@ pub(crate) struct HalfOpen {
     started: Instant,
     expires_at: Instant,
     phase: Phase,
+}
+
+/// What is known of who sent a first message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// The address may be forged.
+    Claimed,
+    /// The message brought our cookie: whoever sent it receives there.
+    Proved,
 }
 
 enum Phase {
@@ -156,6 +166,16 @@ impl HalfOpen {
 
     pub(crate) fn expires_at(&self) -> Instant {
         self.expires_at
+    }
+
+    /// The same, begun by this sender.
+    pub(crate) fn of(mut self: Box<Self>, sender: Sender) -> Box<Self> {
+        self.sender = sender;
+        self
+    }
+
+    pub(crate) fn sender(&self) -> Sender {
+        self.sender
     }
 
     /// How it ends if it ends now; `None` if it was refused, or is not done with.
