@@ -107,6 +107,7 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
         Kind::PoolExhausted => {
             vec![pool_exhausted(&"clinic-17.example".parse().unwrap(), "ipv4 10.9.0.0/30".into())]
         }
+        Kind::NoPool => vec![no_pool(&"clinic-17.example".parse().unwrap(), &"ward".into())],
         Kind::AddressNotAsked => vec![address_not_asked(&"ward".into())],
         Kind::AddressRefused => addresses_refused(),
         Kind::TrafficSelectors => traffic_selectors(),

@@ -15,6 +15,13 @@ pub(crate) fn pool_exhausted(peer: &Identity, pools: String) -> Diagnosis {
     diagnosis(DiagnosisKind::PoolExhausted, Side::Here, summary, advice).about(None, pools)
 }
 
+pub(crate) fn no_pool(peer: &Identity, tunnel: &Name) -> Diagnosis {
+    let summary =
+        format!("`{peer}` asks for an address, and tunnel `{tunnel}` has no pool to give it one from");
+    let advice = "Name a `pool` for this tunnel, or have the peer ask for no address (strongSwan: no `vips`) and name its own networks";
+    diagnosis(DiagnosisKind::NoPool, Side::Here, summary, advice)
+}
+
 pub(crate) fn address_not_asked(tunnel: &Name) -> Diagnosis {
     let summary = format!("the peer of tunnel `{tunnel}` is to be given an address, and asks for none");
     let advice = "Have the peer ask for one (a virtual address, by configuration payload), or take `pool` out of this tunnel and name the peer's networks in `remote_networks`";
@@ -29,7 +36,7 @@ pub(crate) fn started_by_peer(tunnel: &Name) -> Diagnosis {
 
 pub(crate) fn address_refused_there(kind: NotifyType) -> Diagnosis {
     let summary = format!("the peer gave us no address: it answered with {kind}");
-    let advice = "The peer's pool of addresses is used up, or has none of the family asked for in `internal_address`; it is tried again by itself";
+    let advice = "The peer has no pool of addresses for us, or none is left in it of what `internal_address` asks for: have that mended there, or take `internal_address` out and name our networks in `local_networks`; it is tried again by itself";
     diagnosis(DiagnosisKind::AddressRefused, Side::Peer, summary, advice)
 }
 

@@ -14,7 +14,8 @@ use crate::identity::Identity;
 use crate::wire::{ExchangeType, NotifyType};
 
 pub(crate) use addresses::{
-    address_not_asked, address_refused_there, address_unusable, no_address, pool_exhausted, started_by_peer,
+    address_not_asked, address_refused_there, address_unusable, no_address, no_pool, pool_exhausted,
+    started_by_peer,
 };
 pub(crate) use certificate::no_signature;
 pub(crate) use identity::{Pair, auth_refused_there, deleted_at_once, no_auth, proof, unknown_identity};

@@ -97,6 +97,8 @@ kinds! {
     NetworkTaken = "network_taken",
     /// There is no address left that the peer could be given.
     PoolExhausted = "pool_exhausted",
+    /// The peer asks for an address, and its tunnel has no pool.
+    NoPool = "no_pool",
     /// The peer must ask for an address, and did not.
     AddressNotAsked = "address_not_asked",
     /// The peer gave us no address that we can use.

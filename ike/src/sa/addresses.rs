@@ -135,17 +135,20 @@ impl Addresses {
 }
 
 impl Tunnel {
-    /// Gives the peer the addresses that it asks for, those again that it has. What it is told, or why it gets none: "The
-    /// responder sends `INTERNAL_ADDRESS_FAILURE` only if no addresses can be assigned" (RFC 7296 §3.15.4).
+    /// Gives the peer the addresses that it asks for, those again that it has. What it is told, or why it gets none: "If the responder
+    /// encounters an error while attempting to assign an IP address", it sends `INTERNAL_ADDRESS_FAILURE`, but "only if no addresses
+    /// can be assigned" (RFC 7296 §3.15.4).
     pub(super) fn assign(
         &mut self,
         ctx: &mut Context<'_>,
         request: &ConfigRequest,
     ) -> Result<ConfigReply, NotifyType> {
         let connection = self.connection().clone();
-        // Whoever gives out none "can simply ignore" what is asked.
-        if connection.pools.is_empty() || self.ended().is_some() {
+        if self.ended().is_some() {
             return Ok(ConfigReply::default());
+        }
+        if connection.pools.is_empty() {
+            return self.assign_none(request);
         }
         let before = self.addresses.leases.len();
         for wish in &request.addresses {
@@ -167,6 +170,17 @@ impl Tunnel {
             self.tell_addresses(ctx);
         }
         Ok(reply)
+    }
+
+    /// Where there is no pool no address can be assigned, and the peer is told so. To "simply ignore all Configuration payloads" is for
+    /// those that do not support them at all: "This type of implementation never sends `INTERNAL_ADDRESS_FAILURE`", and we do. Whoever
+    /// asks for something else, as name servers, may have its tunnel without: a reply may "not include some requested ones" (§3.15.1).
+    fn assign_none(&mut self, request: &ConfigRequest) -> Result<ConfigReply, NotifyType> {
+        if request.addresses.is_empty() {
+            return Ok(ConfigReply::default());
+        }
+        self.fail(diagnose::no_pool(self.remote_id(), &self.connection().name));
+        Err(NotifyType::INTERNAL_ADDRESS_FAILURE)
     }
 
     fn lease(&mut self, ctx: &mut Context<'_>, wish: AddressWish) {

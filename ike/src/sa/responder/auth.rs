@@ -209,7 +209,10 @@ impl HalfOpen {
         let given = request.configuration.as_ref().map(|asks| tunnel.assign(ctx, asks)).transpose();
         let (configuration, child) = match given {
             Ok(reply) => (reply, tunnel.answer_first_child(ctx, spi, request.child.as_ref(), nonces)),
-            Err(refusal) => (None, ChildAnswer::Refused(refusal)),
+            Err(refusal) => {
+                tunnel.refused_child = true;
+                (None, ChildAnswer::Refused(refusal))
+            }
         };
         let Proof { certificates, auth } = proof;
         let response = AuthResponse::Accept { id_r, certificates, auth, configuration, child };

@@ -82,6 +82,52 @@ fn our_own_client_says_that_it_got_none_and_comes_again_later() {
     );
 }
 
+/// §3.15.4: where there is no pool "no addresses can be assigned", and both ends are told so.
+#[test]
+fn who_asks_where_there_is_no_pool_is_told_that_it_gets_none() {
+    let mut world = start(1, Conditions::GOOD, &BOTH, |_, b| {
+        b.pools.clear();
+        b.children[0].remote = vec![ts("192.168.1.0/24")];
+    });
+    world.run_for(SECOND);
+    let [here, there] = [&world.a, &world.b].map(|host| host.failures.first().expect("a diagnosis").clone());
+    assert_eq!((here.kind.code(), there.kind.code()), ("address_refused", "no_pool"), "{here}\n{there}");
+    assert!(here.summary.contains("INTERNAL_ADDRESS_FAILURE") && here.advice.contains("no pool"), "{here}");
+    assert!(there.summary.contains("tunnel `link` has no pool"), "{there}");
+    let last = world.b.status().last_failure.expect("it stays").1;
+    assert_eq!(last.kind.code(), "no_pool", "that the peer then deletes the IKE SA says nothing new: {last}");
+    assert!(world.a.child_sas_made == 0 && world.b.child_sas_made == 0);
+    world.command(Side::A, Command::Down("link".into())).unwrap();
+    world.run_for(SECOND);
+    assert_eq!((world.a.spis_in_use(), world.b.spis_in_use()), (0, 0), "nothing is left behind");
+}
+
+#[test]
+fn who_asks_for_name_servers_alone_has_its_tunnel_without() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let (theirs, mut ours) = other("c");
+    ours.pools.clear();
+    ours.children[0].remote = vec![ts("192.168.1.0/24")];
+    world.configure(Side::B, vec![ours]);
+    let mut peer = rogue(9, theirs);
+    peer.besides = vec![request(vec![Attribute::Ip4Dns(None)])];
+    assert!(peer.connect(&mut world, EspSpi(0x1009)));
+    assert_eq!((refused(&peer.answered), given(&peer.answered)), (None, Some(vec![])));
+    assert_eq!(world.b.installed.len(), 1);
+    // An address is refused later too, and what stands goes on.
+    let ask = request(vec![Attribute::Ip4Address(None)]);
+    let mut another = peer.another_child(EspSpi(0x100a));
+    another.insert(0, ask.clone());
+    for (exchange, payloads) in
+        [(ExchangeType::INFORMATIONAL, vec![ask]), (ExchangeType::CREATE_CHILD_SA, another)]
+    {
+        let answer = peer.ask(&mut world, 0, exchange, &payloads).expect("an answer");
+        let told = (refused(&answer), given(&answer));
+        assert_eq!(told, (Some(NotifyType::INTERNAL_ADDRESS_FAILURE), None), "{exchange}");
+    }
+    assert_eq!((world.b.installed.len(), world.b.ended.len()), (1, 0));
+}
+
 #[test]
 fn who_must_ask_and_does_not_is_told_so() {
     let mut world = start(1, Conditions::GOOD, &BOTH, |a, _| {
