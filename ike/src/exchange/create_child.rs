@@ -4,13 +4,13 @@ use super::auth::ChildOffer;
 use super::configuration::{ConfigReply, ConfigRequest};
 use super::init::KeyExchangeData;
 use super::parts::{Parts, need};
-use crate::wire::{EspSpi, Malformed, Notify, NotifyType, Payload, Proposal, ProtocolId};
+use crate::wire::{ChildSpi, Malformed, Notify, NotifyType, Payload, Proposal, ProtocolId};
 
 /// A request for a Child SA (§1.3.1) or its rekey (§1.3.3).
 #[derive(Clone, Debug)]
 pub(crate) struct ChildRequest {
     /// The sender's inbound SPI of the one to replace.
-    pub(crate) rekeys: Option<EspSpi>,
+    pub(crate) rekeys: Option<ChildSpi>,
     /// §2.19: an address can be asked for "in any request to create a Child SA".
     pub(crate) configuration: Option<ConfigRequest>,
     pub(crate) offer: ChildOffer,
@@ -39,7 +39,7 @@ impl CreateChildRequest {
         let nonce = need(parts.nonce.take(), "CREATE_CHILD_SA without nonce")?;
         let key_exchange = parts.key_exchange.take();
         let rekeys = match parts.notify(NotifyType::REKEY_SA) {
-            Some(notify) => Some(notify.esp_spi().ok_or(Malformed::Syntax("REKEY_SA"))?),
+            Some(notify) => Some(notify.child_spi().ok_or(Malformed::Syntax("REKEY_SA"))?),
             None => None,
         };
         let configuration = ConfigRequest::read(parts.configuration.take())?;
@@ -112,7 +112,7 @@ pub(crate) enum CreateChildResponse {
     /// Send it again with a public value of this group.
     InvalidKe(u16),
     /// There is no Child SA with this SPI of the asking end to rekey. Only written: read it is an error as any other.
-    NotFound(EspSpi),
+    NotFound(ChildSpi),
     Error(NotifyType),
 }
 

@@ -17,7 +17,7 @@ use crate::negotiate::{TrafficSelector, left_out};
 use crate::path::Path;
 use crate::secret::Secret;
 use crate::suite::{EspProposal, EspSuite, Group};
-use crate::wire::{EspSpi, ExchangeType, NotifyType, WireSelector};
+use crate::wire::{ChildSpi, EspSpi, ExchangeType, NotifyType, WireSelector};
 use crate::work::Agreement;
 
 /// What we keep while our request for a Child SA is on its way.
@@ -143,7 +143,7 @@ impl PendingChild {
         rekeys: Option<EspSpi>,
     ) -> ChildRequest {
         ChildRequest {
-            rekeys,
+            rekeys: rekeys.map(ChildSpi::Esp),
             configuration: None,
             offer: self.offer(config, networks, true),
             nonce: self.nonce.clone(),

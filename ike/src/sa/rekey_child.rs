@@ -22,7 +22,7 @@ use crate::exchange::{ChildOffer, ChildRequest, CreateChildResponse, KeyExchange
 use crate::keys::Nonces;
 use crate::limits;
 use crate::suite::Group;
-use crate::wire::{EspSpi, ExchangeType, IkeSpi, NotifyType};
+use crate::wire::{ChildSpi, EspSpi, ExchangeType, IkeSpi, NotifyType};
 use crate::work::Agreement;
 
 impl Tunnel {
@@ -83,13 +83,19 @@ impl Tunnel {
     }
 
     /// The Child SA that a request is to replace, if it is to replace one; `Err` if it comes at the wrong time.
-    fn to_be_rekeyed(&self, spi: IkeSpi, rekeys: Option<EspSpi>) -> Result<Option<ChildSaId>, NotifyType> {
+    fn to_be_rekeyed(&self, spi: IkeSpi, rekeys: Option<ChildSpi>) -> Result<Option<ChildSaId>, NotifyType> {
         let ike_sa = self.ike_sas.get(&spi).ok_or(NotifyType::TEMPORARY_FAILURE)?;
-        let old = rekeys.and_then(|spi_out| self.child_by_peer_spi(spi_out)).map(|child| child.id);
-        let verdict = match rekeys {
-            None => new_child(ike_sa.activity()),
-            Some(_) => rekey_child(ike_sa.activity(), self.child_activity(old)),
+        let (old, activity) = match rekeys {
+            None => (None, None),
+            // None of AH exists, and none is on its way.
+            Some(ChildSpi::Ah(_)) => (None, Some(ChildActivity::Unknown)),
+            Some(ChildSpi::Esp(spi_out)) => {
+                let old = self.child_by_peer_spi(spi_out).map(|child| child.id);
+                (old, Some(self.child_activity(old)))
+            }
         };
+        let ike = ike_sa.activity();
+        let verdict = activity.map_or_else(|| new_child(ike), |child| rekey_child(ike, child));
         match verdict {
             Verdict::TemporaryFailure => Err(NotifyType::TEMPORARY_FAILURE),
             Verdict::ChildSaNotFound => Err(NotifyType::CHILD_SA_NOT_FOUND),

@@ -28,4 +28,4 @@ pub use registry::{
     PayloadType, ProtocolId, TransformType, TsType,
 };
 pub use selectors::WireSelector;
-pub use spi::{EspSpi, IkeSpi};
+pub use spi::{ChildSpi, EspSpi, IkeSpi};

@@ -2,7 +2,7 @@
 
 use super::cursor::{Malformed, Reader};
 use super::registry::{NotifyType, ProtocolId};
-use super::spi::EspSpi;
+use super::spi::{ChildSpi, EspSpi};
 use crate::limits;
 
 /// An error or a piece of status.
@@ -25,8 +25,12 @@ impl Notify {
     }
 
     /// One about a Child SA.
-    pub fn about(kind: NotifyType, spi: EspSpi) -> Self {
-        Self { protocol: ProtocolId::ESP, spi: spi.0.to_be_bytes().into(), kind, data: Vec::new() }
+    pub fn about(kind: NotifyType, child: impl Into<ChildSpi>) -> Self {
+        let (protocol, spi) = match child.into() {
+            ChildSpi::Esp(spi) => (ProtocolId::ESP, spi.0.to_be_bytes()),
+            ChildSpi::Ah(spi) => (ProtocolId::AH, spi),
+        };
+        Self { protocol, spi: spi.into(), kind, data: Vec::new() }
     }
 
     /// The answer to a request that cannot be read: RFC 7296 §2.5 wants the type of an unknown critical payload named, and the
@@ -42,9 +46,13 @@ impl Notify {
     }
 
     /// The Child SA it is about, if that is what it is about.
-    pub fn esp_spi(&self) -> Option<EspSpi> {
+    pub fn child_spi(&self) -> Option<ChildSpi> {
         let spi: [u8; 4] = self.spi.as_slice().try_into().ok()?;
-        (self.protocol == ProtocolId::ESP).then(|| EspSpi(u32::from_be_bytes(spi)))
+        match self.protocol {
+            ProtocolId::ESP => Some(ChildSpi::Esp(EspSpi(u32::from_be_bytes(spi)))),
+            ProtocolId::AH => Some(ChildSpi::Ah(spi)),
+            _ => None,
+        }
     }
 
     pub(super) fn parse(body: &[u8]) -> Result<Self, Malformed> {

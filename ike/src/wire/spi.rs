@@ -32,6 +32,22 @@ impl EspSpi {
     pub const MIN: u32 = 256;
 }
 
+/// A Child SA, by what one end receives on. RFC 7296 §3.10: "For notifications concerning Child SAs, this field MUST contain either (2) to
+/// indicate AH or (3) to indicate ESP."
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildSpi {
+    /// One of ESP.
+    Esp(EspSpi),
+    /// One of AH, which we do not have.
+    Ah([u8; 4]),
+}
+
+impl From<EspSpi> for ChildSpi {
+    fn from(spi: EspSpi) -> Self {
+        Self::Esp(spi)
+    }
+}
+
 impl fmt::Display for EspSpi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", self.0)

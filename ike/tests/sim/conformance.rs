@@ -4,8 +4,8 @@ use sekisho_ike::event::{Command, ConnectionState};
 use sekisho_ike::negotiate::TrafficSelector;
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection};
 use sekisho_ike::wire::{
-    Body, Datagram, EspSpi, ExchangeType, Header, IkeSpi, Notify, NotifyType, Payload, PayloadType, Proposal,
-    emit_clear,
+    Body, ChildSpi, Datagram, EspSpi, ExchangeType, Header, IkeSpi, Notify, NotifyType, Payload, PayloadType,
+    Proposal, emit_clear,
 };
 
 use crate::{MINUTE, SECOND};
@@ -33,12 +33,15 @@ fn standing() -> (World, Rogue) {
 #[test]
 fn the_rekey_of_an_unknown_child_sa_is_answered_with_its_spi() {
     let (mut world, mut rogue) = standing();
-    let unknown = EspSpi(0x7777);
-    let mut request = rogue.another_child(EspSpi(0x2000));
-    request.insert(0, Payload::Notify(Notify::about(NotifyType::REKEY_SA, unknown)));
-    let answer = rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &request).unwrap();
-    assert_eq!(answer, [Payload::Notify(Notify::about(NotifyType::CHILD_SA_NOT_FOUND, unknown))]);
-    assert_eq!(world.b.status().into_tunnel().unwrap().children.len(), 1, "and none is made");
+    // §3.10 knows of Child SAs of AH too: one has the number of an SA of ESP that does exist, and is another all the same.
+    let unknown = [ChildSpi::Esp(EspSpi(0x7777)), ChildSpi::Ah([0, 0, 0x10, 0])];
+    for (unknown, new) in unknown.into_iter().zip([0x2000, 0x2001]) {
+        let mut request = rogue.another_child(EspSpi(new));
+        request.insert(0, Payload::Notify(Notify::about(NotifyType::REKEY_SA, unknown)));
+        let answer = rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &request).unwrap();
+        assert_eq!(answer, [Payload::Notify(Notify::about(NotifyType::CHILD_SA_NOT_FOUND, unknown))]);
+        assert_eq!(world.b.status().into_tunnel().unwrap().children.len(), 1, "and none is made");
+    }
 }
 
 /// The payloads in clear text of a lone answer to a first message.
