@@ -142,11 +142,11 @@ fn samples(kind: Kind) -> Vec<Diagnosis> {
                 NotifyType::INTERNAL_ADDRESS_FAILURE,
                 NotifyType::TEMPORARY_FAILURE,
                 NotifyType::INVALID_SYNTAX,
-                NotifyType::SINGLE_PAIR_REQUIRED,
                 NotifyType(11_111),
             ];
             let errors = errors.into_iter().map(|kind| peer_error(ExchangeType::CREATE_CHILD_SA, kind));
-            errors.chain([no_nat_traversal(), out_of_step(ExchangeType::CREATE_CHILD_SA)]).collect()
+            let others = [no_nat_traversal(), out_of_step(ExchangeType::CREATE_CHILD_SA), one_pair()];
+            errors.chain(others).collect()
         }
         Kind::Local => vec![local("no ESP SPI is left")],
         other => certificates::of_certificates(other),
@@ -351,6 +351,11 @@ fn traffic_selectors() -> Vec<Diagnosis> {
         selectors_here((&local, &remote), &[(&child.local, &child.remote)], ExchangeType::IKE_AUTH),
         selectors_widened((&child.local, &child.remote), (&local, &remote), ExchangeType::IKE_AUTH),
     ]
+}
+
+fn one_pair() -> Diagnosis {
+    let child = &connection_pair().0.children[0];
+    single_pair(&child.name, (&child.local, &child.remote), ExchangeType::IKE_AUTH)
 }
 
 fn addresses_refused() -> Vec<Diagnosis> {

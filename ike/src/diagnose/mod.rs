@@ -25,7 +25,7 @@ pub(crate) use proposal::{
     no_ike_proposal_here, no_ike_proposal_there, suite_not_for_connection, too_many_restarts,
 };
 pub(crate) use reach::{Silence, never_came_back, peer_dead, request_incomplete, silence, unreachable};
-pub(crate) use selector::{network_taken, selectors_here, selectors_there, selectors_widened};
+pub(crate) use selector::{network_taken, selectors_here, selectors_there, selectors_widened, single_pair};
 
 #[expect(clippy::needless_pass_by_value, reason = "a summary is made for this alone")]
 fn diagnosis(kind: DiagnosisKind, refused_by: Side, summary: String, advice: &str) -> Diagnosis {
@@ -77,9 +77,6 @@ fn error(summary: String, kind: NotifyType) -> Diagnosis {
     let advice = match kind {
         NotifyType::INVALID_SYNTAX => {
             "The peer cannot read what we sent, or misses something in it: its log says what; please report it with `sekisho events`"
-        }
-        NotifyType::SINGLE_PAIR_REQUIRED => {
-            "The peer takes one network on each side alone: make a child of each pair of networks"
         }
         NotifyType::NO_ADDITIONAL_SAS => {
             "The peer takes no further Child SAs: look for a limit in its configuration"

@@ -66,6 +66,17 @@ pub(crate) fn selectors_there(child: &Name, ours: Sides<'_>, exchange: ExchangeT
         .during(exchange)
 }
 
+/// `SINGLE_PAIR_REQUIRED`: the peer "is only willing to accept Traffic Selectors specifying a single pair of addresses" (RFC 7296 §3.10.1).
+pub(crate) fn single_pair(child: &Name, ours: Sides<'_>, exchange: ExchangeType) -> Diagnosis {
+    let summary = format!(
+        "the peer takes one pair of addresses at a time (SINGLE_PAIR_REQUIRED), and child `{child}` asks for more"
+    );
+    let advice = "Make a child of each pair of hosts (`[[tunnel.NAME.child]]`), with one address in `local_networks` and one in `remote_networks`, as `10.17.0.5`; or have the peer take whole networks";
+    diagnosis(DiagnosisKind::PeerError, Side::Peer, summary, advice)
+        .about(pair(ours.0, ours.1), None)
+        .during(exchange)
+}
+
 pub(crate) fn selectors_widened(ours: Sides<'_>, answer: Sides<'_>, exchange: ExchangeType) -> Diagnosis {
     let summary = "the peer answered with traffic selectors that we had not offered".to_owned();
     let advice = "This is a fault of the peer's software; compare the networks at both ends";

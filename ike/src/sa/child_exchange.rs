@@ -313,6 +313,7 @@ pub(crate) fn refused_there(
             diagnose::no_child_proposal_there(&config.proposals, exchange, standing)
         }
         NotifyType::TS_UNACCEPTABLE => diagnose::selectors_there(&config.name, networks.sides(), exchange),
+        NotifyType::SINGLE_PAIR_REQUIRED => diagnose::single_pair(&config.name, networks.sides(), exchange),
         kind => diagnose::peer_error(exchange, kind),
     }
 }

@@ -1,10 +1,11 @@
 //! Negotiations that cannot succeed, and what each end says about it.
 
-use sekisho_ike::config::{Connection, LocalAuth, RemoteAuth};
+use sekisho_ike::Secret;
+use sekisho_ike::config::{Connection, LocalAuth, Remote, RemoteAuth};
 use sekisho_ike::diagnosis::{Diagnosis, Side as Refused};
 use sekisho_ike::event::{Command, ConnectionState};
-use sekisho_ike::sim::{Conditions, Host, Side, World};
-use sekisho_ike::{Secret, config};
+use sekisho_ike::sim::{Conditions, Host, RogueServer, Side, World, connection_pair};
+use sekisho_ike::wire::{Notify, NotifyType, Payload};
 
 use crate::{MINUTE, SECOND, start_with};
 
@@ -101,7 +102,7 @@ fn disjoint_selectors() {
 fn a_child_that_is_put_right_comes_up_on_the_same_ike_sa() {
     let mut world = fail(|a, _| a.children[0].remote = vec!["172.16.0.0/16".parse().unwrap()]);
     let ike_sas = world.a.ike_sas_made;
-    let (a, mut b) = sekisho_ike::sim::connection_pair();
+    let (a, mut b) = connection_pair();
     drop(a);
     b.children[0].local = vec!["172.16.0.0/16".parse().unwrap()];
     world.configure(Side::B, vec![b]);
@@ -150,10 +151,10 @@ fn nobody_there() {
 #[test]
 fn a_name_that_cannot_be_resolved_is_tried_again() {
     let mut world = start_with(1, Conditions::GOOD, |a, _| {
-        a.remote = config::Remote::Hosts(vec!["no.such.host".into(), "10.0.0.2".into()]);
+        a.remote = Remote::Hosts(vec!["no.such.host".into(), "10.0.0.2".into()]);
     });
     assert!(world.run_until(5 * SECOND, |w| w.is_up()), "the second host answers");
-    let world = fail(|a, _| a.remote = config::Remote::Hosts(vec!["no.such.host".into()]));
+    let world = fail(|a, _| a.remote = Remote::Hosts(vec!["no.such.host".into()]));
     assert_diagnosis(first(&world.a), "unreachable", Refused::Nobody, &["no.such.host"]);
 }
 
@@ -164,7 +165,30 @@ fn who_corrects_a_mistake_is_not_shut_out_for_it() {
         world.command(Side::A, Command::Up("link".into())).unwrap();
         world.run_for(SECOND);
     }
-    let (right, _) = sekisho_ike::sim::connection_pair();
+    let (right, _) = connection_pair();
     world.configure(Side::A, vec![right]);
     assert!(world.run_until(5 * SECOND, |w| w.is_up()), "{:?}", world.disagreement());
+}
+
+/// §2.9: its policy is of single hosts, and "the requestor is expected to respond by requesting an SA for only the specific traffic it is
+/// trying to forward" (§3.10.1): what that is only the configuration can say.
+#[test]
+fn a_peer_that_takes_one_pair_of_addresses_at_a_time() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let (mut a, b) = connection_pair();
+    a.remote = Remote::Hosts(vec!["10.0.0.66".to_owned()]);
+    let ours = a.children[0].local.clone();
+    world.configure(Side::A, vec![a]);
+    let mut server = RogueServer::new(b, "10.0.0.66".parse().unwrap(), 1);
+    server.serve_with(&mut world, &ours, |answer| {
+        answer.retain(|p| !matches!(p, Payload::Sa(_) | Payload::TsInitiator(_) | Payload::TsResponder(_)));
+        answer.push(Payload::Notify(Notify::new(NotifyType::SINGLE_PAIR_REQUIRED, [])));
+    });
+    let words = [
+        "one pair of addresses at a time",
+        "child `net` asks for more",
+        "192.168.1.0/24",
+        "Make a child of each pair of hosts",
+    ];
+    assert_diagnosis(first(&world.a), "peer_error", Refused::Peer, &words);
 }
