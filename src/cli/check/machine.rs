@@ -8,7 +8,7 @@ use sekisho_ike::config::{Connection, Remote};
 use sekisho_ike::negotiate::TrafficSelector;
 use serde::Serialize;
 
-use super::{networks, ports};
+use super::{bridges, networks, ports};
 use crate::config::{Config, Daemon};
 
 /// Something about the machine.
@@ -58,6 +58,7 @@ impl Machine {
         findings.extend(self.forwarding(config));
         findings.extend(self.reverse_path_filter(config));
         findings.extend(networks::absent(self, config));
+        findings.extend(bridges::shown(self, config));
         findings
     }
 

@@ -1,5 +1,6 @@
 //! `sekisho check`: judge a configuration, and then the machine.
 
+mod bridges;
 mod explain;
 mod machine;
 mod networks;
