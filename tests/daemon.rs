@@ -67,7 +67,7 @@ fn no_start_stop_crash_or_reload_opens_a_window() {
         let site = Site::new();
         let ended = AtomicBool::new(false);
         assert!(site.run(&["--protect-only"]).0);
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let sender = scope.spawn(|| {
                 let mut sent = 0;
                 while !ended.load(Ordering::Relaxed) {

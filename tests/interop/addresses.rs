@@ -175,6 +175,32 @@ fn the_second_is_refused_while_the_first_has_the_only_address() {
     ping(&site.a.host, site.b.inside[0]);
 }
 
+/// Whichever end has no pool: whoever asks gets no address, and no tunnel that it could not use; both are told why.
+#[test]
+fn who_asks_where_there_is_no_pool_is_refused() {
+    let site = Site::new("address_without_pool");
+    let none = Tunnel { remote: None, ..Tunnel::at(&site, End::B, Outer::V4) };
+    {
+        let sekisho = Sekisho::start(&site.b, &none);
+        let strongswan = StrongSwan::start(&site.a, &Tunnel::at(&site, End::A, Outer::V4).asking(&BOTH));
+        assert!(!strongswan.try_initiate().status.success());
+        assert_eq!(sekisho.await_failure()["kind"], "no_pool");
+        assert!(strongswan.log().contains("INTERNAL_ADDRESS_FAILURE"), "{}", strongswan.log());
+        assert!(strongswan.child_spis().is_empty());
+    }
+    let strongswan = StrongSwan::start(&site.b, &none);
+    let sekisho = Sekisho::start(&site.a, &taker(&site));
+    let failure = sekisho.await_failure();
+    assert_eq!(
+        (&failure["kind"], &failure["refused_by"]),
+        (&json!("address_refused"), &json!("peer")),
+        "{failure}"
+    );
+    assert!(failure["advice"].as_str().unwrap().contains("pool"), "{failure}");
+    sekisho.json(&["down", Tunnel::NAME]);
+    strongswan.await_down();
+}
+
 /// The data centre: it answers, and gives its peer an address.
 fn giver(site: &Site, pool: &[&'static str]) -> Tunnel {
     Tunnel { remote: None, ..Tunnel::at(site, End::B, Outer::V4).giving(pool, &DNS) }
