@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::cookie::{CookieJar, Request};
-use super::half_open::Admission;
 use super::schedule::Owner;
+use super::strangers::{Request, Unadmitted};
 use super::{Endpoint, deadline};
 use crate::config::Connection;
 use crate::diagnosis::Diagnosis;
@@ -33,8 +32,8 @@ impl Endpoint {
         } else if let Some(attempt) = self.attempts.remove(&spi) {
             let step = attempt.handle_datagram(&mut self.core.context(now), path, &datagram);
             self.attempt_stepped(now, spi, step);
-        } else if let Some(half_open) = self.half_open.take(spi) {
-            self.connections.explain_if(self.refused_proofs.is_left(now.boot));
+        } else if let Some(half_open) = self.strangers.take(spi) {
+            self.connections.explain_if(self.strangers.allowances.proofs.is_left(now.boot));
             let ctx = &mut self.core.context(now);
             let step = half_open.handle_datagram(ctx, path, &datagram, &self.connections);
             self.half_open_stepped(now, path, step);
@@ -63,51 +62,40 @@ impl Endpoint {
         if self.attempts.contains_key(&spi_i) || self.tunnel_by_spi.contains_key(&spi_i) {
             return self.drop_datagram(DropReason::Reflected);
         }
-        if let Some(half_open) = self.half_open.made_by(datagram.bytes, path.remote) {
+        if let Some(half_open) = self.strangers.made_by(datagram.bytes, path.remote) {
             return half_open.repeat_answer(&mut self.core.context(now), path);
         }
         let Ok(request) = InitRequest::read(payloads.clone()) else {
             return self.drop_datagram(DropReason::Malformed);
         };
-        if self.admit(now, path, datagram, &request) {
-            // After the cookie, so that only who receives at its address learns to come again.
-            if self.core.output.is_busy_with_strangers() {
-                return self.drop_datagram(DropReason::Busy);
-            }
-            self.open(now, path, datagram, request);
+        match self.admit(now, path, datagram, &request) {
+            Ok(()) => self.open(now, path, datagram, request),
+            Err(reason) => self.drop_datagram(reason),
         }
     }
 
     /// Whether this request may have our work. A cookie is asked for where it must bring one.
-    fn admit(&mut self, now: Now, path: Path, datagram: &Datagram<'_>, request: &InitRequest) -> bool {
-        let admission = self.half_open.admission(&self.core.config, now.boot, path.remote_ip());
-        let free = admission == Admission::Free;
-        let refuse = match (admission, &request.cookie) {
-            (Admission::Refused(reason), _) => Some(reason),
-            (Admission::Free, None) => return true,
-            (Admission::Free | Admission::Cookie, cookie) => {
-                let what =
-                    Request { remote: path.remote, spi_i: datagram.header.spi_i, nonce: &request.nonce };
-                let core = &mut self.core;
-                let jar = self.cookies.get_or_insert_with(|| CookieJar::new(&mut *core.random, now.boot));
-                let good = cookie
-                    .as_ref()
-                    .map(|c| jar.is_good(&core.provider, &mut *core.random, now.boot, &what, c));
-                match good {
-                    Some(true) => return true,
-                    // Nobody asked for this one; it may be one of an earlier secret.
-                    Some(false) if free => return true,
-                    wrong => {
-                        let cookie = jar.bake(&core.provider, &mut *core.random, now.boot, &what);
-                        let ctx = &mut core.context(now);
-                        answer_init(ctx, path, datagram, IkeSpi::ZERO, InitResponse::Cookie(cookie));
-                        Some(if wrong.is_some() { DropReason::BadCookie } else { DropReason::CookieWanted })
-                    }
-                }
+    fn admit(
+        &mut self,
+        now: Now,
+        path: Path,
+        datagram: &Datagram<'_>,
+        request: &InitRequest,
+    ) -> Result<(), DropReason> {
+        let what = Request { remote: path.remote, spi_i: datagram.header.spi_i, nonce: &request.nonce };
+        let admitted = self.strangers.admit(&mut self.core, now.boot, &what, request.cookie.as_deref());
+        if let Err(Unadmitted { reason, cookie }) = admitted {
+            if let Some(cookie) = cookie {
+                let ctx = &mut self.core.context(now);
+                answer_init(ctx, path, datagram, IkeSpi::ZERO, InitResponse::Cookie(cookie));
             }
-        };
-        refuse.into_iter().for_each(|reason| self.core.output.drop(reason));
-        false
+            return Err(reason);
+        }
+        // After the cookie, so that only who receives at its address learns to come again.
+        if self.core.output.is_busy_with_strangers() {
+            return Err(DropReason::Busy);
+        }
+        Ok(())
     }
 
     fn open(&mut self, now: Now, path: Path, datagram: &Datagram<'_>, request: InitRequest) {
@@ -115,13 +103,13 @@ impl Endpoint {
         let Some(acceptable) = self.connections.acceptable(path.remote_ip()) else {
             return self.core.output.drop(DropReason::UnexpectedExchange);
         };
-        let tell = self.refusals.is_left(now.boot);
+        let tell = self.strangers.allowances.first_messages.is_left(now.boot);
         match HalfOpen::open(&mut self.core.context(now), acceptable, path, datagram, request, tell) {
             InitOutcome::Opened(half_open) => self.keep(half_open),
             InitOutcome::Refused(None) if tell => {}
             InitOutcome::Refused(None) => self.core.output.drop(DropReason::RefusalUntold),
             InitOutcome::Refused(Some(diagnosis)) => {
-                self.refusals.take(now.boot);
+                self.strangers.allowances.first_messages.take(now.boot);
                 self.refused(now, path, (None, None), *diagnosis);
             }
         }
@@ -130,7 +118,7 @@ impl Endpoint {
     fn keep(&mut self, half_open: Box<HalfOpen>) {
         let expiry = deadline(half_open.expires_at(), DeadlineReason::HalfOpenExpiry);
         self.schedule.set(Owner::HalfOpen(half_open.spi()), Some(expiry));
-        self.half_open.insert(half_open);
+        self.strangers.keep(half_open);
     }
 
     /// What a message or a finished job made of a half-open SA.
@@ -142,7 +130,7 @@ impl Endpoint {
                 if let (Some(connection), Some(rival)) = (&connection, rival) {
                     self.probe_all(now, connection, &rival);
                 }
-                if !self.refused_proofs.take(now.boot) {
+                if !self.strangers.allowances.proofs.take(now.boot) {
                     return self.core.output.drop(DropReason::RefusalUntold);
                 }
                 self.refused(now, path, (connection, meant), *diagnosis);
@@ -176,18 +164,23 @@ impl Endpoint {
         // Nobody proved anything, so this is for the operator's eyes alone: a tunnel that stands is not told of it.
         let guess = || self.connections.down_at(remote);
         let name = named.as_ref().map(|c| c.name.clone()).or_else(guess);
-        self.supersede_refusals(remote, Some(&diagnosis), named.as_ref().map(|c| &c.name));
+        let connections = &mut self.connections;
+        let to = named.as_ref().map(|c| &c.name);
+        self.strangers.supersede_refusals(connections, remote, Some(&diagnosis), to);
         let mut kept = named.is_some();
         if named.is_none() {
             let meant = meant.as_ref().map(|c| &c.name);
             kept = self.note_near_misses(now, remote, name.as_ref(), meant, &diagnosis);
         }
         if !kept {
-            self.keep_refusal(now, remote, &diagnosis);
+            self.strangers.keep_refusal(now, remote, &diagnosis);
         }
         self.failed(now, name.as_ref(), Some(remote), diagnosis, None);
         if kept {
-            self.note_refusal(remote, name.as_ref());
+            if let Some(managed) = name.as_ref().and_then(|name| self.connections.get_mut(name)) {
+                managed.failure_from = Some(remote);
+            }
+            self.strangers.note_refusal(remote, &self.connections);
         }
     }
 
@@ -197,7 +190,7 @@ impl Endpoint {
         let name = tunnel.connection().name.clone();
         self.tunnel_by_spi.extend(tunnel.ike_spis().map(|spi| (spi, id)));
         let peer = tunnel.remote_id().clone();
-        self.supersede_refusals(tunnel.path.remote_ip(), None, None);
+        self.strangers.supersede_refusals(&mut self.connections, tunnel.path.remote_ip(), None, None);
         self.tunnels.insert(id, Box::new(tunnel));
         if let Some(managed) = self.connections.get_mut(&name) {
             managed.tunnels.push(id);

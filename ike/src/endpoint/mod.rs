@@ -1,21 +1,17 @@
 //! Many tunnels behind one set of ports: the demultiplexer, and the poll contract.
 
-mod allowance;
 mod completion;
 mod connections;
-mod cookie;
 mod duplicates;
-mod half_open;
 mod inbound;
 mod near_misses;
 mod pools;
 mod proven;
 mod pursuit;
-mod refusals;
 mod schedule;
 mod stapling;
 mod status;
-mod unheard;
+mod strangers;
 mod unread;
 
 use std::collections::BTreeMap;
@@ -23,13 +19,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use allowance::Allowance;
 use connections::{Connections, Managed};
-use cookie::CookieJar;
-use half_open::HalfOpenTable;
-use refusals::{Noted, Refusals, is_same};
 use schedule::{Owner, Schedule};
-use unheard::Unheard;
+use strangers::{Strangers, is_same};
 
 use crate::config::{Connection, EndpointConfig, Name};
 use crate::crypto::Provider;
@@ -52,18 +44,7 @@ pub struct Endpoint {
     core: Core,
     connections: Connections,
     attempts: BTreeMap<IkeSpi, Attempt>,
-    half_open: HalfOpenTable,
-    cookies: Option<CookieJar>,
-    /// For telling of refused first messages.
-    refusals: Allowance,
-    /// For telling of refused `IKE_AUTH` requests.
-    refused_proofs: Allowance,
-    /// For answering what cannot be read.
-    unread: Allowance,
-    /// Refusals that no tunnel was told of.
-    untold: Refusals,
-    noted: Noted,
-    unheard: Unheard,
+    strangers: Strangers,
     tunnels: BTreeMap<TunnelId, Box<Tunnel>>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
@@ -118,14 +99,7 @@ impl Endpoint {
             core,
             connections: Connections::default(),
             attempts: BTreeMap::new(),
-            half_open: HalfOpenTable::default(),
-            cookies: None,
-            refusals: Allowance::new(limits::REFUSALS_TOLD, limits::REFUSALS_PERIOD),
-            refused_proofs: Allowance::new(limits::REFUSED_PROOFS_TOLD, limits::REFUSALS_PERIOD),
-            unread: Allowance::new(limits::UNREAD_ANSWERED, limits::REFUSALS_PERIOD),
-            untold: Refusals::default(),
-            noted: Noted::default(),
-            unheard: Unheard::default(),
+            strangers: Strangers::default(),
             tunnels: BTreeMap::new(),
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),
@@ -327,7 +301,7 @@ impl Endpoint {
         for name in self.connections.names() {
             self.take_down(now, &name, &EndReason::Shutdown);
         }
-        self.half_open.clear();
+        self.strangers.dismiss();
         self.forget_staples();
     }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::Endpoint;
-use super::connections::{Connections, Managed};
+use super::Strangers;
 use super::half_open::prefix;
 use crate::config::Name;
 use crate::diagnosis::Diagnosis;
+use crate::endpoint::Endpoint;
+use crate::endpoint::connections::{Connections, Managed};
 use crate::event::{Likeness, Refusal};
 use crate::limits;
 use crate::time::{Instant, Now};
@@ -55,7 +56,7 @@ impl Managed {
     }
 }
 
-pub(super) fn is_same(newest: Option<&Diagnosis>, have: &Diagnosis) -> bool {
+pub(in crate::endpoint) fn is_same(newest: Option<&Diagnosis>, have: &Diagnosis) -> bool {
     newest.is_some_and(|newest| (newest.kind, &newest.summary) == (have.kind, &have.summary))
 }
 
@@ -79,6 +80,11 @@ impl Refusals {
         self.0.iter().position(|(_, have)| of(prefix(have.remote)) == most)
     }
 
+    fn lately(&self, now: Instant) -> impl Iterator<Item = &Refusal> {
+        let late = self.0.iter().filter(move |(at, _)| now.since(*at) < limits::REFUSALS_KEPT_FOR);
+        late.map(|(_, refusal)| refusal)
+    }
+
     /// Whether this is what was refused there last.
     fn is_last(&self, remote: IpAddr, diagnosis: &Diagnosis) -> bool {
         self.0.iter().any(|(_, have)| have.remote == remote && is_same(Some(diagnosis), &have.diagnosis))
@@ -89,20 +95,22 @@ impl Refusals {
     }
 }
 
-impl Endpoint {
-    /// The refusals of late that named no tunnel and that none was told of, the newest last; a few.
-    pub fn refusals(&self, now: Now) -> Vec<Refusal> {
-        let late = |at: &Instant| now.boot.since(*at) < limits::REFUSALS_KEPT_FOR;
-        self.untold.0.iter().filter(|(at, _)| late(at)).map(|(_, refusal)| refusal.clone()).collect()
-    }
-
-    pub(super) fn keep_refusal(&mut self, now: Now, remote: IpAddr, diagnosis: &Diagnosis) {
+impl Strangers {
+    /// Keeps a refusal that no tunnel is told of.
+    pub(in crate::endpoint) fn keep_refusal(&mut self, now: Now, remote: IpAddr, diagnosis: &Diagnosis) {
         self.untold.keep(now, remote, diagnosis);
     }
 
-    /// Whoever is there was refused anew, or has got what it wanted: what it was refused before is of no interest.
-    pub(super) fn supersede_refusals(
+    /// Some connection was told of a refusal there.
+    pub(in crate::endpoint) fn note_refusal(&mut self, remote: IpAddr, connections: &Connections) {
+        self.noted.note(remote, connections);
+    }
+
+    /// Whoever is there was refused anew, or has got what it wanted: what it was refused before is of no interest, here and with
+    /// the connections that were told of it.
+    pub(in crate::endpoint) fn supersede_refusals(
         &mut self,
+        connections: &mut Connections,
         remote: IpAddr,
         newest: Option<&Diagnosis>,
         named: Option<&Name>,
@@ -112,16 +120,15 @@ impl Endpoint {
         }
         self.unheard.forget(remote);
         if self.noted.0.remove(&remote) {
-            self.connections.iter_mut().for_each(|managed| managed.forget_refusals(remote, newest, named));
+            connections.iter_mut().for_each(|managed| managed.forget_refusals(remote, newest, named));
         }
     }
+}
 
-    /// A connection was told of a refusal: as its failure, if it is named.
-    pub(super) fn note_refusal(&mut self, remote: IpAddr, told: Option<&Name>) {
-        if let Some(managed) = told.and_then(|name| self.connections.get_mut(name)) {
-            managed.failure_from = Some(remote);
-        }
-        self.noted.note(remote, &self.connections);
+impl Endpoint {
+    /// The refusals of late that named no tunnel and that none was told of, the newest last; a few.
+    pub fn refusals(&self, now: Now) -> Vec<Refusal> {
+        self.strangers.untold.lately(now.boot).cloned().collect()
     }
 }
 
