@@ -147,7 +147,7 @@ impl Endpoint {
     /// A peer was refused for what stands: if that is dead, it is to be found out.
     fn probe_all(&mut self, now: Now, connection: &Connection, peer: &Identity) {
         let managed = self.connections.get(&connection.name);
-        for id in managed.map_or_else(Vec::new, |managed| managed.tunnels_of(peer).collect()) {
+        for id in managed.map_or_else(Vec::new, |managed| managed.tunnels.of(peer).collect()) {
             self.with_tunnel(now, id, Tunnel::probe);
         }
     }
@@ -177,8 +177,9 @@ impl Endpoint {
         }
         self.failed(now, name.as_ref(), Some(remote), diagnosis, None);
         if kept {
-            if let Some(managed) = name.as_ref().and_then(|name| self.connections.get_mut(name)) {
-                managed.failure_from = Some(remote);
+            let managed = name.as_ref().and_then(|name| self.connections.get_mut(name));
+            if let Some(failure) = managed.and_then(|managed| managed.failures.last.as_mut()) {
+                failure.from = Some(remote);
             }
             self.strangers.note_refusal(remote, &self.connections);
         }
@@ -193,8 +194,7 @@ impl Endpoint {
         self.strangers.supersede_refusals(&mut self.connections, tunnel.path.remote_ip(), None, None);
         self.tunnels.insert(id, Box::new(tunnel));
         if let Some(managed) = self.connections.get_mut(&name) {
-            managed.tunnels.push(id);
-            managed.peers.insert(id, peer);
+            managed.tunnels.add(id, peer);
         }
         self.tunnel_stepped(now, id);
         // Ours may have been under way while the trust changed.

@@ -4,6 +4,7 @@ mod completion;
 mod connections;
 mod duplicates;
 mod inbound;
+mod managed;
 mod near_misses;
 mod pools;
 mod proven;
@@ -19,9 +20,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use connections::{Connections, Managed};
+use connections::Connections;
+use managed::Managed;
 use schedule::{Owner, Schedule};
-use strangers::{Strangers, is_same};
+use strangers::Strangers;
 
 use crate::config::{Connection, EndpointConfig, Name};
 use crate::crypto::Provider;
@@ -260,7 +262,7 @@ impl Endpoint {
             return false;
         }
         managed.config = Arc::clone(connection);
-        for id in managed.tunnels.clone() {
+        for id in managed.tunnels.ids().collect::<Vec<_>>() {
             self.adopt(now, id, connection);
         }
         true
@@ -321,7 +323,8 @@ impl Endpoint {
         if managed.tunnels.is_empty() {
             return Err(CommandError::NotUp(name.clone()));
         }
-        managed.tunnels.clone().into_iter().for_each(|id| self.with_tunnel(now, id, &step));
+        let tunnels: Vec<_> = managed.tunnels.ids().collect();
+        tunnels.into_iter().for_each(|id| self.with_tunnel(now, id, &step));
         Ok(())
     }
 
@@ -355,15 +358,7 @@ impl Endpoint {
         }
         self.core.pools.reclaim();
         if has_child && let Some(managed) = self.connections.get_mut(&name) {
-            managed.attempts = 0;
-            managed.unfinished = 0;
-            managed.last_address = Some(remote);
-            if managed.config.remote_id.exact().is_some() {
-                managed.near_misses.clear();
-            }
-            if failure.is_none() && is_whole {
-                managed.last_failure = None;
-            }
+            managed.stands(remote, is_whole && failure.is_none());
         }
         if let Some(diagnosis) = failure {
             self.failed_in(now, (Some(&name), Some(id)), Some(remote), diagnosis, None);
@@ -395,9 +390,7 @@ impl Endpoint {
         next_try: Option<Instant>,
     ) {
         if let Some(managed) = name.and_then(|name| self.connections.get_mut(name)) {
-            let same = managed.last_failure.as_ref().is_some_and(|(_, last)| is_same(Some(&diagnosis), last));
-            managed.failure_times = if same { managed.failure_times.saturating_add(1) } else { 1 };
-            (managed.last_failure, managed.failure_from) = (Some((now.wall, diagnosis.clone())), None);
+            managed.failures.add(now.wall, diagnosis.clone());
         }
         self.core.output.event(Event::NegotiationFailed {
             connection: name.cloned(),

@@ -8,7 +8,8 @@ use super::half_open::prefix;
 use crate::config::Name;
 use crate::diagnosis::Diagnosis;
 use crate::endpoint::Endpoint;
-use crate::endpoint::connections::{Connections, Managed};
+use crate::endpoint::connections::Connections;
+use crate::endpoint::managed::{Failure, Managed};
 use crate::event::{Likeness, Refusal};
 use crate::limits;
 use crate::time::{Instant, Now};
@@ -38,20 +39,21 @@ impl Noted {
 impl Managed {
     /// Where the refusals come from that it was told of.
     fn told_of(&self) -> impl Iterator<Item = IpAddr> {
-        self.failure_from.into_iter().chain(self.near_misses.iter().map(|miss| miss.remote))
+        let from = self.failures.last.iter().filter_map(|last| last.from);
+        from.chain(self.failures.near_misses.iter().map(|miss| miss.remote))
     }
 
     /// Forgets what is of this address, but for what is the same as the newest. `named`: whom that was for, if it is known; of
     /// another it says no more than that this one was not meant by its address: many peers may be behind one NAT.
     fn forget_refusals(&mut self, remote: IpAddr, newest: Option<&Diagnosis>, named: Option<&Name>) {
         let is_other = named.is_some_and(|name| *name != self.config.name);
-        self.near_misses.retain(|miss| {
+        self.failures.near_misses.retain(|miss| {
             let stays = is_other && miss.likeness == Likeness::Identity;
             miss.remote != remote || stays || is_same(newest, &miss.diagnosis)
         });
-        let same = self.last_failure.as_ref().is_some_and(|(_, last)| is_same(newest, last));
-        if self.failure_from == Some(remote) && !is_other && !same {
-            (self.failure_from, self.last_failure) = (None, None);
+        let over = |last: &mut Failure| last.from == Some(remote) && !is_same(newest, &last.diagnosis);
+        if !is_other {
+            self.failures.last.take_if(over);
         }
     }
 }
@@ -185,7 +187,8 @@ mod tests {
         let mut connections = Connections::default();
         for n in 0..2 * limit {
             let mut managed = managed(n);
-            managed.failure_from = (n % 2 == 0).then(|| host(n));
+            let from = (n % 2 == 0).then(|| host(n));
+            managed.failures.last = Some(Failure { at: 0, diagnosis: local("refused"), times: 1, from });
             connections.insert(managed);
         }
         let mut noted = Noted::default();

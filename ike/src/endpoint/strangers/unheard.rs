@@ -110,13 +110,13 @@ impl Endpoint {
         diagnosis: Diagnosis,
     ) {
         let Some(managed) = self.connections.get_mut(name) else { return };
-        managed.unfinished = managed.unfinished.saturating_add(1);
+        managed.failures.unfinished = managed.failures.unfinished.saturating_add(1);
         // To hear nothing once may be a bad line.
-        if unfinished == Unfinished::Silent && managed.unfinished < 2 {
+        if unfinished == Unfinished::Silent && managed.failures.unfinished < 2 {
             self.strangers.unheard.note(now.boot, remote);
             return;
         }
-        let known = managed.last_failure.as_ref().is_some_and(|(_, last)| last.kind != diagnosis.kind);
+        let known = managed.failures.last.as_ref().is_some_and(|last| last.diagnosis.kind != diagnosis.kind);
         if !known {
             self.failed(now, Some(name), Some(remote), diagnosis, None);
         }
