@@ -12,7 +12,7 @@ use crate::exchange::{InitRequest, InitResponse};
 use crate::identity::Identity;
 use crate::limits;
 use crate::path::Path;
-use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Tunnel, answer_init};
+use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Refusal, Tunnel, answer_init};
 use crate::time::Now;
 use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
 
@@ -125,15 +125,9 @@ impl Endpoint {
     pub(super) fn half_open_stepped(&mut self, now: Now, path: Path, step: HalfOpenStep) {
         match step {
             HalfOpenStep::Pending(half_open) => self.keep(half_open),
-            HalfOpenStep::Refused { half_open, connection, meant, rival, diagnosis } => {
-                half_open.into_iter().for_each(|half_open| self.keep(half_open));
-                if let (Some(connection), Some(rival)) = (&connection, rival) {
-                    self.probe_all(now, connection, &rival);
-                }
-                if !self.strangers.allowances.proofs.take(now.boot) {
-                    return self.core.output.drop(DropReason::RefusalUntold);
-                }
-                self.refused(now, path, (connection, meant), *diagnosis);
+            HalfOpenStep::Refused { left, refusal } => {
+                left.into_iter().for_each(|half_open| self.keep(half_open));
+                self.proof_refused(now, path, refusal);
             }
             HalfOpenStep::Established { tunnel, initial_contact } => {
                 for spi in tunnel.ike_spis() {
@@ -142,6 +136,17 @@ impl Endpoint {
                 self.established(now, *tunnel, initial_contact);
             }
         }
+    }
+
+    fn proof_refused(&mut self, now: Now, path: Path, refusal: Refusal) {
+        let Refusal { connection, meant, rival, diagnosis, .. } = refusal;
+        if let (Some(connection), Some(rival)) = (&connection, rival) {
+            self.probe_all(now, connection, &rival);
+        }
+        if !self.strangers.allowances.proofs.take(now.boot) {
+            return self.core.output.drop(DropReason::RefusalUntold);
+        }
+        self.refused(now, path, (connection, meant), *diagnosis);
     }
 
     /// A peer was refused for what stands: if that is dead, it is to be found out.
