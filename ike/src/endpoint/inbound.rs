@@ -14,7 +14,7 @@ use crate::limits;
 use crate::path::Path;
 use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Refusal, Tunnel, answer_init};
 use crate::time::Now;
-use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
+use crate::wire::{Body, Datagram, ExchangeType, IkeSpi, Payload};
 
 impl Endpoint {
     pub(super) fn receive(&mut self, now: Now, path: Path, bytes: &[u8]) {
@@ -44,34 +44,41 @@ impl Endpoint {
 
     /// `IKE_SA_INIT` of a peer that wants a tunnel.
     fn receive_init(&mut self, now: Now, path: Path, datagram: &Datagram<'_>) {
-        let spi_i = datagram.header.spi_i;
-        if self.stopping {
-            return self.drop_datagram(DropReason::Stopping);
-        }
-        let first = datagram.header.exchange == ExchangeType::IKE_SA_INIT && datagram.header.message_id == 0;
-        let Body::Clear(payloads) = &datagram.body else {
-            return self.drop_datagram(DropReason::UnexpectedExchange);
+        let payloads = match self.first_message(datagram) {
+            Ok(payloads) => payloads,
+            Err(reason) => return self.drop_datagram(reason),
         };
-        if !first || spi_i == IkeSpi::ZERO {
-            return self.drop_datagram(DropReason::UnexpectedExchange);
-        }
-        if self.tunnels.len() >= limits::TUNNELS {
-            return self.drop_datagram(DropReason::HalfOpenLimit);
-        }
-        // Our own first message, sent back to us.
-        if self.attempts.contains_key(&spi_i) || self.tunnel_by_spi.contains_key(&spi_i) {
-            return self.drop_datagram(DropReason::Reflected);
-        }
         if let Some(half_open) = self.strangers.made_by(datagram.bytes, path.remote) {
             return half_open.repeat_answer(&mut self.core.context(now), path);
         }
-        let Ok(request) = InitRequest::read(payloads.clone()) else {
+        let Ok(request) = InitRequest::read(payloads.to_vec()) else {
             return self.drop_datagram(DropReason::Malformed);
         };
         match self.admit(now, path, datagram, &request) {
             Ok(()) => self.open(now, path, datagram, request),
             Err(reason) => self.drop_datagram(reason),
         }
+    }
+
+    /// What a first message holds, if it is one, and not for nothing.
+    fn first_message<'a>(&self, datagram: &'a Datagram<'_>) -> Result<&'a [Payload], DropReason> {
+        if self.stopping {
+            return Err(DropReason::Stopping);
+        }
+        let header = &datagram.header;
+        let first = header.exchange == ExchangeType::IKE_SA_INIT && header.message_id == 0;
+        let payloads = match &datagram.body {
+            Body::Clear(payloads) if first && header.spi_i != IkeSpi::ZERO => payloads,
+            _ => return Err(DropReason::UnexpectedExchange),
+        };
+        if self.tunnels.len() >= limits::TUNNELS {
+            return Err(DropReason::HalfOpenLimit);
+        }
+        // Our own first message, sent back to us.
+        if self.attempts.contains_key(&header.spi_i) || self.tunnel_by_spi.contains_key(&header.spi_i) {
+            return Err(DropReason::Reflected);
+        }
+        Ok(payloads)
     }
 
     /// Whether this request may have our work. A cookie is asked for where it must bring one.
