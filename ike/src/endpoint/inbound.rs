@@ -175,15 +175,10 @@ impl Endpoint {
         let remote = path.remote_ip();
         // Nobody proved anything, so this is for the operator's eyes alone: a tunnel that stands is not told of it.
         let guess = || self.connections.down_at(remote);
-        let name = named.as_ref().map(|c| c.name.clone()).or_else(guess);
-        let connections = &mut self.connections;
-        let to = named.as_ref().map(|c| &c.name);
-        self.strangers.supersede_refusals(connections, remote, Some(&diagnosis), to);
-        let mut kept = named.is_some();
-        if named.is_none() {
-            let meant = meant.as_ref().map(|c| &c.name);
-            kept = self.note_near_misses(now, remote, name.as_ref(), meant, &diagnosis);
-        }
+        let (named, meant) = (named.as_ref().map(|c| &c.name), meant.as_ref().map(|c| &c.name));
+        let name = named.cloned().or_else(guess);
+        self.strangers.supersede_refusals(&mut self.connections, remote, Some(&diagnosis), named);
+        let kept = named.is_some() || self.note_near_misses(now, remote, name.as_ref(), meant, &diagnosis);
         if !kept {
             self.strangers.keep_refusal(now, remote, &diagnosis);
         }
