@@ -86,6 +86,7 @@ impl Endpoint {
         }
     }
 
+    /// Counts it; what is told of it.
     fn diagnose_unfinished(&mut self, path: Path, unfinished: Unfinished, named: bool) -> Diagnosis {
         let seconds = limits::HALF_OPEN_LIFETIME.as_secs();
         match unfinished {
