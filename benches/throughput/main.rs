@@ -2,8 +2,8 @@
 //! cipher (our own limit), strongSwan with its ESP in user space, and WireGuards in user space.
 //!
 //! `cargo bench --bench throughput` (as root) prints a table and how far we are from each goal; with `-- --json` one object.
-//! Who takes part takes turns, since machines change speed within minutes; what is told are medians, and medians of each
-//! round's ratios. `--rounds N`, `--seconds N`, `--only PART,…` and `--measure WHAT,…` narrow it down.
+//! Who takes part takes turns, since machines change speed within minutes, and streams that are compared take turns of a fifth of
+//! a second, since they change within seconds; what is told are medians, and medians of each round's ratios. `--rounds N`, `--seconds N`, `--only PART,…` and `--measure WHAT,…` narrow it down.
 //!
 //! A comparator is found on PATH or by an environment variable: `SEKISHO_BENCH_BORINGTUN` (boringtun-cli),
 //! `SEKISHO_BENCH_GOTATUN` (gotatun), `SEKISHO_BENCH_WIREGUARD_GO` (wireguard-go); strongSwan is where Debian puts it. One that
@@ -57,8 +57,8 @@ pub struct Options {
     /// Measurements of each.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
-    /// Seconds a TCP measurement.
-    #[arg(long, default_value_t = 1.0)]
+    /// Seconds a TCP measurement, in all its turns together.
+    #[arg(long, default_value_t = 2.0)]
     seconds: f64,
     /// Congestion control of the streams. Linux's own choice is CUBIC; what a machine may be set to instead, as BBR, paces what
     /// it sends by a timer, and then that is measured.

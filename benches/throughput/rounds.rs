@@ -15,7 +15,7 @@ use crate::peers::Peers;
 use crate::{CROWD, LINES, Measure, Options, PEERS};
 
 /// Turns of streams that are compared. This machine's speed changes by a third for seconds at a time.
-const TURNS: u32 = 5;
+const TURNS: u32 = 10;
 
 /// Who is missing, and why.
 pub type Missing = BTreeMap<&'static str, String>;

@@ -13,7 +13,7 @@ use super::usage::Usage;
 use super::{Ends, Inside};
 
 /// Time in which TCP finds its speed, which is not measured.
-const WARM_UP: Duration = Duration::from_millis(400);
+const WARM_UP: Duration = Duration::from_millis(250);
 /// Bytes given to the kernel at once, as iperf3 does. Of each, what is left behind two super-packets is for our MTU one segment
 /// over IPv4 and two over IPv6, which have an acknowledgement of their own: that is what IPv6 loses most by here.
 const CHUNK: usize = 128 << 10;
