@@ -39,6 +39,11 @@ impl<'t> Judge<'t> {
         Self { text, errors: Vec::new(), warnings: Vec::new(), further: 0 }
     }
 
+    /// How many errors there are so far.
+    pub(super) fn found(&self) -> usize {
+        self.errors.len() + self.further
+    }
+
     pub(super) fn error(&mut self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
         if self.errors.len() < Self::KEPT {
             self.errors.push(self.problem(span, message.into(), help.into()));

@@ -22,6 +22,7 @@ mod cross;
 mod daemon;
 mod document;
 mod duration;
+mod ends;
 mod files;
 #[cfg(test)]
 mod fixtures;

@@ -1,7 +1,9 @@
 //! From an event of the endpoint to its effects: the data path, the records, the requests that wait.
 
+use std::net::IpAddr;
+
 use sekisho_ike::config::Name;
-use sekisho_ike::diagnosis::DiagnosisKind;
+use sekisho_ike::diagnosis::{Diagnosis, DiagnosisKind};
 use sekisho_ike::event::{ChildSaId, ChildSaParameters, Command, Event, TunnelId, Usage};
 use sekisho_ike::{Instant, Path};
 
@@ -43,7 +45,14 @@ impl Control {
             _ => None,
         };
         self.waiting.observe(&event, replaced);
-        let fact = match event {
+        if let Some(fact) = self.take_effect(event, follow_up) {
+            self.record(fact);
+        }
+    }
+
+    /// Has an event take its effect; what is to be recorded of it.
+    fn take_effect(&mut self, event: Event, follow_up: &mut FollowUp) -> Option<Fact> {
+        match event {
             Event::TunnelUp(sa) => {
                 follow_up.paths.push((
                     sa.tunnel,
@@ -80,29 +89,33 @@ impl Control {
                 follow_up.paths.push((tunnel, PathChange::Found(mtu, proven)));
                 None
             }
-            Event::NegotiationFailed { connection: None, .. } if !self.strangers.may_record(now().boot) => {
-                None
-            }
-            // Nothing was negotiated: that the tunnel is down is told, and why `status` shows.
-            Event::NegotiationFailed { connection, diagnosis, .. }
-                if diagnosis.kind == DiagnosisKind::DeletedByPeer =>
-            {
-                follow_up.failed.extend(connection);
-                None
-            }
             Event::NegotiationFailed { connection, remote, diagnosis, next_try, .. } => {
                 follow_up.failed.extend(connection.clone());
-                Some(Fact::NegotiationFailed {
-                    tunnel: connection.map(|name| name.to_string()),
-                    remote: remote.map(|address| address.to_string()),
-                    diagnosis: diagnosis.as_ref().into(),
-                    next_try_in_s: next_try.map(|at| at.since(now().boot).as_secs()),
-                })
+                self.negotiation_failed(connection, remote, &diagnosis, next_try)
             }
-        };
-        if let Some(fact) = fact {
-            self.record(fact);
         }
+    }
+
+    fn negotiation_failed(
+        &mut self,
+        connection: Option<Name>,
+        remote: Option<IpAddr>,
+        diagnosis: &Diagnosis,
+        next_try: Option<Instant>,
+    ) -> Option<Fact> {
+        if connection.is_none() && !self.strangers.may_record(now().boot) {
+            return None;
+        }
+        // Nothing was negotiated: that the tunnel is down is told, and why `status` shows.
+        if diagnosis.kind == DiagnosisKind::DeletedByPeer {
+            return None;
+        }
+        Some(Fact::NegotiationFailed {
+            tunnel: connection.map(|name| name.to_string()),
+            remote: remote.map(|address| address.to_string()),
+            diagnosis: diagnosis.into(),
+            next_try_in_s: next_try.map(|at| at.since(now().boot).as_secs()),
+        })
     }
 
     /// Makes the data path receive on a Child SA, or has it deleted if that is not possible.

@@ -1,10 +1,13 @@
 //! Records in words: one line for the log and for `sekisho events`.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use sekisho_ike::diagnosis::sentence;
 
-use super::{Addresses, ChildSa, ChildSaEnd, Diagnosis, End, Fact, IkeSa, IkeSaEnd, Record, Traffic};
+use super::{
+    Addresses, ChildSa, ChildSaEnd, Diagnosis, End, Fact, IkeSa, IkeSaEnd, Record, Timestamp, Traffic,
+};
 use crate::words::{RENEW, days};
 
 impl Record {
@@ -132,31 +135,24 @@ impl fmt::Display for Fact {
             }
             Self::PathMtuChanged { remote, from, to, source, router, .. } => {
                 write!(f, "the path to {remote} carries packets of {to} bytes, before {from}: ")?;
-                match router {
-                    Some(router) => write!(f, "so says the router {router}"),
-                    None if source == "probed" => f.write_str("that was found out by probes"),
-                    None => f.write_str("as much as our own line"),
-                }
+                known_by(f, source, *router)
             }
             Self::CertificateExpires { side, subject, expires, days_left, tunnels, .. } => {
-                let whose = if side == "local" { "our certificate" } else { "the peer's certificate" };
-                let how = match days_left {
-                    ..0 => "expired".to_owned(),
-                    _ => format!("expires in {},", days(*days_left)),
-                };
-                write!(f, "{whose} `{subject}` {how} on {}", expires.date())?;
+                let ours = side == "local";
+                write!(
+                    f,
+                    "{} `{subject}` ",
+                    if ours { "our certificate" } else { "the peer's certificate" }
+                )?;
+                expiry(f, *expires, *days_left)?;
                 if *tunnels > 1 {
                     write!(f, "; {tunnels} tunnels need it")?;
                 }
-                if side == "local" { write!(f, ": {RENEW}") } else { Ok(()) }
+                if ours { write!(f, ": {RENEW}") } else { Ok(()) }
             }
             Self::NegotiationFailed { remote, diagnosis, next_try_in_s, .. } => {
-                match remote {
-                    Some(remote) => {
-                        write!(f, "negotiation with {remote} failed ({}): {diagnosis}", diagnosis.kind)?;
-                    }
-                    None => write!(f, "negotiation failed ({}): {diagnosis}", diagnosis.kind)?,
-                }
+                let with = remote.as_ref().map(|remote| format!(" with {remote}")).unwrap_or_default();
+                write!(f, "negotiation{with} failed ({}): {diagnosis}", diagnosis.kind)?;
                 next_try(f, *next_try_in_s)
             }
             Self::EventsLost { lost } => {
@@ -174,6 +170,22 @@ fn withheld(f: &mut fmt::Formatter<'_>, sa: &ChildSa) -> fmt::Result {
         return Ok(());
     }
     write!(f, "; the peer asked for more, which is not configured here: {}", sides.join(", and "))
+}
+
+/// How it is known what a path carries.
+fn known_by(f: &mut fmt::Formatter<'_>, source: &str, router: Option<IpAddr>) -> fmt::Result {
+    match router {
+        Some(router) => write!(f, "so says the router {router}"),
+        None if source == "probed" => f.write_str("that was found out by probes"),
+        None => f.write_str("as much as our own line"),
+    }
+}
+
+fn expiry(f: &mut fmt::Formatter<'_>, expires: Timestamp, days_left: i64) -> fmt::Result {
+    match days_left {
+        ..0 => write!(f, "expired on {}", expires.date()),
+        _ => write!(f, "expires in {}, on {}", days(days_left), expires.date()),
+    }
 }
 
 fn next_try(f: &mut fmt::Formatter<'_>, in_s: Option<u64>) -> fmt::Result {
@@ -198,8 +210,7 @@ impl fmt::Display for IkeSa {
 impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { remote_id, given_by, addresses, dns, .. } = self;
-        let list =
-            |all: &[std::net::IpAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let list = |all: &[IpAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match given_by.as_str() {
             "peer" => write!(f, "{remote_id} gave us {}", list(addresses))?,
             _ => write!(f, "{remote_id} has {} from us", list(addresses))?,

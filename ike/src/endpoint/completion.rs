@@ -27,9 +27,9 @@ impl Endpoint {
                 }
             }
             (JobOwner::HalfOpen(spi), Completion::Computed(done)) => {
-                if let Some(half_open) = self.half_open.take(spi) {
+                if let Some(half_open) = self.strangers.take(spi) {
                     let path = half_open.path();
-                    self.connections.explain_if(self.refused_proofs.is_left(now.boot));
+                    self.connections.explain_if(self.strangers.allowances.proofs.is_left(now.boot));
                     let ctx = &mut self.core.context(now);
                     let step = half_open.completed(ctx, job, done.0, &self.connections);
                     self.half_open_stepped(now, path, step);
@@ -56,7 +56,7 @@ impl Endpoint {
                 }
             }
             JobOwner::HalfOpen(spi) => {
-                if let Some(half_open) = self.half_open.take(spi) {
+                if let Some(half_open) = self.strangers.take(spi) {
                     let path = half_open.path();
                     let step = half_open.fetched(&mut self.core.context(now), job, answer);
                     self.half_open_stepped(now, path, step);
@@ -81,7 +81,7 @@ impl Endpoint {
             }
             JobOwner::Tunnel(id) => self.with_tunnel(now, id, |tunnel, ctx| tunnel.job_lost(ctx, job, why)),
             JobOwner::HalfOpen(spi) => {
-                let Some(half_open) = self.half_open.take(spi) else { return };
+                let Some(half_open) = self.strangers.take(spi) else { return };
                 let ctx = &mut self.core.context(now);
                 if let Some(half_open) = half_open.job_lost(ctx, job, why) {
                     self.half_open_stepped(now, half_open.path(), HalfOpenStep::Pending(half_open));

@@ -1,155 +1,19 @@
-//! The configured connections: which one a peer is for, and how hard we try for each.
+//! The configured connections: which one a peer is for, and what it may ask for before it says who it is.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::managed::Managed;
 use super::near_misses::Callings;
-use super::proven::Proven;
-use crate::config::{Childless, Connection, Encapsulation, Name, Remote, RemoteAuth, Start, Uniqueness};
+use crate::config::{Childless, Connection, Encapsulation, Name, RemoteAuth, Uniqueness};
 use crate::diagnose;
-use crate::diagnosis::Diagnosis;
-use crate::event::{JobId, NearMiss, Trigger, TunnelId};
 use crate::identity::Identity;
 use crate::limits;
 use crate::negotiate::TrafficSelector;
-use crate::path::Path;
 use crate::pki;
 use crate::sa::{Acceptable, Directory, Standing};
-use crate::time::Instant;
-use crate::wire::{CertEncoding, IdData, IkeSpi};
-
-/// A connection and what we are doing for it.
-#[derive(Debug)]
-pub(super) struct Managed {
-    pub(super) config: Arc<Connection>,
-    /// An operator took it down.
-    pub(super) admin_down: bool,
-    pub(super) pursuit: Pursuit,
-    /// Attempts that failed since the last success.
-    pub(super) attempts: u32,
-    /// The last failure since the last success, and its wall-clock time.
-    pub(super) last_failure: Option<(u64, Diagnosis)>,
-    /// How often that came one after the other.
-    pub(super) failure_times: u32,
-    /// Whose request that was, if one was refused.
-    pub(super) failure_from: Option<IpAddr>,
-    /// Refusals that named no tunnel and were perhaps meant for this one, the newest last.
-    pub(super) near_misses: Vec<NearMiss>,
-    /// Where its peer was when it last stood.
-    pub(super) last_address: Option<IpAddr>,
-    /// Half-open SAs from its address that came to nothing since it last stood.
-    pub(super) unfinished: u32,
-    /// What is known of the peer and perfect forward secrecy.
-    pub(super) proven: Proven,
-    /// Children that were asked for while there is no tunnel, by their place, each with the first packet that asked.
-    pub(super) wanted: BTreeMap<usize, Option<Box<Trigger>>>,
-    /// An operator wants the IKE SA, also without a child that is ours to set up.
-    pub(super) bare: bool,
-    /// The addresses that the peer gave us last: we ask for them again, also of one that has forgotten.
-    pub(super) last_given: Vec<IpAddr>,
-    /// Its tunnels that stand, in the order they came up; several of one peer only where they may stand side by side,
-    /// and while both ends sort out which.
-    pub(super) tunnels: Vec<TunnelId>,
-    /// Who the peers of these have proved to be.
-    pub(super) peers: BTreeMap<TunnelId, Identity>,
-}
-
-/// What we are doing to set a connection up.
-#[derive(Debug)]
-pub(super) enum Pursuit {
-    Idle,
-    /// A host is being resolved; those after it come next.
-    Resolving {
-        job: JobId,
-        host: String,
-        hosts: VecDeque<String>,
-    },
-    /// An attempt is on its way; then these paths, then these hosts.
-    Trying {
-        attempt: IkeSpi,
-        paths: VecDeque<Path>,
-        hosts: VecDeque<String>,
-    },
-    BackOff {
-        until: Instant,
-    },
-}
-
-impl Managed {
-    pub(super) fn new(config: Arc<Connection>) -> Self {
-        Self {
-            config,
-            admin_down: false,
-            pursuit: Pursuit::Idle,
-            attempts: 0,
-            last_failure: None,
-            failure_times: 0,
-            failure_from: None,
-            near_misses: Vec::new(),
-            last_address: None,
-            unfinished: 0,
-            proven: Proven::default(),
-            wanted: BTreeMap::new(),
-            bare: false,
-            last_given: Vec::new(),
-            tunnels: Vec::new(),
-            peers: BTreeMap::new(),
-        }
-    }
-
-    /// The tunnels of this peer.
-    pub(super) fn tunnels_of(&self, peer: &Identity) -> impl Iterator<Item = TunnelId> {
-        self.tunnels.iter().copied().filter(move |id| self.peers.get(id) == Some(peer))
-    }
-
-    /// A tunnel does not stand any more.
-    pub(super) fn forget(&mut self, id: TunnelId) {
-        self.tunnels.retain(|have| *have != id);
-        if let Some(peer) = self.peers.remove(&id)
-            && !self.peers.values().any(|other| *other == peer)
-        {
-            self.proven.forget(&peer);
-        }
-    }
-
-    /// Whose a tunnel is, where the connection is for many peers.
-    pub(super) fn one_of_many(&self, id: TunnelId) -> Option<&Identity> {
-        self.peers.get(&id).filter(|_| self.config.remote_id.exact().is_none())
-    }
-
-    pub(super) fn hosts(&self) -> VecDeque<String> {
-        match &self.config.remote {
-            // Of many peers there is none in particular to be called.
-            _ if self.config.remote_id.exact().is_none() => VecDeque::new(),
-            Remote::Any => VecDeque::new(),
-            Remote::Hosts(hosts) => hosts.clone().into(),
-        }
-    }
-
-    /// Whether we are to set it up without being told.
-    pub(super) fn is_ours_to_keep_up(&self) -> bool {
-        self.config.always().next().is_some() && !self.admin_down && !self.hosts().is_empty()
-    }
-
-    /// Whether a packet for one of its children has it set up.
-    pub(super) fn is_on_demand(&self) -> bool {
-        let on_demand = self.config.children.iter().any(|child| child.start == Start::OnDemand);
-        on_demand && self.config.initiate && !self.admin_down && !self.hosts().is_empty()
-    }
-
-    /// The children that an attempt is to set up, by their place.
-    pub(super) fn to_start(&self) -> Vec<usize> {
-        self.config.always().chain(self.wanted.keys().copied()).collect::<BTreeSet<_>>().into_iter().collect()
-    }
-
-    pub(super) fn trying(&self) -> Option<IkeSpi> {
-        match &self.pursuit {
-            Pursuit::Trying { attempt, .. } => Some(*attempt),
-            _ => None,
-        }
-    }
-}
+use crate::wire::{CertEncoding, IdData};
 
 /// All connections, by name and by what a responder knows of a peer.
 #[derive(Debug, Default)]
@@ -338,8 +202,8 @@ impl Directory for Connections {
             Some(managed) if managed.config == *connection => {
                 let room = match connection.unique {
                     Uniqueness::Replace => true,
-                    Uniqueness::Keep => initial_contact || managed.tunnels_of(peer).next().is_none(),
-                    Uniqueness::Never => managed.tunnels_of(peer).count() < limits::TUNNELS_OF_ONE_PEER,
+                    Uniqueness::Keep => initial_contact || managed.tunnels.of(peer).next().is_none(),
+                    Uniqueness::Never => managed.tunnels.of(peer).count() < limits::TUNNELS_OF_ONE_PEER,
                 };
                 if room { Standing::Allowed } else { Standing::NotUnique }
             }

@@ -1,6 +1,7 @@
 //! Two tunnels for one connection: the older one goes, unless both ends set one up at once (RFC 7296 §2.4, §2.8).
 
 use super::Endpoint;
+use super::managed::Managed;
 use crate::config::{Name, Uniqueness};
 use crate::event::{EndReason, TunnelId};
 use crate::sa::Tunnel;
@@ -24,8 +25,8 @@ impl Endpoint {
         if managed.config.unique == Uniqueness::Never {
             return self.abandon_needless_attempt(name);
         }
-        let Some(peer) = managed.peers.get(&new) else { return };
-        let older: Vec<TunnelId> = managed.tunnels_of(peer).filter(|id| *id != new).collect();
+        let Some(peer) = managed.tunnels.peer(new) else { return };
+        let older: Vec<TunnelId> = managed.tunnels.of(peer).filter(|id| *id != new).collect();
         for id in older {
             let (Some(a), Some(b)) = (self.tunnels.get(&id), self.tunnels.get(&new)) else { continue };
             match settle(a, b, initial_contact) {
@@ -62,7 +63,7 @@ impl Endpoint {
     /// Our own attempt is not needed any more. While the peer has no proof of ours it cannot have a tunnel from it,
     /// so it may be dropped; later it is carried through, and the nonces decide.
     fn abandon_needless_attempt(&mut self, name: &Name) {
-        let trying = self.connections.get(name).and_then(super::connections::Managed::trying);
+        let trying = self.connections.get(name).and_then(Managed::trying);
         let needless = match trying {
             Some(spi) => self.attempts.get(&spi).is_some_and(crate::sa::Attempt::can_be_abandoned),
             None => true,

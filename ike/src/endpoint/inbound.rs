@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::cookie::{CookieJar, Request};
-use super::half_open::Admission;
 use super::schedule::Owner;
+use super::strangers::{Request, Unadmitted};
 use super::{Endpoint, deadline};
 use crate::config::Connection;
 use crate::diagnosis::Diagnosis;
@@ -13,9 +12,9 @@ use crate::exchange::{InitRequest, InitResponse};
 use crate::identity::Identity;
 use crate::limits;
 use crate::path::Path;
-use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Sender, Tunnel, answer_init};
+use crate::sa::{DropReason, HalfOpen, HalfOpenStep, InitOutcome, Refusal, Sender, Tunnel, answer_init};
 use crate::time::Now;
-use crate::wire::{Body, Datagram, ExchangeType, IkeSpi};
+use crate::wire::{Body, Datagram, ExchangeType, IkeSpi, Payload};
 
 impl Endpoint {
     pub(super) fn receive(&mut self, now: Now, path: Path, bytes: &[u8]) {
@@ -33,8 +32,8 @@ impl Endpoint {
         } else if let Some(attempt) = self.attempts.remove(&spi) {
             let step = attempt.handle_datagram(&mut self.core.context(now), path, &datagram);
             self.attempt_stepped(now, spi, step);
-        } else if let Some(half_open) = self.half_open.take(spi) {
-            self.connections.explain_if(self.refused_proofs.is_left(now.boot));
+        } else if let Some(half_open) = self.strangers.take(spi) {
+            self.connections.explain_if(self.strangers.allowances.proofs.is_left(now.boot));
             let ctx = &mut self.core.context(now);
             let step = half_open.handle_datagram(ctx, path, &datagram, &self.connections);
             self.half_open_stepped(now, path, step);
@@ -45,37 +44,41 @@ impl Endpoint {
 
     /// `IKE_SA_INIT` of a peer that wants a tunnel.
     fn receive_init(&mut self, now: Now, path: Path, datagram: &Datagram<'_>) {
-        let spi_i = datagram.header.spi_i;
-        if self.stopping {
-            return self.drop_datagram(DropReason::Stopping);
-        }
-        let first = datagram.header.exchange == ExchangeType::IKE_SA_INIT && datagram.header.message_id == 0;
-        let Body::Clear(payloads) = &datagram.body else {
-            return self.drop_datagram(DropReason::UnexpectedExchange);
+        let payloads = match self.first_message(datagram) {
+            Ok(payloads) => payloads,
+            Err(reason) => return self.drop_datagram(reason),
         };
-        if !first || spi_i == IkeSpi::ZERO {
-            return self.drop_datagram(DropReason::UnexpectedExchange);
-        }
-        if self.tunnels.len() >= limits::TUNNELS {
-            return self.drop_datagram(DropReason::HalfOpenLimit);
-        }
-        // Our own first message, sent back to us.
-        if self.attempts.contains_key(&spi_i) || self.tunnel_by_spi.contains_key(&spi_i) {
-            return self.drop_datagram(DropReason::Reflected);
-        }
-        if let Some(half_open) = self.half_open.made_by(datagram.bytes, path.remote) {
+        if let Some(half_open) = self.strangers.made_by(datagram.bytes, path.remote) {
             return half_open.repeat_answer(&mut self.core.context(now), path);
         }
-        let Ok(request) = InitRequest::read(payloads.clone()) else {
+        let Ok(request) = InitRequest::read(payloads.to_vec()) else {
             return self.drop_datagram(DropReason::Malformed);
         };
-        if let Some(sender) = self.admit(now, path, datagram, &request) {
-            // After the cookie, so that only who receives at its address learns to come again.
-            if self.core.output.is_busy_with_strangers() {
-                return self.drop_datagram(DropReason::Busy);
-            }
-            self.open(now, path, datagram, request, sender);
+        match self.admit(now, path, datagram, &request) {
+            Ok(sender) => self.open(now, path, datagram, request, sender),
+            Err(reason) => self.drop_datagram(reason),
         }
+    }
+
+    /// What a first message holds, if it is one, and not for nothing.
+    fn first_message<'a>(&self, datagram: &'a Datagram<'_>) -> Result<&'a [Payload], DropReason> {
+        if self.stopping {
+            return Err(DropReason::Stopping);
+        }
+        let header = &datagram.header;
+        let first = header.exchange == ExchangeType::IKE_SA_INIT && header.message_id == 0;
+        let payloads = match &datagram.body {
+            Body::Clear(payloads) if first && header.spi_i != IkeSpi::ZERO => payloads,
+            _ => return Err(DropReason::UnexpectedExchange),
+        };
+        if self.tunnels.len() >= limits::TUNNELS {
+            return Err(DropReason::HalfOpenLimit);
+        }
+        // Our own first message, sent back to us.
+        if self.attempts.contains_key(&header.spi_i) || self.tunnel_by_spi.contains_key(&header.spi_i) {
+            return Err(DropReason::Reflected);
+        }
+        Ok(payloads)
     }
 
     /// Whether this request may have our work, and what is known of its sender then. A cookie is asked for where it must bring one.
@@ -85,35 +88,23 @@ impl Endpoint {
         path: Path,
         datagram: &Datagram<'_>,
         request: &InitRequest,
-    ) -> Option<Sender> {
-        let admission = self.half_open.admission(&self.core.config, now.boot, path.remote_ip());
-        let free = admission == Admission::Free;
-        let refuse = match (admission, &request.cookie) {
-            (Admission::Refused(reason), _) => Some(reason),
-            (Admission::Free, None) => return Some(Sender::Claimed),
-            (Admission::Free | Admission::Cookie, cookie) => {
-                let what =
-                    Request { remote: path.remote, spi_i: datagram.header.spi_i, nonce: &request.nonce };
-                let core = &mut self.core;
-                let jar = self.cookies.get_or_insert_with(|| CookieJar::new(&mut *core.random, now.boot));
-                let good = cookie
-                    .as_ref()
-                    .map(|c| jar.is_good(&core.provider, &mut *core.random, now.boot, &what, c));
-                match good {
-                    Some(true) => return Some(Sender::Proved),
-                    // Nobody asked for this one; it may be one of an earlier secret.
-                    Some(false) if free => return Some(Sender::Claimed),
-                    wrong => {
-                        let cookie = jar.bake(&core.provider, &mut *core.random, now.boot, &what);
-                        let ctx = &mut core.context(now);
-                        answer_init(ctx, path, datagram, IkeSpi::ZERO, InitResponse::Cookie(cookie));
-                        Some(if wrong.is_some() { DropReason::BadCookie } else { DropReason::CookieWanted })
-                    }
+    ) -> Result<Sender, DropReason> {
+        let what = Request { remote: path.remote, spi_i: datagram.header.spi_i, nonce: &request.nonce };
+        let sender = match self.strangers.admit(&mut self.core, now.boot, &what, request.cookie.as_deref()) {
+            Ok(sender) => sender,
+            Err(Unadmitted { reason, cookie }) => {
+                if let Some(cookie) = cookie {
+                    let ctx = &mut self.core.context(now);
+                    answer_init(ctx, path, datagram, IkeSpi::ZERO, InitResponse::Cookie(cookie));
                 }
+                return Err(reason);
             }
         };
-        refuse.into_iter().for_each(|reason| self.core.output.drop(reason));
-        None
+        // After the cookie, so that only who receives at its address learns to come again.
+        if self.core.output.is_busy_with_strangers() {
+            return Err(DropReason::Busy);
+        }
+        Ok(sender)
     }
 
     fn open(&mut self, now: Now, path: Path, datagram: &Datagram<'_>, request: InitRequest, sender: Sender) {
@@ -121,13 +112,13 @@ impl Endpoint {
         let Some(acceptable) = self.connections.acceptable(path.remote_ip()) else {
             return self.core.output.drop(DropReason::UnexpectedExchange);
         };
-        let tell = self.refusals.is_left(now.boot);
+        let tell = self.strangers.allowances.first_messages.is_left(now.boot);
         match HalfOpen::open(&mut self.core.context(now), acceptable, path, datagram, request, tell) {
             InitOutcome::Opened(half_open) => self.keep(half_open.of(sender)),
             InitOutcome::Refused(None) if tell => {}
             InitOutcome::Refused(None) => self.core.output.drop(DropReason::RefusalUntold),
             InitOutcome::Refused(Some(diagnosis)) => {
-                self.refusals.take(now.boot);
+                self.strangers.allowances.first_messages.take(now.boot);
                 self.refused(now, path, (None, None), *diagnosis);
             }
         }
@@ -136,22 +127,16 @@ impl Endpoint {
     fn keep(&mut self, half_open: Box<HalfOpen>) {
         let expiry = deadline(half_open.expires_at(), DeadlineReason::HalfOpenExpiry);
         self.schedule.set(Owner::HalfOpen(half_open.spi()), Some(expiry));
-        self.half_open.insert(half_open);
+        self.strangers.keep(half_open);
     }
 
     /// What a message or a finished job made of a half-open SA.
     pub(super) fn half_open_stepped(&mut self, now: Now, path: Path, step: HalfOpenStep) {
         match step {
             HalfOpenStep::Pending(half_open) => self.keep(half_open),
-            HalfOpenStep::Refused { half_open, connection, meant, rival, diagnosis } => {
-                half_open.into_iter().for_each(|half_open| self.keep(half_open));
-                if let (Some(connection), Some(rival)) = (&connection, rival) {
-                    self.probe_all(now, connection, &rival);
-                }
-                if !self.refused_proofs.take(now.boot) {
-                    return self.core.output.drop(DropReason::RefusalUntold);
-                }
-                self.refused(now, path, (connection, meant), *diagnosis);
+            HalfOpenStep::Refused { left, refusal } => {
+                left.into_iter().for_each(|half_open| self.keep(half_open));
+                self.proof_refused(now, path, refusal);
             }
             HalfOpenStep::Established { tunnel, initial_contact } => {
                 for spi in tunnel.ike_spis() {
@@ -162,10 +147,21 @@ impl Endpoint {
         }
     }
 
+    fn proof_refused(&mut self, now: Now, path: Path, refusal: Refusal) {
+        let Refusal { connection, meant, rival, diagnosis, .. } = refusal;
+        if let (Some(connection), Some(rival)) = (&connection, rival) {
+            self.probe_all(now, connection, &rival);
+        }
+        if !self.strangers.allowances.proofs.take(now.boot) {
+            return self.core.output.drop(DropReason::RefusalUntold);
+        }
+        self.refused(now, path, (connection, meant), *diagnosis);
+    }
+
     /// A peer was refused for what stands: if that is dead, it is to be found out.
     fn probe_all(&mut self, now: Now, connection: &Connection, peer: &Identity) {
         let managed = self.connections.get(&connection.name);
-        for id in managed.map_or_else(Vec::new, |managed| managed.tunnels_of(peer).collect()) {
+        for id in managed.map_or_else(Vec::new, |managed| managed.tunnels.of(peer).collect()) {
             self.with_tunnel(now, id, Tunnel::probe);
         }
     }
@@ -181,19 +177,20 @@ impl Endpoint {
         let remote = path.remote_ip();
         // Nobody proved anything, so this is for the operator's eyes alone: a tunnel that stands is not told of it.
         let guess = || self.connections.down_at(remote);
-        let name = named.as_ref().map(|c| c.name.clone()).or_else(guess);
-        self.supersede_refusals(remote, Some(&diagnosis), named.as_ref().map(|c| &c.name));
-        let mut kept = named.is_some();
-        if named.is_none() {
-            let meant = meant.as_ref().map(|c| &c.name);
-            kept = self.note_near_misses(now, remote, name.as_ref(), meant, &diagnosis);
-        }
+        let (named, meant) = (named.as_ref().map(|c| &c.name), meant.as_ref().map(|c| &c.name));
+        let name = named.cloned().or_else(guess);
+        self.strangers.supersede_refusals(&mut self.connections, remote, Some(&diagnosis), named);
+        let kept = named.is_some() || self.note_near_misses(now, remote, name.as_ref(), meant, &diagnosis);
         if !kept {
-            self.keep_refusal(now, remote, &diagnosis);
+            self.strangers.keep_refusal(now, remote, &diagnosis);
         }
         self.failed(now, name.as_ref(), Some(remote), diagnosis, None);
         if kept {
-            self.note_refusal(remote, name.as_ref());
+            let managed = name.as_ref().and_then(|name| self.connections.get_mut(name));
+            if let Some(failure) = managed.and_then(|managed| managed.failures.last.as_mut()) {
+                failure.from = Some(remote);
+            }
+            self.strangers.note_refusal(remote, &self.connections);
         }
     }
 
@@ -203,11 +200,10 @@ impl Endpoint {
         let name = tunnel.connection().name.clone();
         self.tunnel_by_spi.extend(tunnel.ike_spis().map(|spi| (spi, id)));
         let peer = tunnel.remote_id().clone();
-        self.supersede_refusals(tunnel.path.remote_ip(), None, None);
+        self.strangers.supersede_refusals(&mut self.connections, tunnel.path.remote_ip(), None, None);
         self.tunnels.insert(id, Box::new(tunnel));
         if let Some(managed) = self.connections.get_mut(&name) {
-            managed.tunnels.push(id);
-            managed.peers.insert(id, peer);
+            managed.tunnels.add(id, peer);
         }
         self.tunnel_stepped(now, id);
         // Ours may have been under way while the trust changed.

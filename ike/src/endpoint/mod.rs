@@ -1,43 +1,34 @@
 //! Many tunnels behind one set of ports: the demultiplexer, and the poll contract.
 
-mod allowance;
 mod completion;
+mod configuration;
 mod connections;
-mod cookie;
 mod duplicates;
-mod half_open;
 mod inbound;
+mod managed;
 mod near_misses;
 mod pools;
 mod proven;
 mod pursuit;
-mod refusals;
 mod schedule;
 mod stapling;
 mod status;
-mod unheard;
+mod strangers;
 mod unread;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
 
-use allowance::Allowance;
-use connections::{Connections, Managed};
-use cookie::CookieJar;
-use half_open::HalfOpenTable;
-use refusals::{Noted, Refusals, is_same};
+use connections::Connections;
 use schedule::{Owner, Schedule};
-use unheard::Unheard;
+use strangers::Strangers;
 
-use crate::config::{Connection, EndpointConfig, Name};
+use crate::config::{EndpointConfig, Name};
 use crate::crypto::Provider;
 use crate::diagnosis::Diagnosis;
 use crate::event::{
     ChildSaId, Command, CommandError, Deadline, DeadlineReason, EndReason, Event, Job, Transmit, TunnelId,
 };
-use crate::limits;
 use crate::path::Path;
 use crate::random::SecureRandom;
 use crate::sa::{Attempt, Context, DropReason, Ids, Output, Pools, SpiPool, Staples, Task, Tunnel};
@@ -52,18 +43,7 @@ pub struct Endpoint {
     core: Core,
     connections: Connections,
     attempts: BTreeMap<IkeSpi, Attempt>,
-    half_open: HalfOpenTable,
-    cookies: Option<CookieJar>,
-    /// For telling of refused first messages.
-    refusals: Allowance,
-    /// For telling of refused `IKE_AUTH` requests.
-    refused_proofs: Allowance,
-    /// For answering what cannot be read.
-    unread: Allowance,
-    /// Refusals that no tunnel was told of.
-    untold: Refusals,
-    noted: Noted,
-    unheard: Unheard,
+    strangers: Strangers,
     tunnels: BTreeMap<TunnelId, Box<Tunnel>>,
     tunnel_by_spi: BTreeMap<IkeSpi, TunnelId>,
     schedule: Schedule,
@@ -118,14 +98,7 @@ impl Endpoint {
             core,
             connections: Connections::default(),
             attempts: BTreeMap::new(),
-            half_open: HalfOpenTable::default(),
-            cookies: None,
-            refusals: Allowance::new(limits::REFUSALS_TOLD, limits::REFUSALS_PERIOD),
-            refused_proofs: Allowance::new(limits::REFUSED_PROOFS_TOLD, limits::REFUSALS_PERIOD),
-            unread: Allowance::new(limits::UNREAD_ANSWERED, limits::REFUSALS_PERIOD),
-            untold: Refusals::default(),
-            noted: Noted::default(),
-            unheard: Unheard::default(),
+            strangers: Strangers::default(),
             tunnels: BTreeMap::new(),
             tunnel_by_spi: BTreeMap::new(),
             schedule: Schedule::default(),
@@ -246,72 +219,6 @@ impl Endpoint {
         self.stopping && !self.tunnels.values().any(|tunnel| tunnel.is_closing())
     }
 
-    fn configure(&mut self, now: Now, wanted: Vec<Arc<Connection>>) {
-        let renewed = wanted.iter().filter(|connection| self.renew(now, connection));
-        let renewed: Vec<Name> = renewed.map(|connection| connection.name.clone()).collect();
-        let gone = self.connections.names().into_iter().filter(|name| {
-            let unchanged =
-                |c: &Arc<Connection>| self.connections.get(name).is_some_and(|managed| managed.config == *c);
-            !wanted.iter().any(|c| c.name == *name && unchanged(c))
-        });
-        for name in gone.collect::<Vec<_>>() {
-            self.take_down(now, &name, &EndReason::DeletedHere);
-            self.connections.remove(&name);
-            self.schedule.set(Owner::Connection(name), None);
-        }
-        let mut new = Vec::new();
-        for config in wanted {
-            if self.connections.get(&config.name).is_none() {
-                new.push(config.name.clone());
-                self.connections.insert(Managed::new(config));
-            }
-        }
-        self.connections.index();
-        self.configure_staples(now);
-        renewed.iter().for_each(|name| self.pursue_anew(now, name));
-        for name in new {
-            if self.connections.get(&name).is_some_and(Managed::is_ours_to_keep_up) {
-                self.pursue(now, &name);
-            }
-        }
-    }
-
-    /// What differs from the present configuration in certificates alone takes its place: the tunnels stand, those whose
-    /// trust changed as long as their peers pass. Whether it did.
-    fn renew(&mut self, now: Now, connection: &Arc<Connection>) -> bool {
-        let Some(managed) = self.connections.get_mut(&connection.name) else { return false };
-        let known = &managed.config;
-        let adopted = known.is_renewed_by(connection) || known.is_retrusted_by(connection);
-        if !adopted || *known == *connection {
-            return false;
-        }
-        managed.config = Arc::clone(connection);
-        for id in managed.tunnels.clone() {
-            self.adopt(now, id, connection);
-        }
-        true
-    }
-
-    fn adopt(&mut self, now: Now, id: TunnelId, connection: &Arc<Connection>) {
-        let within = self.review_spread();
-        self.with_tunnel(now, id, |tunnel, ctx| tunnel.adopt(ctx, connection, within));
-    }
-
-    fn review_peers(&mut self, now: Now) {
-        self.core.review_ordered = Some(now);
-        let within = self.review_spread();
-        for id in self.tunnels.keys().copied().collect::<Vec<_>>() {
-            self.with_tunnel(now, id, |tunnel, ctx| tunnel.review_anew(ctx, within));
-        }
-        self.renew_staples(now);
-    }
-
-    /// The time over which so many tunnels are reviewed.
-    fn review_spread(&self) -> Duration {
-        let tunnels = u32::try_from(self.tunnels.len()).unwrap_or(u32::MAX);
-        limits::REVIEW_SPREAD.saturating_mul(tunnels).min(limits::REVIEW_SPREAD_MOST)
-    }
-
     fn network_changed(&mut self, now: Now) {
         for name in self.connections.names() {
             self.pursue_at_once(now, &name);
@@ -327,7 +234,7 @@ impl Endpoint {
         for name in self.connections.names() {
             self.take_down(now, &name, &EndReason::Shutdown);
         }
-        self.half_open.clear();
+        self.strangers.dismiss();
         self.forget_staples();
     }
 
@@ -347,7 +254,8 @@ impl Endpoint {
         if managed.tunnels.is_empty() {
             return Err(CommandError::NotUp(name.clone()));
         }
-        managed.tunnels.clone().into_iter().for_each(|id| self.with_tunnel(now, id, &step));
+        let tunnels: Vec<_> = managed.tunnels.ids().collect();
+        tunnels.into_iter().for_each(|id| self.with_tunnel(now, id, &step));
         Ok(())
     }
 
@@ -381,15 +289,7 @@ impl Endpoint {
         }
         self.core.pools.reclaim();
         if has_child && let Some(managed) = self.connections.get_mut(&name) {
-            managed.attempts = 0;
-            managed.unfinished = 0;
-            managed.last_address = Some(remote);
-            if managed.config.remote_id.exact().is_some() {
-                managed.near_misses.clear();
-            }
-            if failure.is_none() && is_whole {
-                managed.last_failure = None;
-            }
+            managed.stands(remote, is_whole && failure.is_none());
         }
         if let Some(diagnosis) = failure {
             self.failed_in(now, (Some(&name), Some(id)), Some(remote), diagnosis, None);
@@ -421,9 +321,7 @@ impl Endpoint {
         next_try: Option<Instant>,
     ) {
         if let Some(managed) = name.and_then(|name| self.connections.get_mut(name)) {
-            let same = managed.last_failure.as_ref().is_some_and(|(_, last)| is_same(Some(&diagnosis), last));
-            managed.failure_times = if same { managed.failure_times.saturating_add(1) } else { 1 };
-            (managed.last_failure, managed.failure_from) = (Some((now.wall, diagnosis.clone())), None);
+            managed.failures.add(now.wall, diagnosis.clone());
         }
         self.core.output.event(Event::NegotiationFailed {
             connection: name.cloned(),

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Endpoint;
-use super::connections::{Connections, Managed};
+use super::connections::Connections;
+use super::managed::{Failures, Managed};
 use crate::config::{Connection, Name};
 use crate::diagnose::Form;
 use crate::diagnosis::Diagnosis;
@@ -47,16 +48,18 @@ impl Managed {
     /// Whether it has its end at this address, or had the last time, and is down.
     fn misses_one_at(&self, remote: IpAddr) -> bool {
         let named = || self.hosts().iter().any(|host| host.parse() == Ok(remote));
-        self.tunnels.is_empty() && (self.last_address == Some(remote) || named())
+        self.tunnels.is_empty() && (self.last_time.address == Some(remote) || named())
     }
 
     /// Whether it waits for a peer that is called so.
     fn misses_one(&self) -> bool {
-        self.tunnels.is_empty() || self.config.remote_id.exact().is_none()
+        self.tunnels.is_empty() || self.is_for_many()
     }
+}
 
+impl Failures {
     /// Keeps the newest of each sort; what came from the tunnel's own address stays longest.
-    fn keep(&mut self, miss: NearMiss) {
+    fn keep_near_miss(&mut self, miss: NearMiss) {
         let same = |have: &NearMiss| {
             (have.remote, have.diagnosis.kind, &have.diagnosis.summary)
                 == (miss.remote, miss.diagnosis.kind, &miss.diagnosis.summary)
@@ -92,7 +95,13 @@ impl Endpoint {
                 continue;
             };
             kept = true;
-            managed.keep(NearMiss { at: now.wall, remote, likeness, times: 0, diagnosis: diagnosis.clone() });
+            managed.failures.keep_near_miss(NearMiss {
+                at: now.wall,
+                remote,
+                likeness,
+                times: 0,
+                diagnosis: diagnosis.clone(),
+            });
         }
         kept
     }

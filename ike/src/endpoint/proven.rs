@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::Endpoint;
-use super::connections::Managed;
+use super::managed::Managed;
 use crate::config::Name;
 use crate::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::event::{ChildSaStatus, Event, Pfs, TunnelId};
@@ -107,7 +107,7 @@ impl Endpoint {
     ) {
         let Some(managed) = self.connections.get_mut(name).filter(|_| !findings.is_empty()) else { return };
         let peer = managed.one_of_many(id).cloned();
-        if peer.is_none() && managed.config.remote_id.exact().is_none() {
+        if peer.is_none() && managed.is_for_many() {
             // One of many whose tunnel is being taken down.
             return;
         }

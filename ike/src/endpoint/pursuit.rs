@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use super::connections::{Managed, Pursuit};
+use super::managed::{Managed, Pursuit, Wanted};
 use super::schedule::Owner;
 use super::{Endpoint, deadline};
 use crate::config::{Childless, Connection, Name, Retry};
@@ -24,7 +24,7 @@ impl Endpoint {
             return;
         }
         // What was asked for on demand and failed is asked for again, or not.
-        if managed.to_start().is_empty() && !managed.bare {
+        if managed.to_start().is_empty() && !managed.wanted.bare {
             return self.set_pursuit(name, Pursuit::Idle);
         }
         let hosts = managed.hosts();
@@ -45,7 +45,7 @@ impl Endpoint {
             return;
         }
         managed.attempts = 0;
-        (managed.failure_from, managed.last_failure) = (None, None);
+        managed.failures.last = None;
         self.abandon_attempt(name);
         self.pursue(now, name);
     }
@@ -109,10 +109,10 @@ impl Endpoint {
         let Some(path) = paths.pop_front() else { return self.resolve_next(now, name, hosts, failure) };
         let Some(managed) = self.connections.get(name) else { return };
         let (config, children) = (managed.config.clone(), managed.to_start());
-        let packets = managed.wanted.clone();
+        let packets = managed.wanted.children.clone();
         // INITIAL_CONTACT says that we have no other SA with this peer.
         let initial_contact = managed.tunnels.is_empty();
-        let last = managed.last_given.clone();
+        let last = managed.last_time.given.clone();
         let mut others = self.connections.networks_of_others(&config);
         others.extend(self.core.pools.selectors().cloned());
         let asking = Asking { others, ends: self.ends_of_others(&config), last };
@@ -155,7 +155,7 @@ impl Endpoint {
                 let name = tunnel.connection().name.clone();
                 self.set_pursuit(&name, Pursuit::Idle);
                 if let Some(managed) = self.connections.get_mut(&name) {
-                    managed.last_given = tunnel.given_addresses().to_vec();
+                    managed.last_time.given = tunnel.given_addresses().to_vec();
                 }
                 self.established(now, *tunnel, false);
             }
@@ -187,8 +187,7 @@ impl Endpoint {
         let Some(managed) = self.connections.get_mut(name) else { return };
         managed.attempts = managed.attempts.saturating_add(1);
         // What was asked for on demand is asked for again by the next packet, which waits like everything else.
-        managed.wanted.clear();
-        managed.bare = false;
+        managed.wanted = Wanted::default();
         let (keep_up, attempts, retry) =
             (managed.is_ours_to_keep_up(), managed.attempts, managed.config.retry);
         let waits = keep_up || managed.is_on_demand();
@@ -218,7 +217,7 @@ impl Endpoint {
     /// A tunnel has ended: what is ours to keep up is set up anew.
     pub(super) fn tunnel_lost(&mut self, now: Now, id: TunnelId, name: &Name) {
         let Some(managed) = self.connections.get_mut(name) else { return };
-        if !managed.tunnels.contains(&id) {
+        if !managed.tunnels.has(id) {
             return;
         }
         managed.forget(id);
@@ -234,12 +233,10 @@ impl Endpoint {
     pub(super) fn take_down(&mut self, now: Now, name: &Name, reason: &EndReason) {
         let Some(managed) = self.connections.get_mut(name) else { return };
         let tunnels = std::mem::take(&mut managed.tunnels);
-        managed.peers.clear();
         managed.proven.forget_peers();
-        managed.wanted.clear();
-        managed.bare = false;
+        managed.wanted = Wanted::default();
         self.abandon_attempt(name);
-        for id in tunnels {
+        for id in tunnels.ids() {
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.delete(ctx, reason.clone()));
         }
     }
@@ -261,12 +258,13 @@ impl Endpoint {
         }
         let managed = self.connections.get_mut(name).ok_or_else(|| CommandError::Unknown(name.clone()))?;
         let was_down = std::mem::take(&mut managed.admin_down);
-        if managed.last_failure.as_ref().is_some_and(|(_, last)| last.kind == DiagnosisKind::AdminDown) {
-            (managed.failure_from, managed.last_failure) = (None, None);
+        if managed.failures.last.as_ref().is_some_and(|last| last.diagnosis.kind == DiagnosisKind::AdminDown)
+        {
+            managed.failures.last = None;
         }
         let children = 0..managed.config.children.len();
         let children: Vec<_> = children.filter(|index| managed.config.may_start(*index)).collect();
-        if let Some(id) = managed.tunnels.last().copied() {
+        if let Some(id) = managed.tunnels.newest() {
             if managed.config.initiate {
                 self.with_tunnel(now, id, |tunnel, ctx| {
                     children.into_iter().for_each(|index| tunnel.acquire(ctx, index, None));
@@ -279,9 +277,9 @@ impl Endpoint {
             // Allowed again, which is all that can be done from here.
             return if was_down { Ok(()) } else { Err(CommandError::CannotInitiate(name.clone())) };
         }
-        managed.bare = children.is_empty();
+        managed.wanted.bare = children.is_empty();
         for index in children {
-            managed.wanted.entry(index).or_default();
+            managed.wanted.children.entry(index).or_default();
         }
         self.pursue(now, name);
         Ok(())
@@ -307,14 +305,14 @@ impl Endpoint {
         if !managed.config.initiate || !managed.config.may_start(index) {
             return Err(CommandError::OnlyAnswered(name.clone(), child.clone()));
         }
-        if let Some(id) = managed.tunnels.last().copied() {
+        if let Some(id) = managed.tunnels.newest() {
             self.with_tunnel(now, id, |tunnel, ctx| tunnel.acquire(ctx, index, packet));
             return Ok(());
         }
         if managed.hosts().is_empty() {
             return Err(CommandError::CannotInitiate(name.clone()));
         }
-        let wanted = managed.wanted.entry(index).or_default();
+        let wanted = managed.wanted.children.entry(index).or_default();
         *wanted = wanted.take().or(packet);
         // An attempt on its way takes it along, a wait is kept.
         if matches!(managed.pursuit, Pursuit::Idle) {
@@ -326,9 +324,8 @@ impl Endpoint {
     /// A tunnel stands: what was asked for meanwhile is set up on it, and what the peer leaves out of what we keep up.
     pub(super) fn start_children(&mut self, now: Now, name: &Name) {
         let Some(managed) = self.connections.get_mut(name) else { return };
-        let Some(id) = managed.tunnels.last().copied() else { return };
-        let wanted = std::mem::take(&mut managed.wanted);
-        managed.bare = false;
+        let Some(id) = managed.tunnels.newest() else { return };
+        let wanted = std::mem::take(&mut managed.wanted).children;
         self.with_tunnel(now, id, |tunnel, ctx| {
             for (index, packet) in wanted {
                 if !tunnel.was_refused(index) {
@@ -343,7 +340,7 @@ impl Endpoint {
     pub(super) fn down(&mut self, now: Now, name: &Name) -> Result<(), CommandError> {
         let managed = self.connections.get_mut(name).ok_or_else(|| CommandError::Unknown(name.clone()))?;
         managed.admin_down = true;
-        managed.last_failure = None;
+        managed.failures.last = None;
         self.take_down(now, name, &EndReason::DeletedHere);
         Ok(())
     }

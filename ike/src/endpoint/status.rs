@@ -1,7 +1,7 @@
 //! Every configured connection, also those that are down.
 
 use super::Endpoint;
-use super::connections::{Managed, Pursuit};
+use super::managed::{Managed, Pursuit};
 use super::proven::refine;
 use crate::config::{Name, Start};
 use crate::event::{Awaited, ConnectionState, ConnectionStatus, TunnelStatus};
@@ -23,12 +23,12 @@ impl Endpoint {
         let Some(managed) = self.connections.get(connection) else { return false };
         let trying = matches!(managed.pursuit, Pursuit::Resolving { .. } | Pursuit::Trying { .. });
         let Some(index) = managed.config.children.iter().position(|c| c.name == *child) else { return false };
-        let mut tunnels = managed.tunnels.iter().filter_map(|id| self.tunnels.get(id));
+        let mut tunnels = managed.tunnels.ids().filter_map(|id| self.tunnels.get(&id));
         trying && managed.to_start().contains(&index) || tunnels.any(|tunnel| tunnel.is_setting_up(index))
     }
 
     fn status_of(&self, managed: &Managed) -> ConnectionStatus {
-        let tunnels = || managed.tunnels.iter().filter_map(|id| self.tunnels.get(id)).map(Box::as_ref);
+        let tunnels = || managed.tunnels.ids().filter_map(|id| self.tunnels.get(&id)).map(Box::as_ref);
         let tunnel = tunnels().next_back();
         let next_try = match managed.pursuit {
             // Without a packet nothing is tried on demand.
@@ -43,6 +43,7 @@ impl Endpoint {
             tunnel
         };
         let stands = |id, index| self.tunnels.get(&id).is_some_and(|tunnel| tunnel.passes(index));
+        let failure = managed.failures.last.as_ref();
         ConnectionStatus {
             connection: managed.config.clone(),
             // One of many peers is enough.
@@ -50,10 +51,10 @@ impl Endpoint {
             awaited: if tunnel.is_none() { self.awaited(&managed.pursuit) } else { None },
             tunnels: tunnels().filter_map(Tunnel::status).map(refined).collect(),
             warnings: managed.proven.warnings(stands),
-            last_failure: managed.last_failure.clone(),
-            failure_times: managed.failure_times,
-            failure_from: managed.last_failure.as_ref().and(managed.failure_from),
-            near_misses: managed.near_misses.clone(),
+            last_failure: failure.map(|failure| (failure.at, failure.diagnosis.clone())),
+            failure_times: failure.map_or(0, |failure| failure.times),
+            failure_from: failure.and_then(|failure| failure.from),
+            near_misses: managed.failures.near_misses.clone(),
             next_try,
             attempts: managed.attempts,
         }
@@ -84,7 +85,7 @@ fn state(managed: &Managed, tunnel: Option<&Tunnel>) -> ConnectionState {
 fn without_child(managed: &Managed, tunnel: &Tunnel) -> ConnectionState {
     let at_rest = !tunnel.lacks_child() && !tunnel.is_starting_child();
     let starts = managed.config.initiate && managed.config.children.iter().any(|c| c.start != Start::Listen);
-    match managed.last_failure {
+    match managed.failures.last {
         None if at_rest && starts => ConnectionState::Idle,
         None if at_rest => ConnectionState::Waiting,
         None => ConnectionState::Connecting,

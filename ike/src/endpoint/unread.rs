@@ -17,8 +17,7 @@ impl Endpoint {
         let wanted = !header.response && is_answered(&header, error);
         // As with all first messages: with nothing configured there is nobody to answer for.
         let anybody = !self.stopping && self.connections.acceptable(path.remote_ip()).is_some();
-        // "Implementations MUST limit the rate at which they take actions based on unprotected messages" (§2.4).
-        if wanted && anybody && self.unread.take(now.boot) {
+        if wanted && anybody && self.strangers.allowances.unread.take(now.boot) {
             let answer = Header {
                 next_payload: PayloadType::NONE,
                 from_initiator: !header.from_initiator,

@@ -44,7 +44,8 @@ pub(crate) use initiator::{Asking, Attempt, AttemptStep};
 pub(crate) use pfs::{PfsFinding, is_wanted};
 pub(crate) use pools::Pools;
 pub(crate) use responder::{
-    Acceptable, Directory, HalfOpen, HalfOpenStep, InitOutcome, Sender, Standing, Unfinished, answer_init,
+    Acceptable, Directory, HalfOpen, HalfOpenStep, InitOutcome, Refusal, Sender, Standing, Unfinished,
+    answer_init,
 };
 pub(crate) use spis::SpiPool;
 pub(crate) use staples::{Next, Staples};

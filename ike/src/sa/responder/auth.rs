@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use super::init::Answered;
-use super::{Directory, HalfOpen, HalfOpenStep, Phase, Standing};
+use super::{Directory, HalfOpen, HalfOpenStep, Phase, Refusal, Standing};
 use crate::config::{Childless, Connection};
 use crate::crypto::sha256;
 use crate::diagnose;
-use crate::diagnosis::Diagnosis;
 use crate::exchange::{AuthRequest, AuthResponse, ChildAnswer, ChildOffer, OpenError, Received};
 use crate::identity::{
     Examination, Identity, Ours, PeerWishes, Proof, ProofError, SignedOctets, Verdict, VerifiedPeer,
@@ -33,32 +32,6 @@ pub(super) struct Examining {
     connection: Option<Arc<Connection>>,
 }
 
-/// Why an `IKE_AUTH` is refused: what the peer is told, and what the operator is.
-struct Refusal {
-    notify: Notify,
-    connection: Option<Arc<Connection>>,
-    /// Where no connection is for the peer: one that it perhaps means.
-    meant: Option<Arc<Connection>>,
-    /// The peer that has a tunnel already, if that is why.
-    rival: Option<Identity>,
-    diagnosis: Box<Diagnosis>,
-}
-
-impl Refusal {
-    fn new(kind: NotifyType, connection: Option<Arc<Connection>>, diagnosis: Diagnosis) -> Self {
-        let (notify, diagnosis) = (Notify::new(kind, []), Box::new(diagnosis));
-        Self { notify, connection, meant: None, rival: None, diagnosis }
-    }
-
-    /// Of a peer with whose identities no connection is.
-    fn unknown(directory: &dyn Directory, request: &AuthRequest) -> Self {
-        let meant = directory.meant(&request.id_i);
-        let identities = directory.identities(meant.as_deref());
-        let diagnosis = diagnose::unknown_identity(&request.id_i, request.id_r.as_ref(), &identities);
-        Self { meant, ..Self::new(NotifyType::AUTHENTICATION_FAILED, None, diagnosis) }
-    }
-}
-
 impl HalfOpen {
     /// `IKE_AUTH` came in, or something else.
     pub(super) fn auth_asked(
@@ -76,13 +49,12 @@ impl HalfOpen {
                 self.phase = Phase::Answered(answered);
                 return HalfOpenStep::Pending(self);
             }
-            Err(ReadError::Refuse(notify, diagnosis)) => {
+            Err(ReadError::Refuse(refusal)) => {
                 // Of a message that is too large, the first fragment may be here already.
                 let gathered = matches!(datagram.body, Body::Fragment(_));
                 let digest = answered.channel.digest_of_request().filter(|_| gathered);
                 let digest = digest.unwrap_or_else(|| sha256(&[datagram.bytes]));
                 let asked = Request::new(&datagram.header, digest);
-                let refusal = Refusal { notify, connection: None, meant: None, rival: None, diagnosis };
                 return self.refuse(ctx, path, &asked, answered, refusal);
             }
         };
@@ -107,7 +79,7 @@ impl HalfOpen {
         let unknown = Refusal::unknown(directory, request);
         let Some(connection) = connection else { return unknown };
         let diagnosis = diagnose::no_auth(&connection.remote_id);
-        Refusal::new(NotifyType::AUTHENTICATION_FAILED, Some(connection), diagnosis)
+        Refusal::new(NotifyType::AUTHENTICATION_FAILED, connection, diagnosis)
     }
 
     /// The initiator's claim, and what our own proof will cover.
@@ -168,7 +140,7 @@ impl HalfOpen {
             Verdict::Accepted { peer, ours: None } => {
                 let diagnosis = diagnose::local("our own proof of identity was not made");
                 let connection = Arc::clone(peer.connection());
-                Err(Refusal::new(NotifyType::AUTHENTICATION_FAILED, Some(connection), diagnosis))
+                Err(Refusal::new(NotifyType::AUTHENTICATION_FAILED, connection, diagnosis))
             }
             Verdict::Refused(error) => Err(proof_refused(directory, request, connection.clone(), &error)),
         };
@@ -228,9 +200,8 @@ impl HalfOpen {
         mut answered: Box<Answered>,
         refusal: Refusal,
     ) -> HalfOpenStep {
-        let Refusal { notify, connection, meant, rival, diagnosis } = refusal;
         let mut window = Window::new(0, 1);
-        let payloads = [Payload::Notify(notify)];
+        let payloads = [Payload::Notify(refusal.notify.clone())];
         let most = path.room(limits::FRAGMENT_SIZE);
         if let Ok(answer) = answered.channel.seal(ExchangeType::IKE_AUTH, true, 1, &payloads, most) {
             ctx.output.transmit(path, &answer);
@@ -239,7 +210,7 @@ impl HalfOpen {
         // What is left only answers a repeated request: not as long as one that waits for its proof.
         self.expires_at = self.expires_at.min(ctx.now.boot + limits::REFUSED_LIFETIME);
         self.phase = Phase::Refused(window);
-        HalfOpenStep::Refused { half_open: Some(self), connection, meant, rival, diagnosis }
+        HalfOpenStep::Refused { left: Some(self), refusal }
     }
 }
 
@@ -248,7 +219,7 @@ enum ReadError {
     /// It is not from the initiator, or not for this state; or not all of it is here.
     Drop(Option<DropReason>),
     /// It is from the initiator, and malformed, or larger than is gathered.
-    Refuse(Notify, Box<Diagnosis>),
+    Refuse(Refusal),
 }
 
 fn read(answered: &mut Answered, datagram: &Datagram<'_>) -> Result<(Request, AuthRequest), ReadError> {
@@ -263,11 +234,14 @@ fn read(answered: &mut Answered, datagram: &Datagram<'_>) -> Result<(Request, Au
     answered.channel.open(datagram).and_then(read).map_err(|error| match error {
         OpenError::Malformed(error) => {
             let diagnosis = diagnose::malformed(ExchangeType::IKE_AUTH, &error.to_string());
-            ReadError::Refuse(Notify::refusing(error), Box::new(diagnosis))
+            ReadError::Refuse(Refusal::nameless(Notify::refusing(error), diagnosis))
         }
         OpenError::TooLarge => {
             let diagnosis = diagnose::certificate::message_too_large("request");
-            ReadError::Refuse(Notify::new(NotifyType::AUTHENTICATION_FAILED, []), Box::new(diagnosis))
+            ReadError::Refuse(Refusal::nameless(
+                Notify::new(NotifyType::AUTHENTICATION_FAILED, []),
+                diagnosis,
+            ))
         }
         other => ReadError::Drop(DropReason::of(&other)),
     })
@@ -290,7 +264,7 @@ fn may_stand(
     suite: IkeSuite,
 ) -> Result<(), Refusal> {
     let connection = peer.connection();
-    let refuse = |kind, diagnosis| Err(Refusal::new(kind, Some(Arc::clone(connection)), diagnosis));
+    let refuse = |kind, diagnosis| Err(Refusal::new(kind, Arc::clone(connection), diagnosis));
     match directory.standing(connection, peer.identity(), initial_contact) {
         Standing::Allowed => {}
         // It is the peer, and nothing is wrong with its proof: "a request that cannot be completed due to a temporary condition"
@@ -324,7 +298,7 @@ fn may_be_childless(connection: &Arc<Connection>, request: &AuthRequest) -> Resu
         return Ok(());
     }
     let diagnosis = diagnose::childless_here();
-    Err(Refusal::new(NotifyType::INVALID_SYNTAX, Some(Arc::clone(connection)), diagnosis))
+    Err(Refusal::new(NotifyType::INVALID_SYNTAX, Arc::clone(connection), diagnosis))
 }
 
 fn proof_refused(
@@ -341,7 +315,7 @@ fn proof_refused(
         (Some(connection), error) => {
             let diagnosis =
                 diagnose::proof(error, &request.id_i, &connection.remote_id).during(ExchangeType::IKE_AUTH);
-            Refusal { connection: Some(connection), meant: None, diagnosis: Box::new(diagnosis), ..unknown }
+            Refusal::new(NotifyType::AUTHENTICATION_FAILED, connection, diagnosis)
         }
     }
 }

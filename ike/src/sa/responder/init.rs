@@ -1,6 +1,6 @@
 //! `IKE_SA_INIT`: what the first message is answered with, before anybody has proved anything.
 
-use super::{Acceptable, HalfOpen, HalfOpenStep, InitOutcome, Phase, Sender};
+use super::{Acceptable, HalfOpen, HalfOpenStep, InitOutcome, Phase, Refusal, Sender};
 use crate::config::Encapsulation;
 use crate::crypto::sha256;
 use crate::diagnose;
@@ -17,7 +17,8 @@ use crate::sa::context::{Context, JobOwner};
 use crate::sa::ike_sa::{Channel, OtherKeys};
 use crate::suite::IkeSuite;
 use crate::wire::{
-    CertEncoding, Datagram, ExchangeType, Header, IkeSpi, Notify, NotifyType, PayloadType, emit_clear,
+    CertEncoding, Datagram, ExchangeType, Header, IkeSpi, Notify, NotifyType, Payload, PayloadType,
+    emit_clear,
 };
 use crate::work::{Agreement, Work};
 
@@ -133,16 +134,11 @@ impl HalfOpen {
                 HalfOpenStep::Pending(self)
             }
             Err(diagnosis) => {
-                let response = InitResponse::Error(NotifyType::INVALID_SYNTAX);
-                let bytes = emit_clear(init_header(&header, IkeSpi::ZERO), &response.write());
+                let refusal = Refusal::nameless(Notify::new(NotifyType::INVALID_SYNTAX, []), diagnosis);
+                let payloads = [Payload::Notify(refusal.notify.clone())];
+                let bytes = emit_clear(init_header(&header, IkeSpi::ZERO), &payloads);
                 ctx.output.transmit_datagram(self.path, bytes);
-                HalfOpenStep::Refused {
-                    half_open: None,
-                    connection: None,
-                    meant: None,
-                    rival: None,
-                    diagnosis: Box::new(diagnosis),
-                }
+                HalfOpenStep::Refused { left: None, refusal }
             }
         }
     }

@@ -11,6 +11,7 @@
 
 mod auth;
 mod init;
+mod refusal;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ use crate::wire::{CertEncoding, Datagram, IdData, IkeSpi};
 use crate::work::{Outcome, Work};
 
 pub(crate) use init::answer_init;
+pub(crate) use refusal::Refusal;
 
 /// An SA whose initiator has not proved anything yet.
 pub(crate) struct HalfOpen {
@@ -100,15 +102,7 @@ pub(crate) enum HalfOpenStep {
     /// The tunnel stands.
     Established { tunnel: Box<Tunnel>, initial_contact: bool },
     /// It was refused; what is left, if anything, answers a repeated request.
-    Refused {
-        half_open: Option<Box<HalfOpen>>,
-        connection: Option<Arc<Connection>>,
-        /// Where no connection is for the peer: one that it perhaps means.
-        meant: Option<Arc<Connection>>,
-        /// The peer that has a tunnel already, if that is why.
-        rival: Option<Identity>,
-        diagnosis: Box<Diagnosis>,
-    },
+    Refused { left: Option<Box<HalfOpen>>, refusal: Refusal },
 }
 
 /// What we would accept from an address, before its identity is known.

@@ -1,11 +1,11 @@
 //! The rekey of the IKE SA (RFC 7296 §1.3.2, §2.8.2). The Child SAs belong to the tunnel, not to one of its IKE SAs,
 //! so there is nothing to inherit.
 
+mod responder;
+
 use super::collision::{Collision, lowest_nonce, ours_goes};
 use super::context::Context;
-use super::crossing::{Verdict, rekey_ike};
 use super::ike_sa::{Channel, Exchange, IkeSa, NewIkeSa, Place};
-use super::offloaded::Answer;
 use super::share::{Share, Tried, other_group};
 use super::spis::IkeSpiLease;
 use super::tasks::{Queued, Task};
@@ -14,14 +14,13 @@ use super::window::Window;
 use crate::diagnose::{self, Negotiated};
 use crate::diagnosis::Diagnosis;
 use crate::event::Event;
-use crate::exchange::{CreateChildRequest, CreateChildResponse, IkeRequest, KeyExchangeData, Protected};
+use crate::exchange::{CreateChildRequest, CreateChildResponse, IkeRequest, Protected};
 use crate::keys::{IkeKeys, Nonces, Spis};
 use crate::limits;
-use crate::negotiate::proposal::{accept_ike, choose_ike, offer_ike};
+use crate::negotiate::proposal::{accept_ike, offer_ike};
 use crate::secret::Secret;
 use crate::suite::{Group, IkeSuite};
 use crate::wire::{ExchangeType, IkeSpi, NotifyType};
-use crate::work::Agreement;
 
 /// What we keep while our rekey of the IKE SA is on its way.
 pub(crate) struct PendingIke {
@@ -65,83 +64,6 @@ impl Tunnel {
         });
         let exchange = Exchange::RekeyIke { pending: Box::new(pending), collision: None, put_off };
         self.send_request(ctx, self.current, ExchangeType::CREATE_CHILD_SA, &request.write(), exchange);
-    }
-
-    /// Answers a peer's rekey of the IKE SA.
-    pub(super) fn answer_rekey_ike(
-        &mut self,
-        ctx: &mut Context<'_>,
-        spi: IkeSpi,
-        request: &IkeRequest,
-        agreement: Option<Agreement>,
-    ) -> Answer {
-        let verdict = self.ike_sas.get(&spi).map_or(Verdict::TemporaryFailure, |sa| rekey_ike(sa.activity()));
-        if matches!(verdict, Verdict::TemporaryFailure | Verdict::ChildSaNotFound) || spi != self.current {
-            return Answer::TEMPORARY_FAILURE;
-        }
-        if self.ike_sas.len() >= limits::IKE_SAS {
-            return Answer::error(NotifyType::NO_ADDITIONAL_SAS);
-        }
-        let connection = self.connection().clone();
-        let sent = request.key_exchange.group;
-        let choice = choose_ike(&request.proposals, &connection.proposals, Some(sent));
-        let chosen = choice.and_then(|c| Some((ike_spi(&c.peer_spi)?, c)));
-        let Some((spi_i, choice)) = chosen else {
-            let (offered, ours) = (&request.proposals, &connection.proposals);
-            let diagnosis = diagnose::no_ike_proposal_here(offered, ours, ExchangeType::CREATE_CHILD_SA);
-            return self.refuse(NotifyType::NO_PROPOSAL_CHOSEN, diagnosis.of_ike_rekey());
-        };
-        let suite = choice.suite;
-        if suite.group.number() != sent {
-            return Answer::Now(CreateChildResponse::InvalidKe(suite.group.number()));
-        }
-        let Some(agreement) = agreement.filter(|a| a.group == suite.group) else {
-            return Answer::Compute(suite.group);
-        };
-        let (data, shared) = match agreement.result {
-            Ok(both) => both,
-            Err(error) => {
-                let diagnosis = diagnose::malformed(ExchangeType::CREATE_CHILD_SA, &error.to_string());
-                return self.refuse(NotifyType::INVALID_SYNTAX, diagnosis.of_ike_rekey());
-            }
-        };
-        let (lease, nonce) = (ctx.spis.ike(ctx.random), ctx.nonce());
-        let new = lease.spi();
-        let agreed = Agreed {
-            suite,
-            spis: Spis { initiator: spi_i, responder: new },
-            nonces: Nonces { initiator: &request.nonce, responder: &nonce },
-            shared,
-            initiator: false,
-            place: Place::Successor { until: self.redundant_until(ctx) },
-            lease,
-        };
-        if let Err(diagnosis) = self.add_ike_sa(ctx, spi, agreed) {
-            return self.refuse(NotifyType::TEMPORARY_FAILURE, diagnosis.of_ike_rekey());
-        }
-        self.settle_ike_as_responder(ctx, spi, new, &request.nonce, &nonce);
-        Answer::Now(CreateChildResponse::Ike(IkeRequest {
-            proposals: vec![choice.answer(&new.0)],
-            nonce,
-            key_exchange: KeyExchangeData { group: suite.group.number(), data },
-        }))
-    }
-
-    /// The peer's rekey made `new`. If ours is on its way too, its answer decides; else `new` is the successor.
-    fn settle_ike_as_responder(
-        &mut self,
-        ctx: &Context<'_>,
-        old: IkeSpi,
-        new: IkeSpi,
-        nonce_i: &[u8],
-        nonce_r: &[u8],
-    ) {
-        let outstanding = self.ike_sas.get_mut(&old).and_then(|old| old.window.outstanding_mut());
-        if let Some(Exchange::RekeyIke { collision, .. }) = outstanding.map(|o| &mut o.exchange) {
-            *collision = Some(Collision { theirs: new, lowest_nonce: lowest_nonce(nonce_i, nonce_r) });
-        } else {
-            self.replaced_by_peers(ctx, old, new);
-        }
     }
 
     /// The answer to our rekey of the IKE SA.

@@ -72,10 +72,10 @@ impl CookieJar {
 }
 
 /// What a cookie is for.
-pub(super) struct Request<'a> {
-    pub(super) remote: SocketAddr,
-    pub(super) spi_i: IkeSpi,
-    pub(super) nonce: &'a [u8],
+pub(in crate::endpoint) struct Request<'a> {
+    pub(in crate::endpoint) remote: SocketAddr,
+    pub(in crate::endpoint) spi_i: IkeSpi,
+    pub(in crate::endpoint) nonce: &'a [u8],
 }
 
 impl Request<'_> {

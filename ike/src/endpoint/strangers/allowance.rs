@@ -6,7 +6,7 @@ use crate::time::Instant;
 
 /// What is left of an allowance.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(in crate::endpoint) struct Allowance {
     most: u32,
     period: Duration,
     since: Instant,
@@ -19,7 +19,7 @@ impl Allowance {
     }
 
     /// Whether any is left.
-    pub(super) fn is_left(&mut self, now: Instant) -> bool {
+    pub(in crate::endpoint) fn is_left(&mut self, now: Instant) -> bool {
         if now.since(self.since) >= self.period {
             (self.since, self.used) = (now, 0);
         }
@@ -27,7 +27,7 @@ impl Allowance {
     }
 
     /// Takes one, if any is left.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    pub(in crate::endpoint) fn take(&mut self, now: Instant) -> bool {
         let left = self.is_left(now);
         self.used = self.used.saturating_add(u32::from(left));
         left

@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use super::Endpoint;
+use super::Strangers;
+use crate::config::Name;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
+use crate::endpoint::Endpoint;
 use crate::limits;
+use crate::path::Path;
 use crate::sa::{DropReason, Sender, Unfinished};
 use crate::time::{Instant, Now};
 use crate::wire::{ExchangeType, IkeSpi};
@@ -39,12 +42,11 @@ impl Unheard {
     }
 }
 
-impl Endpoint {
-    /// Where somebody began an IKE SA, was answered and has not gone on: now, or within the hour. A few, each once; nobody there
-    /// proved anything.
-    pub fn begun(&self, now: Now) -> Vec<IpAddr> {
+impl Strangers {
+    /// Where somebody began an IKE SA, was answered and has not gone on: now, or within the hour. A few, each once.
+    fn begun(&self, now: Instant) -> Vec<IpAddr> {
         let mut begun = Vec::new();
-        for remote in self.unheard.lately(now.boot).chain(self.half_open.unfinished()) {
+        for remote in self.unheard.lately(now).chain(self.half_open.unfinished()) {
             if begun.len() < limits::BEGUN_TOLD && !begun.contains(&remote) {
                 begun.push(remote);
             }
@@ -52,52 +54,88 @@ impl Endpoint {
         begun
     }
 
+    /// Somebody whom no connection names did not go on: whether that is worth the operator's time.
+    fn is_worth_telling(
+        &mut self,
+        now: Instant,
+        remote: IpAddr,
+        sender: Sender,
+        unfinished: Unfinished,
+    ) -> bool {
+        // Whoever brought our cookie, or fragments that can be opened, has received what we sent; others' addresses may be forged.
+        match (unfinished, sender) {
+            (Unfinished::Fragments(_), _) => true,
+            (Unfinished::Silent, Sender::Claimed) if self.half_open.was_crowded(now) => false,
+            (Unfinished::Silent, _) => self.unheard.note(now, remote),
+        }
+    }
+}
+
+impl Endpoint {
+    /// Where somebody began an IKE SA, was answered and has not gone on: now, or within the hour. A few, each once; nobody there
+    /// proved anything.
+    pub fn begun(&self, now: Now) -> Vec<IpAddr> {
+        self.strangers.begun(now.boot)
+    }
+
     /// The time of a half-open SA is over. Who its initiator was is not known: it is told of with the one connection that is
     /// down and names its address, or with none. Nothing more is known of why.
-    pub(super) fn half_open_expired(&mut self, now: Now, spi: IkeSpi) {
-        let Some(half_open) = self.half_open.take(spi) else { return };
-        let (path, seconds) = (half_open.path(), limits::HALF_OPEN_LIFETIME.as_secs());
+    pub(in crate::endpoint) fn half_open_expired(&mut self, now: Now, spi: IkeSpi) {
+        let Some(half_open) = self.strangers.take(spi) else { return };
         let Some(unfinished) = half_open.unfinished() else { return };
-        let remote = path.remote_ip();
+        let remote = half_open.path().remote_ip();
         let name = self.connections.down_at(remote);
-        let diagnosis = match unfinished {
+        let diagnosis = self.diagnose_unfinished(half_open.path(), unfinished, name.is_some());
+        match name {
+            Some(name) => self.missed(now, &name, remote, unfinished, diagnosis),
+            None if self.strangers.is_worth_telling(now.boot, remote, half_open.sender(), unfinished) => {
+                self.unheard_of(now, remote, &diagnosis);
+            }
+            None => {}
+        }
+    }
+
+    /// Counts it; what is told of it.
+    fn diagnose_unfinished(&mut self, path: Path, unfinished: Unfinished, named: bool) -> Diagnosis {
+        let seconds = limits::HALF_OPEN_LIFETIME.as_secs();
+        match unfinished {
             Unfinished::Silent => {
                 self.drop_datagram(DropReason::HalfOpenExpired);
-                diagnose::never_came_back(path, self.core.config.nat_port, seconds, name.is_some())
+                diagnose::never_came_back(path, self.core.config.nat_port, seconds, named)
             }
             Unfinished::Fragments(pieces) => {
                 self.drop_datagram(DropReason::FragmentsIncomplete);
                 diagnose::request_incomplete(path, ExchangeType::IKE_AUTH, pieces, seconds)
             }
-        };
-        let Some(managed) = name.as_ref().and_then(|name| self.connections.get_mut(name)) else {
-            // Whoever brought our cookie, or fragments that can be opened, has received what we sent; others' addresses may be forged.
-            let proved = half_open.sender() == Sender::Proved || unfinished != Unfinished::Silent;
-            if proved || !self.half_open.was_crowded(now.boot) {
-                self.unheard_of(now, remote, unfinished, &diagnosis);
-            }
-            return;
-        };
-        managed.unfinished = managed.unfinished.saturating_add(1);
+        }
+    }
+
+    /// It was probably for this connection.
+    fn missed(
+        &mut self,
+        now: Now,
+        name: &Name,
+        remote: IpAddr,
+        unfinished: Unfinished,
+        diagnosis: Diagnosis,
+    ) {
+        let Some(managed) = self.connections.get_mut(name) else { return };
+        managed.failures.unfinished = managed.failures.unfinished.saturating_add(1);
         // To hear nothing once may be a bad line.
-        if unfinished == Unfinished::Silent && managed.unfinished < 2 {
-            self.unheard.note(now.boot, remote);
+        if unfinished == Unfinished::Silent && managed.failures.unfinished < 2 {
+            self.strangers.unheard.note(now.boot, remote);
             return;
         }
-        let known = managed.last_failure.as_ref().is_some_and(|(_, last)| last.kind != diagnosis.kind);
+        let known = managed.failures.last.as_ref().is_some_and(|last| last.diagnosis.kind != diagnosis.kind);
         if !known {
-            self.failed(now, name.as_ref(), Some(remote), diagnosis, None);
+            self.failed(now, Some(name), Some(remote), diagnosis, None);
         }
     }
 
     /// No connection names the address: it is kept for the operator, without an event, as whoever was there proved nothing.
-    fn unheard_of(&mut self, now: Now, remote: IpAddr, unfinished: Unfinished, diagnosis: &Diagnosis) {
-        let again = match unfinished {
-            Unfinished::Silent => self.unheard.note(now.boot, remote),
-            Unfinished::Fragments(_) => true,
-        };
-        if again && self.connections.listens_anywhere() {
-            self.keep_refusal(now, remote, diagnosis);
+    fn unheard_of(&mut self, now: Now, remote: IpAddr, diagnosis: &Diagnosis) {
+        if self.connections.listens_anywhere() {
+            self.strangers.keep_refusal(now, remote, diagnosis);
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::Endpoint;
-use super::connections::{Connections, Managed};
+use super::Strangers;
 use super::half_open::prefix;
 use crate::config::Name;
 use crate::diagnosis::Diagnosis;
+use crate::endpoint::Endpoint;
+use crate::endpoint::connections::Connections;
+use crate::endpoint::managed::{Failure, Managed};
 use crate::event::{Likeness, Refusal};
 use crate::limits;
 use crate::time::{Instant, Now};
@@ -37,25 +39,26 @@ impl Noted {
 impl Managed {
     /// Where the refusals come from that it was told of.
     fn told_of(&self) -> impl Iterator<Item = IpAddr> {
-        self.failure_from.into_iter().chain(self.near_misses.iter().map(|miss| miss.remote))
+        let from = self.failures.last.iter().filter_map(|last| last.from);
+        from.chain(self.failures.near_misses.iter().map(|miss| miss.remote))
     }
 
     /// Forgets what is of this address, but for what is the same as the newest. `named`: whom that was for, if it is known; of
     /// another it says no more than that this one was not meant by its address: many peers may be behind one NAT.
     fn forget_refusals(&mut self, remote: IpAddr, newest: Option<&Diagnosis>, named: Option<&Name>) {
         let is_other = named.is_some_and(|name| *name != self.config.name);
-        self.near_misses.retain(|miss| {
+        self.failures.near_misses.retain(|miss| {
             let stays = is_other && miss.likeness == Likeness::Identity;
             miss.remote != remote || stays || is_same(newest, &miss.diagnosis)
         });
-        let same = self.last_failure.as_ref().is_some_and(|(_, last)| is_same(newest, last));
-        if self.failure_from == Some(remote) && !is_other && !same {
-            (self.failure_from, self.last_failure) = (None, None);
+        let over = |last: &mut Failure| last.from == Some(remote) && !is_same(newest, &last.diagnosis);
+        if !is_other {
+            self.failures.last.take_if(over);
         }
     }
 }
 
-pub(super) fn is_same(newest: Option<&Diagnosis>, have: &Diagnosis) -> bool {
+pub(in crate::endpoint) fn is_same(newest: Option<&Diagnosis>, have: &Diagnosis) -> bool {
     newest.is_some_and(|newest| (newest.kind, &newest.summary) == (have.kind, &have.summary))
 }
 
@@ -79,6 +82,11 @@ impl Refusals {
         self.0.iter().position(|(_, have)| of(prefix(have.remote)) == most)
     }
 
+    fn lately(&self, now: Instant) -> impl Iterator<Item = &Refusal> {
+        let late = self.0.iter().filter(move |(at, _)| now.since(*at) < limits::REFUSALS_KEPT_FOR);
+        late.map(|(_, refusal)| refusal)
+    }
+
     /// Whether this is what was refused there last.
     fn is_last(&self, remote: IpAddr, diagnosis: &Diagnosis) -> bool {
         self.0.iter().any(|(_, have)| have.remote == remote && is_same(Some(diagnosis), &have.diagnosis))
@@ -89,20 +97,22 @@ impl Refusals {
     }
 }
 
-impl Endpoint {
-    /// The refusals of late that named no tunnel and that none was told of, the newest last; a few.
-    pub fn refusals(&self, now: Now) -> Vec<Refusal> {
-        let late = |at: &Instant| now.boot.since(*at) < limits::REFUSALS_KEPT_FOR;
-        self.untold.0.iter().filter(|(at, _)| late(at)).map(|(_, refusal)| refusal.clone()).collect()
-    }
-
-    pub(super) fn keep_refusal(&mut self, now: Now, remote: IpAddr, diagnosis: &Diagnosis) {
+impl Strangers {
+    /// Keeps a refusal that no tunnel is told of.
+    pub(in crate::endpoint) fn keep_refusal(&mut self, now: Now, remote: IpAddr, diagnosis: &Diagnosis) {
         self.untold.keep(now, remote, diagnosis);
     }
 
-    /// Whoever is there was refused anew, or has got what it wanted: what it was refused before is of no interest.
-    pub(super) fn supersede_refusals(
+    /// Some connection was told of a refusal there.
+    pub(in crate::endpoint) fn note_refusal(&mut self, remote: IpAddr, connections: &Connections) {
+        self.noted.note(remote, connections);
+    }
+
+    /// Whoever is there was refused anew, or has got what it wanted: what it was refused before is of no interest, here and with
+    /// the connections that were told of it.
+    pub(in crate::endpoint) fn supersede_refusals(
         &mut self,
+        connections: &mut Connections,
         remote: IpAddr,
         newest: Option<&Diagnosis>,
         named: Option<&Name>,
@@ -112,16 +122,15 @@ impl Endpoint {
         }
         self.unheard.forget(remote);
         if self.noted.0.remove(&remote) {
-            self.connections.iter_mut().for_each(|managed| managed.forget_refusals(remote, newest, named));
+            connections.iter_mut().for_each(|managed| managed.forget_refusals(remote, newest, named));
         }
     }
+}
 
-    /// A connection was told of a refusal: as its failure, if it is named.
-    pub(super) fn note_refusal(&mut self, remote: IpAddr, told: Option<&Name>) {
-        if let Some(managed) = told.and_then(|name| self.connections.get_mut(name)) {
-            managed.failure_from = Some(remote);
-        }
-        self.noted.note(remote, &self.connections);
+impl Endpoint {
+    /// The refusals of late that named no tunnel and that none was told of, the newest last; a few.
+    pub fn refusals(&self, now: Now) -> Vec<Refusal> {
+        self.strangers.untold.lately(now.boot).cloned().collect()
     }
 }
 
@@ -178,7 +187,8 @@ mod tests {
         let mut connections = Connections::default();
         for n in 0..2 * limit {
             let mut managed = managed(n);
-            managed.failure_from = (n % 2 == 0).then(|| host(n));
+            let from = (n % 2 == 0).then(|| host(n));
+            managed.failures.last = Some(Failure { at: 0, diagnosis: local("refused"), times: 1, from });
             connections.insert(managed);
         }
         let mut noted = Noted::default();
