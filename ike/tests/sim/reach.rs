@@ -181,6 +181,30 @@ fn a_hub_under_a_flood_tells_of_nobody_but_whoever_brought_its_cookie() {
     assert_eq!(told, ["10.0.0.1"]);
 }
 
+/// Whoever has one line has many addresses, receives at all of them, and can bring a cookie from each.
+#[test]
+fn strangers_of_one_network_do_not_have_a_hub_forget_another() {
+    let mut world = from_anywhere(EndpointConfig { cookie_threshold: 0, ..EndpointConfig::default() });
+    let strangers = |host: u8| {
+        let address = SocketAddr::from(([192, 0, 2, host], 500));
+        Rogue::new(connection(Side::A, true), address, host.into())
+    };
+    let mut strangers: Vec<_> = (0..200).map(strangers).collect();
+    let mut begun = 0;
+    for _ in 0..100 {
+        for stranger in &mut strangers[..6] {
+            begun += usize::from(stranger.half_open(&mut world));
+        }
+        strangers.rotate_left(6);
+        world.run_for(3 * SECOND);
+    }
+    assert!(begun > 500, "{begun}");
+    let begun = world.b.endpoint.begun(world.clock());
+    assert!(begun.contains(&"10.0.0.1".parse().unwrap()), "{begun:?}");
+    let told = world.b.endpoint.refusals(world.clock());
+    assert!(told.iter().any(|told| told.remote.to_string() == "10.0.0.1"), "{told:?}");
+}
+
 #[test]
 fn what_an_attempt_waits_for_is_told_while_it_does() {
     let mut world = start_with(1, Conditions::GOOD, |_, _| {});

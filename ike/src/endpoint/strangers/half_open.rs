@@ -149,6 +149,15 @@ pub(super) fn prefix(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Of what is kept of these, the oldest first, what is to be given up: the oldest of the network that has the most, be it a whole
+/// site, so that nobody pushes all others out.
+pub(super) fn surplus(remotes: impl Iterator<Item = IpAddr> + Clone) -> Option<usize> {
+    let networks = remotes.map(|remote| Origin::all(remote).last());
+    let share = |network| networks.clone().filter(|have| *have == network).count();
+    let most = networks.clone().map(share).max()?;
+    networks.clone().position(|network| share(network) == most)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +230,16 @@ mod tests {
             [1, 0, 0],
             "the site beside it has its own"
         );
+    }
+
+    #[test]
+    fn the_oldest_of_who_has_most_is_given_up() {
+        let surplus = |kept: &[&str]| surplus(kept.iter().map(|kept| ip(kept)));
+        assert_eq!(surplus(&[]), None);
+        assert_eq!(surplus(&["192.0.2.1", "198.51.100.1", "203.0.113.1"]), Some(0));
+        assert_eq!(surplus(&["192.0.2.1", "198.51.100.1", "203.0.113.1", "198.51.100.2"]), Some(1));
+        let site = ["192.0.2.1", "2001:db8:1::1", "2001:db8:2:1::1", "2001:db8:2:2::1", "2001:db8:2:3::1"];
+        assert_eq!(surplus(&site), Some(2), "a site is one, whatever networks it has");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::Strangers;
-use super::half_open::prefix;
+use super::half_open::surplus;
 use crate::config::Name;
 use crate::diagnosis::Diagnosis;
 use crate::endpoint::Endpoint;
@@ -68,18 +68,11 @@ impl Refusals {
         let same = before.filter(|(_, have)| is_same(Some(diagnosis), &have.diagnosis));
         let times = same.map_or(0, |(_, before)| before.times).saturating_add(1);
         if self.0.len() >= limits::REFUSALS_KEPT
-            && let Some(at) = self.least()
+            && let Some(at) = surplus(self.0.iter().map(|(_, have)| have.remote))
         {
             self.0.remove(at);
         }
         self.0.push((now.boot, Refusal { at: now.wall, remote, times, diagnosis: diagnosis.clone() }));
-    }
-
-    /// The one to be given up: the oldest of the network that has the most, so that nobody pushes all others out.
-    fn least(&self) -> Option<usize> {
-        let of = |network| self.0.iter().filter(|(_, have)| prefix(have.remote) == network).count();
-        let most = self.0.iter().map(|(_, have)| of(prefix(have.remote))).max()?;
-        self.0.iter().position(|(_, have)| of(prefix(have.remote)) == most)
     }
 
     fn lately(&self, now: Instant) -> impl Iterator<Item = &Refusal> {

@@ -1,9 +1,9 @@
 //! Half-open SAs whose initiators did not go on: what is told of them (RFC 7296 §2.4, §2.23).
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use super::Strangers;
+use super::half_open::surplus;
 use crate::config::Name;
 use crate::diagnose;
 use crate::diagnosis::Diagnosis;
@@ -17,7 +17,7 @@ use crate::wire::{ExchangeType, IkeSpi};
 /// Where those are that no connection names and that did not go on once of late, the newest last. Once may be a bad line, or
 /// somebody who looks for open ports.
 #[derive(Debug, Default)]
-pub(super) struct Unheard(VecDeque<(Instant, IpAddr)>);
+pub(super) struct Unheard(Vec<(Instant, IpAddr)>);
 
 impl Unheard {
     /// Whether it is not the first time.
@@ -25,10 +25,12 @@ impl Unheard {
         self.0.retain(|(at, _)| now.since(*at) < limits::UNHEARD_PERIOD);
         let known = self.0.iter().any(|(_, have)| *have == remote);
         self.forget(remote);
-        if self.0.len() >= limits::UNHEARD_NOTED {
-            self.0.pop_front();
+        if self.0.len() >= limits::UNHEARD_NOTED
+            && let Some(at) = surplus(self.0.iter().map(|(_, have)| *have))
+        {
+            self.0.remove(at);
         }
-        self.0.push_back((now, remote));
+        self.0.push((now, remote));
         known
     }
 
