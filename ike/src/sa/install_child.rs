@@ -64,6 +64,7 @@ impl Tunnel {
         }
         ctx.output.event(Event::InboundReady(parameters));
         self.starts.stands(child.index);
+        self.refused_child = false;
         if !child.first {
             self.pfs_agreed(child.index);
         }

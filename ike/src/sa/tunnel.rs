@@ -58,7 +58,7 @@ pub(crate) struct Tunnel {
     /// Why it ended, once it has.
     end: Option<EndReason>,
     failure: Option<Diagnosis>,
-    /// We refused the Child SA that came with it.
+    /// We refused the Child SA that came with it, and there was none since.
     pub(super) refused_child: bool,
     /// The peer has sent a message or a packet since `IKE_AUTH`, and not to end it: it has accepted our proof.
     pub(super) gone_on: bool,

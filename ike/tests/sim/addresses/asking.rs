@@ -4,7 +4,7 @@ use sekisho_ike::config::{InternalAddress, Remote};
 use sekisho_ike::event::{Command, ConnectionState};
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair};
 use sekisho_ike::wire::{
-    Attribute, AttributeType, ConfigurationType, EspSpi, ExchangeType, NotifyType, Payload,
+    Attribute, AttributeType, ConfigurationType, Delete, EspSpi, ExchangeType, NotifyType, Payload,
 };
 
 use super::{BOTH, configuration, given, only, other, pool, refused, request, roam, rogue, start, ts, used};
@@ -126,6 +126,30 @@ fn who_asks_for_name_servers_alone_has_its_tunnel_without() {
         assert_eq!(told, (Some(NotifyType::INTERNAL_ADDRESS_FAILURE), None), "{exchange}");
     }
     assert_eq!((world.b.installed.len(), world.b.ended.len()), (1, 0));
+}
+
+/// What is wrong with the first Child SA says nothing of a peer that has got another since.
+#[test]
+fn why_a_peer_goes_is_told_also_of_one_that_was_refused_an_address_once() {
+    let mut world = World::new(1, Conditions::GOOD);
+    let (theirs, mut ours) = other("c");
+    ours.pools.clear();
+    ours.children[0].remote = vec![ts("192.168.1.0/24")];
+    world.configure(Side::B, vec![ours]);
+    let mut peer = rogue(9, theirs);
+    peer.besides = vec![request(vec![Attribute::Ip4Address(None)])];
+    peer.connect(&mut world, EspSpi(0x1009));
+    assert_eq!(refused(&peer.answered), Some(NotifyType::INTERNAL_ADDRESS_FAILURE));
+    let payloads = peer.another_child(EspSpi(0x100a));
+    peer.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &payloads).expect("an answer");
+    assert_eq!(world.b.installed.len(), 1);
+    world.run_for(5 * SECOND);
+    let delete_child = Payload::Delete(Delete::Esp(vec![EspSpi(0x100a)]));
+    peer.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &[delete_child]).expect("an answer");
+    assert_eq!(world.b.installed.len(), 0);
+    peer.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &[Payload::Delete(Delete::Ike)]).expect("an answer");
+    let status = world.b.endpoint.status().pop().expect("configured");
+    assert_eq!(status.last_failure.expect("a diagnosis").1.kind.code(), "deleted_by_peer");
 }
 
 #[test]
