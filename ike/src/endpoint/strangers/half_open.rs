@@ -151,11 +151,12 @@ pub(super) fn prefix(address: IpAddr) -> IpAddr {
 
 /// Of what is kept of these, the oldest first, what is to be given up: the oldest of the network that has the most, be it a whole
 /// site, so that nobody pushes all others out.
-pub(super) fn surplus(remotes: impl Iterator<Item = IpAddr> + Clone) -> Option<usize> {
-    let networks = remotes.map(|remote| Origin::all(remote).last());
-    let share = |network| networks.clone().filter(|have| *have == network).count();
-    let most = networks.clone().map(share).max()?;
-    networks.clone().position(|network| share(network) == most)
+pub(super) fn surplus(remotes: impl Iterator<Item = IpAddr>) -> Option<usize> {
+    let networks: Vec<_> = remotes.filter_map(|remote| Origin::all(remote).last()).collect();
+    let mut shares = BTreeMap::<_, usize>::new();
+    networks.iter().for_each(|network| *shares.entry(network).or_default() += 1);
+    let most = shares.values().max()?;
+    networks.iter().position(|network| shares.get(network) == Some(most))
 }
 
 #[cfg(test)]
