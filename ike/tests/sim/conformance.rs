@@ -44,6 +44,27 @@ fn the_rekey_of_an_unknown_child_sa_is_answered_with_its_spi() {
     }
 }
 
+/// What is not there is refused as often as what is there may be made.
+#[test]
+fn rekeys_of_child_sas_of_ah_are_not_answered_without_end() {
+    let (mut world, mut rogue) = standing();
+    let told = world.b.failures.len();
+    let mut answers = Vec::new();
+    for new in 0..150 {
+        let mut request = rogue.another_child(EspSpi(0x2000 + new));
+        request.insert(0, Payload::Notify(Notify::about(NotifyType::REKEY_SA, ChildSpi::Ah([0; 4]))));
+        answers.extend(rogue.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &request).expect("an answer"));
+    }
+    let kinds = answers.iter().map(|answer| match answer {
+        Payload::Notify(notify) => notify.kind,
+        other => panic!("{other:?}"),
+    });
+    let kinds: Vec<_> = kinds.collect();
+    let found = kinds.iter().filter(|kind| **kind == NotifyType::CHILD_SA_NOT_FOUND).count();
+    assert_eq!((kinds.len(), found, kinds[149]), (150, 120, NotifyType::NO_ADDITIONAL_SAS));
+    assert_eq!((world.b.failures.len(), world.b.installed.len()), (told, 1));
+}
+
 /// The payloads in clear text of a lone answer to a first message.
 fn lone_answer(answers: &[Vec<u8>]) -> (Header, Vec<Payload>) {
     let [answer] = answers else { panic!("{} answers", answers.len()) };

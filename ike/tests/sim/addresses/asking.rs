@@ -46,19 +46,29 @@ fn the_last_address_is_refused_and_comes_free() {
     assert_eq!(only(&mut world, Side::B).selectors[1], [ts("10.9.0.7")], "and no more than that");
 }
 
+/// Whether the pool has none of the family, or there is no pool.
 #[test]
 fn who_asks_without_end_is_not_heard_any_more() {
-    let mut world = World::new(1, Conditions::GOOD);
-    let (theirs, ours) = other("c");
-    world.command(Side::B, Command::ConfigurePools(vec![pool(&["2001:db8:9::/64"])])).unwrap();
-    world.configure(Side::B, vec![ours]);
-    let mut peer = rogue(7, theirs);
-    peer.connect(&mut world, EspSpi(0x1007));
-    let ask = [request(vec![Attribute::Ip4Address(None)])];
-    let answers = (0..150).map(|_| peer.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &ask));
-    let answers: Vec<_> = answers.map(|answer| refused(&answer.expect("an answer"))).collect();
-    let told = answers.iter().filter(|answer| **answer == Some(NotifyType::INTERNAL_ADDRESS_FAILURE)).count();
-    assert_eq!((told, answers.last()), (120, Some(&Some(NotifyType::TEMPORARY_FAILURE))));
+    for has_pool in [true, false] {
+        let mut world = World::new(1, Conditions::GOOD);
+        let (theirs, mut ours) = other("c");
+        world.command(Side::B, Command::ConfigurePools(vec![pool(&["2001:db8:9::/64"])])).unwrap();
+        if !has_pool {
+            ours.pools.clear();
+            ours.children[0].remote = vec![ts("192.168.1.0/24")];
+        }
+        world.configure(Side::B, vec![ours]);
+        let mut peer = rogue(7, theirs);
+        peer.connect(&mut world, EspSpi(0x1007));
+        let before = world.b.failures.len();
+        let ask = [request(vec![Attribute::Ip4Address(None)])];
+        let answers = (0..150).map(|_| peer.ask(&mut world, 0, ExchangeType::INFORMATIONAL, &ask));
+        let answers: Vec<_> = answers.map(|answer| refused(&answer.expect("an answer"))).collect();
+        let refused = Some(NotifyType::INTERNAL_ADDRESS_FAILURE);
+        let told = answers.iter().filter(|answer| **answer == refused).count();
+        assert_eq!((told, answers.last()), (120, Some(&Some(NotifyType::TEMPORARY_FAILURE))));
+        assert_eq!(world.b.failures.len() - before, 120, "what is not judged is not recorded");
+    }
 }
 
 #[test]
