@@ -42,13 +42,14 @@ impl Tunnel {
                 return not_found.unwrap_or(Answer::error(refusal));
             }
         };
-        // Before its networks are judged, and the same again where they are judged twice.
-        let configuration =
-            match request.configuration.as_ref().map(|asks| self.assign(ctx, asks)).transpose() {
-                Ok(given) => given,
-                Err(refusal) => return Answer::error(refusal),
-            };
         let connection = self.connection().clone();
+        // What stands without an address goes on without one.
+        let asks = request.configuration.as_ref().filter(|_| old.is_none() || !connection.pools.is_empty());
+        // Before its networks are judged, and the same again where they are judged twice.
+        let configuration = match asks.map(|asks| self.assign(ctx, asks)).transpose() {
+            Ok(given) => given,
+            Err(refusal) => return Answer::error(refusal),
+        };
         let old = old.and_then(|id| self.children.get(&id)).map(|c| (c.index, c.id));
         let asked = Asked {
             offer: &request.offer,

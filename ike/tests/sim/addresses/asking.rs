@@ -4,7 +4,8 @@ use sekisho_ike::config::{InternalAddress, Remote};
 use sekisho_ike::event::{Command, ConnectionState};
 use sekisho_ike::sim::{Conditions, Rogue, Side, World, connection, connection_pair};
 use sekisho_ike::wire::{
-    Attribute, AttributeType, ConfigurationType, Delete, EspSpi, ExchangeType, NotifyType, Payload,
+    Attribute, AttributeType, ChildSpi, ConfigurationType, Delete, EspSpi, ExchangeType, Notify, NotifyType,
+    Payload,
 };
 
 use super::{BOTH, configuration, given, only, other, pool, refused, request, roam, rogue, start, ts, used};
@@ -136,6 +137,15 @@ fn who_asks_for_name_servers_alone_has_its_tunnel_without() {
         assert_eq!(told, (Some(NotifyType::INTERNAL_ADDRESS_FAILURE), None), "{exchange}");
     }
     assert_eq!((world.b.installed.len(), world.b.ended.len()), (1, 0));
+    // What has none is rekeyed without.
+    let mut rekey = peer.another_child(EspSpi(0x100b));
+    rekey.splice(0..0, [rekeys(EspSpi(0x1009)), request(vec![Attribute::Ip4Address(None)])]);
+    let answer = peer.ask(&mut world, 0, ExchangeType::CREATE_CHILD_SA, &rekey).expect("an answer");
+    assert_eq!((refused(&answer), given(&answer), world.b.installed.len()), (None, None, 2));
+}
+
+fn rekeys(old: EspSpi) -> Payload {
+    Payload::Notify(Notify::about(NotifyType::REKEY_SA, ChildSpi::Esp(old)))
 }
 
 /// What is wrong with the first Child SA says nothing of a peer that has got another since.
