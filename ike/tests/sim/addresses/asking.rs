@@ -113,15 +113,21 @@ fn who_asks_where_there_is_no_pool_is_told_that_it_gets_none() {
     assert_eq!((world.a.spis_in_use(), world.b.spis_in_use()), (0, 0), "nothing is left behind");
 }
 
-#[test]
-fn who_asks_for_name_servers_alone_has_its_tunnel_without() {
+/// A host that has no pool, and a peer that will ask it for this.
+fn without_pool(asks: Attribute) -> (World, Rogue) {
     let mut world = World::new(1, Conditions::GOOD);
     let (theirs, mut ours) = other("c");
     ours.pools.clear();
     ours.children[0].remote = vec![ts("192.168.1.0/24")];
     world.configure(Side::B, vec![ours]);
     let mut peer = rogue(9, theirs);
-    peer.besides = vec![request(vec![Attribute::Ip4Dns(None)])];
+    peer.besides = vec![request(vec![asks])];
+    (world, peer)
+}
+
+#[test]
+fn who_asks_for_name_servers_alone_has_its_tunnel_without() {
+    let (mut world, mut peer) = without_pool(Attribute::Ip4Dns(None));
     assert!(peer.connect(&mut world, EspSpi(0x1009)));
     assert_eq!((refused(&peer.answered), given(&peer.answered)), (None, Some(vec![])));
     assert_eq!(world.b.installed.len(), 1);
@@ -151,13 +157,7 @@ fn rekeys(old: EspSpi) -> Payload {
 /// What is wrong with the first Child SA says nothing of a peer that has got another since.
 #[test]
 fn why_a_peer_goes_is_told_also_of_one_that_was_refused_an_address_once() {
-    let mut world = World::new(1, Conditions::GOOD);
-    let (theirs, mut ours) = other("c");
-    ours.pools.clear();
-    ours.children[0].remote = vec![ts("192.168.1.0/24")];
-    world.configure(Side::B, vec![ours]);
-    let mut peer = rogue(9, theirs);
-    peer.besides = vec![request(vec![Attribute::Ip4Address(None)])];
+    let (mut world, mut peer) = without_pool(Attribute::Ip4Address(None));
     peer.connect(&mut world, EspSpi(0x1009));
     assert_eq!(refused(&peer.answered), Some(NotifyType::INTERNAL_ADDRESS_FAILURE));
     let payloads = peer.another_child(EspSpi(0x100a));
