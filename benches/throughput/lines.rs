@@ -3,7 +3,7 @@
 use crate::LINES;
 use crate::contender::{Contender, Pair, without_udp};
 use crate::lab::{Namespace, Outer, Site};
-use crate::rounds::Run;
+use crate::run::Run;
 
 pub struct Lines<'a> {
     sites: &'a [Site; 4],

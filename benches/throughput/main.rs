@@ -39,6 +39,7 @@ mod party;
 mod peers;
 mod report;
 mod rounds;
+mod run;
 mod wireguard;
 
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use crate::contender::Pair;
 use crate::figures::Figures;
 use crate::lab::Namespace;
 use crate::measure::{Ends, echo, tcp, udp, usage::Usage};
-use crate::rounds::Run;
+use crate::run::Run;
 
 /// Payloads of UDP: small, middle, and a packet of 1,400 bytes, which fits every MTU here.
 const PAYLOADS: [(usize, &str); 3] = [(64, "pps64"), (512, "pps512"), (1_372, "pps1400")];

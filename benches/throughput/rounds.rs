@@ -8,10 +8,9 @@ use crate::crowd::Crowd;
 use crate::figures::Figures;
 use crate::lab::{Outer, Site};
 use crate::lines::Lines;
-use crate::measure::tcp::{Course, in_turns};
-use crate::measure::{Ends, Inside};
 use crate::party::Party;
 use crate::peers::Peers;
+use crate::run::{Run, streams};
 use crate::{CROWD, LINES, Measure, Options, PEERS};
 
 /// Turns of streams that are compared. This machine's speed changes by a third for seconds at a time.
@@ -19,30 +18,6 @@ const TURNS: u32 = 10;
 
 /// Who is missing, and why.
 pub type Missing = BTreeMap<&'static str, String>;
-
-/// Streams that are measured, of whom, and under which name.
-pub struct Run<'a, N> {
-    of: &'static str,
-    key: &'static str,
-    course: Course<'a, N>,
-}
-
-impl<'a, N> Run<'a, N> {
-    pub fn new(
-        of: &'static str,
-        key: &'static str,
-        ends: impl Into<Vec<Ends<'a, N>>>,
-        streams: usize,
-    ) -> Self {
-        Self { of, key, course: Course { ends: ends.into(), streams, processes: Vec::new() } }
-    }
-
-    /// The processor time of these processes is told of as well.
-    pub fn costing(mut self, processes: Vec<u32>) -> Self {
-        self.course.processes = processes;
-        self
-    }
-}
 
 /// Measures everything that is wanted.
 pub fn run(options: &Options) -> (Figures, Missing) {
@@ -111,16 +86,5 @@ fn all_parties(parties: &[Party<'_>], options: &Options, figures: &mut Figures) 
     if options.measures(Measure::Tcp) {
         let runs: Vec<_> = parties.iter().flat_map(Party::compared).collect();
         streams(&runs, TURNS, options, figures);
-    }
-}
-
-/// Measures streams in so many turns of each.
-fn streams<N: Inside>(runs: &[Run<'_, N>], turns: u32, options: &Options, figures: &mut Figures) {
-    let courses: Vec<_> = runs.iter().map(|run| &run.course).collect();
-    for (run, carried) in runs.iter().zip(in_turns(&courses, options.tcp(turns))) {
-        figures.add(run.of, run.key, carried.gbps());
-        if run.key == "tcp1_gbps" && !run.course.processes.is_empty() {
-            figures.add(run.of, "cpu_seconds_per_gb", carried.cpu_seconds_per_gb());
-        }
     }
 }

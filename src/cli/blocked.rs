@@ -24,6 +24,5 @@ pub(super) fn blocked_local(networks: &[impl Display]) -> Option<(String, String
 
 /// The same of networks that this machine is on and that lie in the peer's networks.
 pub(super) fn cut_off(networks: &[String]) -> Option<(String, &'static str)> {
-    let seen = || words::cut_off(networks, "the peer's networks");
-    (!networks.is_empty()).then(|| (seen(), GIVE_BACK))
+    (!networks.is_empty()).then(|| (words::cut_off(networks, "the peer's networks"), GIVE_BACK))
 }

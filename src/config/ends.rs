@@ -27,8 +27,9 @@ impl Ends {
         let auth = auth::read(judge, section, store);
         let identities = identities(judge, section, auth.as_ref(), certified);
         let remote_at = section.value_span("remote");
-        let ends = Self { auth, identities, remote: None, remote_at };
-        Self { remote: remote(judge, section, ends.are_many()), ..ends }
+        let mut ends = Self { auth, identities, remote: None, remote_at };
+        ends.remote = remote(judge, section, ends.are_many());
+        ends
     }
 
     /// Whether the tunnel is for many peers.

@@ -5,9 +5,7 @@ use std::fs;
 
 use super::machine::{Finding, Machine, Severity};
 use crate::config::{Config, protected};
-
-/// Prefixes up to this length are the whole internet, or half of it.
-const EVERYTHING: u8 = 1;
+use crate::net::netlink::is_everything;
 
 /// Whether it is of IPv4, and what shows bridged frames of that family to the packet filter.
 const SHOWN: [(bool, &str); 2] =
@@ -18,7 +16,7 @@ const SHOWN: [(bool, &str); 2] =
 pub(super) fn shown(machine: &Machine, config: &Config) -> Option<Finding> {
     let protected = protected(config);
     let tunnel = |ipv4: bool| {
-        let whole = protected.iter().filter(|(net, _)| net.prefix_len() <= EVERYTHING);
+        let whole = protected.iter().filter(|(net, _)| is_everything(net));
         whole.map(|(net, tunnel)| (net.addr().is_ipv4(), tunnel)).find(|(of, _)| *of == ipv4)
     };
     let is_set = |name: &str| machine.text(&format!("proc/sys/{}", name.replace('.', "/"))) == "1";

@@ -27,8 +27,10 @@ impl fmt::Display for CutOff {
     }
 }
 
-/// Prefixes up to this length are the whole internet, or half of it: whoever protects that means it.
-const EVERYTHING: u8 = 1;
+/// Whether this is the whole internet, or half of it: whoever protects that means it.
+pub fn is_everything(protected: &IpNet) -> bool {
+    protected.prefix_len() <= 1
+}
 
 impl Netlink {
     /// The networks that this machine is on and that this policy takes away.
@@ -70,7 +72,7 @@ fn cut_off(policy: &Policy, addresses: &[Address], lans: &BTreeSet<IpNet>) -> Ve
             local.iter().any(|net| net.contains(network) && net.prefix_len() > protected.prefix_len());
         // Nobody else is in the network of a single address.
         let is_alone = own.is_loopback() || network.prefix_len() == network.max_prefix_len();
-        if is_local || is_alone || protected.prefix_len() <= EVERYTHING {
+        if is_local || is_alone || is_everything(protected) {
             return None;
         }
         Some((*protected, IpNet::new(*own, network.prefix_len()).ok()?, *interface))

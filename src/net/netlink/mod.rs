@@ -44,7 +44,7 @@ use std::io;
 
 use ipnet::IpNet;
 
-pub use cut_off::{CutOff, cut_off_by};
+pub use cut_off::{CutOff, cut_off_by, is_everything};
 pub use link::TunnelLink;
 pub use plan::Policy;
 pub use protection::{Protection, Removed};
